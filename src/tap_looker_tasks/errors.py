@@ -1,0 +1,54 @@
+"""The exceptions, by what the caller can do about them."""
+
+from __future__ import annotations
+
+import click
+
+
+class TapError(click.ClickException):
+    """An error whose message is for the person who runs the tap.
+
+    The command line shows it as one line and ends with exit code 1, whichever command ran.
+    """
+
+
+class SettingsError(TapError):
+    """The configuration must be changed; the message names the setting."""
+
+
+class TasksNotCompletedError(TapError):
+    """Everything was delivered, but some tasks did not complete."""
+
+
+class RequestError(TapError):
+    """A request to Looker failed; the message names the operation and the address."""
+
+
+class RetriableRequestError(RequestError):
+    """The same request may succeed later.
+
+    Attributes:
+        retry_after: seconds Looker asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Keep what Looker asked for beside the message."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RefusedRequestError(RequestError):
+    """Looker will give the same answer again.
+
+    Attributes:
+        http_status: the status code of the answer.
+    """
+
+    def __init__(self, message: str, *, http_status: int) -> None:
+        """Keep the status code beside the message."""
+        super().__init__(message)
+        self.http_status = http_status
+
+
+class ApiCallLimitError(RequestError):
+    """The request was not made, because `api_call_limit` does not allow for it."""
