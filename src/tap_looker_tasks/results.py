@@ -1,0 +1,562 @@
+"""A task's payload in any format -> rows, fields, errors, warnings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from math import isfinite
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from tap_looker_tasks.answers import MalformedAnswer, checked_utf8, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    _Errors = tuple[Mapping[str, object], ...]
+
+_T = TypeVar("_T")
+_ABSENT = msgspec.Raw()
+_NULL = msgspec.Raw(b"null")
+_SUBTOTAL = "$$$__grouping__$$$"
+_SUBTOTAL_MARK = re.compile(re.escape(_SUBTOTAL.encode()))
+_ROW_TOTAL = "$$$_row_total_$$$"
+_ERROR_ROW = "looker_error"
+_COMPLETE = "complete"
+_ERROR = "error"
+_CATEGORIES = MappingProxyType(
+    {
+        "dimensions": "dimension",
+        "measures": "measure",
+        "table_calculations": "table_calculation",
+    }
+)
+_WHITE_SPACE = b" \t\n\r"
+_PLACE = re.compile(r"\(byte (\d+)\)")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_BYTES_CHECKED_AT_ONCE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `multi_results` says of one task.
+
+    Attributes:
+        status: Looker's word, in lower case.
+        result_source: where Looker took the result from, such as `query` or `cache`.
+        data: the payload as it is; None when there is none.
+    """
+
+    status: str
+    result_source: str | None = None
+    data: msgspec.Raw | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the result.
+
+    Attributes:
+        name: `view.field`, or the name of a table calculation.
+        label: what people see.
+        type: LookML's type; table calculations have none.
+        category: `dimension`, `measure` or `table_calculation`.
+        is_pivot: whether the result is pivoted by this dimension.
+    """
+
+    name: str
+    label: str | None
+    type: str | None
+    category: str
+    is_pivot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pivot:
+    """A pivoted column.
+
+    Attributes:
+        key: how rows name it.
+        is_total: whether it holds the row totals.
+        data: pivot dimension -> value.
+    """
+
+    key: str
+    is_total: bool
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A task's payload, understood.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
+
+    Attributes:
+        status: the task's status, put right by what the payload says.
+        result_format: `json_detail`, `json_bi` or `json`, as the shape tells.
+        from_cache: whether Looker took the result from its cache.
+        truncated: whether a row limit cut the result off.
+        runtime_seconds: time the query took.
+        time_zone: the one its date-times are in.
+        fields: the fields of its rows.
+        pivots: its pivoted columns.
+        has_totals: whether Looker computed column totals.
+        has_row_totals: whether Looker computed row totals.
+        has_subtotals: whether Looker computed subtotals.
+        errors: what made the task fail, as Looker says it.
+        warnings: errors that Looker marks as not fatal.
+        error_message: the first error, in one line.
+        text: the result in a text format.
+        row_count: number of rows; None unless the task completed with rows.
+    """
+
+    status: str
+    result_format: str | None = None
+    from_cache: bool | None = None
+    truncated: bool | None = None
+    runtime_seconds: float | None = None
+    time_zone: str | None = None
+    fields: tuple[Field, ...] | None = None
+    pivots: tuple[Pivot, ...] = ()
+    has_totals: bool = False
+    has_row_totals: bool = False
+    has_subtotals: bool = False
+    errors: tuple[Mapping[str, object], ...] = ()
+    warnings: tuple[Mapping[str, object], ...] = ()
+    error_message: str | None = None
+    text: str | None = None
+    row_count: int | None = None
+    _rows: list[msgspec.Raw] | None = field(default=None, repr=False, compare=False)
+    _array: msgspec.Raw | None = field(default=None, repr=False, compare=False)
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """Yield each row as field name -> value.
+
+        A pivoted measure stays one object, pivot key -> value, as Looker's `json` format has
+        it. Totals and subtotals are left out. Integers are exact, other numbers are `Decimal`.
+
+        Raises:
+            MalformedAnswer: a row cannot be understood.
+        """
+        read_row = (
+            _OBJECT.decode
+            if self.result_format == "json"
+            else _row_reader(_ROW_OF_VALUES.decode, _VALUE.decode, self.pivots)
+        )
+        for row in self._rows or ():
+            yield _read(read_row, row)
+
+    def rows_json(self) -> msgspec.Raw:
+        """Return the same rows as one JSON array on one line, every digit as Looker sent it.
+
+        Raises:
+            MalformedAnswer: a row cannot be understood.
+        """
+        if self._array is not None:
+            return _on_one_line(bytes(self._array))
+        read_row = _row_reader(_ROW_OF_RAWS.decode, _as_it_is, self.pivots)
+        text = bytearray(b"[")
+        for row in self._rows or ():
+            text += (
+                bytes(row)
+                if self.result_format == "json"
+                else _ENCODER.encode(_read(read_row, row))
+            )
+            text += b","
+        text[max(len(text) - 1, 1) :] = b"]"
+        return _on_one_line(text)
+
+
+class _Entry(msgspec.Struct):
+    status: str
+    result_source: Any = None
+    data: msgspec.Raw = _ABSENT
+
+
+class _Payload(msgspec.Struct):
+    """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are asked for."""
+
+    data: msgspec.Raw = _ABSENT
+    rows: msgspec.Raw = _ABSENT
+    metadata: Any = None
+    errors: Any = None
+    error: Any = None
+    from_cache: Any = None
+    truncated: Any = None
+    runtime: Any = None
+    added_params: Any = None
+    timezone: Any = None
+    fields: Any = None
+    pivots: Any = None
+    has_totals: Any = None
+    has_row_totals: Any = None
+    has_subtotals: Any = None
+
+
+class _Cell(msgspec.Struct, Generic[_T]):
+    value: _T
+
+
+_ENTRY = msgspec.json.Decoder(_Entry)
+_PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT_OF_RAWS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_VALUE = msgspec.json.Decoder(float_hook=Decimal)
+_ROW_OF_VALUES = msgspec.json.Decoder(dict[str, _Cell[Any]], float_hook=Decimal)
+_ROW_OF_RAWS = msgspec.json.Decoder(dict[str, _Cell[msgspec.Raw]])
+_TEXT = msgspec.json.Decoder(str)
+_ENCODER = msgspec.json.Encoder()
+
+
+def read_answer(entry: bytes) -> Answer:
+    """Read what `multi_results` says of one task.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
+
+    Raises:
+        MalformedAnswer: it is not an object with a status.
+    """
+    read = _read(_ENTRY.decode, entry)
+    return Answer(
+        status=read.status.lower(),
+        result_source=_text_or_none(read.result_source),
+        data=None if read.data in (_ABSENT, _NULL) else read.data,
+    )
+
+
+def as_data(body: bytes) -> msgspec.Raw | None:
+    """Take the body of one task's results, which may be text, for the payload it would be.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
+    """
+    stripped = body.strip(_WHITE_SPACE)
+    if not stripped:
+        return None
+    # Text that happens to be a JSON number or string is still text.
+    if stripped.startswith((b"{", b"[")):
+        try:
+            return msgspec.json.decode(stripped, type=msgspec.Raw)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    try:
+        return msgspec.Raw(_ENCODER.encode(body.decode()))
+    except UnicodeDecodeError:
+        # Whoever reads it says what is wrong with it.
+        return msgspec.Raw(body)
+
+
+def read_result(answer: Answer) -> Result:
+    """Read the payload of a task.
+
+    Raises:
+        MalformedAnswer: the payload cannot be understood at all.
+    """
+    data = answer.data
+    if data is None:
+        return Result(answer.status)
+    _check_utf8(data)
+    first = _first_byte(data)
+    if first == b"{":
+        return _read_object(answer.status, _read(_PAYLOAD.decode, data))
+    if first == b"[":
+        return _concluded(Result(answer.status, "json"), (), data)
+    text = _read(_TEXT.decode, data)
+    if answer.status == _COMPLETE:
+        return Result(_COMPLETE, text=text)
+    return _concluded(Result(answer.status), _as_errors(text), None)
+
+
+def _read_object(status: str, payload: _Payload) -> Result:
+    reported = _as_errors(payload.errors) + _as_errors(payload.error)
+    metadata = _as_dict(payload.metadata)
+    if _first_byte(payload.rows) == b"[":
+        return _concluded(
+            Result(
+                status,
+                "json_bi",
+                fields=_fields(metadata.get("fields")),
+                pivots=_pivots(metadata.get("pivots")),
+                has_totals=metadata.get("has_totals") is True,
+                has_row_totals=metadata.get("has_row_totals") is True,
+                has_subtotals=metadata.get("has_subtotals") is True,
+            ),
+            reported,
+            payload.rows,
+        )
+    is_detail = _first_byte(payload.data) == b"[" or payload.data == _NULL
+    return _concluded(
+        Result(
+            status,
+            "json_detail" if is_detail else None,
+            from_cache=_flag(payload.from_cache),
+            truncated=_flag(payload.truncated),
+            runtime_seconds=_seconds(payload.runtime),
+            time_zone=_text_or_none(_as_dict(payload.added_params).get("query_timezone"))
+            or _text_or_none(payload.timezone),
+            fields=_fields(payload.fields),
+            pivots=_pivots(payload.pivots),
+            has_totals=payload.has_totals is True,
+            has_row_totals=payload.has_row_totals is True,
+            has_subtotals=payload.has_subtotals is True,
+        ),
+        reported,
+        payload.data if _first_byte(payload.data) == b"[" else None,
+    )
+
+
+def _concluded(result: Result, reported: _Errors, array: msgspec.Raw | None) -> Result:
+    """Add errors, and the rows when there are none, and put the status right."""
+    rows = [] if array is None else _read(_ROWS.decode, array)
+    reported += _error_row(rows)
+    errors = tuple(error for error in reported if error.get("fatal") is not False)
+    warnings = tuple(error for error in reported if error.get("fatal") is False)
+    status = result.status
+    if status == _COMPLETE and errors:
+        status = _ERROR
+    elif status == _ERROR and warnings and not errors:
+        status = _COMPLETE
+    result = replace(
+        result,
+        status=status,
+        errors=errors,
+        warnings=warnings,
+        error_message=_message(errors[0]) if errors else None,
+    )
+    if status != _COMPLETE or array is None:
+        return result
+    kept = _without_totals(rows, result, array)
+    return replace(
+        result,
+        row_count=len(kept),
+        _rows=kept,
+        _array=array if result.result_format == "json" and len(kept) == len(rows) else None,
+    )
+
+
+def _without_totals(
+    rows: list[msgspec.Raw], result: Result, array: msgspec.Raw
+) -> list[msgspec.Raw]:
+    for row in rows:
+        if _first_byte(row) != b"{":
+            msg = f"a row that is no object: {quoted(memoryview(row))}"
+            raise MalformedAnswer(msg)
+    # `json_bi` appends the column totals to the rows; `json_detail` keeps them apart.
+    if result.result_format == "json_bi" and result.has_totals:
+        rows = rows[:-1]
+    # One search through everything spares the look into each row.
+    if _SUBTOTAL_MARK.search(array):
+        rows = [row for row in rows if _SUBTOTAL not in _read(_OBJECT_OF_RAWS.decode, row)]
+    return rows
+
+
+def _error_row(rows: list[msgspec.Raw]) -> _Errors:
+    """Find the row that `json` and `json_bi` report an error with, under HTTP 200."""
+    if not rows or _first_byte(rows[0]) != b"{":
+        return ()
+    row = _read(_OBJECT_OF_RAWS.decode, rows[0])
+    if row.keys() != {_ERROR_ROW} or _first_byte(row[_ERROR_ROW]) != b'"':
+        return ()
+    return _as_errors(_read(_TEXT.decode, row[_ERROR_ROW]))
+
+
+def _as_errors(found: object) -> _Errors:
+    if not found:
+        return ()
+    if isinstance(found, list):
+        return tuple(error for entry in found for error in _as_errors(entry))
+    if isinstance(found, dict):
+        return (found,)
+    return ({"message": str(found)},)
+
+
+def _message(error: Mapping[str, object]) -> str:
+    """Put an error in one line."""
+    message = _one_line(error.get("message"))
+    details = _one_line(error.get("message_details"))
+    if details in message:
+        return message or "an error without a message"
+    if not message:
+        return details
+    return f"{message} {details}" if message.endswith((".", ":", "!")) else f"{message}: {details}"
+
+
+def _fields(found: object) -> tuple[Field, ...] | None:
+    if not isinstance(found, dict):
+        return None
+    groups = {group: _as_dicts(found.get(group)) for group in (*_CATEGORIES, "pivots")}
+    pivots = {entry.get("name") for entry in groups["pivots"]}
+    dimensions = {entry.get("name") for entry in groups["dimensions"]}
+    # A pivot is a dimension, whether or not it is listed among them.
+    groups["dimensions"] += [
+        entry for entry in groups["pivots"] if entry.get("name") not in dimensions
+    ]
+    return tuple(
+        Field(
+            name=name,
+            label=_text_or_none(entry.get("label")),
+            type=_text_or_none(entry.get("type")),
+            category=category,
+            is_pivot=category == "dimension" and name in pivots,
+        )
+        for group, category in _CATEGORIES.items()
+        for entry in groups[group]
+        if isinstance(name := entry.get("name"), str)
+    )
+
+
+def _pivots(found: object) -> tuple[Pivot, ...]:
+    return tuple(
+        Pivot(
+            key=key,
+            is_total=entry.get("is_total") is True or key == _ROW_TOTAL,
+            data=_as_dict(entry.get("data")),
+        )
+        for entry in _as_dicts(found)
+        if isinstance(key := entry.get("key"), str)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _RowReader(Generic[_T]):
+    """Unwraps the cells of rows.
+
+    Attributes:
+        decode: decodes a row that is nothing but plain cells.
+        value_of: decodes a value.
+        pivots: keys of the pivoted columns.
+        totals: those of them that hold row totals.
+    """
+
+    decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]]
+    value_of: Callable[[msgspec.Raw], _T]
+    pivots: frozenset[str]
+    totals: frozenset[str]
+
+    def read(self, row: msgspec.Raw) -> dict[str, Any]:
+        if not self.pivots:
+            try:
+                return {name: cell.value for name, cell in self.decode(row).items()}
+            except msgspec.ValidationError:
+                # A cell of another shape.
+                pass
+        return {name: self._unwrap(cell) for name, cell in _OBJECT_OF_RAWS.decode(row).items()}
+
+    def _unwrap(self, cell: msgspec.Raw) -> object:
+        if _first_byte(cell) != b"{":
+            return self.value_of(cell)
+        parts = _OBJECT_OF_RAWS.decode(cell)
+        if not self._is_pivoted(parts):
+            return self.value_of(parts.get("value", _NULL))
+        return {key: self._value_in(part) for key, part in parts.items() if key not in self.totals}
+
+    def _value_in(self, cell: msgspec.Raw) -> _T:
+        if _first_byte(cell) != b"{":
+            return self.value_of(cell)
+        return self.value_of(_OBJECT_OF_RAWS.decode(cell).get("value", _NULL))
+
+    def _is_pivoted(self, parts: dict[str, msgspec.Raw]) -> bool:
+        # A pivot may be named `value`, as the key of every cell is.
+        if "value" in parts and not parts.keys() <= self.pivots:
+            return False
+        return bool(parts or self.pivots) and all(
+            _first_byte(part) in {b"{", b"n"} for part in parts.values()
+        )
+
+
+def _row_reader(
+    decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]],
+    value_of: Callable[[msgspec.Raw], _T],
+    pivots: tuple[Pivot, ...],
+) -> Callable[[msgspec.Raw], dict[str, Any]]:
+    totals = frozenset({_ROW_TOTAL, *(pivot.key for pivot in pivots if pivot.is_total)})
+    keys = totals.union(pivot.key for pivot in pivots) if pivots else frozenset()
+    return _RowReader(decode, value_of, keys, totals).read
+
+
+def _read(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
+    try:
+        return decode(text)
+    except RecursionError:
+        msg = f"nested too deeply: {quoted(memoryview(text))}"
+    except UnicodeDecodeError:
+        msg = f"not UTF-8: {quoted(memoryview(text))}"
+    except ArithmeticError:
+        msg = f"a number out of range: {quoted(memoryview(text))}"
+    except msgspec.ValidationError as error:
+        msg = f"{error}: {quoted(memoryview(text))}"
+    except msgspec.DecodeError as error:
+        msg = _why_not_json(bytes(memoryview(text)), str(error))
+    raise MalformedAnswer(msg)
+
+
+def _why_not_json(text: bytes, error: str) -> str:
+    """Say what is not JSON, and show it."""
+    place = _PLACE.search(error)
+    if place:
+        return f"not JSON at byte {place[1]}: {quoted(text[int(place[1]) :])}"
+    surrogate = _SURROGATE.search(text)
+    if surrogate:
+        return f"not JSON, half a surrogate pair: {quoted(text[surrogate.start() :])}"
+    return f"not JSON: {quoted(text)}"
+
+
+def _check_utf8(data: msgspec.Raw) -> None:
+    view = memoryview(data)
+    pieces = (
+        view[at : at + _BYTES_CHECKED_AT_ONCE] for at in range(0, len(view), _BYTES_CHECKED_AT_ONCE)
+    )
+    for _ in checked_utf8(pieces):
+        pass
+
+
+def _on_one_line(text: bytes | bytearray) -> msgspec.Raw:
+    """Put JSON on one line; within strings, line breaks are always escaped."""
+    for line_break in (b"\n", b"\r"):
+        if line_break in text:
+            text = text.replace(line_break, b" ")
+    return msgspec.Raw(text)
+
+
+def _first_byte(raw: msgspec.Raw) -> bytes:
+    return memoryview(raw)[:1].tobytes()
+
+
+def _as_it_is(value: msgspec.Raw) -> msgspec.Raw:
+    return value
+
+
+def _as_dict(found: object) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _as_dicts(found: object) -> list[dict[str, Any]]:
+    entries = found if isinstance(found, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _text_or_none(found: object) -> str | None:
+    return found if isinstance(found, str) else None
+
+
+def _one_line(found: object) -> str:
+    return " ".join(found.split()) if isinstance(found, str) else ""
+
+
+def _flag(found: object) -> bool | None:
+    return found if isinstance(found, bool) else None
+
+
+def _seconds(found: object) -> float | None:
+    """Read a duration, which `json_detail` writes as a string."""
+    if isinstance(found, bool) or not isinstance(found, str | int | Decimal):
+        return None
+    try:
+        seconds = float(found)
+    except ValueError:
+        return None
+    return seconds if isfinite(seconds) else None

@@ -1,0 +1,196 @@
+"""Bodies of `multi_results`, cut anywhere."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_looker_tasks.answers import MalformedAnswer, split_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRICKY_TEXT = st.text(alphabet='ab"\\{}[],: \n\u00e9\u20ac\U0001f600', max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | TRICKY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TRICKY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+MAPS = st.dictionaries(TRICKY_TEXT, VALUES, max_size=5)
+WHITE_SPACE = st.text(alphabet=" \t\n\r", max_size=3)
+
+
+def entries(*chunks: bytes) -> dict[str, object]:
+    return {id_: json.loads(entry) for id_, entry in split_answers(chunks)}
+
+
+def refusal(*chunks: bytes) -> str:
+    with pytest.raises(MalformedAnswer) as caught:
+        list(split_answers(chunks))
+    return str(caught.value)
+
+
+@st.composite
+def spaced_json(draw: st.DrawFn, value: object) -> str:
+    """Write JSON with white space wherever it is allowed."""
+    if isinstance(value, dict):
+        parts = [
+            json.dumps(key, ensure_ascii=draw(st.booleans()))
+            + draw(WHITE_SPACE)
+            + ":"
+            + draw(spaced_json(inner))
+            for key, inner in value.items()
+        ]
+        text = "{" + ",".join(draw(WHITE_SPACE) + part for part in parts) + draw(WHITE_SPACE) + "}"
+    elif isinstance(value, list):
+        text = "[" + ",".join(draw(spaced_json(inner)) for inner in value) + "]"
+    else:
+        text = json.dumps(value, ensure_ascii=draw(st.booleans()))
+    return draw(WHITE_SPACE) + text + draw(WHITE_SPACE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(MAPS.flatmap(spaced_json))
+def test_every_cut_of_a_body_gives_the_same_entries(text: str) -> None:
+    body = text.encode()
+    expected = json.loads(body)
+    for cut in range(len(body) + 1):
+        assert entries(body[:cut], body[cut:]) == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(MAPS.flatmap(spaced_json))
+def test_a_body_may_come_byte_by_byte(text: str) -> None:
+    body = text.encode()
+    found = entries(*(body[at : at + 1] for at in range(len(body))))
+    assert list(found.items()) == list(json.loads(body).items())
+
+
+@settings(max_examples=40, deadline=None)
+@given(MAPS, st.data())
+def test_no_beginning_of_a_body_passes_for_the_whole(
+    map_: dict[str, Any], data: st.DataObject
+) -> None:
+    body = data.draw(spaced_json(map_)).strip().encode()
+    for length in range(len(body)):
+        assert refusal(body[:length]).startswith(("cut short after", "not JSON"))
+
+
+@given(st.binary(max_size=40) | st.text(alphabet='{}[]":,\\1n \t', max_size=20).map(str.encode))
+def test_anything_else_is_refused(body: bytes) -> None:
+    try:
+        expected = json.loads(body.decode())
+    except ValueError:
+        expected = None
+    if isinstance(expected, dict):
+        assert entries(body) == expected
+    else:
+        assert refusal(body)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 300), max_size=20), st.integers(50, 5000))
+def test_long_entries_are_found_whatever_their_length(lengths: list[int], chunk: int) -> None:
+    row = b'{"a.b":{"value":"}{"},"a.c":{"value":[1,{"x":"\\"]\\\\"}]}}'
+    expected = {str(i): json.loads(row) for i in range(len(lengths))}
+    rows = {str(i): b"[" + b",".join([row] * n) + b"]" for i, n in enumerate(lengths)}
+    body = b"{" + b",".join(b'"%s":%s' % (i.encode(), text) for i, text in rows.items()) + b"}"
+    found = list(split_answers(body[at : at + chunk] for at in range(0, len(body), chunk)))
+    assert dict(found) == rows
+    assert [id_ for id_, _ in found] == list(expected)
+
+
+def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
+    taken = []
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in (b'{"a":{"status":"running"', b'},"b":', b'{"status":"added"}', b"}"):
+            taken.append(chunk)
+            yield chunk
+
+    answers = split_answers(chunks())
+    assert next(answers) == ("a", b'{"status":"running"}')
+    assert len(taken) == 2
+    assert next(answers) == ("b", b'{"status":"added"}')
+    assert len(taken) == 3
+    assert list(answers) == []
+
+
+def test_the_text_of_an_entry_is_left_as_it_is() -> None:
+    entry = b'{ "data" : [1.50, 1e400,\n "\xc3\xa9\\u00e9" ] }'
+    assert list(split_answers([b'{"a":' + entry + b"}"])) == [("a", entry)]
+
+
+def test_entries_of_every_type_pass() -> None:
+    body = b'{"a":null,"b":-1.5e3,"c":"x","d":[],"e":{},"f":true}'
+    assert entries(body) == json.loads(body)
+
+
+def test_an_id_that_comes_twice_is_yielded_twice() -> None:
+    assert list(split_answers([b'{"a":1,"a":2}'])) == [("a", b"1"), ("a", b"2")]
+
+
+def test_no_tasks_no_entries() -> None:
+    assert list(split_answers([b"", b" {", b"", b" } ", b""])) == []
+
+
+@pytest.mark.parametrize("odd", [b"NaN", b'{"x":[-Infinity]}', b'"\\ud800"'])
+def test_what_json_does_not_know_spoils_its_own_entry_only(odd: bytes) -> None:
+    body = b'{"a":' + odd + b',"b":1}'
+    assert list(split_answers([body])) == [("a", odd), ("b", b"1")]
+
+
+@pytest.mark.parametrize("start", [b"[", b"[[", b"[NaN,["])
+def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
+    odd = start + b"[" * 100_000 + b"]" * (100_000 + start.count(b"["))
+    assert dict(split_answers([b'{"a":' + odd + b',"b":1}'])) == {"a": odd, "b": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "cut short after 0 bytes"),
+        (b'{"a":{"status', "cut short after 13 bytes"),
+        (b'{"a":12', "cut short after 7 bytes"),
+        (b"[1]", "a list where an object keyed by query task id was expected: '[1]'"),
+        (b'"x"', "a string where an object keyed by query task id was expected: '\"x\"'"),
+        (b"-7", "a number where an object keyed by query task id was expected: '-7'"),
+        (b"null", "null where an object keyed by query task id was expected: 'null'"),
+        (b"true", "a boolean where an object keyed by query task id was expected: 'true'"),
+        (b"<html>", "not JSON: '<html>'"),
+        (b"{} {}", "more after its end: '{}'"),
+        (b'{"a":1,}', "not JSON: '}'"),
+        (b'{"a" 1}', "not JSON: '1}'"),
+        (b'{"a":1 2}', "not JSON: '2}'"),
+        (b"{1:1}", "not JSON: '1:1}'"),
+        (b'{"\n":1}', "not JSON: '\"\\n\"'"),
+        (b'{"a":nul}', "not JSON: 'nul'"),
+        (b'{"a":[}', "not JSON: '[}'"),
+        (b'{"a":"\xff"}', "not JSON: not UTF-8 at '\ufffd\"}'"),
+        (b"<" + b"x" * 500, "not JSON: '<" + "x" * 56 + "...'"),
+    ],
+)
+def test_a_refusal_says_what_was_found(body: bytes, message: str) -> None:
+    assert refusal(body) == message
+
+
+def test_only_the_unfinished_entry_and_a_chunk_are_held() -> None:
+    entry = b'{"status":"complete","data":[' + b",".join([b'{"a":"}{"}'] * 20_000) + b"]}"
+
+    def chunks() -> Iterator[bytes]:
+        yield b"{"
+        for number in range(40):
+            yield b'"%d":' % number + entry + (b"," if number < 39 else b"}")
+
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in split_answers(chunks())) == 40
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * len(entry) / 4
