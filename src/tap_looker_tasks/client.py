@@ -1,0 +1,328 @@
+"""The only HTTP: one method per Looker operation, named after its operationId."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from importlib.metadata import version
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import backoff
+import msgspec
+import requests
+from requests import exceptions as http
+
+from tap_looker_tasks.answers import MalformedAnswer, split_answers
+from tap_looker_tasks.auth import Token, token_from
+from tap_looker_tasks.errors import (
+    ApiCallLimitError,
+    RefusedRequestError,
+    RequestError,
+    RetriableRequestError,
+)
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+
+    from tap_looker_tasks.settings import Settings
+
+_T = TypeVar("_T")
+
+_CHUNK_BYTES = 1 << 20
+_LONGEST_PAUSE_SECONDS = 60
+_LONGEST_CONNECT_SECONDS = 30
+_LONGEST_LOGOUT_SECONDS = 5
+_UNAUTHORIZED = 401
+_FIRST_REFUSAL = 300
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+
+
+def user_agent() -> str:
+    """Name the tap and its version, so that Looker's administrators see who calls."""
+    return f"tap-looker-tasks/{version('tap-looker-tasks')} {requests.utils.default_user_agent()}"
+
+
+class LookerClient:
+    """Calls Looker's API 4.0 on behalf of one set of credentials.
+
+    Every operation raises `RetriableRequestError` when it kept failing for a reason that may
+    pass, `RefusedRequestError` when Looker refused it, another `RequestError` when the address
+    or certificate is wrong, and `ApiCallLimitError` when `api_call_limit` is used up.
+
+    Attributes:
+        calls: requests made, by operation.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: requests.Session,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        logger: logging.Logger,
+    ) -> None:
+        """Prepare; the first operation logs in."""
+        self._settings = settings
+        self._session = session
+        self._session.verify = settings.ca_bundle or settings.verify_ssl
+        self._session.headers["User-Agent"] = user_agent()
+        # Without one, requests would take credentials for this host from ~/.netrc.
+        self._session.auth = _as_prepared
+        self._clock = clock
+        self._sleep = sleep
+        self._logger = logger
+        self._token: Token | None = None
+        self.calls: Counter[str] = Counter()
+
+    def query_task_multi_results(
+        self, query_task_ids: Collection[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Ask for many tasks at once; yields (task id, JSON of what Looker says of it).
+
+        Each id is yielded once at most, however often the request had to be repeated.
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
+        """
+        wanted = dict.fromkeys(query_task_ids)
+        repeats = self._repeats()
+        while error := (yield from self._answers_while_they_come(wanted)):
+            if not wanted:
+                return
+            repeats.pause_or_raise(error)
+
+    def _answers_while_they_come(
+        self, wanted: dict[str, None]
+    ) -> Generator[tuple[str, bytes], None, RetriableRequestError | None]:
+        """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
+        operation = "query_task_multi_results"
+        path = "query_tasks/multi_results?query_task_ids=" + ",".join(wanted)
+        try:
+            with self._response(operation, "GET", path) as response:
+                for query_task_id, entry in split_answers(_chunks(response, operation)):
+                    if query_task_id in wanted:
+                        del wanted[query_task_id]
+                        yield query_task_id, entry
+        except MalformedAnswer as malformed:
+            return self._unreadable(operation, malformed)
+        except RetriableRequestError as error:
+            return error
+        return None
+
+    def query_task_results(self, query_task_id: str) -> bytes:
+        """Get one finished task's result, as it is.
+
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
+        """
+        return self._repeated(
+            lambda: self._body("query_task_results", "GET", f"query_tasks/{query_task_id}/results")
+        )
+
+    def logout(self) -> None:
+        """Give the token back, if there is one; a failure is of no consequence.
+
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
+        """
+        if self._token is None:
+            return
+        try:
+            self._send(
+                "logout",
+                "DELETE",
+                "logout",
+                headers=self._token.header,
+                longest_seconds=_LONGEST_LOGOUT_SECONDS,
+            ).close()
+        except RequestError as error:
+            self._logger.debug("%s", error)
+        self._token = None
+
+    def _repeated(self, attempt: Callable[[], _T]) -> _T:
+        repeats = self._repeats()
+        while True:
+            try:
+                return attempt()
+            except RetriableRequestError as error:  # noqa: PERF203 - a request costs far more
+                repeats.pause_or_raise(error)
+
+    def _repeats(self) -> _Repeats:
+        return _Repeats(self._settings.http_max_tries, self._sleep, self._logger)
+
+    def _body(self, operation: str, verb: str, path: str, **request: Any) -> bytes:
+        with (
+            self._response(operation, verb, path, **request) as response,
+            _translated(operation, self._settings.base_url),
+        ):
+            return response.content
+
+    def _response(self, operation: str, verb: str, path: str, **request: Any) -> requests.Response:
+        """Send with a token; a token that Looker no longer accepts is replaced once."""
+        token = self._valid_token()
+        try:
+            return self._send(operation, verb, path, headers=token.header, **request)
+        except RefusedRequestError as error:
+            if error.http_status != _UNAUTHORIZED:
+                raise
+        self._token = None
+        return self._send(operation, verb, path, headers=self._valid_token().header, **request)
+
+    def _valid_token(self) -> Token:
+        if self._token is None or self._clock() >= self._token.renew_at:
+            self._token = self._login()
+        return self._token
+
+    def _login(self) -> Token:
+        """Log in: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/login>."""
+        credentials = {
+            "client_id": self._settings.client_id,
+            "client_secret": self._settings.client_secret,
+        }
+        try:
+            with (
+                self._send("login", "POST", "login", data=credentials) as response,
+                _translated("login", self._settings.base_url),
+            ):
+                return token_from(msgspec.json.decode(response.content), self._clock())
+        except RefusedRequestError as error:
+            msg = f"{error.message}; check client_id and client_secret, and base_url"
+            raise RefusedRequestError(msg, http_status=error.http_status) from None
+        except ValueError as malformed:
+            unreadable = self._unreadable("login", malformed)
+            raise unreadable from None
+
+    def _send(
+        self,
+        operation: str,
+        verb: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        longest_seconds: float = inf,
+        **request: Any,
+    ) -> requests.Response:
+        """Make one request; returns an answer of success only."""
+        self._count(operation)
+        timeout = min(self._settings.http_timeout_seconds, longest_seconds)
+        with _translated(operation, self._settings.base_url):
+            response = self._session.request(
+                verb,
+                f"{self._settings.base_url}/api/4.0/{path}",
+                headers=headers,
+                timeout=(min(timeout, _LONGEST_CONNECT_SECONDS), timeout),
+                # Looker's API does not redirect; a sign-in page or a wrong address does.
+                allow_redirects=False,
+                stream=True,
+                **request,
+            )
+        self._logger.debug("%s: HTTP %s", operation, response.status_code)
+        if response.status_code < _FIRST_REFUSAL:
+            return response
+        with response:
+            raise _error_of(response, operation, self._settings.base_url)
+
+    def _count(self, operation: str) -> None:
+        limit = self._settings.api_call_limit
+        # One call is kept for the logout.
+        if limit is not None and operation != "logout" and self.calls.total() + 1 >= limit:
+            msg = f"{operation}: not called, because api_call_limit is {limit}"
+            raise ApiCallLimitError(msg)
+        self.calls[operation] += 1
+
+    def _unreadable(self, operation: str, malformed: ValueError) -> RetriableRequestError:
+        msg = (
+            f"{operation}: {self._settings.base_url} did not answer as Looker's API does: "
+            f"{malformed}; check base_url, and what stands between here and Looker"
+        )
+        return RetriableRequestError(msg)
+
+
+class _Repeats:
+    """Counts the tries of one operation and pauses between them."""
+
+    def __init__(
+        self, max_tries: int, sleep: Callable[[float], None], logger: logging.Logger
+    ) -> None:
+        self._tries_left = max_tries
+        self._sleep = sleep
+        self._logger = logger
+        self._pauses = backoff.expo(max_value=_LONGEST_PAUSE_SECONDS)
+        next(self._pauses)
+
+    def pause_or_raise(self, error: RetriableRequestError) -> None:
+        self._tries_left -= 1
+        if self._tries_left <= 0:
+            raise error
+        pause = error.retry_after
+        if pause is None:
+            pause = backoff.full_jitter(next(self._pauses))
+        self._logger.warning("%s; trying again in %.1f s", error.message, pause)
+        self._sleep(pause)
+
+
+def _as_prepared(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _chunks(response: requests.Response, operation: str) -> Iterator[bytes]:
+    with _translated(operation, response.url.partition("/api/")[0]):
+        yield from response.iter_content(_CHUNK_BYTES)
+
+
+@contextmanager
+def _translated(operation: str, base_url: str) -> Iterator[None]:
+    """Turn the exceptions of `requests` into the tap's own."""
+    try:
+        yield
+    except http.SSLError as error:
+        msg = (
+            f"{operation}: the certificate of {base_url} is not trusted ({_root_cause(error)}); "
+            "set ca_bundle to your certificate authority's file"
+        )
+        raise RequestError(msg) from None
+    except (http.ConnectionError, http.Timeout) as error:
+        msg = f"{operation}: no answer from {base_url} ({_root_cause(error)}); check base_url"
+        raise RetriableRequestError(msg) from None
+    except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
+        msg = f"{operation}: the answer of {base_url} was cut short ({_root_cause(error)})"
+        raise RetriableRequestError(msg) from None
+    except (http.RequestException, OSError) as error:
+        msg = f"{operation}: cannot ask {base_url}: {error}"
+        raise RequestError(msg) from None
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__context__ is not None:
+        error = error.__context__
+    return f"{str(error) or type(error).__name__}"[:200]
+
+
+def _error_of(response: requests.Response, operation: str, base_url: str) -> RequestError:
+    status = response.status_code
+    msg = f"{operation}: {base_url} answered HTTP {status}"
+    if said := _message_in(response):
+        msg += f" ({said})"
+    if status in _PASSING_STATUSES:
+        return RetriableRequestError(msg, retry_after=_retry_after(response))
+    return RefusedRequestError(msg, http_status=status)
+
+
+def _message_in(response: requests.Response) -> str | None:
+    """Looker's `message`, when the body is an error of its API and not a page of a proxy."""
+    try:
+        body = msgspec.json.decode(response.content)
+    except (ValueError, http.RequestException):
+        return None
+    match body:
+        case {"message": str(message)}:
+            return message[:200]
+    return None
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds; a date, which Looker does not send, is passed over."""
+    try:
+        seconds = float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS)

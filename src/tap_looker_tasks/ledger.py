@@ -1,0 +1,54 @@
+"""What state remembers of query tasks: finished, in doubt, in flight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_looker_tasks.query_task import Meaning, Running, meaning_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Ledger:
+    """The bookmark of `query_task_results`, written in place as tasks come and go.
+
+    Its keys: `finished` {task id: final status} of tasks made elsewhere, `doubted_since`
+    {task id: epoch seconds} of those whose outcome Looker may still take back.
+    """
+
+    def __init__(self, bookmark: dict[str, object], given_ids: Iterable[str]) -> None:
+        """Take up what earlier runs left, less what the input no longer lists."""
+        self._given_ids = dict.fromkeys(given_ids)
+        self._finished = _kept(bookmark, "finished", self._given_ids)
+        self._doubted_since = _kept(bookmark, "doubted_since", self._given_ids)
+        bookmark["finished"] = self._finished
+        bookmark["doubted_since"] = self._doubted_since
+
+    def tasks_to_follow(self) -> Iterator[Running]:
+        """Tell the given tasks without a final status, in the order given."""
+        for query_task_id in self._given_ids:
+            if query_task_id not in self._finished:
+                since = self._doubted_since.get(query_task_id)
+                yield Running(
+                    query_task_id, doubted_since=since if isinstance(since, float) else None
+                )
+
+    def remember(self, query_task_id: str, status: str) -> None:
+        """Note a final status, once the task's last record is out."""
+        self._doubted_since.pop(query_task_id, None)
+        if query_task_id in self._given_ids:
+            self._finished[query_task_id] = status
+
+    def leave(self, task: Running) -> None:
+        """Note a given task that this run leaves unfinished."""
+        self._doubted_since.pop(task.query_task_id, None)
+        if task.status and meaning_of(task.status) is Meaning.DOUBTFUL:
+            self._doubted_since[task.query_task_id] = task.doubted_since
+
+
+def _kept(bookmark: dict[str, object], key: str, given_ids: dict[str, None]) -> dict[str, object]:
+    remembered = bookmark.get(key)
+    if not isinstance(remembered, dict):
+        return {}
+    return {id_: value for id_, value in remembered.items() if id_ in given_ids}

@@ -1,0 +1,119 @@
+"""The only loop: asks the board what to do next and does it with client, clock and sleep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tap_looker_tasks.answers import MalformedAnswer
+from tap_looker_tasks.errors import RefusedRequestError
+from tap_looker_tasks.query_task import MEANINGS, Poll, Running, Wait
+from tap_looker_tasks.results import Answer, as_data, read_answer
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterator
+
+    from tap_looker_tasks.client import LookerClient
+    from tap_looker_tasks.query_task import TaskBoard
+
+_REFUSALS_OF_A_BATCH = frozenset({400, 404, 414, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known of a task when it is delivered.
+
+    Attributes:
+        task: the task as it was last seen.
+        status: its final status, or the last one seen when the run ends before the task.
+        finished_at: epoch seconds; None when it is unfinished.
+        answer: what Looker said, when that is more than a status.
+    """
+
+    task: Running
+    status: str
+    finished_at: float | None
+    answer: Answer | None = None
+
+
+class Runner:
+    """Follows the tasks of a board until it says that the run is done."""
+
+    def __init__(
+        self,
+        board: TaskBoard,
+        client: LookerClient,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        logger: logging.Logger,
+    ) -> None:
+        """Put the parts together; nothing happens before `outcomes`."""
+        self._board = board
+        self._client = client
+        self._clock = clock
+        self._sleep = sleep
+        self._logger = logger
+        self._unknown_statuses: set[str] = set()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield each task as soon as its outcome is believed, then those left unfinished.
+
+        Raises:
+            RequestError: Looker could not be asked any more.
+        """
+        while True:
+            match self._board.next_action(self._clock()):
+                case Poll(query_task_ids):
+                    yield from self._poll(query_task_ids)
+                case Wait(seconds):
+                    self._sleep(seconds)
+                case _:
+                    break
+        for task in self._board.unfinished():
+            yield Outcome(task, task.status or "added", finished_at=None)
+
+    def _poll(self, query_task_ids: tuple[str, ...]) -> Iterator[Outcome]:
+        try:
+            for query_task_id, entry in self._client.query_task_multi_results(query_task_ids):
+                yield from self._take_in(query_task_id, entry)
+        except RefusedRequestError as error:
+            if error.http_status not in _REFUSALS_OF_A_BATCH:
+                raise
+            self._logger.warning("%s; asking for its tasks in smaller batches", error.message)
+            over = self._board.poll_refused(query_task_ids, self._clock())
+        else:
+            over = self._board.poll_ended(self._clock())
+        for finished in over:
+            yield Outcome(finished.task, finished.status, finished.finished_at)
+
+    def _take_in(self, query_task_id: str, entry: bytes) -> Iterator[Outcome]:
+        try:
+            answer = read_answer(entry)
+        except MalformedAnswer as malformed:
+            self._logger.warning("query task %s: %s", query_task_id, malformed)
+            return
+        self._warn_of_unknown(answer.status)
+        finished = self._board.answered(query_task_id, answer.status, self._clock())
+        if finished is None:
+            return
+        if answer.status == "complete" and answer.data is None:
+            answer = self._with_data(query_task_id, answer)
+        yield Outcome(finished.task, finished.status, finished.finished_at, answer)
+
+    def _with_data(self, query_task_id: str, answer: Answer) -> Answer:
+        """Ask for a result that `multi_results` does not carry, as for some text formats."""
+        try:
+            body = self._client.query_task_results(query_task_id)
+        except RefusedRequestError as error:
+            self._logger.warning("query task %s: %s", query_task_id, error.message)
+            return answer
+        return replace(answer, data=as_data(body))
+
+    def _warn_of_unknown(self, status: str) -> None:
+        if status not in MEANINGS and status not in self._unknown_statuses:
+            self._unknown_statuses.add(status)
+            self._logger.warning(
+                "Looker reports a status this tap does not know: %r; taken for unfinished", status
+            )
