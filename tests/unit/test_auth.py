@@ -1,0 +1,26 @@
+"""The API token."""
+
+from __future__ import annotations
+
+import pytest
+
+from tap_looker_tasks.auth import token_from
+
+
+def test_a_token_is_renewed_a_minute_before_it_expires() -> None:
+    token = token_from({"access_token": "t", "token_type": "Bearer", "expires_in": 3600}, 1000)
+    assert token.header == {"Authorization": "token t"}
+    assert token.renew_at == 1000 + 3540
+
+
+@pytest.mark.parametrize(("expires_in", "lasts"), [(60, 30), (10, 5), (None, 3540), ("x", 3540)])
+def test_a_short_or_unknown_lifetime_does_not_mean_a_login_per_request(
+    expires_in: object, lasts: float
+) -> None:
+    assert token_from({"access_token": "t", "expires_in": expires_in}, 0).renew_at == lasts
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"access_token": None}, {"access_token": ""}])
+def test_an_answer_without_a_token_is_an_error(answer: object) -> None:
+    with pytest.raises(ValueError, match="no access_token"):
+        token_from(answer, 0)
