@@ -1,0 +1,53 @@
+"""A simulated Looker for each test, and the tap as its users run it."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_looker_tasks.simulator import Simulator, SimulatorOptions, load_database
+from tests.singer import Run, run_tap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tap_looker_tasks.simulator import Database
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """The flights of 2013, loaded once; simulators only read them."""
+    database = load_database()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def simulator(database: Database) -> Iterator[Simulator]:
+    with Simulator(SimulatorOptions(), database=database) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def tap(simulator: Simulator, tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Run the tap against the simulator, impatiently: `tap(state=..., batch_size=2)`."""
+    impatient = {
+        "base_url": simulator.base_url,
+        "client_id": simulator.client_id,
+        "client_secret": simulator.client_secret,
+        "poll_interval_seconds": 0.02,
+        "poll_max_interval_seconds": 0.05,
+        "expired_grace_seconds": 0.1,
+        "task_timeout_seconds": 20,
+        "http_timeout_seconds": 20,
+        "http_max_tries": 3,
+    }
+    # The tap sets handlers, as the program it is.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield partial(run_tap, tmp_path, impatient)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

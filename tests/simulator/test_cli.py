@@ -1,0 +1,71 @@
+"""The command `looker-simulator`."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from tap_looker_tasks.simulator.faults import FAULTS
+
+COMMAND = Path(sys.executable).with_name("looker-simulator")
+
+
+def refused(*arguments: str) -> str:
+    done = subprocess.run(
+        [COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_the_help_explains_everything() -> None:
+    done = subprocess.run(
+        [COMMAND, "--help"], capture_output=True, text=True, check=True, timeout=60
+    )
+    for word in ("client", "simulator", "loopback", "flights_2013", "--latency", *FAULTS):
+        assert word in done.stdout or word == "client"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_interrupted(number: int) -> None:
+    arguments = ["--port", "0", "--latency", "0-0.1", "--fault", "server_error:2"]
+    with subprocess.Popen(
+        [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        (base_url,) = (word for word in line.split() if word.startswith("http://127.0.0.1:"))
+        credentials = {"client_id": "simulator", "client_secret": "simulator"}
+        login = requests.post(f"{base_url}/api/4.0/login", data=credentials, timeout=20)
+        token = {"Authorization": f"token {login.json()['access_token']}"}
+        asked = [
+            requests.get(f"{base_url}/api/4.0/user", headers=token, timeout=20) for _ in range(3)
+        ]
+        assert [answer.status_code for answer in asked] == [500, 500, 200]
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--fault", "nonsense"], "nonsense"),
+        (["--fault", "server_error:often"], "often"),
+        (["--latency", "long"], "long"),
+        (["--host", "0.0.0.0"], "--host"),
+    ],
+)
+def test_a_wrong_option_is_named(arguments: list[str], reason: str) -> None:
+    assert reason in refused(*arguments)
+
+
+def test_a_port_in_use_is_named(simulator: object) -> None:
+    base_url: str = getattr(simulator, "base_url")  # noqa: B009 - only its address matters
+    assert "cannot listen on port" in refused("--port", base_url.rpartition(":")[2])
