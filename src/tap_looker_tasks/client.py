@@ -17,6 +17,7 @@ from tap_looker_tasks.answers import MalformedAnswer, split_answers
 from tap_looker_tasks.auth import Token, token_from
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
+    LoginRefusedError,
     RefusedRequestError,
     RequestError,
     RetriableRequestError,
@@ -48,8 +49,9 @@ class LookerClient:
     """Calls Looker's API 4.0 on behalf of one set of credentials.
 
     Every operation raises `RetriableRequestError` when it kept failing for a reason that may
-    pass, `RefusedRequestError` when Looker refused it, another `RequestError` when the address
-    or certificate is wrong, and `ApiCallLimitError` when `api_call_limit` is used up.
+    pass, `RefusedRequestError` when Looker refused it, `LoginRefusedError` when it refused the
+    credentials, another `RequestError` when the address or certificate is wrong, and
+    `ApiCallLimitError` when `api_call_limit` is used up.
 
     Attributes:
         calls: requests made, by operation.
@@ -186,7 +188,7 @@ class LookerClient:
                 return token_from(msgspec.json.decode(response.content), self._clock())
         except RefusedRequestError as error:
             msg = f"{error.message}; check client_id and client_secret, and base_url"
-            raise RefusedRequestError(msg, http_status=error.http_status) from None
+            raise LoginRefusedError(msg) from None
         except ValueError as malformed:
             unreadable = self._unreadable("login", malformed)
             raise unreadable from None

@@ -50,5 +50,9 @@ class RefusedRequestError(RequestError):
         self.http_status = http_status
 
 
+class LoginRefusedError(RequestError):
+    """Looker does not accept the credentials, or there is no Looker."""
+
+
 class ApiCallLimitError(RequestError):
     """The request was not made, because `api_call_limit` does not allow for it."""

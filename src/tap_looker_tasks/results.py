@@ -289,7 +289,7 @@ def _read_object(status: str, payload: _Payload) -> Result:
             payload.rows,
         )
     is_detail = _first_byte(payload.data) == b"[" or payload.data == _NULL
-    return _concluded(
+    result = _concluded(
         Result(
             status,
             "json_detail" if is_detail else None,
@@ -307,6 +307,10 @@ def _read_object(status: str, payload: _Payload) -> Result:
         reported,
         payload.data if _first_byte(payload.data) == b"[" else None,
     )
+    if result.status == _COMPLETE and not is_detail:
+        msg = "an object with neither rows nor an error in it"
+        raise MalformedAnswer(msg)
+    return result
 
 
 def _concluded(result: Result, reported: _Errors, array: msgspec.Raw | None) -> Result:

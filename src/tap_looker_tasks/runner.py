@@ -98,6 +98,10 @@ class Runner:
         finished = self._board.answered(query_task_id, answer.status, self._clock())
         if finished is None:
             return
+        if answer.status != finished.status:
+            # It was given up, whatever Looker said last.
+            yield Outcome(finished.task, finished.status, finished.finished_at)
+            return
         if answer.status == "complete" and answer.data is None:
             answer = self._with_data(query_task_id, answer)
         yield Outcome(finished.task, finished.status, finished.finished_at, answer)

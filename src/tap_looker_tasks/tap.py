@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 import requests
 from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
@@ -26,6 +28,8 @@ from tap_looker_tasks.writer import MessageWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
+
+    import click
 
     from tap_looker_tasks.runner import Outcome
 
@@ -170,6 +174,23 @@ class TapLookerTasks(Tap):
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
         self._state_writer = self._paced = PacedStateWriter(self.message_writer, self._clock)
 
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        # The SDK would show a traceback.
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError) as error:
+            msg = f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"
+            raise SettingsError(msg) from None
+
+    @classmethod
+    @override
+    def invoke(
+        cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
+    ) -> None:
+        super().invoke(state=_json_object(state), catalog=_json_object(catalog), **options)
+
     @cached_property
     def settings(self) -> Settings:
         """The configuration, checked.
@@ -246,11 +267,30 @@ class TapLookerTasks(Tap):
             return
         named = "; ".join(incomplete[:_TASKS_NAMED])
         more = len(incomplete) - _TASKS_NAMED
-        msg = f"{len(incomplete)} query task(s) did not complete: {named}"
+        tasks = "query task" if len(incomplete) == 1 else "query tasks"
+        msg = f"{len(incomplete)} {tasks} did not complete: {named}"
         msg += f"; and {more} more, see query_task_results" if more > 0 else ""
         if self.settings.fail_on_task_error:
             raise TasksNotCompletedError(msg)
         self.logger.warning("%s", msg)
+
+
+def _json_object(file: IO[str] | None) -> IO[str] | None:
+    """Check the content of a file given by option, which the SDK would show a traceback for.
+
+    Raises:
+        SettingsError: it is not a JSON object.
+    """
+    if file is None:
+        return None
+    try:
+        text = file.read()
+        if isinstance(msgspec.json.decode(text), dict):
+            return StringIO(text)
+        msg = f"{file.name}: not a JSON object"
+    except (OSError, ValueError) as error:
+        msg = f"{file.name}: cannot be read as a JSON file: {error}"
+    raise SettingsError(msg)
 
 
 def _given_ids(settings: Settings) -> tuple[str, ...]:

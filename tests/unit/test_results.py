@@ -440,7 +440,8 @@ def test_text_formats() -> None:
 
 
 def test_an_unknown_format_is_not_guessed_at() -> None:
-    assert result_of("complete", {"columns": [1], "data": {"a": 1}}) == Result("complete")
+    with pytest.raises(MalformedAnswer, match="neither rows nor an error"):
+        result_of("complete", {"columns": [1], "data": {"a": 1}})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""What goes wrong between here and Looker, and what comes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_looker_tasks.simulator import Simulator, SimulatorOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_looker_tasks.simulator import Database
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+MULTI_RESULTS = "query_task_multi_results"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "rate_limited",
+        "server_error",
+        "unavailable",
+        "bad_gateway",
+        "dropped",
+        "cut_short",
+        "not_json",
+    ],
+)
+def test_a_failure_that_passes_is_not_seen(simulator: Simulator, tap: Tap, fault: str) -> None:
+    ids = [simulator.create_task("4", "json") for _ in range(3)]
+    simulator.fault(fault, times=1, operation=MULTI_RESULTS)
+    run = tap(query_task_ids=ids)
+    assert run.exit_code == 0
+    assert run.statuses() == dict.fromkeys(ids, "complete")
+    assert simulator.count(MULTI_RESULTS) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("server_error", "500"), ("bad_gateway", "502"), ("dropped", "no answer")],
+)
+def test_a_failure_that_stays_ends_the_run(
+    simulator: Simulator, tap: Tap, fault: str, told: str
+) -> None:
+    simulator.fault(fault, times=None, operation=MULTI_RESULTS)
+    run = tap(query_task_ids=[simulator.create_task("4", "json")])
+    assert run.exit_code == 1
+    assert told in run.error
+    assert simulator.base_url in run.error
+    assert simulator.count(MULTI_RESULTS) == 3
+    assert run.bookmark["finished"] == {}
+
+
+def test_an_answer_that_does_not_come_in_time_is_asked_for_again(
+    simulator: Simulator, tap: Tap
+) -> None:
+    simulator.fault("hang", times=1, operation=MULTI_RESULTS, seconds=2)
+    run = tap(query_task_ids=[simulator.create_task("4", "json")], http_timeout_seconds=0.5)
+    assert run.exit_code == 0
+
+
+@pytest.mark.parametrize("fault", ["not_found_html", "bad_request"])
+def test_a_page_in_place_of_an_answer_survives(simulator: Simulator, tap: Tap, fault: str) -> None:
+    ids = [simulator.create_task("4", "json") for _ in range(4)]
+    simulator.fault(fault, times=1, operation=MULTI_RESULTS)
+    run = tap(query_task_ids=ids)
+    assert run.statuses() == dict.fromkeys(ids, "complete")
+
+
+def test_an_answer_cut_short_delivers_no_task_twice(simulator: Simulator, tap: Tap) -> None:
+    ids = [simulator.create_task("1", "json_detail") for _ in range(20)]
+    simulator.fault("cut_short", times=2, operation=MULTI_RESULTS)
+    run = tap(query_task_ids=ids)
+    assert sorted(run.statuses()) == sorted(ids)
+
+
+def test_a_token_that_looker_forgot_is_replaced(simulator: Simulator, tap: Tap) -> None:
+    id_ = simulator.create_task("4", "json")
+    simulator.fault("token_lost", times=1, operation=MULTI_RESULTS)
+    assert tap(query_task_ids=[id_]).statuses() == {id_: "complete"}
+    assert simulator.count("login") == 2
+
+
+def test_a_token_that_looker_never_accepts_ends_the_run(simulator: Simulator, tap: Tap) -> None:
+    simulator.fault("token_lost", times=None, operation=MULTI_RESULTS)
+    run = tap(query_task_ids=[simulator.create_task("4", "json")])
+    assert run.exit_code == 1
+    assert "401" in run.error
+    assert simulator.count(MULTI_RESULTS) == 2
+
+
+def test_a_token_is_renewed_before_it_expires(database: Database, tap: Tap) -> None:
+    with Simulator(SimulatorOptions(token_lifetime_seconds=0.4), database=database) as simulator:
+        id_ = simulator.add_scripted_task(
+            [{"status": "running"}] * 12 + [{"status": "complete", "data": []}]
+        )
+        run = tap(query_task_ids=[id_], base_url=simulator.base_url)
+        assert run.statuses() == {id_: "complete"}
+        refusals = [call for call in simulator.calls if call.status == 401]
+        assert simulator.count("login") >= 2
+    assert refusals == []
+
+
+def test_the_session_is_given_back(simulator: Simulator, tap: Tap) -> None:
+    tap(query_task_ids=[simulator.create_task("4", "json")])
+    assert [call.operation for call in simulator.calls] == ["login", MULTI_RESULTS, "logout"]
+
+
+def test_without_tasks_nobody_is_asked(simulator: Simulator, tap: Tap) -> None:
+    run = tap()
+    assert run.exit_code == 0
+    assert simulator.calls == []
+
+
+@pytest.mark.parametrize("length", [1, 32, 200, 4000])
+def test_a_query_string_is_never_too_long(simulator: Simulator, tap: Tap, length: int) -> None:
+    ids = [f"{n:0{length}d}" for n in range(10)] if length > 1 else list("abcdefghij")
+    ids = ids * 30 if length == 32 else ids
+    unique = [f"{id_}-{n}"[-4096:] for n, id_ in enumerate(ids)]
+    run = tap(query_task_ids=unique, batch_size=250, wait_for_completion=False)
+    assert run.exit_code == 0
+    polls = [call for call in simulator.calls if call.operation == MULTI_RESULTS]
+    assert all(call.status == 200 for call in polls)
+    assert all(len(call.query) < 10_240 for call in polls)
+    assert {id_ for call in polls for id_ in call.query_task_ids} == set(unique)
+    assert all(len(call.query_task_ids) <= 250 for call in polls)
+
+
+def test_the_calls_made_are_told_in_the_end(simulator: Simulator, tap: Tap) -> None:
+    run = tap(query_task_ids=[simulator.create_task("4", "json")])
+    assert "1 query_task_multi_results" in run.log.splitlines()[-1] or any(
+        "API calls made" in line and "1 query_task_multi_results" in line
+        for line in run.log.splitlines()[-5:]
+    )
