@@ -1,0 +1,496 @@
+"""What columns a query has, and what becomes of its values."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from tap_looker_tasks.answers import MalformedAnswer
+from tap_looker_tasks.results import Field, Result, read_answer, read_result
+from tap_looker_tasks.schema import (
+    ANYTHING,
+    DATE,
+    DATE_TIME,
+    INTEGER,
+    LOCAL_DATE_TIME,
+    NUMBER,
+    STRING,
+    YESNO,
+    Column,
+    ExploreField,
+    Kind,
+    RowReader,
+    collisions,
+    columns_of,
+    compare,
+    custom_fields,
+    explore_fields,
+    kind_of,
+    query_fields,
+    result_fields,
+    stream_schema,
+    to_local,
+    to_utc,
+    zone_named,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NEW_YORK = ZoneInfo("America/New_York")
+LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
+EXPLORE = {
+    "fields": {
+        "dimensions": [
+            {"name": "orders.id", "type": "number", "label": "Orders ID"},
+            {
+                "name": "orders.created_date",
+                "type": "date_date",
+                "label": "Orders Created Date",
+                "description": "Day of the order",
+            },
+            {"name": "orders.created_time", "type": "date_time"},
+            {"name": "orders.local_time", "type": "date_time", "convert_tz": False},
+            {"name": "orders.is_paid", "type": "yesno"},
+            {"name": "orders.status", "type": "string"},
+        ],
+        "measures": [{"name": "orders.count", "type": "count", "label": "Orders Count"}],
+        "filters": [{"name": "orders.period", "type": "date"}],
+        "parameters": None,
+    }
+}
+CALCULATIONS = json.dumps(
+    [
+        {"table_calculation": "share", "label": "Share", "_type_hint": "number"},
+        {"table_calculation": "off", "is_disabled": True, "_type_hint": "number"},
+        {"table_calculation": "whatever"},
+        {"dimension": "initial", "_type_hint": "string", "expression": "1"},
+        {"measure": "buyers", "type": "count_distinct", "_type_hint": "number"},
+        {"measure": "latest", "type": "max", "_type_hint": "date"},
+        {"measure": "most", "type": "max"},
+        {"measure": 7},
+    ]
+)
+
+
+def column(name: str, kind: Kind, type_: str | None = None) -> Column:
+    return Column(name.replace(".", "__"), name, kind, type_)
+
+
+def detail(rows: object, **more: object) -> Result:
+    entry = {"status": "complete", "data": {"data": rows, **more}}
+    return read_result(read_answer(json.dumps(entry).encode()))
+
+
+def bi(rows: object, **more: object) -> Result:
+    entry = {"status": "complete", "data": {"rows": rows, "metadata": more}}
+    return read_result(read_answer(json.dumps(entry).encode()))
+
+
+def read_one(kind: Kind, value: str, time_zone: str | None = "UTC") -> tuple[object, list[str]]:
+    """The record value of a value given as JSON, and the problems."""
+    body = f'{{"status":"complete","data":{{"data":[{{"v.f":{{"value":{value}}}}}]}}}}'
+    reader = RowReader([column("v.f", kind)], time_zone)
+    [record] = reader.records(read_result(read_answer(body.encode())), "t")
+    return record["v__f"], reader.problems
+
+
+@pytest.mark.parametrize(
+    ("looker_type", "kind"),
+    [
+        *(("number", NUMBER), ("sum", NUMBER), ("average", NUMBER), ("duration_day", NUMBER)),
+        *(("count", INTEGER), ("count_distinct", INTEGER), ("date_hour_of_day", INTEGER)),
+        *(("string", STRING), ("zipcode", STRING), ("tier", STRING), ("date_month", STRING)),
+        *(("yesno", YESNO), ("date_date", DATE), ("date_week", DATE), ("date", DATE)),
+        *(("date_time", DATE_TIME), ("date_minute15", DATE_TIME), ("date_hour6", DATE_TIME)),
+        *(("list", ANYTHING), ("location", ANYTHING), ("brand new", ANYTHING)),
+        *((None, ANYTHING), ("", ANYTHING)),
+    ],
+)
+def test_the_type_decides_about_the_kind(looker_type: str | None, kind: Kind) -> None:
+    assert kind_of(looker_type) is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (NUMBER, "12345678901234567890123", 12345678901234567890123),
+        (NUMBER, "0.1234567890123456789012345", Decimal("0.1234567890123456789012345")),
+        (NUMBER, '"-12.50"', Decimal("-12.50")),
+        (NUMBER, '"7"', 7),
+        (NUMBER, "1e400", Decimal("1e400")),
+        (INTEGER, "5.0", 5),
+        (INTEGER, "0.0", 0),
+        (INTEGER, '"2013"', 2013),
+        (INTEGER, "1e30", 10**30),
+        (STRING, '"07030"', "07030"),
+        (STRING, "7030", "7030"),
+        (STRING, "7.10", "7.10"),
+        (STRING, "true", "true"),
+        (YESNO, '"Yes"', True),
+        (YESNO, '"No"', False),
+        (YESNO, "true", True),
+        (YESNO, "false", False),
+        (DATE, '"2019-12-22"', "2019-12-22"),
+        (DATE_TIME, '"2019-12-22 10:11:12"', "2019-12-22T10:11:12+00:00"),
+        (ANYTHING, '["a", 1.50]', ["a", Decimal("1.50")]),
+        (ANYTHING, '{"lat": 1}', {"lat": 1}),
+        (ANYTHING, '"40.7,-74"', "40.7,-74"),
+        (LOCAL_DATE_TIME, '"2019-12-22 10:11:12"', "2019-12-22 10:11:12"),
+    ],
+)
+def test_values_are_read(kind: Kind, value: str, expected: object) -> None:
+    found, problems = read_one(kind, value)
+    assert (found, type(found), problems) == (expected, type(expected), [])
+
+
+@pytest.mark.parametrize(
+    "kind", [NUMBER, INTEGER, STRING, YESNO, DATE, DATE_TIME, ANYTHING, LOCAL_DATE_TIME]
+)
+def test_null_is_null(kind: Kind) -> None:
+    assert read_one(kind, "null", None) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "kept"),
+    [
+        *((NUMBER, '"NaN"', "NaN"), (NUMBER, '"12 kg"', "12 kg"), (NUMBER, "true", True)),
+        *((NUMBER, "[1]", [1]), (INTEGER, "1.5", Decimal("1.5")), (INTEGER, "true", True)),
+        *((INTEGER, "1e999999", Decimal("1e999999")), (STRING, "[1]", [1])),
+        *((YESNO, '"Ja"', "Ja"), (YESNO, "[1]", [1]), (YESNO, "2", 2)),
+        *((DATE, '"2019-02-30"', "2019-02-30"), (DATE, "20190230", 20190230)),
+        *((DATE, '"2019-12-22 10:00:00"', "2019-12-22 10:00:00"), (DATE, '"20191222"', "20191222")),
+        *((DATE_TIME, '"soon"', "soon"), (DATE_TIME, "5", 5), (DATE_TIME, "[1]", [1])),
+        *((DATE_TIME, '"2019-02-30 10:00:00"', "2019-02-30 10:00:00"),),
+        *((DATE_TIME, '"2019-12-22 24:00:00"', "2019-12-22 24:00:00"),),
+        *((DATE_TIME, '"0001-01-01 00:00:00 +05:00"', "0001-01-01 00:00:00 +05:00"),),
+    ],
+)
+def test_what_cannot_be_read_is_kept_and_reported(kind: Kind, value: str, kept: object) -> None:
+    found, [problem] = read_one(kind, value)
+    assert (found, type(found)) == (kept, type(kept))
+    assert problem.startswith(f"v__f: 1 values that cannot be read as {kind.name}, left as they")
+    assert "\n" not in problem
+
+
+@pytest.mark.parametrize("time_zone", [None, "Mars/Olympus", "../UTC", ""])
+def test_a_time_of_an_unknown_time_zone_is_not_guessed_at(time_zone: str | None) -> None:
+    found, problems = read_one(DATE_TIME, '"2019-12-22 10:11:12"', time_zone)
+    assert found == "2019-12-22 10:11:12"
+    assert len(problems) == 1
+    assert read_one(DATE_TIME, '"2019-12-22T10:11:12-01:00"', time_zone) == (
+        "2019-12-22T11:11:12+00:00",
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2013-06-01 12:30:00", "2013-06-01T16:30:00+00:00"),
+        ("2013-01-01 12:30:00", "2013-01-01T17:30:00+00:00"),
+        ("2013-06-01 12:30", "2013-06-01T16:30:00+00:00"),
+        ("2013-06-01 12", "2013-06-01T16:00:00+00:00"),
+        ("2013-06-01T12:30:00.123456789", "2013-06-01T16:30:00.123456789+00:00"),
+        # Twice 01:30: the first is meant.
+        ("2013-11-03 01:30:00", "2013-11-03T05:30:00+00:00"),
+        ("2013-11-03 02:00:00", "2013-11-03T07:00:00+00:00"),
+        # Never 02:30: an hour later.
+        ("2013-03-10 02:30:00", "2013-03-10T07:30:00+00:00"),
+        ("2013-03-10 03:30:00", "2013-03-10T07:30:00+00:00"),
+        # With an offset, the zone has no say.
+        ("2013-06-01 12:30:00Z", "2013-06-01T12:30:00+00:00"),
+        ("2013-06-01 12:30:00 UTC", "2013-06-01T12:30:00+00:00"),
+        ("2013-06-01 12:30:00 -0230", "2013-06-01T15:00:00+00:00"),
+        ("2013-06-01 12:30:00.5+05", "2013-06-01T07:30:00.5+00:00"),
+    ],
+)
+def test_a_time_is_one_of_the_time_zone(text: str, utc: str) -> None:
+    assert to_utc(text, NEW_YORK) == utc
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 1), datetime(2035, 1, 1)),  # noqa: DTZ001 - of any time zone
+    st.sampled_from([NEW_YORK, LORD_HOWE, ZoneInfo("Asia/Kolkata"), timezone.utc]),
+)
+def test_a_bookmark_never_goes_forward_by_being_written_for_looker(
+    moment: datetime, zone: ZoneInfo
+) -> None:
+    utc = moment.replace(tzinfo=timezone.utc)
+    local = to_local(utc.isoformat(), zone)
+    wall = datetime.fromisoformat(local)
+    readings = [wall.replace(tzinfo=zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1)]
+    assert readings[0] == readings[1]
+    assert utc - timedelta(hours=3) < readings[0] <= utc
+    assert datetime.fromisoformat(to_utc(local, zone)) == readings[0]
+
+
+def test_a_bookmark_needs_an_offset_and_a_zone() -> None:
+    with pytest.raises(ValueError, match="no date-time of a known time zone"):
+        to_local("2013-06-01 12:30:00", NEW_YORK)
+    with pytest.raises(ValueError, match="which time zone"):
+        to_local("2013-06-01 12:30:00Z", zone_named("nowhere"))
+
+
+def test_the_fields_of_an_explore_are_read() -> None:
+    fields = explore_fields(EXPLORE)
+    assert fields["orders.created_date"] == ExploreField(
+        "orders.created_date",
+        "date_date",
+        "Orders Created Date",
+        "Day of the order",
+        "dimension",
+    )
+    assert fields["orders.count"].category == "measure"
+    assert fields["orders.period"].category == "filter"
+    assert not fields["orders.local_time"].converts_time_zone
+    assert explore_fields({}) == {}
+
+
+def test_custom_fields_are_read() -> None:
+    fields = custom_fields(CALCULATIONS)
+    assert {name: (field.category, field.type) for name, field in fields.items()} == {
+        "share": ("table_calculation", "number"),
+        "whatever": ("table_calculation", None),
+        "initial": ("dimension", "string"),
+        "buyers": ("measure", "count_distinct"),
+        "latest": ("measure", "date"),
+        "most": ("measure", "max"),
+    }
+    assert custom_fields(None) == custom_fields("") == {}
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "nonsense", "[" * 5000])
+def test_custom_fields_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a JSON array of custom fields"):
+        custom_fields(text)
+
+
+def test_columns_have_the_order_of_the_query() -> None:
+    query = {
+        "fields": ["orders.count", "buyers", "orders.created_date", "orders.gone"],
+        "pivots": ["orders.status", "orders.created_date"],
+        "dynamic_fields": CALCULATIONS,
+    }
+    columns = columns_of(explore_fields(EXPLORE), query)
+    assert [(column.name, column.kind) for column in columns] == [
+        ("orders__count", INTEGER),
+        ("buyers", INTEGER),
+        ("orders__created_date", DATE),
+        ("orders__gone", ANYTHING),
+        ("orders__status", STRING),
+        ("share", NUMBER),
+        ("whatever", ANYTHING),
+    ]
+    assert query_fields({}) == ()
+
+
+def test_a_time_that_looker_does_not_convert_stays_a_string() -> None:
+    [found] = columns_of(explore_fields(EXPLORE), {"fields": ["orders.local_time"]})
+    assert found.kind is LOCAL_DATE_TIME
+    assert found.kind.json_schema["type"] == ("string", "null")
+
+
+def test_a_probe_stands_in_for_an_explore() -> None:
+    known = result_fields([Field("orders.count", "Orders", "count", "measure")])
+    assert columns_of(known, {"fields": ["orders.count"]}) == (
+        Column("orders__count", "orders.count", INTEGER, "count", "Orders"),
+    )
+
+
+def test_two_fields_that_become_one_column_are_named() -> None:
+    columns = columns_of({}, {"fields": ["a.b__c", "a__b.c", "fine", "_row_number"]})
+    assert collisions(columns) == [
+        "'a.b__c' and 'a__b.c' would both be the column a__b__c",
+        "'_row_number' would be the column _row_number, which every stream has already",
+    ]
+
+
+def test_the_schema_says_what_looker_says() -> None:
+    names = ["orders.created_date", "orders.id", "orders.created_time", "orders.other"]
+    columns = columns_of(explore_fields(EXPLORE), {"fields": names})
+    schema = stream_schema(columns, ["_query_task_id", "_row_number"])
+    assert json.loads(json.dumps(schema)) == schema
+    assert schema["required"] == ["_query_task_id", "_row_number"]
+    properties = schema["properties"]
+    assert [*properties] == [
+        *("_query_task_id", "_row_number", "orders__created_date", "orders__id"),
+        *("orders__created_time", "orders__other"),
+    ]
+    assert properties["orders__created_date"] == {
+        "type": ["string", "null"],
+        "format": "date",
+        "title": "Orders Created Date",
+        "description": "Day of the order",
+    }
+    assert properties["orders__created_time"]["format"] == "date-time"
+    assert properties["_row_number"]["type"] == "integer"
+    assert next(iter(properties["orders__other"])) == "anyOf"
+    assert '"properties": {}' not in json.dumps(schema)
+    properties["orders__other"]["anyOf"].clear()
+    assert stream_schema(columns, [])["properties"]["orders__other"]["anyOf"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_a_free_column_takes_any_value_as_it_is(value: object) -> None:
+    assert read_one(ANYTHING, json.dumps(value)) == (value, [])
+    schema = stream_schema([column("v.f", ANYTHING)], [])
+    Draft7Validator(schema).validate({"v__f": value})
+
+
+FIELDS = {
+    "dimensions": [{"name": "orders.id", "type": "number"}],
+    "measures": [{"name": "orders.count", "type": "count"}],
+    "pivots": [{"name": "orders.status", "type": "string"}],
+    "table_calculations": [{"name": "note"}],
+}
+COLUMNS = (
+    column("orders.id", NUMBER, "number"),
+    column("orders.status", STRING, "string"),
+    column("orders.count", INTEGER, "count"),
+    column("note", ANYTHING),
+)
+
+
+@pytest.mark.parametrize("shape", [detail, bi])
+def test_rows_become_records_in_both_formats(shape: Callable[..., Result]) -> None:
+    rows = [
+        {"orders.id": {"value": 1, "rendered": "one"}, "orders.count": {"value": 2.0}},
+        {"orders.id": {"value": 1.10}, "note": {"value": None}, "orders.status": {}},
+    ]
+    records = [*RowReader(COLUMNS, "UTC").records(shape(rows), "abc")]
+    assert records == [
+        {
+            "_query_task_id": "abc",
+            "_row_number": 1,
+            "orders__id": 1,
+            "orders__status": None,
+            "orders__count": 2,
+            "note": None,
+        },
+        {
+            "_query_task_id": "abc",
+            "_row_number": 2,
+            "orders__id": Decimal("1.1"),
+            "orders__status": None,
+            "orders__count": None,
+            "note": None,
+        },
+    ]
+    assert [*records[0]] == [*stream_schema(COLUMNS, [])["properties"]]
+
+
+def test_values_without_a_cell_around_them_are_read() -> None:
+    rows = [{"orders.id": None, "orders.count": 3, "orders.status": {"value": "new"}}]
+    [record] = RowReader(COLUMNS, "UTC").records(detail(rows), "t")
+    assert (record["orders__id"], record["orders__count"]) == (None, 3)
+    assert record["orders__status"] == "new"
+    flat = read_result(read_answer(b'{"status":"complete","data":[{"orders.count": 3}]}'))
+    [record] = RowReader(COLUMNS, "UTC").records(flat, "t")
+    assert (record["orders__id"], record["orders__count"]) == (None, 3)
+
+
+def test_only_selected_columns_are_decoded() -> None:
+    huge = '{"value": 1e99999999999999999999}'
+    row = f'{{"other": {huge}, "orders.count": {{"value": 1}}}}'
+    body = f'{{"status":"complete","data":{{"data":[{row}]}}}}'
+    result = read_result(read_answer(body.encode()))
+    assert [*RowReader(COLUMNS[2:3], "UTC").records(result, "t")] == [
+        {"_query_task_id": "t", "_row_number": 1, "orders__count": 1}
+    ]
+    assert [*RowReader((), "UTC").records(result, "t")] == [
+        {"_query_task_id": "t", "_row_number": 1}
+    ]
+    with pytest.raises(MalformedAnswer, match=r'\'{"other": '):
+        [*RowReader([column("other", NUMBER)], "UTC").records(result, "t")]
+
+
+@pytest.mark.parametrize("shape", [detail, bi])
+def test_pivoted_results_are_long(shape: Callable[..., Result]) -> None:
+    more = {
+        "fields": FIELDS,
+        "has_totals": True,
+        "has_row_totals": True,
+        "pivots": [
+            {"key": "new", "is_total": False, "data": {"orders.status": "new"}},
+            {"key": "NULL", "is_total": False, "data": {"orders.status": None}},
+            {"key": "$$$_row_total_$$$", "is_total": True, "data": {}},
+        ],
+    }
+    rows = [
+        {
+            "orders.id": {"value": n},
+            "orders.count": {
+                "new": {"value": n * 10},
+                "NULL": {"value": None},
+                "$$$_row_total_$$$": {"value": 99},
+            },
+            "note": {"value": "same"},
+        }
+        for n in (1, 2)
+    ]
+    if shape is bi:
+        rows.append({"orders.count": {"new": {"value": 30}}})
+    records = RowReader(COLUMNS, "UTC").records(shape(rows, **more), "t")
+    assert [tuple(record.values())[1:] for record in records] == [
+        (1, 1, "new", 10, "same"),
+        (2, 1, None, None, "same"),
+        (3, 2, "new", 20, "same"),
+        (4, 2, None, None, "same"),
+    ]
+
+
+def test_a_pivot_that_is_not_described_is_not_guessed_at() -> None:
+    rows = [{"orders.count": {"new": {"value": 1}}}]
+    with pytest.raises(MalformedAnswer, match="without a description of the pivots"):
+        [*RowReader(COLUMNS, "UTC").records(detail(rows, fields=FIELDS), "t")]
+    assert not [*RowReader(COLUMNS, "UTC").records(detail([], fields=FIELDS), "t")]
+
+
+def test_problems_are_counted_with_the_first_as_an_example() -> None:
+    rows: list[Any] = [{"orders.count": {"value": value}} for value in (1, "x\ny", 2, "z" * 99)]
+    reader = RowReader(COLUMNS[2:3], "UTC")
+    values = [record["orders__count"] for record in reader.records(detail(rows), "t")]
+    assert values == [1, "x\ny", 2, "z" * 99]
+    [problem] = reader.problems
+    assert problem == (
+        "orders__count: 2 values that cannot be read as integer, left as they are; "
+        "the first is 'x\\ny'"
+    )
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers())
+def test_no_number_loses_a_digit(number: Decimal | int) -> None:
+    text = str(number).replace("E+", "e")
+    for value in (text, f'"{text}"'):
+        found, problems = read_one(NUMBER, value)
+        assert not problems
+        assert found == number
+        assert Decimal(msgspec.json.encode(found).decode().strip('"')) == number
+
+
+def test_a_result_other_than_declared_is_reported() -> None:
+    fields = [
+        Field("orders.id", None, "string", "dimension"),
+        Field("orders.count", None, "count_distinct", "measure"),
+        Field("note", None, "number", "table_calculation"),
+    ]
+    assert compare(COLUMNS, fields) == [
+        "orders.id: declared as number, but string in the result",
+        "orders.status: not in the result any more",
+    ]
+    assert compare(COLUMNS, None) == []
