@@ -1,0 +1,482 @@
+"""What is refused as a query, and what is created and remembered for one."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_looker_tasks.queries import (
+    DashboardConfig,
+    ExploreConfig,
+    Overrides,
+    QueryConfig,
+    bookmark_filter,
+    can_combine,
+    changed_copy,
+    explore_body,
+    field_problems,
+    fingerprint,
+    from_bookmark,
+    name_problems,
+    next_bookmark,
+    overrides_of,
+    problems,
+    shard_of,
+    tile_queries,
+)
+from tap_looker_tasks.schema import (
+    DATE,
+    DATE_TIME,
+    INTEGER,
+    LOCAL_DATE_TIME,
+    NUMBER,
+    Column,
+    ExploreField,
+    Kind,
+)
+
+KNOWN = {
+    field.name: field
+    for field in (
+        ExploreField("orders.id", "number", category="dimension"),
+        ExploreField("orders.created_date", "date_date", category="dimension"),
+        ExploreField("orders.created_month", "date_month", category="dimension"),
+        ExploreField("orders.status", "string", category="dimension"),
+        ExploreField("orders.count", "count", category="measure"),
+        ExploreField("orders.period", "date", category="filter"),
+    )
+}
+STORED = {
+    "id": "7",
+    "can": {"run": True},
+    "client_id": "client7",
+    "slug": "slug7",
+    "share_url": "https://looker.test/x/slug7",
+    "expanded_share_url": "https://looker.test/explore/shop",
+    "url": "/explore/shop/orders",
+    "has_table_calculations": False,
+    "model": "shop",
+    "view": "orders",
+    "fields": ["orders.id", "orders.created_date"],
+    "filters": {"orders.status": "new"},
+    "sorts": ["orders.id desc", "orders.created_date 0"],
+    "limit": "500",
+    "filter_config": {"orders.status": [{"type": "="}]},
+    "vis_config": {"type": "table"},
+    "query_timezone": "UTC",
+    "pivots": None,
+}
+
+
+def config(**more: Any) -> QueryConfig:
+    return QueryConfig(**{"name": "orders", "query_id": "7"} | more)
+
+
+def column(kind: Kind, name: str = "orders.key") -> Column:
+    return Column(name.replace(".", "__"), name, kind)
+
+
+def test_config_is_read_as_json_has_it() -> None:
+    found = msgspec.convert(
+        {
+            "name": "orders",
+            "explore": {
+                "model": "shop",
+                "explore": "orders",
+                "fields": ["orders.id"],
+                "dynamic_fields": [{"table_calculation": "x"}],
+            },
+            "limit": -1,
+        },
+        QueryConfig,
+    )
+    assert found.explore is not None
+    assert found.explore.fields == ("orders.id",)
+    with pytest.raises(msgspec.ValidationError, match="unknown field `limits`"):
+        msgspec.convert({"name": "orders", "limits": 1}, QueryConfig)
+    dashboard = msgspec.convert({"dashboard_id": 1, "name": "d"}, DashboardConfig)
+    assert dashboard.filters == {}
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    explore = ExploreConfig(model="shop", explore="orders", fields=())
+    found = problems(
+        [
+            config(),
+            config(limit=0),
+            config(name="Orders!", look_id=3),
+            QueryConfig(name="query_task_rows"),
+            config(name="b", query_id=None, explore=explore, limit=-2),
+            config(name="c", limit=-1),
+        ],
+        [DashboardConfig(dashboard_id=1, name="1st"), DashboardConfig(dashboard_id=1, name="d")],
+    )
+    not_a_name = "cannot name a stream (small letters, digits and _, beginning with a letter)"
+    sources = "exactly one of query_id, query_slug, look_id, explore is needed"
+    assert found == [
+        "queries[1].name: orders is the name at queries[0].name already",
+        f"queries[2].name: 'Orders!' {not_a_name}",
+        "queries[3].name: query_task_rows is the name of one of the tap's own streams",
+        "queries[1].limit: 0 is no limit (1 or more, or -1 for all rows)",
+        f"queries[2]: {sources}; found query_id and look_id",
+        f"queries[3]: {sources}; found none",
+        "queries[4].limit: -2 is no limit (1 or more, or -1 for all rows)",
+        "queries[4].fields: a query needs at least one field",
+        f"dashboards[0].name: '1st' {not_a_name}",
+    ]
+    assert problems([config()]) == []
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=5))
+def test_a_name_is_refused_or_a_name(name: str) -> None:
+    is_name = name[:1].islower() and all(c.islower() or c.isdigit() or c == "_" for c in name)
+    assert bool(name_problems([("here", name)])) != is_name
+
+
+def test_fields_that_do_not_exist_are_named() -> None:
+    explore = ExploreConfig(
+        model="shop",
+        explore="orders",
+        fields=("orders.idd", "orders.count"),
+        filters={"orders.statsu": "new", "orders.period": "7 days"},
+    )
+    wanted = config(
+        query_id=None,
+        explore=explore,
+        filters={"nothing.like.it": "1"},
+        primary_keys=("orders.count", "orders.id"),
+        replication_key="orders.created_date",
+    )
+    assert field_problems("queries[3]", wanted, explore_body(explore, "UTC"), KNOWN) == [
+        "queries[3].fields: orders.idd is no field of the Explore; did you mean orders.id?",
+        "queries[3].filters: orders.statsu is no field of the Explore; did you mean orders.status?",
+        "queries[3].filters: nothing.like.it is no field of the Explore",
+        "queries[3].primary_keys: orders.id is no field of the query; did you mean orders.idd?",
+        "queries[3].replication_key: orders.created_date is no field of the query",
+    ]
+
+
+def test_two_fields_of_one_column_are_refused() -> None:
+    names = ["a.b__c", "a__b.c"]
+    known = {name: ExploreField(name, "string") for name in names}
+    assert field_problems("queries[0]", config(), {"fields": names}, known) == [
+        "queries[0].fields: 'a.b__c' and 'a__b.c' would both be the column a__b__c"
+    ]
+
+
+def test_custom_fields_are_fields() -> None:
+    dynamic_fields = [
+        {"table_calculation": "share", "_type_hint": "number"},
+        {"measure": "buyers", "type": "count_distinct"},
+    ]
+    body = {"fields": ["orders.id", "buyers"], "dynamic_fields": json.dumps(dynamic_fields)}
+    wanted = config(filters={"buyers": ">1"}, primary_keys=("share",), replication_key="buyers")
+    assert field_problems("queries[0]", wanted, body, KNOWN) == []
+    [problem] = field_problems("queries[0]", config(replication_key="share"), body, KNOWN)
+    assert problem.startswith("queries[0].replication_key: share is a number; only a date")
+    broken = body | {"dynamic_fields": "{"}
+    [problem] = field_problems("queries[0]", config(), broken, KNOWN)
+    assert problem == "queries[0].dynamic_fields: not a JSON array of custom fields: '{'"
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("orders.status", "is a string; only"),
+        ("orders.created_month", "is a date_month; only"),
+        ("orders.id", None),
+        ("orders.created_date", None),
+    ],
+)
+def test_a_replication_key_can_be_filtered(key: str, hint: str | None) -> None:
+    found = field_problems("queries[0]", config(replication_key=key), {"fields": [key]}, KNOWN)
+    assert bool(found) == bool(hint)
+    assert hint is None or f"queries[0].replication_key: {key} {hint}" in found[0]
+
+
+def test_a_filter_that_leaves_no_room_for_a_bookmark_is_refused() -> None:
+    body = STORED | {"filters": {"orders.created_date": "7 days"}}
+    wanted = config(replication_key="orders.created_date")
+    [problem] = field_problems("queries[0]", wanted, body, KNOWN)
+    assert problem.startswith(
+        "queries[0].replication_key: a bookmark cannot be combined with the filter '7 days'"
+    )
+    dropped = config(replication_key="orders.created_date", filters={"orders.created_date": ""})
+    assert field_problems("queries[0]", dropped, body, KNOWN) == []
+
+
+def test_an_explore_query_is_written_in_lookers_words() -> None:
+    explore = ExploreConfig(
+        model="shop",
+        explore="orders",
+        fields=("orders.id", "orders.count"),
+        pivots=("orders.id",),
+        filters={"orders.status": "new"},
+        dynamic_fields=({"table_calculation": "x", "expression": "1"},),
+        column_limit=50,
+    )
+    body = explore_body(explore, "Europe/Vienna")
+    assert body == {
+        "model": "shop",
+        "view": "orders",
+        "fields": ["orders.id", "orders.count"],
+        "pivots": ["orders.id"],
+        "filters": {"orders.status": "new"},
+        "column_limit": "50",
+        "dynamic_fields": '[{"table_calculation":"x","expression":"1"}]',
+        "query_timezone": "Europe/Vienna",
+    }
+    as_text = msgspec.structs.replace(explore, dynamic_fields=body["dynamic_fields"])
+    assert explore_body(as_text, "Europe/Vienna") == body
+    assert json.loads(json.dumps(body)) == body
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        Overrides(),
+        Overrides(limit=500),
+        Overrides(filters={"orders.status": "new"}),
+        Overrides(query_timezone="UTC"),
+    ],
+)
+def test_a_query_that_is_as_wanted_is_run_as_it_is(overrides: Overrides) -> None:
+    assert changed_copy(STORED, overrides) is None
+
+
+def test_a_changed_copy_is_a_query_that_can_be_created() -> None:
+    overrides = Overrides(-1, {"orders.id": ">5"}, "Asia/Tokyo", "orders.created_date")
+    before = json.dumps(STORED)
+    assert changed_copy(STORED, overrides) == {
+        "model": "shop",
+        "view": "orders",
+        "fields": ["orders.id", "orders.created_date"],
+        "filters": {"orders.status": "new", "orders.id": ">5"},
+        "sorts": ["orders.created_date", "orders.id desc"],
+        "limit": "-1",
+        "filter_config": None,
+        "vis_config": {"type": "table"},
+        "query_timezone": "Asia/Tokyo",
+        "pivots": None,
+    }
+    assert json.dumps(STORED) == before
+    bare = changed_copy({"model": "shop", "filters": None}, Overrides(filters={"a.b": "1"}))
+    assert bare == {"model": "shop", "filters": {"a.b": "1"}, "filter_config": None}
+
+
+def test_the_querys_own_filters_win_over_the_tiles() -> None:
+    found = overrides_of(config(limit=5, filters={"a.b": "1"}), {"a.b": "2", "a.c": "3"})
+    assert (found.limit, found.filters) == (5, {"a.b": "1", "a.c": "3"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "bookmark", "existing", "expression"),
+    [
+        (NUMBER, 7, None, ">=7"),
+        (NUMBER, "12345678901234567890.10", "", ">=12345678901234567890.10"),
+        (NUMBER, Decimal("1E+3"), None, ">=1000"),
+        (INTEGER, -3, "<= 100", "<= 100 AND >=-3"),
+        (INTEGER, -3, "any value", ">=-3"),
+        (DATE, "2026-01-31", None, "after 2026-01-31"),
+        (DATE, "2026-01-31T23:00:00Z", None, "after 2026-02-01"),
+        (DATE, "2026-01-31", "any time", "after 2026-01-31"),
+        (DATE, "2026-01-31", "after 2026-02-03", "after 2026-02-03"),
+        (DATE, "2026-01-31", "After 2026-01-03", "after 2026-01-31"),
+        (DATE, "2026-01-31", "before 2026-03-01", "2026-01-31 to 2026-03-01"),
+        (DATE, "2026-01-31", "2026-01-01 to 2026-03-01", "2026-01-31 to 2026-03-01"),
+        (DATE, "2025-12-31", "2026-01-01 to 2026-03-01", "2026-01-01 to 2026-03-01"),
+        (DATE, "2026-12-31", "2026-01-01 to 2026-03-01", "2026-03-01 to 2026-03-01"),
+        (DATE_TIME, "2026-01-31T12:30:00.9+00:00", None, "after 2026-01-31 13:30:00"),
+        (DATE_TIME, "2026-07-31T12:30:00+00:00", None, "after 2026-07-31 14:30:00"),
+        (DATE_TIME, "2026-01-31", None, "after 2026-01-31"),
+        (DATE_TIME, "2026-01-31T00:00:00", None, "after 2026-01-31 00:00:00"),
+        (
+            DATE_TIME,
+            "2026-01-31T12:30:00Z",
+            "before 2026-02-01",
+            "2026-01-31 13:30:00 to 2026-02-01",
+        ),
+        # 02:30 comes twice that day.
+        (DATE_TIME, "2026-10-25T01:30:00Z", None, "after 2026-10-25 01:30:00"),
+        (LOCAL_DATE_TIME, "2026-01-31 12:30:00.123", None, "after 2026-01-31 12:30:00"),
+    ],
+)
+def test_a_bookmark_is_a_filter_expression(
+    kind: Kind, bookmark: object, existing: str | None, expression: str
+) -> None:
+    assert bookmark_filter(column(kind), bookmark, "Europe/Vienna", existing) == expression
+
+
+@pytest.mark.parametrize(
+    ("kind", "existing"),
+    [
+        *((NUMBER, "5, 6"), (NUMBER, ">5 AND <9"), (NUMBER, "NOT 5"), (NUMBER, "[1,9)")),
+        *((DATE, "7 days"), (DATE, "2026-01-01"), (DATE, "not null"), (DATE, "after 3 days ago")),
+    ],
+)
+def test_a_bookmark_is_not_forced_upon_a_filter(kind: Kind, existing: str) -> None:
+    assert not can_combine(column(kind), existing)
+    with pytest.raises(ValueError, match="cannot be combined"):
+        bookmark_filter(column(kind), 1, "UTC", existing)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bookmark", "time_zone"),
+    [
+        *((NUMBER, "many", "UTC"), (NUMBER, None, "UTC"), (DATE, "soon", "UTC")),
+        *((DATE_TIME, "soon", "UTC"), (DATE_TIME, "2026-01-31T12:30:00Z", "nowhere")),
+    ],
+)
+def test_a_bookmark_that_is_none_is_refused(kind: Kind, bookmark: object, time_zone: str) -> None:
+    with pytest.raises(ValueError, match=r"no |which time zone"):
+        bookmark_filter(column(kind), bookmark, time_zone)
+
+
+def test_an_incremental_query_is_sorted_and_filtered_by_its_replication_key() -> None:
+    key = column(DATE, "orders.created_date")
+    first = from_bookmark(Overrides(limit=9), STORED, key, None, "UTC")
+    assert first == Overrides(limit=9, sort_first="orders.created_date")
+    later = from_bookmark(
+        Overrides(filters={"orders.created_date": "before 2026-02-01"}),
+        STORED,
+        key,
+        "2026-01-31",
+        "UTC",
+    )
+    assert later == Overrides(
+        filters={"orders.created_date": "2026-01-31 to 2026-02-01"},
+        sort_first="orders.created_date",
+    )
+    unsorted = STORED | {"sorts": ["__UNSORTED__"]}
+    copy = changed_copy(unsorted, later)
+    assert copy is not None
+    assert copy["sorts"] == ["orders.created_date"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        (INTEGER, [1, None, 12, 5], 12),
+        (NUMBER, ["10.50", 9, Decimal("10.25"), "NaN", [1]], "10.50"),
+        (NUMBER, [Decimal("0.1234567890123456789012345")], "0.1234567890123456789012345"),
+        (DATE, [None, "2026-01-31", "2026-02-01", "soon", 5], "2026-02-01"),
+        (
+            DATE_TIME,
+            [
+                "2026-01-31T12:30:00+00:00",
+                "2026-01-31T12:30:00.5+00:00",
+                "2026-01-31T12:30:00.45+00:00",
+                "2026-01-31 23:00:00",
+            ],
+            "2026-01-31T12:30:00.5+00:00",
+        ),
+        (LOCAL_DATE_TIME, ["2026-01-31 12:30:00", "later"], "2026-01-31 12:30:00"),
+        *((kind, [None], None) for kind in (NUMBER, DATE, DATE_TIME, LOCAL_DATE_TIME)),
+    ],
+)
+def test_the_bookmark_is_the_greatest_value(
+    kind: Kind, values: list[object], expected: object
+) -> None:
+    assert next_bookmark(column(kind), values) == expected
+
+
+@given(st.lists(st.integers() | st.decimals(allow_nan=False, allow_infinity=False), min_size=1))
+def test_no_row_from_the_bookmark_on_is_left_out(values: list[int | Decimal]) -> None:
+    bookmark = json.loads(json.dumps(next_bookmark(column(NUMBER), values)))
+    least = Decimal(bookmark_filter(column(NUMBER), bookmark, "UTC").removeprefix(">="))
+    assert least == max(values)
+
+
+LISTENS = {
+    "filterables": [
+        {"listen": [{"dashboard_filter_name": "Status", "field": "orders.status"}, {}]},
+        {"listen": None},
+    ]
+}
+ELEMENTS: list[dict[str, Any]] = [
+    {"id": "1", "title": "Orders, a Day", "query_id": 7, "query": STORED, "result_maker": LISTENS},
+    {"id": "2", "title": "Linked", "look_id": 3, "result_maker": {"query_id": "8"}},
+    {"id": "3", "title": None, "type": "text", "body_text": "Hello"},
+    {"id": "4", "title": "Merged", "merge_result_id": "abc"},
+    {"id": "5", "title": "SQL", "result_maker": {"query_id": None, "sql_query_id": "def"}},
+    {"id": "6", "title": "orders a day!", "result_maker": {"query_id": "9", **LISTENS}},
+    {"id": "7", "title": "注文", "query_id": "10"},
+    {"id": "8", "title": "Umsätze", "query_id": "11"},
+    {"id": "9", "title": "Gone", "query_id": "12", "deleted": True},
+    {"id": "10", "look_id": "4", "look": {"title": "Of a Look", "query": {"id": "13"}}},
+]
+
+
+def test_tiles_are_what_can_run() -> None:
+    dashboard = DashboardConfig(dashboard_id=1, name="shop", filters={"Status": "new"})
+    found = tile_queries(dashboard, ELEMENTS, "dashboards[0]")
+    assert [
+        (tile.name, tile.query_id, tile.look_id, dict(tile.filters)) for tile in found.tiles
+    ] == [
+        ("shop_orders_a_day", "7", None, {"orders.status": "new"}),
+        ("shop_linked", None, "3", {}),
+        ("shop_orders_a_day_6", "9", None, {"orders.status": "new"}),
+        ("shop_tile_7", "10", None, {}),
+        ("shop_umsatze", "11", None, {}),
+        ("shop_of_a_look", None, "4", {}),
+    ]
+    assert found.tiles[0].body is STORED
+    assert found.tiles[1].body is None
+    assert found.tiles[-1].body == {"id": "13"}
+    assert found.warnings == (
+        "dashboards[0]: tile 'Merged' merges several queries, which cannot run alone",
+        "dashboards[0]: tile 'SQL' is an SQL Runner query, which cannot run alone",
+    )
+    assert found.problems == ()
+
+
+def test_a_dashboard_filter_that_nothing_listens_to_is_refused() -> None:
+    dashboard = DashboardConfig(dashboard_id=1, name="shop", filters={"status": "new"})
+    [problem] = tile_queries(dashboard, ELEMENTS, "dashboards[0]").problems
+    assert problem == (
+        "dashboards[0].filters: status is no dashboard filter that a tile listens to; "
+        "did you mean Status?"
+    )
+
+
+def test_a_fingerprint_is_that_of_the_rows() -> None:
+    same = {
+        **{key: value for key, value in reversed(STORED.items()) if key != "pivots"},
+        "id": "8",
+        "slug": "x",
+        "vis_config": None,
+        "limit": 500,
+        "total": False,
+    }
+    assert fingerprint(same) == fingerprint(STORED)
+    assert fingerprint(STORED | {"limit": "501"}) != fingerprint(STORED)
+    assert fingerprint(STORED | {"fields": ["orders.created_date", "orders.id"]}) != (
+        fingerprint(STORED)
+    )
+
+
+@given(st.text(), st.integers(1, 50))
+def test_everything_is_in_exactly_one_shard(text: str, shard_count: int) -> None:
+    assert shard_of(text, shard_count) in range(shard_count)
+    assert shard_of(text, 1) == 0
+
+
+def test_a_fingerprint_is_the_same_in_every_process() -> None:
+    # printf '{"limit":"5"}' | sha256sum
+    assert fingerprint({"limit": 5}) == (
+        "900b376fcb916bf66729ad512b5a5de1fb58b84089e46a1ce3ffb2954a90fc08"
+    )
+
+
+def test_shards_are_the_same_everywhere_and_of_like_size() -> None:
+    assert [shard_of(name, 7) for name in ("orders", "users", "visits")] == [6, 2, 4]
+    sizes = [0] * 4
+    for n in range(4000):
+        sizes[shard_of(str(n), 4)] += 1
+    assert min(sizes) > 900
