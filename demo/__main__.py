@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sys
@@ -27,6 +28,7 @@ _COMMAND = f"meltano run {' '.join(_PIPELINE)}"
 _ROWS_SHOWN = 6
 _LOG_LINES_SHOWN = 30
 _INTERRUPTED = 130
+_DAYS_OF_2013 = 365
 
 _WISHES = (
     Wish("1", "json_detail"),
@@ -37,6 +39,28 @@ _WISHES = (
     Wish("6", "json_detail"),
 )
 _ONE_MORE = Wish("1", "csv")
+_FLIGHTS = {"model": "flights_2013", "explore": "flights"}
+_QUERIES = [
+    {"name": "airlines", "look_id": 1, "primary_keys": ["flights.carrier"]},
+    {
+        "name": "months",
+        "explore": _FLIGHTS
+        | {
+            "fields": ["flights.departure_month", "flights.origin", "flights.count"],
+            "pivots": ["flights.origin"],
+            "sorts": ["flights.departure_month"],
+        },
+        "primary_keys": ["flights.departure_month", "flights.origin"],
+    },
+    {
+        "name": "days",
+        "explore": _FLIGHTS | {"fields": ["flights.departure_date", "flights.count"]},
+        "primary_keys": ["flights.departure_date"],
+        "replication_key": "flights.departure_date",
+        "limit": 200,
+    },
+]
+_DASHBOARDS = [{"dashboard_id": 1, "name": "board", "filters": {"Carrier": "UA"}}]
 
 
 def main() -> int:
@@ -83,6 +107,9 @@ def _deliver(screen: Screen, base_url: str, database: Database) -> None:
             "TAP_LOOKER_TASKS_CLIENT_ID": CREDENTIAL,
             "TAP_LOOKER_TASKS_CLIENT_SECRET": CREDENTIAL,
             "TAP_LOOKER_TASKS_QUERY_TASK_IDS_FILE": str(application.ids_file),
+            "TAP_LOOKER_TASKS_QUERIES": json.dumps(_QUERIES),
+            "TAP_LOOKER_TASKS_DASHBOARDS": json.dumps(_DASHBOARDS),
+            "TAP_LOOKER_TASKS_QUERY_TIMEZONE": "America/New_York",
             "TARGET_POSTGRES_SQLALCHEMY_URL": database.sqlalchemy_url,
         },
     )
@@ -99,7 +126,7 @@ def _first_run(screen: Screen, meltano: Meltano) -> None:
         run = meltano.run("first-run", *_PIPELINE)
         sentence = _expected(run, exit_code=1, sentence="1 query task did not complete")
         remarks.append(sentence)
-        remarks.append("exit 1, as it should be: the others are delivered all the same")
+        remarks.append("exit 1, as it should be: everything else is delivered all the same")
         remarks.append(f"log: {_shown(run.log)}")
 
 
@@ -107,10 +134,19 @@ def _show_outcomes(screen: Screen, database: Database) -> None:
     outcomes = database.outcomes()
     screen.say("[b]select ... from looker.query_task_results[/], in PostgreSQL:")
     screen.table(
-        ("task", "format", "status", "rows", "seconds", "error_message"),
+        ("task", "query_name", "format", "status", "rows", "error_message"),
         [(short(id_), *rest) for id_, *rest in outcomes],
     )
-    shown = next(outcome for outcome in outcomes if outcome.row_count)
+    for table, what in (
+        ("airlines", "a Look"),
+        ("months", "a query on an Explore, its pivot delivered long"),
+        ("board_flights_a_month", "a tile of a dashboard, filtered by the dashboard's Carrier"),
+        ("days", "an incremental query, limited to 200 rows a run"),
+    ):
+        rows, count = database.table(table, 3)
+        screen.say(f"[b]looker.{table}[/], {what}; {len(rows)} of {count} rows:")
+        screen.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    shown = next(o for o in outcomes if o.row_count and o.query_name is None)
     rows = database.rows(shown.query_task_id, _ROWS_SHOWN)
     screen.say(
         f"[b]select jsonb_array_elements(data -> 'rows')[/], "
@@ -123,6 +159,7 @@ def _second_run(
     screen: Screen, meltano: Meltano, database: Database, application: Application
 ) -> None:
     before = database.delivery()
+    _, days_before = database.table("days", 1)
     with screen.step("The application creates one more query task") as remarks:
         application.create_query_tasks([_ONE_MORE])
         finished = meltano.bookmarks(_STATE_ID)["query_task_results"]["finished"]
@@ -133,12 +170,16 @@ def _second_run(
         after = database.delivery()
         repeated = before.tasks - database.untouched_since(before)
         remarks.append(
-            f"exit 0; tasks in the table: {before.tasks} before, {after.tasks} after, "
-            f"{repeated} delivered twice"
+            f"exit 0; the application's tasks in the table: {before.tasks} before, {after.tasks} "
+            f"after, {repeated} delivered twice"
+        )
+        _, days_after = database.table("days", 1)
+        remarks.append(
+            f"looker.days goes on from its bookmark: {days_before} rows before, {days_after} after"
         )
         remarks.append(f"log: {_shown(run.log)}")
-        if repeated or after.tasks != before.tasks + 1:
-            message = "The second run should deliver the new task, and no other"
+        if repeated or after.tasks != before.tasks + 1 or days_after != _DAYS_OF_2013:
+            message = "The second run should deliver the new task and the new days, and no other"
             raise ProgramError(message, run.log)
 
 

@@ -9,26 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
-from psycopg.rows import class_row, scalar_row
-from psycopg.sql import SQL, Literal
+from psycopg.rows import class_row, dict_row, scalar_row
+from psycopg.sql import SQL, Identifier, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from decimal import Decimal
 
 _OUTCOMES = """
-    select query_task_id, coalesce(result_format, 'text') as result_format, status, row_count,
-           round(runtime_seconds::numeric, 2) as runtime_seconds, error_message
+    select query_task_id, query_name, coalesce(result_format, 'text') as result_format, status,
+           row_count, error_message
       from looker.query_task_results
-     order by finished_at, query_task_id
+     order by query_name nulls first, finished_at, query_task_id
 """
 _DELIVERY = """
     select count(*) as tasks, max(_sdc_received_at) as last_received_at
       from looker.query_task_results
+     where origin = 'given'
 """
 _UNTOUCHED = """
-    select count(*) from looker.query_task_results where _sdc_received_at <= {received_at}
+    select count(*) from looker.query_task_results
+     where origin = 'given' and _sdc_received_at <= {received_at}
 """
 _ROWS = """
     select row.value
@@ -44,10 +45,10 @@ class Outcome(NamedTuple):
     """One task, as it is in `query_task_results`."""
 
     query_task_id: str
+    query_name: str | None
     result_format: str
     status: str
     row_count: int | None
-    runtime_seconds: Decimal | None
     error_message: str | None
 
 
@@ -81,7 +82,7 @@ class Database:
             return connection.execute(_OUTCOMES).fetchall()
 
     def delivery(self) -> Delivery:
-        """How many tasks there are by now."""
+        """How many tasks of the application there are by now."""
         with psycopg.connect(self._url, row_factory=class_row(Delivery)) as connection:
             return connection.execute(_DELIVERY).fetchall()[0]
 
@@ -90,6 +91,17 @@ class Database:
         query = SQL(_UNTOUCHED).format(received_at=Literal(delivery.last_received_at))
         with psycopg.connect(self._url, row_factory=scalar_row) as connection:
             return int(connection.execute(query).fetchall()[0])
+
+    def table(self, name: str, limit: int) -> tuple[list[dict[str, object]], int]:
+        """The first rows of a query's table, without what Singer adds; and how many there are."""
+        table = Identifier("looker", name)
+        with psycopg.connect(self._url, row_factory=dict_row) as connection:
+            rows = connection.execute(
+                SQL("select * from {} order by 1, 2 limit {}").format(table, Literal(limit))
+            ).fetchall()
+            (counted,) = connection.execute(SQL("select count(*) from {}").format(table)).fetchall()
+        shown = [{k: v for k, v in row.items() if not k.startswith("_")} for row in rows]
+        return shown, int(counted["count"])
 
     def rows(self, query_task_id: str, limit: int) -> list[dict[str, object]]:
         """The first rows of a task's result, unpacked from the JSON column."""

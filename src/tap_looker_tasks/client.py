@@ -6,12 +6,15 @@ from collections import Counter
 from contextlib import contextmanager
 from importlib.metadata import version
 from math import inf
+from socket import gaierror
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 import backoff
 import msgspec
 import requests
 from requests import exceptions as http
+from urllib3.exceptions import ConnectTimeoutError
 
 from tap_looker_tasks.answers import MalformedAnswer, split_answers
 from tap_looker_tasks.auth import Token, token_from
@@ -31,11 +34,14 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_FIELD_METADATA = "name,type,label,description,convert_tz"
+_EXPLORE_METADATA = f"fields(dimensions({_FIELD_METADATA}),measures({_FIELD_METADATA}))"
 _CHUNK_BYTES = 1 << 20
 _LONGEST_PAUSE_SECONDS = 60
 _LONGEST_CONNECT_SECONDS = 30
 _LONGEST_LOGOUT_SECONDS = 5
 _UNAUTHORIZED = 401
+_TOO_MANY_REQUESTS = 429
 _FIRST_REFUSAL = 300
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -65,8 +71,9 @@ class LookerClient:
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         logger: logging.Logger,
+        calls: Counter[str] | None = None,
     ) -> None:
-        """Prepare; the first operation logs in."""
+        """Prepare; the first operation logs in. Calls are counted on from `calls`."""
         self._settings = settings
         self._session = session
         self._session.verify = settings.ca_bundle or settings.verify_ssl
@@ -77,7 +84,20 @@ class LookerClient:
         self._sleep = sleep
         self._logger = logger
         self._token: Token | None = None
-        self.calls: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter() if calls is None else calls
+
+    def beside(self, session: requests.Session) -> LookerClient:
+        """Make a client with the same token, for use while this one is busy."""
+        client = LookerClient(
+            self._settings,
+            session=session,
+            clock=self._clock,
+            sleep=self._sleep,
+            logger=self._logger,
+            calls=self.calls,
+        )
+        client._token = self._token
+        return client
 
     def query_task_multi_results(
         self, query_task_ids: Collection[str]
@@ -121,6 +141,89 @@ class LookerClient:
             lambda: self._body("query_task_results", "GET", f"query_tasks/{query_task_id}/results")
         )
 
+    def create_query_task(
+        self,
+        query_id: str,
+        result_format: str,
+        *,
+        look_id: str | None = None,
+        dashboard_id: str | None = None,
+    ) -> str:
+        """Have Looker start a query; returns the task's id.
+
+        It is asked once only: a query costs money, and Looker may have started it although the
+        answer got lost. A `RetriableRequestError` tells whether that can be so.
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query_task>
+        """
+        operation = "create_query_task"
+        task = {
+            "query_id": query_id,
+            "result_format": result_format,
+            "source": "tap-looker-tasks",
+            "look_id": look_id,
+            "dashboard_id": dashboard_id,
+        }
+        body = {name: value for name, value in task.items() if value is not None}
+        answer = self._object(operation, "POST", "query_tasks", json=body)
+        match answer:
+            case {"id": str(query_task_id)} if query_task_id:
+                return query_task_id
+        unreadable = self._unreadable(operation, ValueError("no id of a task"))
+        raise unreadable
+
+    def kill_query(self, query_task_id: str, *, longest_seconds: float = inf) -> None:
+        """Cancel a task; that it had finished is of no consequence, nor is any other failure.
+
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
+        """
+        try:
+            path = f"running_queries/{query_task_id}"
+            self._response("kill_query", "DELETE", path, longest_seconds=longest_seconds).close()
+        except RequestError as error:
+            self._logger.debug("%s", error)
+
+    def create_query(self, body: Mapping[str, Any]) -> str:
+        """Store a query, or find the one like it; returns its id.
+
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query>
+        """
+        # Looker answers the same body with the same query: it may be asked again.
+        answer = self._repeated(lambda: self._object("create_query", "POST", "queries", json=body))
+        return str(answer.get("id"))
+
+    def query(self, query_id: str) -> dict[str, Any]:
+        """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query>."""
+        return self._repeated(lambda: self._object("query", "GET", f"queries/{_part(query_id)}"))
+
+    def query_for_slug(self, slug: str) -> dict[str, Any]:
+        """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_for_slug>."""
+        path = f"queries/slug/{_part(slug)}"
+        return self._repeated(lambda: self._object("query_for_slug", "GET", path))
+
+    def look(self, look_id: str) -> dict[str, Any]:
+        """Get a Look: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/look>."""
+        return self._repeated(lambda: self._object("look", "GET", f"looks/{_part(look_id)}"))
+
+    def dashboard_dashboard_elements(self, dashboard_id: str) -> list[dict[str, Any]]:
+        """Get a dashboard's tiles: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/dashboard_dashboard_elements>."""
+        operation = "dashboard_dashboard_elements"
+        path = f"dashboards/{_part(dashboard_id)}/dashboard_elements"
+        return self._repeated(lambda: self._decoded(operation, list[dict[str, Any]], "GET", path))
+
+    def lookml_model_explore(self, model: str, explore: str) -> dict[str, Any]:
+        """Get the fields of an Explore: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/lookml_model_explore>."""
+        operation = "lookml_model_explore"
+        path = f"lookml_models/{_part(model)}/explores/{_part(explore)}?fields={_EXPLORE_METADATA}"
+        return self._repeated(lambda: self._object(operation, "GET", path))
+
+    def run_query(self, query_id: str, *, limit: int) -> bytes:
+        """Run a query and wait for its result in `json_detail`, as it is.
+
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/run_query>
+        """
+        path = f"queries/{_part(query_id)}/run/json_detail?limit={limit}"
+        return self._repeated(lambda: self._body("run_query", "GET", path))
+
     def logout(self) -> None:
         """Give the token back, if there is one; a failure is of no consequence.
 
@@ -157,6 +260,18 @@ class LookerClient:
             _translated(operation, self._settings.base_url),
         ):
             return response.content
+
+    def _object(self, operation: str, verb: str, path: str, **request: Any) -> dict[str, Any]:
+        return self._decoded(operation, dict[str, Any], verb, path, **request)
+
+    def _decoded(self, operation: str, type_: type[_T], verb: str, path: str, **request: Any) -> _T:
+        """Ask for something in JSON."""
+        body = self._body(operation, verb, path, **request)
+        try:
+            return msgspec.json.decode(body, type=type_)
+        except ValueError as malformed:
+            unreadable = self._unreadable(operation, malformed)
+        raise unreadable
 
     def _response(self, operation: str, verb: str, path: str, **request: Any) -> requests.Response:
         """Send with a token; a token that Looker no longer accepts is replaced once."""
@@ -262,6 +377,11 @@ class _Repeats:
         self._sleep(pause)
 
 
+def _part(text: str) -> str:
+    """One part of a path, whatever is in it."""
+    return quote(text, safe="")
+
+
 def _as_prepared(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
@@ -277,26 +397,33 @@ def _translated(operation: str, base_url: str) -> Iterator[None]:
     try:
         yield
     except http.SSLError as error:
+        why = _said(_root_cause(error))
         msg = (
-            f"{operation}: the certificate of {base_url} is not trusted ({_root_cause(error)}); "
+            f"{operation}: the certificate of {base_url} is not trusted ({why}); "
             "set ca_bundle to your certificate authority's file"
         )
         raise RequestError(msg) from None
     except (http.ConnectionError, http.Timeout) as error:
-        msg = f"{operation}: no answer from {base_url} ({_root_cause(error)}); check base_url"
-        raise RetriableRequestError(msg) from None
+        cause = _root_cause(error)
+        msg = f"{operation}: no answer from {base_url} ({_said(cause)}); check base_url"
+        never_sent = isinstance(cause, ConnectionRefusedError | gaierror | ConnectTimeoutError)
+        raise RetriableRequestError(msg, had_no_effect=never_sent) from None
     except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
-        msg = f"{operation}: the answer of {base_url} was cut short ({_root_cause(error)})"
+        msg = f"{operation}: the answer of {base_url} was cut short ({_said(_root_cause(error))})"
         raise RetriableRequestError(msg) from None
     except (http.RequestException, OSError) as error:
         msg = f"{operation}: cannot ask {base_url}: {error}"
         raise RequestError(msg) from None
 
 
-def _root_cause(error: BaseException) -> str:
+def _root_cause(error: BaseException) -> BaseException:
     while error.__context__ is not None:
         error = error.__context__
-    return f"{str(error) or type(error).__name__}"[:200]
+    return error
+
+
+def _said(error: BaseException) -> str:
+    return (str(error) or type(error).__name__)[:200]
 
 
 def _error_of(response: requests.Response, operation: str, base_url: str) -> RequestError:
@@ -305,7 +432,9 @@ def _error_of(response: requests.Response, operation: str, base_url: str) -> Req
     if said := _message_in(response):
         msg += f" ({said})"
     if status in _PASSING_STATUSES:
-        return RetriableRequestError(msg, retry_after=_retry_after(response))
+        retry_after = _retry_after(response)
+        too_many = status == _TOO_MANY_REQUESTS
+        return RetriableRequestError(msg, retry_after=retry_after, had_no_effect=too_many)
     return RefusedRequestError(msg, http_status=status)
 
 

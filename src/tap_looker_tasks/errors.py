@@ -20,6 +20,10 @@ class TasksNotCompletedError(TapError):
     """Everything was delivered, but some tasks did not complete."""
 
 
+class LookWithoutQueryError(TapError, ValueError):
+    """A configured Look cannot be run, because its query is not there."""
+
+
 class RequestError(TapError):
     """A request to Looker failed; the message names the operation and the address."""
 
@@ -29,12 +33,16 @@ class RetriableRequestError(RequestError):
 
     Attributes:
         retry_after: seconds Looker asked to wait, if it did.
+        had_no_effect: whether it is sure that Looker did nothing.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        """Keep what Looker asked for beside the message."""
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, had_no_effect: bool = False
+    ) -> None:
+        """Keep what is known of the failure beside the message."""
         super().__init__(message)
         self.retry_after = retry_after
+        self.had_no_effect = had_no_effect
 
 
 class RefusedRequestError(RequestError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
@@ -83,6 +83,7 @@ class Running:
         status: what Looker said last, or `absent`; None before the first answer.
         doubted_since: epoch seconds since which the status has been a doubtful one.
         batch_limit: ids that may be asked for together with this one.
+        query_id: Looker's id of the query; None for a task made elsewhere.
     """
 
     query_task_id: str
@@ -93,6 +94,7 @@ class Running:
     status: str | None = None
     doubted_since: float | None = None
     batch_limit: int | None = None
+    query_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +165,21 @@ class TaskBoard:
         *,
         running: Iterable[Running],
         waiting: Iterable[Waiting] = (),
+        abandoned: Iterable[Running] = (),
         stop_at: float = inf,
     ) -> None:
-        """Take up tasks that exist already and queries to launch, until `stop_at`."""
+        """Take up tasks that exist already and queries to launch, until `stop_at`.
+
+        Tasks abandoned were launched by an earlier run, and are of no use any more.
+        """
         self._settings = settings
         self._running = {task.query_task_id: task for task in running}
         self._waiting = deque(waiting)
         self._stop_at = stop_at
         self._launched_here = sum(task.launched_at is not None for task in self._running.values())
         self._capacity = settings.max_concurrent_tasks
-        self._to_cancel: deque[Running] = deque()
+        self._launches: Counter[str] = Counter()
+        self._to_cancel = deque(abandoned)
         self._due: deque[str] = deque()
         self._unanswered: set[str] = set()
         self._round_at = 0.0
@@ -202,10 +209,17 @@ class TaskBoard:
         """Tell the tasks without an outcome."""
         return tuple(self._running.values())
 
-    def launched(self, query_task_id: str, now: float) -> Running:
+    def launched(self, query_task_id: str, query_id: str, now: float) -> Running:
         """Take in that the task of the last `Launch` was created."""
         launch = self._waiting.popleft()
-        task = Running(query_task_id, launch.query_name, launch.attempt, launched_at=now)
+        task = Running(
+            query_task_id,
+            launch.query_name,
+            launch.attempt,
+            launched_at=now,
+            query_id=query_id,
+        )
+        self._launches[launch.query_name] += 1
         self._running[query_task_id] = task
         self._launched_here += 1
         # It cannot be ready at once, and the others are not asked more often for its sake.
@@ -347,7 +361,7 @@ class TaskBoard:
         lost = meaning_of(status) is Meaning.DOUBTFUL
         if not lost or task.query_name is None:
             return False
-        if task.attempt >= self._settings.max_task_attempts:
+        if self._launches[task.query_name] >= self._settings.max_task_attempts:
             return False
         self._waiting.append(Waiting(task.query_name, task.attempt + 1))
         return True

@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import assert_never
+
 from tap_looker_tasks.answers import MalformedAnswer
-from tap_looker_tasks.errors import RefusedRequestError
-from tap_looker_tasks.query_task import MEANINGS, Poll, Running, Wait
+from tap_looker_tasks.errors import (
+    ApiCallLimitError,
+    RefusedRequestError,
+    RequestError,
+    RetriableRequestError,
+)
+from tap_looker_tasks.query_task import (
+    MEANINGS,
+    Cancel,
+    Done,
+    Launch,
+    Poll,
+    Running,
+    Wait,
+    Waiting,
+)
 from tap_looker_tasks.results import Answer, as_data, read_answer
 
 if TYPE_CHECKING:
@@ -15,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_looker_tasks.client import LookerClient
-    from tap_looker_tasks.query_task import TaskBoard
+    from tap_looker_tasks.launcher import Launcher
+    from tap_looker_tasks.query_task import Action, TaskBoard
 
 _REFUSALS_OF_A_BATCH = frozenset({400, 404, 414, 422})
 
@@ -37,42 +54,115 @@ class Outcome:
     answer: Answer | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NotLaunched:
+    """A query whose task could not be created.
+
+    Attributes:
+        query_name: the query's stream.
+        reason: one line.
+    """
+
+    query_name: str
+    reason: str
+
+
 class Runner:
     """Follows the tasks of a board until it says that the run is done."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the place where all parts meet
         self,
         board: TaskBoard,
         client: LookerClient,
+        launcher: Launcher,
         *,
+        on_launch: Callable[[Running], None],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         logger: logging.Logger,
+        longest_patience: int,
     ) -> None:
-        """Put the parts together; nothing happens before `outcomes`."""
+        """Put the parts together; nothing happens before `outcomes`.
+
+        Args:
+            board: decides.
+            client: asks Looker.
+            launcher: creates tasks.
+            on_launch: is told each task as soon as it is created.
+            clock: tells epoch seconds.
+            sleep: lets seconds pass.
+            logger: for what users should know.
+            longest_patience: launches that may be refused in a row, for load.
+        """
         self._board = board
         self._client = client
+        self._launcher = launcher
+        self._on_launch = on_launch
         self._clock = clock
         self._sleep = sleep
         self._logger = logger
+        self._longest_patience = self._patience = longest_patience
         self._unknown_statuses: set[str] = set()
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[Outcome | NotLaunched]:
         """Yield each task as soon as its outcome is believed, then those left unfinished.
 
         Raises:
             RequestError: Looker could not be asked any more.
         """
-        while True:
-            match self._board.next_action(self._clock()):
-                case Poll(query_task_ids):
-                    yield from self._poll(query_task_ids)
-                case Wait(seconds):
-                    self._sleep(seconds)
-                case _:
-                    break
+        action: Action
+        while not isinstance(action := self._board.next_action(self._clock()), Done):
+            try:
+                yield from self._do(action)
+            except ApiCallLimitError as error:  # noqa: PERF203 - requests cost far more
+                self._logger.warning("%s; the rest is left to the next run", error.message)
+                self._board.stop()
         for task in self._board.unfinished():
             yield Outcome(task, task.status or "added", finished_at=None)
+
+    def _do(self, action: Launch | Poll | Cancel | Wait) -> Iterator[Outcome | NotLaunched]:
+        match action:
+            case Launch(query):
+                yield from self._launch(query)
+            case Poll(query_task_ids):
+                yield from self._poll(query_task_ids)
+            case Cancel(task):
+                self._client.kill_query(task.query_task_id)
+            case Wait(seconds):
+                self._sleep(seconds)
+            case _:
+                assert_never(action)
+
+    def _launch(self, query: Waiting) -> Iterator[NotLaunched]:
+        try:
+            query_task_id, query_id = self._launcher.launch(query.query_name)
+        except ApiCallLimitError:
+            raise
+        except RetriableRequestError as error:
+            if error.had_no_effect:
+                self._postpone(error)
+                return
+            # Nobody knows whether Looker started it: launching it again might run it twice.
+            self._board.launch_failed()
+            yield NotLaunched(query.query_name, error.message)
+        except RefusedRequestError as error:
+            self._board.launch_failed()
+            yield NotLaunched(query.query_name, error.message)
+        except RequestError:
+            raise
+        except ValueError as error:
+            self._board.launch_failed()
+            yield NotLaunched(query.query_name, str(error))
+        else:
+            self._patience = self._longest_patience
+            self._on_launch(self._board.launched(query_task_id, query_id, self._clock()))
+
+    def _postpone(self, error: RetriableRequestError) -> None:
+        self._patience -= 1
+        if self._patience <= 0 and not self._board.unfinished():
+            raise error
+        self._logger.warning("%s; launching less at once for a while", error.message)
+        self._board.launch_postponed(self._clock(), error.retry_after)
 
     def _poll(self, query_task_ids: tuple[str, ...]) -> Iterator[Outcome]:
         try:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from datetime import timezone
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tap_looker_tasks.errors import SettingsError
+from tap_looker_tasks.queries import DashboardConfig, QueryConfig, problems
+from tap_looker_tasks.schema import to_utc, zone_named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_BATCH_SIZE = 250
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,4096}")
@@ -41,12 +44,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_interval_seconds: _PositiveSeconds = 1
     poll_max_interval_seconds: _PositiveSeconds = 15
     expired_grace_seconds: _Seconds = 60
+    queries: tuple[QueryConfig, ...] = ()
+    dashboards: tuple[DashboardConfig, ...] = ()
+    start_date: str | None = None
     query_timezone: _Text = "UTC"
     result_format: Literal["json_detail", "json_bi"] = "json_detail"
     max_concurrent_tasks: _Positive = 10
     max_task_attempts: _Positive = 2
     on_interrupt: Literal["cancel", "leave"] = "cancel"
-    start_date: str | None = None
     sync_timeout_seconds: _PositiveSeconds | None = None
     api_call_limit: Annotated[int, msgspec.Meta(ge=3)] | None = None
     shard_count: _Positive = 1
@@ -69,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(_in_one_line(str(error))) from None
+        refuse([*problems(settings.queries, settings.dashboards), *_problems_in(settings)])
         return msgspec.structs.replace(
             settings,
             base_url=_instance_url(settings.base_url),
@@ -77,6 +83,37 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 settings.poll_interval_seconds, settings.poll_max_interval_seconds
             ),
         )
+
+
+def refuse(found: Sequence[str]) -> None:
+    """Report everything that is wrong with the configuration at once.
+
+    Raises:
+        SettingsError: there is something.
+    """
+    if len(found) == 1:
+        raise SettingsError(found[0])
+    if found:
+        lines = "\n  ".join(found)
+        msg = f"{len(found)} problems in the configuration:\n  {lines}"
+        raise SettingsError(msg)
+
+
+def _problems_in(settings: Settings) -> Iterator[str]:
+    if settings.shard_index >= settings.shard_count:
+        last = settings.shard_count - 1
+        yield f"shard_index: {settings.shard_index} is not one of 0 to {last}, as shard_count says"
+    if zone_named(settings.query_timezone) is None:
+        yield f"query_timezone: {settings.query_timezone} is not the name of a time zone"
+    if settings.start_date is not None:
+        try:
+            to_utc(_with_time(settings.start_date), timezone.utc)
+        except (ValueError, OverflowError):
+            yield f"start_date: {settings.start_date} is not a date-time like 2026-01-31T00:00:00Z"
+
+
+def _with_time(text: str) -> str:
+    return f"{text}T00:00:00" if len(text) == len("2026-01-31") else text
 
 
 def parse_ids_file(content: bytes) -> tuple[str, ...]:
@@ -124,10 +161,12 @@ def _checked_id(query_task_id: object, place: str) -> str:
 
 def _in_one_line(message: str) -> str:
     """Put the setting that msgspec names last in front."""
-    if match := re.search(r"missing required field `(\w+)`", message):
-        return f"{match[1]}: required, but not set"
     match = _MSGSPEC_ERROR.fullmatch(message)
     what, where = (match["what"], match["where"]) if match else (message, None)
+    if missing := re.search(r"missing required field `(\w+)`", what):
+        return (
+            f"{where}.{missing[1]}: required" if where else f"{missing[1]}: required, but not set"
+        )
     return f"{where or 'config'}: {what[:1].lower()}{what[1:]}"
 
 

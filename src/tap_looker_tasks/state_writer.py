@@ -37,11 +37,13 @@ class PacedStateWriter(StateWriter):
 
     @override
     def write_state(self, state: TapState) -> None:
-        """Write the state if it changed and one is due."""
+        """Write what is held back, and the state if it changed and one is due."""
         output = self._output.bytes_written - self._output_then
         silence = self._clock() - self._written_at
         if output >= self._size * _OUTPUT_PER_STATE or silence >= _LONGEST_SILENCE_SECONDS:
             self.write_now(state)
+        else:
+            self._output.flush()
 
     def write_now(self, state: TapState) -> None:
         """Write the state if it changed."""

@@ -13,7 +13,19 @@ from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_looker_tasks.answers import MalformedAnswer
+from tap_looker_tasks.discovery import replication_key
+from tap_looker_tasks.launcher import Bookmark
+from tap_looker_tasks.queries import next_bookmark
 from tap_looker_tasks.results import Result, read_result
+from tap_looker_tasks.runner import NotLaunched
+from tap_looker_tasks.schema import (
+    INTEGER,
+    NUMBER,
+    RowReader,
+    columns_in_schema,
+    compare,
+    vanished,
+)
 from tap_looker_tasks.timestamp import to_rfc3339
 
 if TYPE_CHECKING:
@@ -23,10 +35,12 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_looker_tasks.ledger import Ledger
+    from tap_looker_tasks.discovery import QueryStreamPlan
+    from tap_looker_tasks.query_task import Running
     from tap_looker_tasks.runner import Outcome
-
-    Following = Callable[[dict[str, Any]], AbstractContextManager[tuple[Ledger, Iterator[Outcome]]]]
+    from tap_looker_tasks.schema import Column
+    from tap_looker_tasks.stored_queries import ConfiguredQuery
+    from tap_looker_tasks.sync import Sync
 
 _COMPLETE = "complete"
 # Free objects carry no `properties` key: targets drop the column when it is there and empty.
@@ -141,25 +155,46 @@ class QueryTaskResultsStream(_LookerStream):
     ).to_dict()
 
     def __init__(
-        self, tap: Tap, following: Following, end_sync: Callable[[Sequence[str]], None]
+        self,
+        tap: Tap,
+        syncing: Callable[[dict[str, Any], list[QueryStream]], AbstractContextManager[Sync]],
+        end_sync: Callable[[Sequence[str]], None],
     ) -> None:
-        """Take the tap's ways to follow tasks, given this stream's bookmark, and to end."""
+        """Take the tap's ways to begin a sync, given this stream's bookmark, and to end it."""
         super().__init__(tap)
-        self._following = following
+        self._syncing = syncing
         self._end_sync = end_sync
         self._incomplete: list[str] = []
 
+    @property
+    def is_test_run(self) -> bool:
+        """Whether no more than some records of each stream are wanted."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        with self._following(self.stream_state) as (ledger, outcomes):
-            for outcome in outcomes:
-                record, is_readable = self._deliver(outcome)
+        records = self._records()
+        # A test run would end with the first task, before other streams had their record.
+        yield from [*records][: self.ABORT_AT_RECORD_COUNT] if self.is_test_run else records
+
+    def _records(self) -> Iterator[Record]:
+        streams = [s for s in self.child_streams if isinstance(s, QueryStream) and s.selected]
+        with self._syncing(self.stream_state, streams) as sync:
+            for outcome in sync.outcomes():
+                if isinstance(outcome, NotLaunched):
+                    self._incomplete.append(
+                        f"{outcome.query_name} (not launched: {outcome.reason})"
+                    )
+                    continue
+                record, is_readable = self._deliver(outcome, sync)
                 yield record
                 # Only now is the task's last record out.
                 if outcome.finished_at is None:
-                    ledger.leave(outcome.task)
+                    sync.ledger.leave(outcome.task)
                 elif is_readable:
-                    ledger.remember(outcome.task.query_task_id, outcome.status)
+                    sync.ledger.remember(outcome.task, outcome.status)
+                else:
+                    sync.ledger.forget(outcome.task)
 
     @override
     def generate_child_contexts(
@@ -174,30 +209,53 @@ class QueryTaskResultsStream(_LookerStream):
         super().finalize_state_progress_markers(state)
         self._end_sync(self._incomplete)
 
-    def _deliver(self, outcome: Outcome) -> tuple[Record, bool]:
+    def _deliver(self, outcome: Outcome, sync: Sync) -> tuple[Record, bool]:
         """Deliver the task's rows; returns its own record, and whether its result was readable."""
-        query_task_id = outcome.task.query_task_id
-        record = _record_of_task(outcome)
+        task = outcome.task
+        record = _record_of_task(outcome, sync.queries.get(task.query_name or ""))
+        named = (
+            f"{task.query_task_id} ({task.query_name}, "
+            if task.query_name
+            else (f"{task.query_task_id} (")
+        )
         try:
             result = read_result(outcome.answer) if outcome.answer else None
             if result:
-                self._sync_rows(query_task_id, result)
-                record |= self._record_of_result(result)
+                record |= self._record_of_result(result, task)
+                self._note_truncation(record, task, sync)
+                self._sync_rows(outcome, result)
         except MalformedAnswer as malformed:
             record["error_message"] = f"the result cannot be read: {malformed}"
-            self._incomplete.append(f"{query_task_id} ({record['error_message']})")
+            self._incomplete.append(f"{named}{record['error_message']})")
             return record, False
         if outcome.finished_at is not None and record["status"] != _COMPLETE:
             reason = f": {record['error_message']}" if record["error_message"] else ""
-            self._incomplete.append(f"{query_task_id} ({record['status']}{reason})")
+            self._incomplete.append(f"{named}{record['status']}{reason})")
         return record, True
 
-    def _sync_rows(self, query_task_id: str, result: Result) -> None:
-        for stream in self.child_streams:
-            if isinstance(stream, QueryTaskRowsStream) and stream.selected and result.row_count:
-                stream.deliver(query_task_id, result)
+    def _note_truncation(self, record: Record, task: Running, sync: Sync) -> None:
+        """Say when a limit may have cut a result off."""
+        name, row_count = task.query_name, record["row_count"]
+        if name is None or row_count is None:
+            return
+        if record["truncated"] or sync.is_cut_off(name, row_count):
+            record["truncated"] = True
+            self.logger.warning(
+                "%s: the result of %d rows is as long as its limit allows, there may be more; "
+                "change `limit` at %s",
+                name,
+                row_count,
+                sync.queries[name].place,
+            )
 
-    def _record_of_result(self, result: Result) -> Record:
+    def _sync_rows(self, outcome: Outcome, result: Result) -> None:
+        for stream in self.child_streams:
+            if not isinstance(stream, RowStream) or not stream.selected:
+                continue
+            if stream.query_name == outcome.task.query_name and result.row_count is not None:
+                stream.deliver(outcome, result)
+
+    def _record_of_result(self, result: Result, task: Running) -> Record:
         return {
             "status": result.status,
             "result_format": result.result_format,
@@ -209,8 +267,11 @@ class QueryTaskResultsStream(_LookerStream):
             "errors": list(result.errors),
             "warnings": list(result.warnings),
             "fields": result.fields and [msgspec.to_builtins(field) for field in result.fields],
-            "data": self._data(result) if self.selected and self.selects("data") else None,
+            "data": self._data(result) if self._wants_data(task) else None,
         }
+
+    def _wants_data(self, task: Running) -> bool:
+        return task.query_name is None and self.selected and self.selects("data")
 
     def _data(self, result: Result) -> dict[str, Any] | None:
         if result.text is not None:
@@ -220,13 +281,34 @@ class QueryTaskResultsStream(_LookerStream):
         return {"rows": result.rows_json() if self.takes_raw_json else list(result.rows())}
 
 
-class QueryTaskRowsStream(_LookerStream):
+class RowStream(_LookerStream):
+    """A stream of result rows, delivered one task after the other.
+
+    Attributes:
+        query_name: the query its tasks are launched for; None for those made elsewhere.
+    """
+
+    parent_stream_type = QueryTaskResultsStream
+    state_partitioning_keys: ClassVar[tuple[str, ...]] = ()
+    query_name: str | None = None
+    _query_task_id: str
+    _result: Result
+
+    def deliver(self, outcome: Outcome, result: Result) -> None:
+        """Sync the rows of one task."""
+        self._query_task_id = outcome.task.query_task_id
+        self._result = result
+        try:
+            self.sync()
+        except (AbortedSyncFailedException, AbortedSyncPausedException):
+            self.logger.debug("stopped by the limit of a test run")
+
+
+class QueryTaskRowsStream(RowStream):
     """One record per result row of tasks made elsewhere."""
 
     name = "query_task_rows"
     primary_keys: ClassVar[tuple[str, ...]] = ("query_task_id", "row_number")
-    parent_stream_type = QueryTaskResultsStream
-    state_partitioning_keys: ClassVar[tuple[str, ...]] = ()
     selected_by_default = False
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
         th.Property(
@@ -241,36 +323,98 @@ class QueryTaskRowsStream(_LookerStream):
         th.Property("row", _FREE_OBJECT, description='The row: `{"<view.field>": value}`'),
     ).to_dict()
 
-    _result: Result
-
-    def deliver(self, query_task_id: str, result: Result) -> None:
-        """Sync the rows of one task."""
-        self._result = result
-        try:
-            self.sync({"query_task_id": query_task_id})
-        except (AbortedSyncFailedException, AbortedSyncPausedException):
-            self.logger.debug("stopped by the limit of a test run")
-
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        query_task_id = context and context["query_task_id"]
         rows: Iterable[object] = self._result.rows()
         if self.takes_raw_json:
             rows = msgspec.json.decode(self._result.rows_json(), type=list[msgspec.Raw])
         for row_number, row in enumerate(rows, start=1):
-            yield {"query_task_id": query_task_id, "row_number": row_number, "row": row}
+            yield {"query_task_id": self._query_task_id, "row_number": row_number, "row": row}
 
 
-def _record_of_task(outcome: Outcome) -> Record:
+class QueryStream(RowStream):
+    """One record per row of a configured query, in typed columns."""
+
+    def __init__(self, tap: Tap, plan: QueryStreamPlan, query_timezone: str) -> None:
+        """Take what is known of the query, and the time zone its results are told in."""
+        self.query = plan.query
+        self.query_name = plan.query.name
+        self._query_timezone = query_timezone
+        super().__init__(tap, name=plan.query.name, schema=dict(plan.schema))
+        self.primary_keys = plan.key_properties
+        self.replication_key = replication_key(plan.query)
+
+    @property
+    def bookmark(self) -> Bookmark | None:
+        """Where an incremental query goes on; None for a query that is not incremental."""
+        field = self.query.config.replication_key
+        if field is None or self.replication_key is None:
+            return None
+        (column,) = columns_in_schema(self.schema, [field])
+        state = self.stream_state
+        if state.get("replication_key") == self.replication_key:
+            return Bookmark(column, state.get("replication_key_value"))
+        is_moment = column.kind not in {NUMBER, INTEGER}
+        return Bookmark(column, self.config.get("start_date") if is_moment else None)
+
+    @override
+    def deliver(self, outcome: Outcome, result: Result) -> None:
+        for difference in compare(self._columns(result), result.fields):
+            self.logger.warning("%s: %s", self.name, difference)
+        for name in vanished(self.schema, result.fields):
+            self.logger.warning("%s: %s is not in the result any more", self.name, name)
+        is_whole = self.replication_key is None and self.ABORT_AT_RECORD_COUNT is None
+        if is_whole and outcome.finished_at is not None:
+            self._stream_version = int(outcome.finished_at * 1000)
+        super().deliver(outcome, result)
+        if self._stream_version is not None:
+            # Targets may drop what this run did not deliver, now that all of it is there.
+            self._write_activate_version_message(self._stream_version)
+
+    @override
+    def get_records(self, context: Context | None) -> Iterator[Record]:
+        time_zone = self._result.time_zone or self._query_timezone
+        reader = RowReader(self._columns(self._result), time_zone)
+        bookmark = self.bookmark
+        latest: list[object] = [] if bookmark is None else [bookmark.value]
+        for record in reader.records(self._result, self._query_task_id):
+            yield record
+            if bookmark is not None:
+                latest = [next_bookmark(bookmark.column, [*latest, record[bookmark.column.name]])]
+        for problem in reader.problems:
+            self.logger.warning("%s: %s", self.name, problem)
+        if bookmark is not None and latest[0] is not None:
+            # Only now is the last row out.
+            self.stream_state["replication_key"] = self.replication_key
+            self.stream_state["replication_key_value"] = latest[0]
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: Record, *, context: Context | None = None
+    ) -> None:
+        # The SDK would move the bookmark with every record, and not know Looker's types.
+        pass
+
+    def _columns(self, result: Result) -> tuple[Column, ...]:
+        """The columns wanted; all of them when the result does not name its fields."""
+        fields = [field.name for field in result.fields or ()]
+        return tuple(
+            column
+            for column in columns_in_schema(self.schema, fields)
+            if self.selects(column.name) or column.name == self.replication_key
+        )
+
+
+def _record_of_task(outcome: Outcome, query: ConfiguredQuery | None) -> Record:
     """What is known of a task without its result."""
     task = outcome.task
     return {
         "query_task_id": task.query_task_id,
         "status": outcome.status,
         "query_name": task.query_name,
-        "query_id": None,
-        "look_id": None,
-        "dashboard_id": None,
+        "query_id": task.query_id,
+        "look_id": query and query.look_id,
+        "dashboard_id": query and query.dashboard_id,
         "origin": "given" if task.query_name is None else "launched",
         "result_format": None,
         "result_source": outcome.answer and outcome.answer.result_source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property
 from io import StringIO
@@ -12,17 +13,17 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import msgspec
 import requests
 from singer_sdk import Stream, Tap
-from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_looker_tasks.client import LookerClient
+from tap_looker_tasks.config_schema import CONFIG_JSONSCHEMA
+from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
-from tap_looker_tasks.ledger import Ledger
-from tap_looker_tasks.query_task import TaskBoard
-from tap_looker_tasks.runner import Runner
-from tap_looker_tasks.settings import Settings, parse_ids_file, setting_defaults
+from tap_looker_tasks.settings import Settings, parse_ids_file
 from tap_looker_tasks.state_writer import PacedStateWriter
-from tap_looker_tasks.streams import QueryTaskResultsStream, QueryTaskRowsStream
+from tap_looker_tasks.stored_queries import StoredQueries
+from tap_looker_tasks.streams import QueryStream, QueryTaskResultsStream, QueryTaskRowsStream
+from tap_looker_tasks.sync import Sync
 from tap_looker_tasks.writer import MessageWriter
 
 if TYPE_CHECKING:
@@ -31,29 +32,7 @@ if TYPE_CHECKING:
 
     import click
 
-    from tap_looker_tasks.runner import Outcome
-
 _TASKS_NAMED = 20
-_DEFAULTS = dict(setting_defaults())
-
-
-def _setting(
-    name: str,
-    type_: type[th.JSONTypeHelper[Any]] | th.JSONTypeHelper[Any],
-    title: str,
-    description: str,
-    **more: Any,
-) -> th.Property[Any]:
-    default = _DEFAULTS.get(name)
-    return th.Property(
-        name,
-        type_,
-        title=title,
-        description=description,
-        required=name not in _DEFAULTS,
-        default=default if isinstance(default, bool | int | float | str) else None,
-        **more,
-    )
 
 
 class TapLookerTasks(Tap):
@@ -63,102 +42,7 @@ class TapLookerTasks(Tap):
     package_name = "tap-looker-tasks"
     message_writer_class = MessageWriter
     message_writer: MessageWriter
-    config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
-        _setting(
-            "base_url",
-            th.StringType,
-            "Base URL",
-            "Address of the Looker instance, with or without port or `/api/4.0`; "
-            "https, or http on loopback only",
-        ),
-        _setting(
-            "client_id", th.StringType, "Client ID", "Client ID of the API credentials", secret=True
-        ),
-        _setting(
-            "client_secret",
-            th.StringType,
-            "Client secret",
-            "Client secret of the API credentials",
-            secret=True,
-        ),
-        _setting("verify_ssl", th.BooleanType, "Verify TLS", "Whether to verify TLS certificates"),
-        _setting(
-            "ca_bundle",
-            th.StringType,
-            "CA bundle",
-            "Path of a file with your own certificate authority's certificates",
-        ),
-        _setting(
-            "query_task_ids",
-            th.ArrayType(th.StringType),
-            "Query task IDs",
-            "Query tasks made elsewhere, to follow",
-        ),
-        _setting(
-            "query_task_ids_file",
-            th.StringType,
-            "Query task IDs file",
-            "Path of a file with query tasks to follow: one id a line, or JSON lines with "
-            "`query_task_id`",
-        ),
-        _setting(
-            "wait_for_completion",
-            th.BooleanType,
-            "Wait for completion",
-            "Whether to wait until every task has finished; if not, take one look at each and "
-            "leave the rest to the next run",
-        ),
-        _setting(
-            "task_timeout_seconds",
-            th.NumberType,
-            "Task timeout",
-            "Seconds after which an unfinished task gets the status `timeout`",
-        ),
-        _setting(
-            "batch_size",
-            th.IntegerType,
-            "Batch size",
-            "Query task ids per `multi_results` request, at most 250",
-        ),
-        _setting(
-            "poll_interval_seconds",
-            th.NumberType,
-            "Poll interval",
-            "Seconds between the first polls, and the shortest pause",
-        ),
-        _setting(
-            "poll_max_interval_seconds",
-            th.NumberType,
-            "Longest poll interval",
-            "Longest pause between polls, in seconds; the pause grows while nothing finishes",
-        ),
-        _setting(
-            "expired_grace_seconds",
-            th.NumberType,
-            "Grace for expired tasks",
-            "Seconds for which `expired`, `absent` and `missing` must last before they are "
-            "believed",
-        ),
-        _setting(
-            "fail_on_task_error",
-            th.BooleanType,
-            "Fail on task error",
-            "Whether to end with exit code 1, after everything else is delivered, when a task "
-            "did not complete",
-        ),
-        _setting(
-            "http_timeout_seconds",
-            th.NumberType,
-            "HTTP timeout",
-            "Seconds one request may wait for an answer",
-        ),
-        _setting(
-            "http_max_tries",
-            th.IntegerType,
-            "HTTP tries",
-            "Tries per request before the run gives up",
-        ),
-    ).to_dict()
+    config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
 
     def __init__(
         self,
@@ -170,6 +54,8 @@ class TapLookerTasks(Tap):
         """Create the tap; `clock` tells epoch seconds."""
         self._clock = clock or _steady_clock()
         self._sleep = sleep
+        self._calls: Counter[str] = Counter()
+        self._sync: Sync | None = None
         super().__init__(*args, **kwargs)
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
         self._state_writer = self._paced = PacedStateWriter(self.message_writer, self._clock)
@@ -218,38 +104,83 @@ class TapLookerTasks(Tap):
     @override
     def discover_streams(self) -> Sequence[Stream]:
         return [
-            QueryTaskResultsStream(self, self._following, self._end_sync),
+            QueryTaskResultsStream(self, self._syncing, self._end_sync),
             QueryTaskRowsStream(self),
+            *self._query_streams(),
         ]
+
+    def _query_streams(self) -> Iterator[QueryStream]:
+        """The streams of configured queries, as Looker or the catalog describes them."""
+        # `--discover` and `--about` work without any configuration.
+        if not (self.config.get("queries") or self.config.get("dashboards")):
+            return
+        settings = self.settings
+        with self._connected() as client:
+            queries = configured_queries(settings, client, self.logger)
+            if self.input_catalog is None:
+                discovery = Discovery(settings, client, self._stored_queries, self.logger)
+                plans = discovery.plans(queries)
+            else:
+                known = {name: entry.schema.to_dict() for name, entry in self.input_catalog.items()}
+                plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
+        for plan in plans:
+            yield QueryStream(self, plan, settings.query_timezone)
+
+    @cached_property
+    def _stored_queries(self) -> StoredQueries:
+        return StoredQueries(self.settings.query_timezone)
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        if self._sync and self.settings.on_interrupt == "cancel":
+            self._sync.cancel_unfinished()
         self._paced.write_now(self.state)
         super()._handle_termination(signum, frame)
 
     @contextmanager
-    def _following(self, bookmark: dict[str, Any]) -> Iterator[tuple[Ledger, Iterator[Outcome]]]:
-        """Wire everything that follows tasks, and log out of Looker in the end."""
-        settings = self.settings
-        ledger = Ledger(bookmark, _given_ids(settings))
-        board = TaskBoard(settings, running=ledger.tasks_to_follow())
+    def _connected(self) -> Iterator[LookerClient]:
+        """A client of Looker, which is logged out in the end."""
         with requests.Session() as session:
             client = LookerClient(
-                settings,
+                self.settings,
                 session=session,
                 clock=self._clock,
                 sleep=self._pause,
                 logger=self.logger,
+                calls=self._calls,
             )
-            runner = Runner(board, client, clock=self._clock, sleep=self._pause, logger=self.logger)
             try:
-                yield ledger, runner.outcomes()
+                yield client
             finally:
+                client.logout()
+
+    @contextmanager
+    def _syncing(self, bookmark: dict[str, Any], streams: list[QueryStream]) -> Iterator[Sync]:
+        """Put together what follows and launches tasks."""
+        with self._connected() as client:
+            self._sync = Sync(
+                self.settings,
+                given_ids=_given_ids(self.settings),
+                queries={stream.name: stream.query for stream in streams},
+                bookmarks={s.name: s.bookmark for s in streams if s.bookmark is not None},
+                bookmark=bookmark,
+                client=client,
+                stored_queries=self._stored_queries,
+                write_state=lambda: self._paced.write_now(self.state),
+                clock=self._clock,
+                sleep=self._pause,
+                logger=self.logger,
+            )
+            try:
+                yield self._sync
+                if any(stream.ABORT_AT_RECORD_COUNT is not None for stream in streams):
+                    self._sync.cancel_unfinished()
+            finally:
+                self._sync = None
                 # What was delivered before a failure need not be delivered again.
                 self._paced.write_now(self.state)
-                client.logout()
-                calls = ", ".join(f"{count} {name}" for name, count in client.calls.most_common())
-                self.logger.info("API calls made: %s", calls or "none")
+        calls = ", ".join(f"{count} {name}" for name, count in self._calls.most_common())
+        self.logger.info("API calls made: %s", calls or "none")
 
     def _pause(self, seconds: float) -> None:
         """Let the target have everything so far, then sleep."""

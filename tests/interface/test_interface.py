@@ -58,11 +58,14 @@ def meltano_settings() -> dict[str, dict[str, Any]]:
     return {setting["name"]: setting for setting in tap["settings"]}
 
 
-def test_the_default_told_is_the_default() -> None:
-    defaults = dict(setting_defaults())
-    for name, setting in own_settings().items():
-        default = defaults.get(name)
-        assert setting.get("default") == (None if default == () else default), name
+def test_every_setting_that_is_checked_is_declared() -> None:
+    assert set(own_settings()) == set(Settings.__struct_fields__)
+
+
+@pytest.mark.parametrize(("name", "default"), list(setting_defaults()))
+def test_the_default_told_is_the_default(name: str, default: object) -> None:
+    told = own_settings()[name].get("default")
+    assert told == (None if default == () else default)
 
 
 def test_meltano_yml_declares_every_setting_as_about_tells_it() -> None:

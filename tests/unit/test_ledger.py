@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tap_looker_tasks.ledger import Ledger
 from tap_looker_tasks.query_task import Running
 
@@ -20,7 +22,7 @@ def test_everything_is_followed_in_the_order_given() -> None:
 
 def test_a_finished_task_is_not_followed_again() -> None:
     bookmark: dict[str, Any] = {}
-    Ledger(bookmark, ["a", "b"]).remember("a", "complete")
+    Ledger(bookmark, ["a", "b"]).remember(Running("a"), "complete")
     assert bookmark["finished"] == {"a": "complete"}
     assert followed(bookmark, "a", "b") == ["b"]
 
@@ -47,7 +49,7 @@ def test_a_task_in_doubt_stays_in_doubt_until_the_next_run() -> None:
 def test_a_doubt_ends_with_an_outcome_or_another_status() -> None:
     bookmark: dict[str, Any] = {"doubted_since": {"a": TWELVE, "b": TWELVE}}
     ledger = Ledger(bookmark, ["a", "b"])
-    ledger.remember("a", "complete")
+    ledger.remember(Running("a"), "complete")
     ledger.leave(Running("b", status="running"))
     assert not bookmark.get("doubted_since")
 
@@ -55,3 +57,52 @@ def test_a_doubt_ends_with_an_outcome_or_another_status() -> None:
 def test_a_state_of_another_shape_is_begun_anew() -> None:
     bookmark: dict[str, Any] = {"finished": ["a"], "doubted_since": {"a": "yesterday"}}
     assert followed(bookmark, "a") == ["a"]
+
+
+FLIGHTS = Running("t1", "flights", 1, launched_at=12.0, query_id="7")
+IN_FLIGHT = {
+    "query_task_id": "t1",
+    "query_id": "7",
+    "launched_at": TWELVE,
+    "attempt": 1,
+    "fingerprint": "f",
+}
+
+
+def test_a_task_launched_is_resumed_by_the_next_run() -> None:
+    bookmark: dict[str, Any] = {}
+    Ledger(bookmark, []).launched(FLIGHTS, "f")
+    assert bookmark["in_flight"] == {"flights": IN_FLIGHT}
+    ledger = Ledger(bookmark, [])
+    assert ledger.names_in_flight() == ["flights"]
+    assert ledger.resume({"flights": "f"}) == ([FLIGHTS], [])
+    assert bookmark["in_flight"] == {"flights": IN_FLIGHT}
+
+
+@pytest.mark.parametrize("fingerprints", [{"flights": "changed"}, {}])
+def test_a_task_of_a_query_that_changed_is_abandoned(fingerprints: dict[str, str]) -> None:
+    bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
+    assert Ledger(bookmark, []).resume(fingerprints) == ([], [FLIGHTS])
+    assert bookmark["in_flight"] == {}
+
+
+def test_a_task_delivered_is_no_longer_in_flight() -> None:
+    bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
+    ledger = Ledger(bookmark, ["t1"])
+    ledger.remember(FLIGHTS, "complete")
+    assert bookmark == {"finished": {}, "doubted_since": {}, "in_flight": {}}
+
+
+def test_a_task_launched_later_stays_in_flight() -> None:
+    bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
+    Ledger(bookmark, []).forget(Running("t0", "flights", launched_at=1.0))
+    assert bookmark["in_flight"] == {"flights": IN_FLIGHT}
+
+
+@pytest.mark.parametrize(
+    "noted", [None, [], {}, {"query_task_id": 5}, IN_FLIGHT | {"attempt": "one"}]
+)
+def test_what_nobody_can_resume_is_forgotten(noted: object) -> None:
+    bookmark: dict[str, Any] = {"in_flight": {"flights": noted}}
+    assert Ledger(bookmark, []).resume({"flights": "f"}) == ([], [])
+    assert bookmark["in_flight"] == {}

@@ -205,9 +205,9 @@ def test_launches_keep_within_the_budget_and_a_finished_task_frees_a_slot() -> N
     waiting = [Waiting(name) for name in "xyz"]
     board = TaskBoard(settings(max_concurrent_tasks=2), running=[], waiting=waiting)
     assert board.next_action(0) == Launch(Waiting("x"))
-    board.launched("a", 0)
+    board.launched("a", "1", 0)
     assert board.next_action(0) == Launch(Waiting("y"))
-    board.launched("b", 0)
+    board.launched("b", "1", 0)
     assert board.next_action(0) == Wait(1)
     assert [f.task.query_name for f in answer(board, 1, a="complete", b="running")] == ["x"]
     assert board.next_action(1) == Launch(Waiting("z"))
@@ -221,7 +221,7 @@ def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
         if id_ == "d":
             board.launch_postponed(0, 5)
         else:
-            board.launched(id_, 0)
+            board.launched(id_, "1", 0)
     assert [f.task.query_name for f in answer(board, 1, a="complete", b="complete")] == ["0", "1"]
     assert board.next_action(1.25) == Wait(0.75)
     assert board.next_action(5) == Launch(Waiting("3", not_before=5))
@@ -236,12 +236,27 @@ def test_a_query_that_cannot_be_launched_is_given_up() -> None:
 
 @pytest.mark.parametrize("status", ["expired", "missing"])
 def test_a_lost_task_is_launched_again_up_to_the_limit(status: str) -> None:
-    board = TaskBoard(settings(expired_grace_seconds=0), running=[launched("a", at=0)])
+    board = TaskBoard(settings(expired_grace_seconds=0), running=[], waiting=[Waiting("flights")])
+    assert board.next_action(0) == Launch(Waiting("flights"))
+    board.launched("a", "1", 0)
     assert answer(board, 1, a=status) == []
     assert board.next_action(1) == Launch(Waiting("flights", attempt=2))
-    board.launched("b", 1)
+    board.launched("b", "1", 1)
     assert [f.task.attempt for f in answer(board, 3, b=status)] == [2]
     assert board.next_action(3) == Done()
+
+
+def test_launches_of_earlier_runs_do_not_count() -> None:
+    resumed = launched("a", at=0, attempt=2)
+    board = TaskBoard(settings(expired_grace_seconds=0), running=[resumed])
+    assert answer(board, 1, a="expired") == []
+    assert board.next_action(1) == Launch(Waiting("flights", attempt=3))
+
+
+def test_a_task_that_nobody_waits_for_any_more_is_cancelled() -> None:
+    board = TaskBoard(settings(), running=[], abandoned=[launched("a")])
+    assert board.next_action(0) == Cancel(launched("a"))
+    assert board.next_action(0) == Done()
 
 
 def test_a_task_made_elsewhere_is_never_launched_again_nor_cancelled() -> None:
@@ -263,7 +278,7 @@ def test_a_task_launched_here_is_cancelled_at_its_timeout() -> None:
 def test_a_run_that_must_end_leaves_what_is_unfinished() -> None:
     board = TaskBoard(settings(), running=[launched("a")], waiting=[Waiting("y")], stop_at=10)
     assert isinstance(board.next_action(0), Launch)
-    board.launched("b", 0)
+    board.launched("b", "1", 0)
     answer(board, 1, a="running", b="running")
     assert board.next_action(10) == Done()
     assert [task.query_task_id for task in board.unfinished()] == ["a", "b"]
@@ -297,7 +312,7 @@ def test_every_task_ends_exactly_once_whatever_looker_says(data: st.DataObject) 
                 now += seconds
             case Launch(query):
                 assert len(in_flight) < 2
-                in_flight.add(board.launched(f"{query.query_name}-{step}", now).query_task_id)
+                in_flight.add(board.launched(f"{query.query_name}-{step}", "1", now).query_task_id)
             case Cancel(task):
                 assert task.query_name
             case Poll(ids):

@@ -427,7 +427,8 @@ class _Operations:
     def _run(self, asked: _Asked, body: Mapping[str, Any]) -> Response:
         """Run a query while the client waits."""
         about = {"query_id": asked.path.get("query_id", ""), **asked.path}
-        task = self._tasks.run_now(body, about)
+        limit = asked.query.get("limit")
+        task = self._tasks.run_now({**body, "limit": limit} if limit else body, about)
         if task.status == "error" and task.result_format != "json_detail":
             raise HttpError(400, "The query failed")
         return _result(task.result_format, task.data or b"null")

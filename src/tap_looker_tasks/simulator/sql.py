@@ -147,8 +147,6 @@ class Statement:
                 case _:
                     msg = f"Unknown kind of dynamic field: {sorted(found)}"
                     raise InvalidQueryError(msg)
-        asked = self._query.get("fields") or ()
-        self._calculations = {n: f for n, f in self._calculations.items() if n in asked}
 
     def _conditions(self, now: datetime) -> tuple[list[str], list[str]]:
         where: list[str] = []

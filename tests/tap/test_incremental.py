@@ -1,0 +1,128 @@
+"""Queries that go on where the last run ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_looker_tasks.simulator import Simulator
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+
+def query(key: str, *fields: str, **more: object) -> dict[str, Any]:
+    explore = {"model": "flights_2013", "explore": "flights", "fields": [key, *fields]}
+    return {"name": "flights", "explore": explore, "replication_key": key, **more}
+
+
+DAYS = query("flights.departure_date", "flights.count", primary_keys=["flights.departure_date"])
+NEW_YORK = {"query_timezone": "America/New_York"}
+
+
+def values(run: Run, column: str) -> list[Any]:
+    return [record[column] for record in run.records("flights")]
+
+
+def bookmark(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = run.state["bookmarks"]["flights"]
+    return found
+
+
+@pytest.mark.parametrize("result_format", ["json_detail", "json_bi"])
+def test_the_next_run_repeats_the_boundary_and_goes_on(tap: Tap, result_format: str) -> None:
+    # Midnight in New York.
+    start = {"start_date": "2013-12-01T05:00:00Z", "result_format": result_format, **NEW_YORK}
+    first = tap(queries=[DAYS | {"limit": 10}], **start)
+    assert first.exit_code == 0, first.log
+    assert values(first, "flights__departure_date") == [f"2013-12-{d:02}" for d in range(1, 11)]
+    assert bookmark(first) == {
+        "replication_key": "flights__departure_date",
+        "replication_key_value": "2013-12-10",
+    }
+    second = tap(queries=[DAYS | {"limit": 10}], state=first.state, **start)
+    assert values(second, "flights__departure_date") == [f"2013-12-{d}" for d in range(10, 20)]
+    assert second.of("ACTIVATE_VERSION") == []
+    assert second.of("SCHEMA")[-1]["bookmark_properties"] == ["flights__departure_date"]
+
+
+def test_without_a_start_everything_is_delivered_in_order(tap: Tap) -> None:
+    run = tap(queries=[DAYS], **NEW_YORK)
+    found = values(run, "flights__departure_date")
+    assert len(found) == 365
+    assert found == sorted(found)
+
+
+def test_date_times_go_on_in_the_querys_time_zone(tap: Tap) -> None:
+    moments = query("flights.departure_time", "flights.count", limit=3)
+    start = {"start_date": "2013-07-04T16:00:00Z", **NEW_YORK}
+    first = tap(queries=[moments], **start)
+    expected = [f"2013-07-04T16:0{minute}:00+00:00" for minute in (0, 3, 5)]
+    assert values(first, "flights__departure_time") == expected
+    second = tap(queries=[moments], state=first.state, **start)
+    assert values(second, "flights__departure_time")[0] == expected[-1]
+
+
+def test_numbers_go_on(tap: Tap) -> None:
+    miles = query("flights.distance", "flights.count", limit=3)
+    first = tap(queries=[miles], start_date="2013-01-01T00:00:00Z")
+    assert values(first, "flights__distance") == [17, 80, 94]
+    second = tap(queries=[miles], state=first.state)
+    assert values(second, "flights__distance") == [94, 96, 116]
+
+
+def test_an_empty_result_leaves_the_bookmark(tap: Tap) -> None:
+    state = {
+        "bookmarks": {
+            "flights": {
+                "replication_key": "flights__departure_date",
+                "replication_key_value": "2014-06-01",
+            }
+        }
+    }
+    run = tap(queries=[DAYS], state=state)
+    assert run.records("flights") == []
+    assert bookmark(run) == state["bookmarks"]["flights"]
+
+
+def test_a_bookmark_of_another_key_does_not_count(tap: Tap) -> None:
+    first = tap(queries=[DAYS], start_date="2013-12-30T00:00:00Z", **NEW_YORK)
+    miles = query("flights.distance", "flights.count", limit=1)
+    assert values(tap(queries=[miles], state=first.state), "flights__distance") == [17]
+
+
+def test_the_bookmark_moves_after_the_last_row(tap: Tap) -> None:
+    run = tap(queries=[DAYS], start_date="2013-12-01T00:00:00Z")
+    rows_left = len(run.records("flights"))
+    for message in run.messages:
+        if message["type"] == "RECORD" and message["stream"] == "flights":
+            rows_left -= 1
+        elif message["type"] == "STATE" and rows_left:
+            assert "replication_key_value" not in message["value"]["bookmarks"].get("flights", {})
+
+
+def test_a_failed_query_leaves_the_bookmark(tap: Tap) -> None:
+    broken = query("flights.departure_date", "flights.broken")
+    run = tap(queries=[broken], start_date="2013-12-01T00:00:00Z")
+    assert run.exit_code == 1
+    assert "replication_key_value" not in run.state["bookmarks"].get("flights", {})
+
+
+@pytest.mark.parametrize(
+    ("own", "days"),
+    [("2013-12-05 to 2013-12-08", 3), ("after 2013-12-30", 2), ("before 2013-12-02", 1)],
+)
+def test_a_filter_on_the_same_field_holds_too(tap: Tap, own: str, days: int) -> None:
+    filtered = DAYS | {"filters": {"flights.departure_date": own}}
+    run = tap(queries=[filtered], start_date="2013-12-01T05:00:00Z", **NEW_YORK)
+    assert len(values(run, "flights__departure_date")) == days
+
+
+def test_a_filter_that_cannot_be_combined_is_refused(simulator: Simulator, tap: Tap) -> None:
+    filtered = DAYS | {"filters": {"flights.departure_date": "7 days"}}
+    assert "queries[0].replication_key" in tap("--discover", queries=[filtered]).error
+    assert simulator.tasks() == []

@@ -1,0 +1,317 @@
+"""Tasks launched by the tap: resumed, launched again, cancelled, given up, never forgotten."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_looker_tasks.simulator import Simulator, SimulatorOptions
+from tests.singer import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_looker_tasks.simulator import Database
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+COMMAND = Path(sys.executable).with_name("tap-looker-tasks")
+AIRLINES = {"name": "airlines", "query_id": 1}
+AIRPORTS = {"name": "airports", "query_id": 4}
+NEVER = 60.0
+
+
+@pytest.fixture
+def slow(database: Database) -> Iterator[Simulator]:
+    """Airlines, query 1, never finish; airports, query 4, do at once."""
+    with Simulator(SimulatorOptions(latency_seconds=NEVER), database=database) as simulator:
+        yield simulator
+
+
+def in_flight(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = run.bookmark["in_flight"]
+    return found
+
+
+def test_a_task_is_in_state_as_soon_as_it_is_launched(tap: Tap) -> None:
+    run = tap(queries=[AIRLINES])
+    first_record = next(n for n, m in enumerate(run.messages) if m["type"] == "RECORD")
+    (noted,) = (
+        m["value"]["bookmarks"]["query_task_results"]["in_flight"]
+        for m in run.messages[:first_record]
+        if m["type"] == "STATE"
+        and m["value"].get("bookmarks", {}).get("query_task_results", {}).get("in_flight")
+    )
+    assert set(noted["airlines"]) == {
+        "query_task_id",
+        "query_id",
+        "launched_at",
+        "attempt",
+        "fingerprint",
+    }
+    assert noted["airlines"]["query_task_id"] == run.only()["query_task_id"]
+    assert in_flight(run) == {}
+
+
+def test_a_run_out_of_time_is_resumed_without_a_second_launch(slow: Simulator, tap: Tap) -> None:
+    queries = [AIRLINES]
+    first = tap(base_url=slow.base_url, queries=queries, sync_timeout_seconds=0.4)
+    assert first.exit_code == 0
+    (task,) = slow.tasks()
+    assert first.statuses() == {task: "running"}
+    assert in_flight(first)["airlines"]["query_task_id"] == task
+    second = tap(
+        base_url=slow.base_url, queries=queries, sync_timeout_seconds=0.4, state=first.state
+    )
+    assert second.statuses() == {task: "running"}
+    assert slow.tasks() == [task]
+    assert slow.cancelled == set()
+
+
+def test_a_task_of_a_changed_query_is_cancelled_and_launched_anew(
+    slow: Simulator, tap: Tap
+) -> None:
+    first = tap(base_url=slow.base_url, queries=[AIRLINES], wait_for_completion=False)
+    (old,) = slow.tasks()
+    changed = AIRLINES | {"limit": 3}
+    second = tap(
+        base_url=slow.base_url, queries=[changed], wait_for_completion=False, state=first.state
+    )
+    (_, new) = slow.tasks()
+    assert slow.cancelled == {old}
+    assert in_flight(second)["airlines"]["query_task_id"] == new
+
+
+def test_a_task_whose_query_is_no_longer_wanted_is_cancelled(slow: Simulator, tap: Tap) -> None:
+    first = tap(base_url=slow.base_url, queries=[AIRLINES], wait_for_completion=False)
+    second = tap(base_url=slow.base_url, state=first.state)
+    assert slow.cancelled == {*slow.tasks()}
+    assert in_flight(second) == {}
+
+
+@pytest.mark.parametrize("fault", ["results_expired", "killed"])
+def test_a_lost_task_is_launched_again(simulator: Simulator, tap: Tap, fault: str) -> None:
+    simulator.fault(fault, times=1)
+    run = tap(queries=[AIRLINES])
+    if fault == "killed":
+        # An administrator does not want it to run.
+        assert len(simulator.tasks()) == 1
+        return
+    assert run.exit_code == 0
+    assert (run.only()["status"], run.only()["attempt"]) == ("complete", 2)
+    assert len(simulator.tasks()) == 2
+
+
+def test_a_task_lost_again_and_again_is_given_up(simulator: Simulator, tap: Tap) -> None:
+    simulator.fault("results_expired", times=None)
+    run = tap(queries=[AIRLINES], max_task_attempts=3)
+    assert run.exit_code == 1
+    assert (run.only()["status"], run.only()["attempt"]) == ("expired", 3)
+    assert len(simulator.tasks()) == 3
+    assert in_flight(run) == {}
+
+
+def test_a_task_that_takes_too_long_is_cancelled(slow: Simulator, tap: Tap) -> None:
+    run = tap(base_url=slow.base_url, queries=[AIRLINES], task_timeout_seconds=0.3)
+    assert run.exit_code == 1
+    assert run.only()["status"] == "timeout"
+    assert slow.cancelled == {*slow.tasks()}
+    assert in_flight(run) == {}
+
+
+def test_one_slow_query_holds_up_nobody(database: Database, tap: Tap) -> None:
+    options = SimulatorOptions(latency_seconds=(0.0, 0.3), seed=5)
+    names = [f"q{n}" for n in range(8)]
+    with Simulator(options, database=database) as simulator:
+        queries = [{"name": name, "query_id": 1, "limit": n + 1} for n, name in enumerate(names)]
+        run = tap(base_url=simulator.base_url, queries=queries, max_concurrent_tasks=3)
+        assert run.exit_code == 0
+    order = [record["query_name"] for record in run.records()]
+    assert sorted(order) == names
+    assert order != names
+
+
+def test_never_more_than_the_budget_is_unfinished(database: Database, tap: Tap) -> None:
+    options = SimulatorOptions(latency_seconds=0.05)
+    with Simulator(options, database=database) as simulator:
+        queries = [{"name": f"q{n}", "query_id": 1, "limit": n + 1} for n in range(9)]
+        run = tap(base_url=simulator.base_url, queries=queries, max_concurrent_tasks=2)
+    unfinished = most = 0
+    for message in run.messages:
+        if message["type"] == "STATE":
+            bookmark = message["value"].get("bookmarks", {}).get("query_task_results", {})
+            unfinished = len(bookmark.get("in_flight", {}))
+            most = max(most, unfinished)
+    assert most == 2
+    assert len(run.records()) == 9
+
+
+def test_a_refusal_for_load_is_waited_out(simulator: Simulator, tap: Tap) -> None:
+    simulator.fault("rate_limited", operation="create_query_task", times=2)
+    run = tap(queries=[AIRLINES, AIRPORTS])
+    assert run.exit_code == 0
+    assert set(run.statuses().values()) == {"complete"}
+    assert len(simulator.tasks()) == 2
+
+
+def test_a_refusal_for_load_that_stays_ends_the_run(simulator: Simulator, tap: Tap) -> None:
+    simulator.fault("rate_limited", operation="create_query_task", times=None)
+    run = tap(queries=[AIRLINES, AIRPORTS])
+    assert run.exit_code == 1
+    assert "429" in run.error
+
+
+def test_a_launch_that_nobody_can_be_sure_of_is_not_repeated(
+    simulator: Simulator, tap: Tap
+) -> None:
+    simulator.fault("launched_but_dropped", times=1)
+    run = tap(queries=[AIRLINES, AIRPORTS])
+    assert run.exit_code == 1
+    assert "airlines (not launched" in run.error
+    assert len(run.records("airports")) > 10
+    assert simulator.count("create_query_task") == 2
+
+
+def test_a_query_that_looker_refuses_to_run_is_told(simulator: Simulator, tap: Tap) -> None:
+    simulator.fault("bad_request", operation="create_query_task", times=1)
+    run = tap(queries=[AIRLINES, AIRPORTS])
+    assert run.exit_code == 1
+    assert "airlines (not launched" in run.error
+    assert len(run.records("airports")) > 10
+
+
+def test_a_run_stops_before_the_limit_of_calls(slow: Simulator, tap: Tap) -> None:
+    limits = {"base_url": slow.base_url, "queries": [AIRLINES], "api_call_limit": 14}
+    run = tap(**limits)
+    assert run.exit_code == 0
+    assert len(slow.calls) <= 14
+    assert slow.calls[-1].operation == "logout"
+    assert "api_call_limit is 14" in run.log
+    assert in_flight(run)["airlines"]["query_task_id"] == slow.tasks()[0]
+
+
+def test_shards_share_everything_and_nothing_twice(simulator: Simulator, tap: Tap) -> None:
+    ids = [simulator.create_task("4", "json") for _ in range(10)]
+    queries = [{"name": f"q{n}", "query_id": 1, "limit": n + 1} for n in range(6)]
+    seen: list[str] = []
+    for shard in range(3):
+        run = tap(query_task_ids=ids, queries=queries, shard_count=3, shard_index=shard)
+        seen += [record["query_name"] or record["query_task_id"] for record in run.records()]
+    assert sorted(seen) == sorted([*ids, *(f"q{n}" for n in range(6))])
+
+
+def started(simulator: Simulator, folder: Path, **config: object) -> subprocess.Popen[bytes]:
+    """Start the tap as a process of its own, with files as Meltano gives them."""
+    settings = {
+        "base_url": simulator.base_url,
+        "client_id": "simulator",
+        "client_secret": "simulator",
+        "poll_interval_seconds": 0.02,
+        "poll_max_interval_seconds": 0.05,
+    }
+    (folder / "config.json").write_text(json.dumps(settings | config))
+    arguments = ["--config", str(folder / "config.json")]
+    if (folder / "state.json").exists():
+        arguments += ["--state", str(folder / "state.json")]
+    return subprocess.Popen(
+        [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
+def test_an_interrupt_cancels_or_leaves_what_was_launched(
+    slow: Simulator, tmp_path: Path, number: int, on_interrupt: str
+) -> None:
+    given = slow.create_task("1", "json")
+    config = {"queries": [AIRLINES], "query_task_ids": [given], "on_interrupt": on_interrupt}
+    with started(slow, tmp_path, **config) as process:
+        until(lambda: slow.count("query_task_multi_results") > 1)
+        interrupted_at = time.monotonic()
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=20)
+        assert time.monotonic() - interrupted_at < 5
+    launched = slow.tasks()[1]
+    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
+    noted = state["bookmarks"]["query_task_results"]["in_flight"]
+    if on_interrupt == "cancel":
+        assert slow.cancelled == {launched}
+        assert noted == {}
+    else:
+        assert slow.cancelled == set()
+        assert noted["airlines"]["query_task_id"] == launched
+
+
+def test_a_run_killed_at_any_moment_loses_nothing(database: Database, tmp_path: Path) -> None:
+    """Kill it again and again, hand on the last state, and let it finish."""
+    moments = random.Random(1)  # noqa: S311 - no secrets
+    options = SimulatorOptions(latency_seconds=(0.05, 0.4), seed=1)
+    limits = {f"q{n}": n + 1 for n in range(8)}
+    queries = [{"name": name, "query_id": 1, "limit": limit} for name, limit in limits.items()]
+    received: dict[str, set[int]] = {name: set() for name in limits}
+    with Simulator(options, database=database) as simulator:
+        for attempt in range(8):
+            launched_before = len(simulator.tasks())
+            alive = {i for i in simulator.tasks() if simulator.task_status(i) == "running"}
+            noted = _in_flight_tasks(tmp_path)
+            with started(simulator, tmp_path, queries=queries, max_concurrent_tasks=3) as process:
+                if attempt < 7:
+                    until(lambda: len(simulator.tasks()) > launched_before or not _wanted(received))  # noqa: B023
+                    time.sleep(moments.uniform(0, 0.3))
+                    process.kill()
+                output, _ = process.communicate(timeout=30)
+            _receive(output, received, tmp_path)
+            relaunched = {
+                task.about.get("query_id")
+                for task in simulator._tasks.every()[launched_before:]  # noqa: SLF001 - to see whose
+            }
+            resumed = {
+                task.about.get("query_id")
+                for task in simulator._tasks.every()  # noqa: SLF001 - to see whose
+                if task.query_task_id in alive & noted
+            }
+            if attempt == 0:
+                assert not resumed
+            else:
+                assert not relaunched & resumed
+    for name, limit in limits.items():
+        assert received[name] == {*range(1, limit + 1)}
+
+
+def _wanted(received: dict[str, set[int]]) -> bool:
+    return not all(received.values())
+
+
+def _in_flight_tasks(folder: Path) -> set[str]:
+    if not (folder / "state.json").exists():
+        return set()
+    state = json.loads((folder / "state.json").read_text())
+    noted = state["bookmarks"].get("query_task_results", {}).get("in_flight", {})
+    return {task["query_task_id"] for task in noted.values()}
+
+
+def _receive(output: bytes, received: dict[str, set[int]], folder: Path) -> None:
+    """Do what a target does: take whole lines, keep the last state."""
+    whole, _, _ = output.rpartition(b"\n")
+    for line in whole.splitlines():
+        message = json.loads(line)
+        if message["type"] == "STATE":
+            (folder / "state.json").write_text(json.dumps(message["value"]))
+        elif message["type"] == "RECORD" and message["stream"] in received:
+            received[message["stream"]].add(message["record"]["_row_number"])
