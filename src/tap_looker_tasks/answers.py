@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from dataclasses import dataclass
 from itertools import accumulate
+from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+_T = TypeVar("_T")
 _LONGEST_QUOTE = 60
 _VISIBLE = re.compile(rb"[^ \t\n\r]")
 _END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
@@ -26,6 +27,14 @@ _STEPS = MappingProxyType({ord("{"): 1, ord("}"): -1})
 _COMMON_DEPTH = 4
 _FIRST_PIECE = 64
 _LONGEST_PIECE = 64 * 1024
+# Where the arrays of rows are: `data` (json), `data.data` (json_detail), `data.rows` (json_bi).
+_PATHS_TO_ROWS = frozenset({("data",), ("data", "data"), ("data", "rows")})
+# An entry is held as a whole up to this length; beyond it, this many bytes of rows at a time.
+LONGEST_ENTRY_BYTES = 8 * 1024 * 1024
+ROWS_AT_ONCE_BYTES = 1024 * 1024
+_PLACE = re.compile(r"\(byte (\d+)\)")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_HUGE_NUMBER = re.compile(rb"[-.\d]+[eE][-+]?\d{7,}")
 _NOT_JSON = "not JSON"
 _MORE = "more after its end"
 _EXPECTED = "where an object keyed by query task id was expected"
@@ -44,22 +53,100 @@ class MalformedAnswer(ValueError):  # noqa: N818 - it names what came, as `StopI
     """Looker's answer cannot be understood; the message says what was found instead."""
 
 
+class UnexpectedJson(MalformedAnswer):
+    """It is JSON, but of another shape."""
+
+
+class _TooLongError(Exception):
+    """A value has more bytes than are wanted at once; none of it is taken."""
+
+
+class RowArrays(Protocol):
+    """JSON arrays of rows, each on one line; may be read several times, once all are there."""
+
+    def append(self, array: bytes, /) -> None:
+        """Add an array."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the arrays in the order they were added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What Looker says of one task.
+
+    Attributes:
+        text: its JSON.
+        rows: its rows, when they are too many for memory; the text has an empty array there.
+    """
+
+    text: bytes
+    rows: RowArrays | None = None
+
+
 def quoted(body: bytes | memoryview) -> str:
     """Quote the beginning of what was found, for an error message."""
     text = bytes(body[: _LONGEST_QUOTE + 1]).decode(errors="replace")
     return repr(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
 
 
-def checked_utf8(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
+    """Decode JSON.
+
+    Raises:
+        UnexpectedJson: it is of another shape than `decode` takes.
+        MalformedAnswer: it is not JSON, or holds what cannot be read.
+    """
+    try:
+        return decode(text)
+    except RecursionError:
+        msg = f"nested too deeply: {quoted(memoryview(text))}"
+    except UnicodeDecodeError:
+        msg = f"not UTF-8: {quoted(memoryview(text))}"
+    except ArithmeticError:
+        huge = _HUGE_NUMBER.search(memoryview(text))
+        msg = f"a number out of range: {quoted(huge[0] if huge else memoryview(text))}"
+    except msgspec.ValidationError as error:
+        msg = f"{error}: {quoted(memoryview(text))}"
+        raise UnexpectedJson(msg) from None
+    except msgspec.DecodeError as error:
+        msg = _why_not_json(bytes(memoryview(text)), str(error))
+    raise MalformedAnswer(msg)
+
+
+def _why_not_json(text: bytes, error: str) -> str:
+    """Say what is not JSON, and show it."""
+    place = _PLACE.search(error)
+    if place:
+        return f"not JSON at byte {place[1]}: {quoted(text[int(place[1]) :])}"
+    surrogate = _SURROGATE.search(text)
+    if surrogate:
+        return f"not JSON, half a surrogate pair: {quoted(text[surrogate.start() :])}"
+    return f"not JSON: {quoted(text)}"
+
+
+def on_one_line(text: bytes) -> bytes:
+    """Put JSON on one line; within strings, line breaks are always escaped."""
+    for line_break in (b"\n", b"\r"):
+        if line_break in text:
+            text = text.replace(line_break, b" ")
+    return text
+
+
+def checked_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass chunks on that are UTF-8, however characters are cut.
 
     Raises:
         MalformedAnswer: the chunks are not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
+    is_within_character = False
     try:
         for chunk in chunks:
-            decoder.decode(chunk)
+            # Most chunks are ASCII, which is told ten times as fast.
+            if is_within_character or not chunk.isascii():
+                decoder.decode(chunk)
+                is_within_character = bool(decoder.getstate()[0])
             yield chunk
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
@@ -68,12 +155,17 @@ def checked_utf8(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memor
         raise MalformedAnswer(msg) from None
 
 
-def split_answers(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield (task id, JSON of what Looker says of it) as soon as the whole of it has come.
+def split_answers(
+    chunks: Iterable[bytes],
+    new_rows: Callable[[], RowArrays] = list,
+    *,
+    longest_entry: int = LONGEST_ENTRY_BYTES,
+) -> Iterator[tuple[str, Entry]]:
+    """Yield (task id, what Looker says of it) as soon as the whole of it has come.
 
-    Only the unfinished entry and one chunk are held. An entry may still be of any JSON type,
-    and may hold what strict readers refuse, such as `NaN`: whoever reads it refuses that entry
-    alone.
+    Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry`
+    bytes, the rows go to what `new_rows` makes. Where an entry ends is sure; what is in it is
+    for its reader to check, so that one that is no JSON spoils no other.
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
 
     Raises:
@@ -87,36 +179,27 @@ def split_answers(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
         return
     mark = b","
     while mark == b",":
-        query_task_id = _key(body.string())
+        query_task_id = _text(body.string())
         body.take(b":")
-        yield query_task_id, _checked(body.value())
+        yield query_task_id, _entry(body, new_rows, longest_entry)
         mark = body.take(b",", b"}")
     body.end()
 
 
-def _key(text: bytes) -> str:
+def _entry(body: _Body, new_rows: Callable[[], RowArrays], longest: int) -> Entry:
     try:
-        return msgspec.json.decode(text, type=str)
+        return Entry(body.value(longest))
+    except _TooLongError:
+        rows = new_rows()
+        return Entry(body.value_without(rows), rows)
+
+
+def _text(string: bytes) -> str:
+    try:
+        return msgspec.json.decode(string, type=str)
     except msgspec.DecodeError:
-        msg = f"not JSON: {quoted(text)}"
+        msg = f"not JSON: {quoted(string)}"
         raise MalformedAnswer(msg) from None
-
-
-def _checked(value: bytes) -> bytes:
-    try:
-        msgspec.json.decode(value, type=msgspec.Raw)
-    except RecursionError:
-        # Too deep to tell: its reader cannot take it either, and refuses this entry alone.
-        pass
-    except msgspec.DecodeError:
-        try:
-            json.loads(value)
-        except RecursionError:
-            pass
-        except ValueError:
-            msg = f"not JSON: {quoted(value)}"
-            raise MalformedAnswer(msg) from None
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +282,7 @@ class _Body:
         """Take one string."""
         if self._mark() != b'"':
             raise self._malformed(_NOT_JSON)
-        return self.value()
+        return self._nested(_Nesting(0, in_string=True), inf)
 
     def _is_over(self) -> bool:
         """Pass over white space, and tell whether there was nothing else left."""
@@ -211,14 +294,79 @@ class _Body:
             if not self._more():
                 return True
 
-    def value(self) -> bytes:
-        """Take one value."""
+    def value(self, longest: float = inf) -> bytes:
+        """Take one value.
+
+        Raises:
+            _TooLongError: it has more bytes than `longest`.
+        """
         mark = self._mark()
         if mark == b'"':
-            return self._nested(_Nesting(0, in_string=True))
+            return self._nested(_Nesting(0, in_string=True), longest)
         if mark in {b"{", b"["}:
-            return self._nested(_Nesting(1, in_string=False))
+            return self._nested(_Nesting(1, in_string=False), longest)
         return self._scalar()
+
+    def value_without(self, rows: RowArrays, path: tuple[str, ...] = ()) -> bytes:
+        """Take one value, but put its rows into `rows`."""
+        mark = self._mark()
+        if mark == b"[" and path in _PATHS_TO_ROWS:
+            self._take_rows(rows)
+            return b"[]"
+        if mark == b"{" and (not path or path in _PATHS_TO_ROWS):
+            return self._object_without(rows, path)
+        return self.value()
+
+    def _object_without(self, rows: RowArrays, path: tuple[str, ...]) -> bytes:
+        parts = [self.take(b"{")]
+        while parts[-1] != b"}":
+            if len(parts) == 1 and self.next_is(b"}"):
+                parts.append(self.take(b"}"))
+                break
+            key = self.string()
+            parts += (key, self.take(b":"), self.value_without(rows, (*path, _text(key))))
+            parts.append(self.take(b",", b"}"))
+        return b"".join(parts)
+
+    def _take_rows(self, rows: RowArrays) -> None:
+        mark = self.take(b"[")
+        if self.next_is(b"]"):
+            mark = self.take(b"]")
+        while mark != b"]":
+            rows.append(on_one_line(b"[%b]" % self._some_rows()))
+            mark = self.take(b",", b"]")
+
+    def _some_rows(self) -> bytes:
+        """Take whole rows up to a length, or all that are left in their array."""
+        if self._mark() in {b",", b"]"}:
+            raise self._malformed(_NOT_JSON)
+        start, nesting = self._at, _Nesting(1, in_string=False)
+        enough = start + ROWS_AT_ONCE_BYTES
+        while True:
+            end = self._text.find(b"}", max(self._at, enough)) + 1 or len(self._text)
+            after = nesting.after(self._text[self._at : end])
+            if after is None:
+                # The array ends here.
+                end = (self._end(nesting) or 0) - 1
+                break
+            nesting, self._at = after, end
+            if end >= enough and nesting == _Nesting(1, in_string=False):
+                break
+            if end == len(self._text):
+                enough -= start
+                self._read_on(start)
+                start = 0
+        self._at = end
+        return self._text[start:end]
+
+    def _read_on(self, start: int) -> None:
+        """Get the next chunk, and keep what was there from `start` on."""
+        kept, at = self._text[start:], self._at - start
+        if not self._more():
+            raise self._cut_short()
+        self._taken -= len(kept)
+        self._text = kept + self._text
+        self._at = at
 
     def _mark(self) -> bytes:
         if self._is_over():
@@ -228,13 +376,16 @@ class _Body:
     def _malformed(self, found: str) -> MalformedAnswer:
         return MalformedAnswer(f"{found}: {quoted(memoryview(self._text)[self._at :])}")
 
-    def _nested(self, nesting: _Nesting) -> bytes:
-        start = self._at
+    def _nested(self, nesting: _Nesting, longest: float) -> bytes:
+        start, begin = self._at, self._taken + self._at
         self._at += 1
-        parts = []
+        parts: list[bytes] = []
         while (end := self._end(nesting)) is None:
             nesting = self._nesting
             parts.append(self._text[start:])
+            if self._taken + len(self._text) - begin > longest:
+                self._text, self._at, self._taken = b"".join(parts), 0, begin
+                raise _TooLongError
             start = 0
             if not self._more():
                 raise self._cut_short()
@@ -280,7 +431,7 @@ class _Body:
         self._at = 0
         for chunk in self._chunks:
             if chunk:
-                self._text = bytes(chunk)
+                self._text = chunk
                 return True
         return False
 

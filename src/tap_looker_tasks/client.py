@@ -25,11 +25,14 @@ from tap_looker_tasks.errors import (
     RequestError,
     RetriableRequestError,
 )
+from tap_looker_tasks.read_ahead import read_ahead
+from tap_looker_tasks.spool import Spool
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
+    from tap_looker_tasks.answers import Entry
     from tap_looker_tasks.settings import Settings
 
 _T = TypeVar("_T")
@@ -37,6 +40,7 @@ _T = TypeVar("_T")
 _FIELD_METADATA = "name,type,label,description,convert_tz"
 _EXPLORE_METADATA = f"fields(dimensions({_FIELD_METADATA}),measures({_FIELD_METADATA}))"
 _CHUNK_BYTES = 1 << 20
+_CHUNKS_AHEAD = 4
 _LONGEST_PAUSE_SECONDS = 60
 _LONGEST_CONNECT_SECONDS = 30
 _LONGEST_LOGOUT_SECONDS = 5
@@ -101,8 +105,8 @@ class LookerClient:
 
     def query_task_multi_results(
         self, query_task_ids: Collection[str]
-    ) -> Iterator[tuple[str, bytes]]:
-        """Ask for many tasks at once; yields (task id, JSON of what Looker says of it).
+    ) -> Iterator[tuple[str, Entry]]:
+        """Ask for many tasks at once; yields (task id, what Looker says of it).
 
         Each id is yielded once at most, however often the request had to be repeated.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
@@ -116,13 +120,14 @@ class LookerClient:
 
     def _answers_while_they_come(
         self, wanted: dict[str, None]
-    ) -> Generator[tuple[str, bytes], None, RetriableRequestError | None]:
+    ) -> Generator[tuple[str, Entry], None, RetriableRequestError | None]:
         """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
         operation = "query_task_multi_results"
         path = "query_tasks/multi_results?query_task_ids=" + ",".join(wanted)
         try:
             with self._response(operation, "GET", path) as response:
-                for query_task_id, entry in split_answers(_chunks(response, operation)):
+                chunks = read_ahead(_chunks(response, operation), _CHUNKS_AHEAD)
+                for query_task_id, entry in split_answers(chunks, Spool):
                     if query_task_id in wanted:
                         del wanted[query_task_id]
                         yield query_task_id, entry

@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import chain
 from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from tap_looker_tasks.answers import MalformedAnswer, checked_utf8, quoted
+from tap_looker_tasks.answers import (
+    MalformedAnswer,
+    checked_utf8,
+    on_one_line,
+    quoted,
+    read_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from tap_looker_tasks.answers import Entry, RowArrays
 
     _Errors = tuple[Mapping[str, object], ...]
 
@@ -22,9 +31,10 @@ _T = TypeVar("_T")
 _ABSENT = msgspec.Raw()
 _NULL = msgspec.Raw(b"null")
 _SUBTOTAL = "$$$__grouping__$$$"
-_SUBTOTAL_MARK = re.compile(re.escape(_SUBTOTAL.encode()))
+_SUBTOTAL_MARK = _SUBTOTAL.encode()
 _ROW_TOTAL = "$$$_row_total_$$$"
 _ERROR_ROW = "looker_error"
+_ERROR_ROW_START = re.compile(rb'[ \t\n\r]*\[[ \t\n\r]*\{[ \t\n\r]*"looker_error"')
 _COMPLETE = "complete"
 _ERROR = "error"
 _CATEGORIES = MappingProxyType(
@@ -35,9 +45,6 @@ _CATEGORIES = MappingProxyType(
     }
 )
 _WHITE_SPACE = b" \t\n\r"
-_PLACE = re.compile(r"\(byte (\d+)\)")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_BYTES_CHECKED_AT_ONCE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,13 @@ class Answer:
         status: Looker's word, in lower case.
         result_source: where Looker took the result from, such as `query` or `cache`.
         data: the payload as it is; None when there is none.
+        rows: its rows, when they are too many for memory; the payload has an empty array there.
     """
 
     status: str
     result_source: str | None = None
     data: msgspec.Raw | None = None
+    rows: RowArrays | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,8 @@ class Result:
         error_message: the first error, in one line.
         text: the result in a text format.
         row_count: number of rows; None unless the task completed with rows.
+        arrays: the rows as Looker sent them, in JSON arrays, less totals and subtotals.
+        is_long: whether they are too many for memory; otherwise there is one array.
     """
 
     status: str
@@ -130,11 +141,15 @@ class Result:
     error_message: str | None = None
     text: str | None = None
     row_count: int | None = None
-    _rows: list[msgspec.Raw] | None = field(default=None, repr=False, compare=False)
-    _array: msgspec.Raw | None = field(default=None, repr=False, compare=False)
+    arrays: Iterable[bytes] = field(default=(), repr=False, compare=False)
+    is_long: bool = False
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """Yield each row as field name -> value.
+        """Yield each row as field name -> value, as `rows_at_once` does."""
+        return chain.from_iterable(self.rows_at_once())
+
+    def rows_at_once(self) -> Iterator[list[dict[str, object]]]:
+        """Yield some rows at a time, each as field name -> value.
 
         A pivoted measure stays one object, pivot key -> value, as Looker's `json` format has
         it. Totals and subtotals are left out. Integers are exact, other numbers are `Decimal`.
@@ -147,28 +162,22 @@ class Result:
             if self.result_format == "json"
             else _row_reader(_ROW_OF_VALUES.decode, _VALUE.decode, self.pivots)
         )
-        for row in self._rows or ():
-            yield _read(read_row, row)
+        for array in self.arrays:
+            yield [read_json(read_row, row) for row in read_json(_ROWS.decode, array)]
 
-    def rows_json(self) -> msgspec.Raw:
-        """Return the same rows as one JSON array on one line, every digit as Looker sent it.
+    def flat_arrays(self) -> Iterator[bytes]:
+        """Yield the same rows as JSON arrays on one line, every digit as Looker sent it.
 
         Raises:
             MalformedAnswer: a row cannot be understood.
         """
-        if self._array is not None:
-            return _on_one_line(bytes(self._array))
+        if self.result_format == "json":
+            yield from map(on_one_line, self.arrays)
+            return
         read_row = _row_reader(_ROW_OF_RAWS.decode, _as_it_is, self.pivots)
-        text = bytearray(b"[")
-        for row in self._rows or ():
-            text += (
-                bytes(row)
-                if self.result_format == "json"
-                else _ENCODER.encode(_read(read_row, row))
-            )
-            text += b","
-        text[max(len(text) - 1, 1) :] = b"]"
-        return _on_one_line(text)
+        for array in self.arrays:
+            rows = [read_json(read_row, row) for row in read_json(_ROWS.decode, array)]
+            yield on_one_line(_ENCODER.encode(rows))
 
 
 class _Entry(msgspec.Struct):
@@ -201,9 +210,14 @@ class _Cell(msgspec.Struct, Generic[_T]):
     value: _T
 
 
+class _AnyObject(msgspec.Struct, gc=False):
+    """A row, when it only matters that it is one."""
+
+
 _ENTRY = msgspec.json.Decoder(_Entry)
 _PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECTS = msgspec.json.Decoder(list[_AnyObject])
 _OBJECT_OF_RAWS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _VALUE = msgspec.json.Decoder(float_hook=Decimal)
@@ -213,7 +227,7 @@ _TEXT = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
 
 
-def read_answer(entry: bytes) -> Answer:
+def read_answer(entry: Entry) -> Answer:
     """Read what `multi_results` says of one task.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
@@ -221,11 +235,12 @@ def read_answer(entry: bytes) -> Answer:
     Raises:
         MalformedAnswer: it is not an object with a status.
     """
-    read = _read(_ENTRY.decode, entry)
+    read = read_json(_ENTRY.decode, entry.text)
     return Answer(
         status=read.status.lower(),
         result_source=_text_or_none(read.result_source),
         data=None if read.data in (_ABSENT, _NULL) else read.data,
+        rows=entry.rows,
     )
 
 
@@ -262,16 +277,17 @@ def read_result(answer: Answer) -> Result:
     _check_utf8(data)
     first = _first_byte(data)
     if first == b"{":
-        return _read_object(answer.status, _read(_PAYLOAD.decode, data))
+        return _read_object(answer, read_json(_PAYLOAD.decode, data))
     if first == b"[":
-        return _concluded(Result(answer.status, "json"), (), data)
-    text = _read(_TEXT.decode, data)
+        return _concluded(Result(answer.status, "json"), (), _arrays(answer, data))
+    text = read_json(_TEXT.decode, data)
     if answer.status == _COMPLETE:
         return Result(_COMPLETE, text=text)
     return _concluded(Result(answer.status), _as_errors(text), None)
 
 
-def _read_object(status: str, payload: _Payload) -> Result:
+def _read_object(answer: Answer, payload: _Payload) -> Result:
+    status = answer.status
     reported = _as_errors(payload.errors) + _as_errors(payload.error)
     metadata = _as_dict(payload.metadata)
     if _first_byte(payload.rows) == b"[":
@@ -286,7 +302,7 @@ def _read_object(status: str, payload: _Payload) -> Result:
                 has_subtotals=metadata.get("has_subtotals") is True,
             ),
             reported,
-            payload.rows,
+            _arrays(answer, payload.rows),
         )
     is_detail = _first_byte(payload.data) == b"[" or payload.data == _NULL
     result = _concluded(
@@ -305,7 +321,7 @@ def _read_object(status: str, payload: _Payload) -> Result:
             has_subtotals=payload.has_subtotals is True,
         ),
         reported,
-        payload.data if _first_byte(payload.data) == b"[" else None,
+        _arrays(answer, payload.data) if _first_byte(payload.data) == b"[" else None,
     )
     if result.status == _COMPLETE and not is_detail:
         msg = "an object with neither rows nor an error in it"
@@ -313,10 +329,13 @@ def _read_object(status: str, payload: _Payload) -> Result:
     return result
 
 
-def _concluded(result: Result, reported: _Errors, array: msgspec.Raw | None) -> Result:
+def _arrays(answer: Answer, array: msgspec.Raw) -> Iterable[bytes]:
+    return (bytes(array),) if answer.rows is None else answer.rows
+
+
+def _concluded(result: Result, reported: _Errors, arrays: Iterable[bytes] | None) -> Result:
     """Add errors, and the rows when there are none, and put the status right."""
-    rows = [] if array is None else _read(_ROWS.decode, array)
-    reported += _error_row(rows)
+    reported += _error_row(next(iter(arrays or ()), b"[]"))
     errors = tuple(error for error in reported if error.get("fatal") is not False)
     warnings = tuple(error for error in reported if error.get("fatal") is False)
     status = result.status
@@ -331,41 +350,72 @@ def _concluded(result: Result, reported: _Errors, array: msgspec.Raw | None) -> 
         warnings=warnings,
         error_message=_message(errors[0]) if errors else None,
     )
-    if status != _COMPLETE or array is None:
+    if status != _COMPLETE or arrays is None:
         return result
-    kept = _without_totals(rows, result, array)
+    # `json_bi` appends the column totals to the rows; `json_detail` keeps them apart.
+    ends_with_totals = result.result_format == "json_bi" and result.has_totals
+    arrays = _WithoutTotals(arrays, ends_with_totals=ends_with_totals)
     return replace(
         result,
-        row_count=len(kept),
-        _rows=kept,
-        _array=array if result.result_format == "json" and len(kept) == len(rows) else None,
+        row_count=sum(map(_count, arrays)),
+        arrays=arrays,
+        is_long=not isinstance(arrays.arrays, tuple),
     )
 
 
-def _without_totals(
-    rows: list[msgspec.Raw], result: Result, array: msgspec.Raw
-) -> list[msgspec.Raw]:
-    for row in rows:
+@dataclass(frozen=True, slots=True)
+class _WithoutTotals:
+    """Arrays of rows, less column totals and subtotals."""
+
+    arrays: Iterable[bytes]
+    ends_with_totals: bool
+
+    def __iter__(self) -> Iterator[bytes]:
+        arrays = iter(self.arrays)
+        array = next(arrays, None)
+        while array is not None:
+            following = next(arrays, None)
+            yield self._less(array, is_last=following is None)
+            array = following
+
+    def _less(self, array: bytes, *, is_last: bool) -> bytes:
+        has_totals = self.ends_with_totals and is_last
+        if not has_totals and _SUBTOTAL_MARK not in array:
+            return array
+        rows = read_json(_ROWS.decode, array)
+        rows = rows[:-1] if has_totals else rows
+        kept = (r for r in rows if _SUBTOTAL not in read_json(_OBJECT_OF_RAWS.decode, r))
+        return b"[%b]" % b",".join(kept)
+
+
+def _count(array: bytes) -> int:
+    """Count the rows.
+
+    Raises:
+        MalformedAnswer: some row is no object.
+    """
+    try:
+        return len(_OBJECTS.decode(array))
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    for row in read_json(_ROWS.decode, array):
         if _first_byte(row) != b"{":
             msg = f"a row that is no object: {quoted(memoryview(row))}"
             raise MalformedAnswer(msg)
-    # `json_bi` appends the column totals to the rows; `json_detail` keeps them apart.
-    if result.result_format == "json_bi" and result.has_totals:
-        rows = rows[:-1]
-    # One search through everything spares the look into each row.
-    if _SUBTOTAL_MARK.search(array):
-        rows = [row for row in rows if _SUBTOTAL not in _read(_OBJECT_OF_RAWS.decode, row)]
-    return rows
+    msg = "rows that are no objects"
+    raise MalformedAnswer(msg)
 
 
-def _error_row(rows: list[msgspec.Raw]) -> _Errors:
+def _error_row(array: bytes) -> _Errors:
     """Find the row that `json` and `json_bi` report an error with, under HTTP 200."""
-    if not rows or _first_byte(rows[0]) != b"{":
+    # One look spares reading all the rows.
+    if _ERROR_ROW_START.match(array) is None:
         return ()
-    row = _read(_OBJECT_OF_RAWS.decode, rows[0])
+    rows = read_json(_ROWS.decode, array)
+    row = read_json(_OBJECT_OF_RAWS.decode, rows[0])
     if row.keys() != {_ERROR_ROW} or _first_byte(row[_ERROR_ROW]) != b'"':
         return ()
-    return _as_errors(_read(_TEXT.decode, row[_ERROR_ROW]))
+    return _as_errors(read_json(_TEXT.decode, row[_ERROR_ROW]))
 
 
 def _as_errors(found: object) -> _Errors:
@@ -482,48 +532,9 @@ def _row_reader(
     return _RowReader(decode, value_of, keys, totals).read
 
 
-def _read(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
-    try:
-        return decode(text)
-    except RecursionError:
-        msg = f"nested too deeply: {quoted(memoryview(text))}"
-    except UnicodeDecodeError:
-        msg = f"not UTF-8: {quoted(memoryview(text))}"
-    except ArithmeticError:
-        msg = f"a number out of range: {quoted(memoryview(text))}"
-    except msgspec.ValidationError as error:
-        msg = f"{error}: {quoted(memoryview(text))}"
-    except msgspec.DecodeError as error:
-        msg = _why_not_json(bytes(memoryview(text)), str(error))
-    raise MalformedAnswer(msg)
-
-
-def _why_not_json(text: bytes, error: str) -> str:
-    """Say what is not JSON, and show it."""
-    place = _PLACE.search(error)
-    if place:
-        return f"not JSON at byte {place[1]}: {quoted(text[int(place[1]) :])}"
-    surrogate = _SURROGATE.search(text)
-    if surrogate:
-        return f"not JSON, half a surrogate pair: {quoted(text[surrogate.start() :])}"
-    return f"not JSON: {quoted(text)}"
-
-
 def _check_utf8(data: msgspec.Raw) -> None:
-    view = memoryview(data)
-    pieces = (
-        view[at : at + _BYTES_CHECKED_AT_ONCE] for at in range(0, len(view), _BYTES_CHECKED_AT_ONCE)
-    )
-    for _ in checked_utf8(pieces):
+    for _ in checked_utf8((bytes(data),)):
         pass
-
-
-def _on_one_line(text: bytes | bytearray) -> msgspec.Raw:
-    """Put JSON on one line; within strings, line breaks are always escaped."""
-    for line_break in (b"\n", b"\r"):
-        if line_break in text:
-            text = text.replace(line_break, b" ")
-    return msgspec.Raw(text)
 
 
 def _first_byte(raw: msgspec.Raw) -> bytes:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator
 
+    from tap_looker_tasks.answers import Entry
     from tap_looker_tasks.client import LookerClient
     from tap_looker_tasks.launcher import Launcher
     from tap_looker_tasks.query_task import Action, TaskBoard
@@ -178,7 +179,7 @@ class Runner:
         for finished in over:
             yield Outcome(finished.task, finished.status, finished.finished_at)
 
-    def _take_in(self, query_task_id: str, entry: bytes) -> Iterator[Outcome]:
+    def _take_in(self, query_task_id: str, entry: Entry) -> Iterator[Outcome]:
         try:
             answer = read_answer(entry)
         except MalformedAnswer as malformed:

@@ -8,25 +8,24 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import lru_cache, partial
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tap_looker_tasks.answers import MalformedAnswer, quoted
+from tap_looker_tasks.answers import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tap_looker_tasks.results import Field, Pivot, Result
+    from tap_looker_tasks.results import Field
 
     _Converter = Callable[[Any], object]
 
 QUERY_TASK_ID = "_query_task_id"
 ROW_NUMBER = "_row_number"
-_UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
 _VALUES_REMEMBERED = 4096
 _LONGEST_INTEGER = 1000
 _LONGEST_EXAMPLE = 60
@@ -56,12 +55,14 @@ class Kind:
         name: what messages call such a value.
         json_schema: declares it; nullable.
         converter: makes, for the time zone of the values, what turns a value of the result into
-            the record's; it raises an exception when the value is of another kind.
+            the record's; it raises one of `UNREADABLE` when the value is of another kind.
+        as_they_are: Python's types of the values that need no converter.
     """
 
     name: str
     json_schema: Mapping[str, object]
     converter: Callable[[tzinfo | None], _Converter]
+    as_they_are: frozenset[type] = frozenset({NoneType})
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,17 +232,23 @@ def _nullable(type_: str, **more: str) -> Mapping[str, object]:
     return MappingProxyType({"type": (type_, "null"), **more})
 
 
-STRING = Kind("string", _nullable("string"), lambda _: _string)
-NUMBER = Kind("number", _nullable("number"), lambda _: read_number)
-INTEGER = Kind("integer", _nullable("integer"), lambda _: _integer)
-YESNO = Kind("yesno", _nullable("boolean"), lambda _: _YESNO.__getitem__)
+STRING = Kind("string", _nullable("string"), lambda _: _string, frozenset({str, NoneType}))
+NUMBER = Kind(
+    "number", _nullable("number"), lambda _: read_number, frozenset({int, Decimal, NoneType})
+)
+INTEGER = Kind("integer", _nullable("integer"), lambda _: _integer, frozenset({int, NoneType}))
+YESNO = Kind(
+    "yesno", _nullable("boolean"), lambda _: _YESNO.__getitem__, frozenset({bool, NoneType})
+)
 DATE = Kind("date", _nullable("string", format="date"), lambda _: _remembering(_date))
 DATE_TIME = Kind(
     "date-time",
     _nullable("string", format="date-time"),
     lambda zone: _remembering(partial(_date_time, zone=zone)),
 )
-LOCAL_DATE_TIME = Kind("date-time of an unknown time zone", STRING.json_schema, STRING.converter)
+LOCAL_DATE_TIME = Kind(
+    "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.as_they_are
+)
 ANYTHING = Kind(
     "value of any type",
     MappingProxyType(
@@ -255,6 +262,7 @@ ANYTHING = Kind(
         }
     ),
     lambda _: _as_it_is,
+    frozenset({dict, list, str, int, Decimal, bool, NoneType}),
 )
 _TYPES = MappingProxyType(
     {
@@ -523,141 +531,3 @@ def _drift(column: Column, field: Field | None) -> str | None:
         return None
     was = column.type or declared.name
     return f"{column.field}: declared as {was}, but {field.type} in the result"
-
-
-class _Cell(msgspec.Struct, frozen=True, gc=False):
-    value: Any = None
-
-
-_NO_CELL = _Cell()
-_ROW = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-
-
-@dataclass(slots=True)
-class _Unreadable:
-    """Values of a column that are of another kind: the first, and how many."""
-
-    example: object
-    count: int = 0
-
-
-class RowReader:
-    """Turns the rows of a result into records.
-
-    Made anew for each result: how to read a column is decided once, not for each cell.
-    """
-
-    def __init__(self, columns: Iterable[Column], time_zone: str | None) -> None:
-        """Decide how to read each column.
-
-        Args:
-            columns: the selected ones; no others are decoded.
-            time_zone: name of the one that the result's date-times are in, when it is known.
-        """
-        self._columns = tuple(columns)
-        zone = zone_named(time_zone)
-        self._converters = tuple(
-            (column.name, column.kind.converter(zone)) for column in self._columns
-        )
-        self._unreadable: dict[str, _Unreadable] = {}
-
-    def records(self, result: Result, query_task_id: str) -> Iterator[dict[str, object]]:
-        """Yield a record for each row; for each row and pivot value if the result is pivoted.
-
-        Null stands for what a row does not have. A value of another kind than its column's
-        stays as it is, and is among the `problems`.
-
-        Raises:
-            MalformedAnswer: a row cannot be understood.
-        """
-        is_pivoted = any(field.is_pivot for field in result.fields or ())
-        rows = self._pivoted_values(result) if is_pivoted else self._values(result)
-        for row_number, values in enumerate(rows, start=1):
-            record: dict[str, object] = {QUERY_TASK_ID: query_task_id, ROW_NUMBER: row_number}
-            try:
-                for (name, convert), value in zip(self._converters, values, strict=True):
-                    record[name] = convert(value)
-            except _UNREADABLE:
-                self._convert_one_by_one(record, values)
-            yield record
-
-    @property
-    def problems(self) -> list[str]:
-        """Say, in one line for each column, which values so far were of another kind than it."""
-        kinds = {column.name: column.kind.name for column in self._columns}
-        return [
-            f"{name}: {found.count} values that cannot be read as {kinds[name]}, left as they "
-            f"are; the first is {quoted(str(found.example).encode())}"
-            for name, found in self._unreadable.items()
-        ]
-
-    def _convert_one_by_one(self, record: dict[str, object], values: Iterable[object]) -> None:
-        for (name, convert), value in zip(self._converters, values, strict=True):
-            try:
-                record[name] = convert(value)
-            except _UNREADABLE:  # noqa: PERF203 - only rows with such a value come here
-                record[name] = value
-                self._unreadable.setdefault(name, _Unreadable(value)).count += 1
-
-    def _values(self, result: Result) -> Iterator[list[object]]:
-        fields = tuple(column.field for column in self._columns)
-        if result.result_format == "json":
-            yield from ([row.get(field) for field in fields] for row in result.rows())
-            return
-        decode = _row_decoder(fields)
-        for row in result._rows or ():  # noqa: SLF001 - to decode nothing but these fields
-            yield _read_row(decode, row, fields)
-
-    def _pivoted_values(self, result: Result) -> Iterator[list[object]]:
-        fields = tuple(column.field for column in self._columns)
-        pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
-        keys = {pivot.key for pivot in pivots}
-        if result.row_count and not pivots:
-            msg = "rows that are pivoted, without a description of the pivots"
-            raise MalformedAnswer(msg)
-        for row in result.rows():
-            cells = tuple((field, row.get(field)) for field in fields)
-            for pivot in pivots:
-                yield [_value_in_pivot(pivot, keys, field, value) for field, value in cells]
-
-
-def _row_decoder(fields: Sequence[str]) -> Callable[[msgspec.Raw], msgspec.Struct]:
-    """Make what decodes the cells of these fields, and passes over all others."""
-    names = {f"cell_{place}": field for place, field in enumerate(fields)}
-    row = msgspec.defstruct(
-        "Row", [(name, _Cell, _NO_CELL) for name in names], rename=names, frozen=True, gc=False
-    )
-    decoder: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(row, float_hook=Decimal)
-    return decoder.decode
-
-
-def _read_row(
-    decode: Callable[[msgspec.Raw], msgspec.Struct], row: msgspec.Raw, fields: Sequence[str]
-) -> list[object]:
-    try:
-        return _values_of_cells(decode, row, fields)
-    except (msgspec.DecodeError, RecursionError, ArithmeticError) as error:
-        msg = f"{error}: {quoted(memoryview(row))}"
-        raise MalformedAnswer(msg) from None
-
-
-def _values_of_cells(
-    decode: Callable[[msgspec.Raw], msgspec.Struct], row: msgspec.Raw, fields: Sequence[str]
-) -> list[object]:
-    try:
-        return [cell.value for cell in msgspec.structs.astuple(decode(row))]
-    except msgspec.ValidationError:
-        # Some value has no cell around it.
-        pass
-    cells = _ROW.decode(row)
-    found = (cells.get(field) for field in fields)
-    return [cell.get("value") if isinstance(cell, dict) else cell for cell in found]
-
-
-def _value_in_pivot(pivot: Pivot, keys: AbstractSet[str], field: str, value: object) -> object:
-    """Choose a row's value for one pivot: its dimension's, a measure's there, or the row's own."""
-    if field in pivot.data:
-        return pivot.data[field]
-    if isinstance(value, dict) and value.keys() <= keys:
-        return value.get(pivot.key)
-    return value

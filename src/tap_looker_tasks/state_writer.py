@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tap_looker_tasks.writer import MessageWriter
 
 _LONGEST_SILENCE_SECONDS = 30
-# Each STATE costs at most a twentieth of the records before it.
-_OUTPUT_PER_STATE = 20
+# The last STATE, which is as large as all tasks remembered, comes on top of these.
+_OUTPUT_PER_STATE = 30
 
 
 class PacedStateWriter(StateWriter):
@@ -32,18 +32,22 @@ class PacedStateWriter(StateWriter):
         self._output = message_writer
         self._clock = clock
         self._written_at = clock()
-        self._output_then = 0
-        self._size = 0
+        self._growth = 0.0
+        self._spent = 0
 
     @override
     def write_state(self, state: TapState) -> None:
-        """Write what is held back, and the state if it changed and one is due."""
-        output = self._output.bytes_written - self._output_then
+        """Write what is held back, and the state if one is due and it changed."""
+        self.write_if_due(state)
+        self._output.flush()
+
+    def write_if_due(self, state: TapState) -> None:
+        """Write the state if one is due and it changed."""
+        output = self._output.bytes_written
+        cost = self._spent + output * self._growth
         silence = self._clock() - self._written_at
-        if output >= self._size * _OUTPUT_PER_STATE or silence >= _LONGEST_SILENCE_SECONDS:
+        if cost * _OUTPUT_PER_STATE <= output or silence >= _LONGEST_SILENCE_SECONDS:
             self.write_now(state)
-        else:
-            self._output.flush()
 
     def write_now(self, state: TapState) -> None:
         """Write the state if it changed."""
@@ -51,5 +55,7 @@ class PacedStateWriter(StateWriter):
         super().write_state(state)
         self._output.flush()
         self._written_at = self._clock()
-        self._output_then = self._output.bytes_written
-        self._size = self._output_then - before or self._size
+        if size := self._output.bytes_written - before:
+            self._spent += size
+            # The next one is taken to have grown as the output will have.
+            self._growth = size / self._output.bytes_written

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
-from singer_sdk import Stream
+from singer_sdk import Stream, metrics
 from singer_sdk import typing as th
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
-from tap_looker_tasks.answers import MalformedAnswer
+from tap_looker_tasks.answers import MalformedAnswer, read_json
 from tap_looker_tasks.discovery import replication_key
 from tap_looker_tasks.launcher import Bookmark
 from tap_looker_tasks.queries import next_bookmark
 from tap_looker_tasks.results import Result, read_result
+from tap_looker_tasks.rows import RecordBatch, RecordType, RowReader
 from tap_looker_tasks.runner import NotLaunched
-from tap_looker_tasks.schema import (
-    INTEGER,
-    NUMBER,
-    RowReader,
-    columns_in_schema,
-    compare,
-    vanished,
-)
+from tap_looker_tasks.schema import INTEGER, NUMBER, columns_in_schema, compare, vanished
 from tap_looker_tasks.timestamp import to_rfc3339
+from tap_looker_tasks.writer import JsonArray, RecordChunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.sync import Sync
 
 _COMPLETE = "complete"
+_RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 # Free objects carry no `properties` key: targets drop the column when it is there and empty.
 _FREE_OBJECT = th.CustomType({"type": ["object", "null"]})
 _FREE_OBJECTS = th.CustomType({"type": ["array", "null"], "items": {"type": ["object", "null"]}})
@@ -195,6 +193,7 @@ class QueryTaskResultsStream(_LookerStream):
                     sync.ledger.remember(outcome.task, outcome.status)
                 else:
                     sync.ledger.forget(outcome.task)
+                sync.write_state_if_due()
 
     @override
     def generate_child_contexts(
@@ -278,7 +277,24 @@ class QueryTaskResultsStream(_LookerStream):
             return {"text": result.text}
         if result.row_count is None:
             return None
-        return {"rows": result.rows_json() if self.takes_raw_json else list(result.rows())}
+        if not self.takes_raw_json:
+            return {"rows": list(result.rows())}
+        if not result.is_long:
+            return {"rows": msgspec.Raw(*result.flat_arrays())}
+        # Whatever cannot be read must show now: half a line cannot be taken back.
+        for _ in result.flat_arrays():
+            pass
+        return {"rows": JsonArray(result.flat_arrays())}
+
+
+class _ChunkCounter(metrics.Counter):
+    """Counts the records of a chunk, which the SDK takes for one."""
+
+    step = 1
+
+    @override
+    def increment(self, value: int = 1) -> None:
+        super().increment(value * self.step)
 
 
 class RowStream(_LookerStream):
@@ -293,6 +309,32 @@ class RowStream(_LookerStream):
     query_name: str | None = None
     _query_task_id: str
     _result: Result
+
+    @abstractmethod
+    def batches(self) -> Iterator[RecordBatch]:
+        """Yield the records of the task."""
+
+    @property
+    def goes_in_chunks(self) -> bool:
+        """Whether records take the short way to the message writer, many at a time."""
+        return self.takes_raw_json and self.ABORT_AT_RECORD_COUNT is None
+
+    @override
+    def get_records(self, context: Context | None) -> Iterator[Record]:
+        for batch in self.batches():
+            if self.goes_in_chunks:
+                self._record_counter.step = len(batch)
+                yield RecordChunk(batch.lines(), len(batch))
+            else:
+                yield from batch.records()
+
+    @override
+    def get_record_counter(
+        self, *, endpoint: str | None = None, log_interval: float = metrics.DEFAULT_LOG_INTERVAL
+    ) -> metrics.Counter:
+        counter = super().get_record_counter(endpoint=endpoint, log_interval=log_interval)
+        self._record_counter = _ChunkCounter(counter.metric, counter.tags, counter.log_interval)
+        return self._record_counter
 
     def deliver(self, outcome: Outcome, result: Result) -> None:
         """Sync the rows of one task."""
@@ -323,13 +365,26 @@ class QueryTaskRowsStream(RowStream):
         th.Property("row", _FREE_OBJECT, description='The row: `{"<view.field>": value}`'),
     ).to_dict()
 
+    @cached_property
+    def _record_type(self) -> RecordType:
+        return RecordType([name for name in self.schema["properties"] if self.selects(name)])
+
     @override
-    def get_records(self, context: Context | None) -> Iterator[Record]:
-        rows: Iterable[object] = self._result.rows()
-        if self.takes_raw_json:
-            rows = msgspec.json.decode(self._result.rows_json(), type=list[msgspec.Raw])
-        for row_number, row in enumerate(rows, start=1):
-            yield {"query_task_id": self._query_task_id, "row_number": row_number, "row": row}
+    def batches(self) -> Iterator[RecordBatch]:
+        first = 1
+        for rows in self._rows_at_once():
+            columns = {
+                "query_task_id": [self._query_task_id] * len(rows),
+                "row_number": range(first, first + len(rows)),
+                "row": rows,
+            }
+            yield RecordBatch(self._record_type, [columns[n] for n in self._record_type.names])
+            first += len(rows)
+
+    def _rows_at_once(self) -> Iterator[Sequence[object]]:
+        if not self.goes_in_chunks:
+            return self._result.rows_at_once()
+        return (read_json(_RAW_ROWS.decode, array) for array in self._result.flat_arrays())
 
 
 class QueryStream(RowStream):
@@ -372,15 +427,16 @@ class QueryStream(RowStream):
             self._write_activate_version_message(self._stream_version)
 
     @override
-    def get_records(self, context: Context | None) -> Iterator[Record]:
+    def batches(self) -> Iterator[RecordBatch]:
         time_zone = self._result.time_zone or self._query_timezone
         reader = RowReader(self._columns(self._result), time_zone)
         bookmark = self.bookmark
         latest: list[object] = [] if bookmark is None else [bookmark.value]
-        for record in reader.records(self._result, self._query_task_id):
-            yield record
+        for batch in reader.batches(self._result, self._query_task_id):
+            yield batch
             if bookmark is not None:
-                latest = [next_bookmark(bookmark.column, [*latest, record[bookmark.column.name]])]
+                values = batch.column(bookmark.column.name)
+                latest = [next_bookmark(bookmark.column, [*latest, *values])]
         for problem in reader.problems:
             self.logger.warning("%s: %s", self.name, problem)
         if bookmark is not None and latest[0] is not None:

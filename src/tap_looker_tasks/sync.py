@@ -35,6 +35,7 @@ class Sync:
     Attributes:
         ledger: what state remembers.
         queries: those to launch, by name.
+        write_state_if_due: to be called when a task is remembered.
     """
 
     def __init__(  # noqa: PLR0913 - the place where all parts meet
@@ -48,6 +49,7 @@ class Sync:
         client: LookerClient,
         stored_queries: StoredQueries,
         write_state: Callable[[], None],
+        write_state_if_due: Callable[[], None],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         logger: logging.Logger,
@@ -63,6 +65,7 @@ class Sync:
             client: asks Looker.
             stored_queries: what is known of them already.
             write_state: writes a STATE message at once.
+            write_state_if_due: writes one if the last was long ago.
             clock: tells epoch seconds.
             sleep: lets seconds pass.
             logger: for what users should know.
@@ -70,6 +73,7 @@ class Sync:
         self._settings = settings
         self._client = client
         self._write_state = write_state
+        self.write_state_if_due = write_state_if_due
         self._clock = clock
         self._sleep = sleep
         self._logger = logger

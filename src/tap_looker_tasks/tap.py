@@ -167,6 +167,7 @@ class TapLookerTasks(Tap):
                 client=client,
                 stored_queries=self._stored_queries,
                 write_state=lambda: self._paced.write_now(self.state),
+                write_state_if_due=lambda: self._paced.write_if_due(self.state),
                 clock=self._clock,
                 sleep=self._pause,
                 logger=self.logger,
@@ -175,16 +176,18 @@ class TapLookerTasks(Tap):
                 yield self._sync
                 if any(stream.ABORT_AT_RECORD_COUNT is not None for stream in streams):
                     self._sync.cancel_unfinished()
-            finally:
-                self._sync = None
+            except BaseException:
                 # What was delivered before a failure need not be delivered again.
                 self._paced.write_now(self.state)
+                raise
+            finally:
+                self._sync = None
         calls = ", ".join(f"{count} {name}" for name, count in self._calls.most_common())
         self.logger.info("API calls made: %s", calls or "none")
 
     def _pause(self, seconds: float) -> None:
         """Let the target have everything so far, then sleep."""
-        self.message_writer.flush()
+        self._paced.write_state(self.state)
         self._sleep(seconds)
 
     def _end_sync(self, incomplete: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,47 @@ from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMe
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _BUFFER_BYTES = 64 * 1024
-_ENCODER = msgspec.json.Encoder(enc_hook=enc_hook, decimal_format="number")
+# No JSON text has it: within strings, too, it is always escaped.
+_GAP = b"\0"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NOT_FINITE = (b"NaN", b"Infinity")
+
+
+class RecordChunk(dict[str, Any]):
+    """Many records of a stream, written already; the SDK passes it on as if it were one.
+
+    Attributes:
+        lines: the JSON of each, on a line of its own.
+        count: how many there are.
+    """
+
+    def __init__(self, lines: bytes, count: int) -> None:
+        """Take the records; as a dict, it stays empty."""
+        super().__init__()
+        self.lines = lines
+        self.count = count
+
+
+class JsonArray:
+    """An array too long for memory, within a record: written while it is read."""
+
+    def __init__(self, arrays: Iterable[bytes]) -> None:
+        """Take the JSON arrays, each on one line, that it is put together from."""
+        self._arrays = arrays
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its text piece by piece."""
+        separator = b"["
+        for array in self._arrays:
+            inner = array.strip()[1:-1].strip()
+            if inner:
+                yield separator
+                yield inner
+                separator = b","
+        yield b"]" if separator == b"," else b"[]"
 
 
 class MessageWriter(GenericSingerWriter[bytes, Message]):
@@ -40,40 +76,79 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         """Begin with nothing written; standard output is looked up when it is written to."""
         super().__init__()
         self.bytes_written = 0
-        self._lines: list[bytes] = []
+        self._encoder = msgspec.json.Encoder(enc_hook=self._enc_hook, decimal_format="number")
+        self._array: JsonArray | None = None
+        self._held: list[bytes] = []
         self._size = 0
 
     @override
     def serialize_message(self, message: Message) -> bytes:
         """Serialize a message into a line, without its end."""
         content = _content(message)
-        line = _ENCODER.encode(content)
+        line = self._encoder.encode(content)
         # A `Decimal` may be written like that; the SDK, and JSON, have null for it.
         if any(name in line for name in _NOT_FINITE):
-            line = _ENCODER.encode(_finite(content))
+            line = self._encoder.encode(_finite(content))
         return line
 
     @override
     def write_message(self, message: Message) -> None:
         """Write a message; records may be held back until others follow, or `flush` is called."""
-        line = self.format_message(message)
-        self.bytes_written += len(line) + 1
-        self._lines += (line, b"\n")
-        self._size += len(line) + 1
-        if self._size >= _BUFFER_BYTES or not isinstance(message, RecordMessage):
+        match message:
+            case RecordMessage(record=RecordChunk() as chunk):
+                if chunk.count:
+                    self._hold(self._lines(message, chunk))
+            case _:
+                self._hold(self.format_message(message), b"\n")
+        if self._array:
+            self._write_with_array()
+        elif self._size >= _BUFFER_BYTES or not isinstance(message, RecordMessage):
             self.flush()
 
     def flush(self) -> None:
         """Write what is held back."""
         # A handler that ends the process would leave half a line in a full pipe.
         with _signals_held_back():
-            lines, self._lines = self._lines, []
+            held, self._held = self._held, []
+            is_short = self._size < 2 * _BUFFER_BYTES
             self._size = 0
-            # The last line may be a large one: it is not worth a copy.
-            *short, line, end = lines or (b"", b"")
-            for text in (b"".join(short), line, end):
+            # What is long is not worth a copy.
+            for text in (b"".join(held),) if is_short else held:
                 _write(text)
             sys.stdout.flush()
+
+    def _hold(self, *texts: bytes) -> None:
+        self._held += texts
+        size = sum(map(len, texts))
+        self._size += size
+        self.bytes_written += size
+
+    def _lines(self, message: RecordMessage, chunk: RecordChunk) -> bytes:
+        """Put a message around each record of a chunk."""
+        around = replace(message, record=msgspec.Raw(_GAP))  # type: ignore[arg-type]
+        before, after = self.serialize_message(around).split(_GAP)
+        between = b"%b\n%b" % (after, before)
+        return b"%b%b%b\n" % (before, chunk.lines[:-1].replace(b"\n", between), after)
+
+    def _write_with_array(self) -> None:
+        """Write what is held back, a long array in its place."""
+        array, self._array = self._array, None
+        *earlier, line, end = self._held
+        before, after = line.split(_GAP)
+        with _signals_held_back():
+            for text in (*earlier, before):
+                _write(text)
+            for piece in array.pieces() if array else ():
+                self.bytes_written += len(piece)
+                _write(piece)
+            self._held, self._size = [after, end], 0
+            self.flush()
+
+    def _enc_hook(self, value: object) -> object:
+        if isinstance(value, JsonArray):
+            self._array = value
+            return msgspec.Raw(_GAP)
+        return enc_hook(value)
 
 
 def _content(message: Message) -> dict[str, Any]:

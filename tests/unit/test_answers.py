@@ -6,15 +6,22 @@ import json
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.answers import MalformedAnswer, split_answers
+from tap_looker_tasks.answers import (
+    Entry,
+    MalformedAnswer,
+    read_json,
+    split_answers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+JSON = msgspec.json.Decoder(msgspec.Raw)
 TRICKY_TEXT = st.text(alphabet='ab"\\{}[],: \n\u00e9\u20ac\U0001f600', max_size=8)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | TRICKY_TEXT,
@@ -26,7 +33,16 @@ WHITE_SPACE = st.text(alphabet=" \t\n\r", max_size=3)
 
 
 def entries(*chunks: bytes) -> dict[str, object]:
-    return {id_: json.loads(entry) for id_, entry in split_answers(chunks)}
+    return {id_: json.loads(entry.text) for id_, entry in split_answers(chunks)}
+
+
+def texts(*chunks: bytes) -> list[tuple[str, bytes]]:
+    return [(id_, entry.text) for id_, entry in split_answers(chunks)]
+
+
+def read_all(body: bytes) -> None:
+    for _, entry in texts(body):
+        read_json(JSON.decode, entry)
 
 
 def refusal(*chunks: bytes) -> str:
@@ -90,7 +106,8 @@ def test_anything_else_is_refused(body: bytes) -> None:
     if isinstance(expected, dict):
         assert entries(body) == expected
     else:
-        assert refusal(body)
+        with pytest.raises(MalformedAnswer):
+            read_all(body)
 
 
 @settings(max_examples=40, deadline=None)
@@ -101,7 +118,7 @@ def test_long_entries_are_found_whatever_their_length(lengths: list[int], chunk:
     rows = {str(i): b"[" + b",".join([row] * n) + b"]" for i, n in enumerate(lengths)}
     body = b"{" + b",".join(b'"%s":%s' % (i.encode(), text) for i, text in rows.items()) + b"}"
     found = list(split_answers(body[at : at + chunk] for at in range(0, len(body), chunk)))
-    assert dict(found) == rows
+    assert {id_: entry.text for id_, entry in found} == rows
     assert [id_ for id_, _ in found] == list(expected)
 
 
@@ -114,16 +131,16 @@ def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
             yield chunk
 
     answers = split_answers(chunks())
-    assert next(answers) == ("a", b'{"status":"running"}')
+    assert next(answers) == ("a", Entry(b'{"status":"running"}'))
     assert len(taken) == 2
-    assert next(answers) == ("b", b'{"status":"added"}')
+    assert next(answers) == ("b", Entry(b'{"status":"added"}'))
     assert len(taken) == 3
     assert list(answers) == []
 
 
 def test_the_text_of_an_entry_is_left_as_it_is() -> None:
     entry = b'{ "data" : [1.50, 1e400,\n "\xc3\xa9\\u00e9" ] }'
-    assert list(split_answers([b'{"a":' + entry + b"}"])) == [("a", entry)]
+    assert texts(b'{"a":' + entry + b"}") == [("a", entry)]
 
 
 def test_entries_of_every_type_pass() -> None:
@@ -132,23 +149,25 @@ def test_entries_of_every_type_pass() -> None:
 
 
 def test_an_id_that_comes_twice_is_yielded_twice() -> None:
-    assert list(split_answers([b'{"a":1,"a":2}'])) == [("a", b"1"), ("a", b"2")]
+    assert texts(b'{"a":1,"a":2}') == [("a", b"1"), ("a", b"2")]
 
 
 def test_no_tasks_no_entries() -> None:
-    assert list(split_answers([b"", b" {", b"", b" } ", b""])) == []
+    assert texts(b"", b" {", b"", b" } ", b"") == []
 
 
-@pytest.mark.parametrize("odd", [b"NaN", b'{"x":[-Infinity]}', b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "odd", [b"NaN", b'{"x":[-Infinity]}', b'"\\ud800"', b"nul", b"[}", b'{"x" 1}', b"[1,]"]
+)
 def test_what_json_does_not_know_spoils_its_own_entry_only(odd: bytes) -> None:
     body = b'{"a":' + odd + b',"b":1}'
-    assert list(split_answers([body])) == [("a", odd), ("b", b"1")]
+    assert texts(body) == [("a", odd), ("b", b"1")]
 
 
 @pytest.mark.parametrize("start", [b"[", b"[[", b"[NaN,["])
 def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
     odd = start + b"[" * 100_000 + b"]" * (100_000 + start.count(b"["))
-    assert dict(split_answers([b'{"a":' + odd + b',"b":1}'])) == {"a": odd, "b": b"1"}
+    assert dict(texts(b'{"a":' + odd + b',"b":1}')) == {"a": odd, "b": b"1"}
 
 
 @pytest.mark.parametrize(
@@ -169,8 +188,6 @@ def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
         (b'{"a":1 2}', "not JSON: '2}'"),
         (b"{1:1}", "not JSON: '1:1}'"),
         (b'{"\n":1}', "not JSON: '\"\\n\"'"),
-        (b'{"a":nul}', "not JSON: 'nul'"),
-        (b'{"a":[}', "not JSON: '[}'"),
         (b'{"a":"\xff"}', "not JSON: not UTF-8 at '\ufffd\"}'"),
         (b"<" + b"x" * 500, "not JSON: '<" + "x" * 56 + "...'"),
     ],
@@ -194,3 +211,91 @@ def test_only_the_unfinished_entry_and_a_chunk_are_held() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 40 * len(entry) / 4
+
+
+@st.composite
+def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
+    """An entry in one of the shapes that have rows, and its text."""
+    rows = draw(st.lists(st.dictionaries(TRICKY_TEXT, VALUES, max_size=3), max_size=6))
+    payload: Any = draw(
+        st.sampled_from([rows, {"data": rows, "fields": {}}, {"metadata": {}, "rows": rows}])
+    )
+    parts = [("status", "complete"), ("data", payload), ("more", draw(VALUES))]
+    entry = dict(draw(st.permutations(parts)))
+    return entry, draw(spaced_json({"a": {}, "b": entry, "c": 1})).strip()
+
+
+@settings(max_examples=150, deadline=None)
+@given(long_entries(), st.integers(1, 60), st.integers(0, 20), st.integers(1, 60))
+def test_the_rows_of_a_long_entry_are_set_apart(
+    found: tuple[dict[str, Any], str], chunk: int, longest: int, rows_at_once: int
+) -> None:
+    entry, text = found
+    body = text.encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tap_looker_tasks.answers.ROWS_AT_ONCE_BYTES", rows_at_once)
+        chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
+        answers = dict(split_answers(chunks, longest_entry=longest))
+    assert [*answers] == ["a", "b", "c"]
+    long = answers["b"]
+    if long.rows is None:
+        assert json.loads(long.text) == entry
+        return
+    rows = [row for array in long.rows for row in json.loads(array)]
+    assert all(b"\n" not in array and b"\r" not in array for array in long.rows)
+    payload = entry["data"]
+    if isinstance(payload, dict):
+        key = "data" if "data" in payload else "rows"
+        assert rows == payload[key]
+        assert json.loads(long.text) == {**entry, "data": {**payload, key: []}}
+    else:
+        assert rows == payload
+        assert json.loads(long.text) == {**entry, "data": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"a":{"data":[,{"x":1}]}}', "not JSON: ','"),
+        (b'{"a":{"data":[{"x":1}}}', "not JSON: '}}'"),
+        (b'{"a":{"data":[{"x":1},{"x"', "cut short after 26 bytes"),
+        (b'{"a":{"data":[{"x":1}]', "cut short after 22 bytes"),
+        (b'{"a":{"data":{"rows":[{"x":"\xff"}]}}}', "not JSON: not UTF-8 at '\ufffd\"'"),
+    ],
+)
+def test_a_long_entry_is_refused_as_a_short_one_is(body: bytes, message: str) -> None:
+    with pytest.raises(MalformedAnswer) as caught:
+        list(split_answers((body[at : at + 5] for at in range(0, len(body), 5)), longest_entry=8))
+    assert str(caught.value) == message
+
+
+def test_few_rows_of_a_long_entry_are_held() -> None:
+    row = b'{"a.b":{"value":"}{"},"a.c":{"value":12.50}}'
+
+    def chunks() -> Iterator[bytes]:
+        yield b'{"a":{"status":"complete","data":{"data":['
+        for _ in range(200):
+            yield b",".join([row] * 5_000) + b","
+        yield row + b"]}}}"
+
+    class Counted:
+        def __init__(self) -> None:
+            self.count = self.longest = 0
+
+        def append(self, array: bytes, /) -> None:
+            self.count += len(json.loads(array))
+            self.longest = max(self.longest, len(array))
+
+        def __iter__(self) -> Iterator[bytes]:
+            raise NotImplementedError
+
+    tracemalloc.start()
+    try:
+        [(_, entry)] = split_answers(chunks(), Counted)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(entry.rows, Counted)
+    assert entry.rows.count == 1_000_001
+    assert entry.rows.longest < 2_000_000
+    assert peak < 40_000_000

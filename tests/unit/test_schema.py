@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from tap_looker_tasks.answers import MalformedAnswer
+from tap_looker_tasks.answers import Entry, MalformedAnswer
 from tap_looker_tasks.results import Field, Result, read_answer, read_result
+from tap_looker_tasks.rows import RowReader
 from tap_looker_tasks.schema import (
     ANYTHING,
     DATE,
@@ -28,7 +29,6 @@ from tap_looker_tasks.schema import (
     Column,
     ExploreField,
     Kind,
-    RowReader,
     collisions,
     columns_of,
     compare,
@@ -44,7 +44,7 @@ from tap_looker_tasks.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 NEW_YORK = ZoneInfo("America/New_York")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
@@ -88,20 +88,27 @@ def column(name: str, kind: Kind, type_: str | None = None) -> Column:
 
 def detail(rows: object, **more: object) -> Result:
     entry = {"status": "complete", "data": {"data": rows, **more}}
-    return read_result(read_answer(json.dumps(entry).encode()))
+    return read_result(read_answer(Entry(json.dumps(entry).encode())))
 
 
 def bi(rows: object, **more: object) -> Result:
     entry = {"status": "complete", "data": {"rows": rows, "metadata": more}}
-    return read_result(read_answer(json.dumps(entry).encode()))
+    return read_result(read_answer(Entry(json.dumps(entry).encode())))
+
+
+def records(columns: Sequence[Column], result: Result, id_: str = "t") -> list[dict[str, object]]:
+    batches = RowReader(columns, "UTC").batches(result, id_)
+    return [record for batch in batches for record in batch.records()]
 
 
 def read_one(kind: Kind, value: str, time_zone: str | None = "UTC") -> tuple[object, list[str]]:
     """The record value of a value given as JSON, and the problems."""
     body = f'{{"status":"complete","data":{{"data":[{{"v.f":{{"value":{value}}}}}]}}}}'
     reader = RowReader([column("v.f", kind)], time_zone)
-    [record] = reader.records(read_result(read_answer(body.encode())), "t")
-    return record["v__f"], reader.problems
+    [batch] = reader.batches(read_result(read_answer(Entry(body.encode()))), "t")
+    [found] = batch.column("v__f")
+    assert json.loads(batch.lines(), parse_float=Decimal)["v__f"] == found
+    return found, reader.problems
 
 
 @pytest.mark.parametrize(
@@ -372,8 +379,8 @@ def test_rows_become_records_in_both_formats(shape: Callable[..., Result]) -> No
         {"orders.id": {"value": 1, "rendered": "one"}, "orders.count": {"value": 2.0}},
         {"orders.id": {"value": 1.10}, "note": {"value": None}, "orders.status": {}},
     ]
-    records = [*RowReader(COLUMNS, "UTC").records(shape(rows), "abc")]
-    assert records == [
+    found = records(COLUMNS, shape(rows), "abc")
+    assert found == [
         {
             "_query_task_id": "abc",
             "_row_number": 1,
@@ -391,16 +398,16 @@ def test_rows_become_records_in_both_formats(shape: Callable[..., Result]) -> No
             "note": None,
         },
     ]
-    assert [*records[0]] == [*stream_schema(COLUMNS, [])["properties"]]
+    assert [*found[0]] == [*stream_schema(COLUMNS, [])["properties"]]
 
 
 def test_values_without_a_cell_around_them_are_read() -> None:
     rows = [{"orders.id": None, "orders.count": 3, "orders.status": {"value": "new"}}]
-    [record] = RowReader(COLUMNS, "UTC").records(detail(rows), "t")
+    [record] = records(COLUMNS, detail(rows))
     assert (record["orders__id"], record["orders__count"]) == (None, 3)
     assert record["orders__status"] == "new"
-    flat = read_result(read_answer(b'{"status":"complete","data":[{"orders.count": 3}]}'))
-    [record] = RowReader(COLUMNS, "UTC").records(flat, "t")
+    flat = read_result(read_answer(Entry(b'{"status":"complete","data":[{"orders.count": 3}]}')))
+    [record] = records(COLUMNS, flat)
     assert (record["orders__id"], record["orders__count"]) == (None, 3)
 
 
@@ -408,15 +415,13 @@ def test_only_selected_columns_are_decoded() -> None:
     huge = '{"value": 1e99999999999999999999}'
     row = f'{{"other": {huge}, "orders.count": {{"value": 1}}}}'
     body = f'{{"status":"complete","data":{{"data":[{row}]}}}}'
-    result = read_result(read_answer(body.encode()))
-    assert [*RowReader(COLUMNS[2:3], "UTC").records(result, "t")] == [
+    result = read_result(read_answer(Entry(body.encode())))
+    assert records(COLUMNS[2:3], result) == [
         {"_query_task_id": "t", "_row_number": 1, "orders__count": 1}
     ]
-    assert [*RowReader((), "UTC").records(result, "t")] == [
-        {"_query_task_id": "t", "_row_number": 1}
-    ]
-    with pytest.raises(MalformedAnswer, match=r'\'{"other": '):
-        [*RowReader([column("other", NUMBER)], "UTC").records(result, "t")]
+    assert records((), result) == [{"_query_task_id": "t", "_row_number": 1}]
+    with pytest.raises(MalformedAnswer, match=r"number out of range: '1e99999999999999999999'"):
+        records([column("other", NUMBER)], result)
 
 
 @pytest.mark.parametrize("shape", [detail, bi])
@@ -445,8 +450,8 @@ def test_pivoted_results_are_long(shape: Callable[..., Result]) -> None:
     ]
     if shape is bi:
         rows.append({"orders.count": {"new": {"value": 30}}})
-    records = RowReader(COLUMNS, "UTC").records(shape(rows, **more), "t")
-    assert [tuple(record.values())[1:] for record in records] == [
+    found = records(COLUMNS, shape(rows, **more))
+    assert [tuple(record.values())[1:] for record in found] == [
         (1, 1, "new", 10, "same"),
         (2, 1, None, None, "same"),
         (3, 2, "new", 20, "same"),
@@ -457,15 +462,15 @@ def test_pivoted_results_are_long(shape: Callable[..., Result]) -> None:
 def test_a_pivot_that_is_not_described_is_not_guessed_at() -> None:
     rows = [{"orders.count": {"new": {"value": 1}}}]
     with pytest.raises(MalformedAnswer, match="without a description of the pivots"):
-        [*RowReader(COLUMNS, "UTC").records(detail(rows, fields=FIELDS), "t")]
-    assert not [*RowReader(COLUMNS, "UTC").records(detail([], fields=FIELDS), "t")]
+        records(COLUMNS, detail(rows, fields=FIELDS))
+    assert not records(COLUMNS, detail([], fields=FIELDS))
 
 
 def test_problems_are_counted_with_the_first_as_an_example() -> None:
     rows: list[Any] = [{"orders.count": {"value": value}} for value in (1, "x\ny", 2, "z" * 99)]
     reader = RowReader(COLUMNS[2:3], "UTC")
-    values = [record["orders__count"] for record in reader.records(detail(rows), "t")]
-    assert values == [1, "x\ny", 2, "z" * 99]
+    [batch] = reader.batches(detail(rows), "t")
+    assert batch.column("orders__count") == [1, "x\ny", 2, "z" * 99]
     [problem] = reader.problems
     assert problem == (
         "orders__count: 2 values that cannot be read as integer, left as they are; "

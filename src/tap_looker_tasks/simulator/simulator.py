@@ -84,7 +84,7 @@ class Simulator:
                 client_secret=self.client_secret,
                 token_lifetime_seconds=self._options.token_lifetime_seconds,
             )
-            listener = socket.create_server((_HOST, self._options.port), backlog=_BACKLOG)
+            listener = _listener(self._options.port)
             starting.callback(listener.close)
             self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
             server = _Server(self._looker, listener)
@@ -170,6 +170,15 @@ class Simulator:
             result_ttl_seconds=options.result_ttl_seconds,
             latency=lambda id_: options.query_latency.get(id_, drawn.uniform(least, most)),
         )
+
+
+def _listener(port: int) -> socket.socket:
+    # asyncio sends small answers without delay only on sockets that say they are TCP's.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((_HOST, port))
+    listener.listen(_BACKLOG)
+    return listener
 
 
 class _Server:

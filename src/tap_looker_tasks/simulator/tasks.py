@@ -131,7 +131,8 @@ class QueryTasks:
         if task.cancelled.wait(self._latency(str(task.about.get("query_id")))):
             return
         status, data = self._result(task, started_at)
-        if not task.cancelled.is_set():
+        # It may have been cancelled, or expired, in the meantime.
+        if task.status == "running" and not task.cancelled.is_set():
             task.data = data
             task.runtime_seconds = self._clock() - started_at
             task.finished_at = self._clock()

@@ -1,0 +1,208 @@
+"""Rows of a result -> records in typed columns, many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_looker_tasks.answers import MalformedAnswer, UnexpectedJson, quoted, read_json
+from tap_looker_tasks.schema import QUERY_TASK_ID, ROW_NUMBER, UNREADABLE, zone_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+
+    from tap_looker_tasks.results import Pivot, Result
+    from tap_looker_tasks.schema import Column
+
+_Values = Sequence[object]
+# Numbers keep their digits.
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class RecordType:
+    """The columns that all records of a stream have."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Take the names of the columns, in the order of the records."""
+        self.names = tuple(names)
+        # Columns may have names that no attribute could have.
+        columns = {f"column_{place}": name for place, name in enumerate(self.names)}
+        self.struct = msgspec.defstruct("Record", columns, rename=columns, gc=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """Records of a stream, column by column.
+
+    Attributes:
+        type: their columns.
+        columns: the values of each column, all equally many.
+    """
+
+    type: RecordType
+    columns: Sequence[_Values]
+
+    def __len__(self) -> int:
+        """Tell the number of records."""
+        return len(self.columns[0])
+
+    def records(self) -> Iterator[dict[str, object]]:
+        """Yield them one by one."""
+        for values in zip(*self.columns, strict=True):
+            yield dict(zip(self.type.names, values, strict=True))
+
+    def lines(self) -> bytes:
+        """Write them as JSON, each on a line."""
+        return _ENCODER.encode_lines(map(self.type.struct, *self.columns))
+
+    def column(self, name: str) -> _Values:
+        """Tell the values of one column."""
+        return self.columns[self.type.names.index(name)]
+
+
+class _Cell(msgspec.Struct, frozen=True, gc=False):
+    value: Any = None
+
+
+_NO_CELL = _Cell()
+_OBJECTS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+
+
+@dataclass(slots=True)
+class _Unreadable:
+    """Values of a column that are of another kind: the first, and how many."""
+
+    example: object
+    count: int = 0
+
+
+class RowReader:
+    """Turns the rows of a result into records.
+
+    Made anew for each result: how to read a column is decided once, not for each cell.
+    """
+
+    def __init__(self, columns: Iterable[Column], time_zone: str | None) -> None:
+        """Decide how to read each column.
+
+        Args:
+            columns: the selected ones; no others are decoded.
+            time_zone: name of the one that the result's date-times are in, when it is known.
+        """
+        self._columns = tuple(columns)
+        self._fields = tuple(column.field for column in self._columns)
+        zone = zone_named(time_zone)
+        self._converters = tuple(column.kind.converter(zone) for column in self._columns)
+        self._type = RecordType((QUERY_TASK_ID, ROW_NUMBER, *(c.name for c in self._columns)))
+        self._unreadable: dict[str, _Unreadable] = {}
+
+    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+        """Yield a record for each row; for each row and pivot value if the result is pivoted.
+
+        Null stands for what a row does not have. A value of another kind than its column's
+        stays as it is, and is among the `problems`.
+
+        Raises:
+            MalformedAnswer: a row cannot be understood.
+        """
+        is_pivoted = any(field.is_pivot for field in result.fields or ())
+        read = self._pivoted_values if is_pivoted else self._values
+        first = 1
+        for count, columns in read(result):
+            if count:
+                values = map(self._converted, self._columns, self._converters, columns)
+                ids, numbers = [query_task_id] * count, range(first, first + count)
+                yield RecordBatch(self._type, (ids, numbers, *values))
+                first += count
+
+    @property
+    def problems(self) -> list[str]:
+        """Say, in one line for each column, which values so far were of another kind than it."""
+        kinds = {column.name: column.kind.name for column in self._columns}
+        return [
+            f"{name}: {found.count} values that cannot be read as {kinds[name]}, left as they "
+            f"are; the first is {quoted(str(found.example).encode())}"
+            for name, found in self._unreadable.items()
+        ]
+
+    def _converted(
+        self, column: Column, convert: Callable[[Any], object], values: _Values
+    ) -> _Values:
+        if column.kind.as_they_are.issuperset(map(type, values)):
+            return values
+        try:
+            return [*map(convert, values)]
+        except UNREADABLE:
+            return [self._converted_or_left(column, convert, value) for value in values]
+
+    def _converted_or_left(
+        self, column: Column, convert: Callable[[Any], object], value: object
+    ) -> object:
+        try:
+            return convert(value)
+        except UNREADABLE:
+            self._unreadable.setdefault(column.name, _Unreadable(value)).count += 1
+            return value
+
+    def _values(self, result: Result) -> Iterator[tuple[int, Sequence[_Values]]]:
+        """Yield for some rows at a time how many they are, and the values of each column."""
+        if result.result_format == "json":
+            for rows in result.rows_at_once():
+                yield len(rows), [[row.get(field) for row in rows] for field in self._fields]
+            return
+        decode = _rows_decoder(self._fields)
+        for array in result.arrays:
+            yield self._values_of_cells(decode, array)
+
+    def _values_of_cells(
+        self, decode: Callable[[bytes], list[msgspec.Struct]], array: bytes
+    ) -> tuple[int, Sequence[_Values]]:
+        try:
+            rows = read_json(decode, array)
+        except UnexpectedJson:
+            # Some value has no cell around it.
+            objects = read_json(_OBJECTS.decode, array)
+            values = [[_unwrapped(row.get(field)) for row in objects] for field in self._fields]
+            return len(objects), values
+        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        return len(rows), [[cell.value for cell in cells] for cells in columns]
+
+    def _pivoted_values(self, result: Result) -> Iterator[tuple[int, Sequence[_Values]]]:
+        pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
+        if result.row_count and not pivots:
+            msg = "rows that are pivoted, without a description of the pivots"
+            raise MalformedAnswer(msg)
+        keys = {pivot.key for pivot in pivots}
+        for rows in result.rows_at_once():
+            values = [
+                [_value_in_pivot(pivot, keys, f, row.get(f)) for row in rows for pivot in pivots]
+                for f in self._fields
+            ]
+            yield len(rows) * len(pivots), values
+
+
+def _rows_decoder(fields: Sequence[str]) -> Callable[[bytes], list[msgspec.Struct]]:
+    """Make what decodes the cells of these fields, and passes over all others."""
+    names = {f"cell_{place}": field for place, field in enumerate(fields)}
+    row = msgspec.defstruct(
+        "Row", [(name, _Cell, _NO_CELL) for name in names], rename=names, gc=False
+    )
+    return msgspec.json.Decoder(list[row], float_hook=Decimal).decode  # type: ignore[valid-type]
+
+
+def _unwrapped(cell: object) -> object:
+    return cell.get("value") if isinstance(cell, dict) else cell
+
+
+def _value_in_pivot(pivot: Pivot, keys: AbstractSet[str], field: str, value: object) -> object:
+    """Choose a row's value for one pivot: its dimension's, a measure's there, or the row's own."""
+    if field in pivot.data:
+        return pivot.data[field]
+    if isinstance(value, dict) and value.keys() <= keys:
+        return value.get(pivot.key)
+    return value
