@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest setup clean pins
+.PHONY: help demo test bench lint types pytest setup clean pins
 .DELETE_ON_ERROR:
 
 help: ## list these commands
@@ -20,6 +20,9 @@ demo: .meltano/installed ## Looker query tasks end to end: simulator, tap, Melta
 	@$(BIN)/python -m demo
 
 test: lint types pytest ## everything that must pass: lint, types, tests with coverage
+
+bench: .venv/installed ## how fast, small and steady the tap is, beside other ways
+	@$(BIN)/python -m bench
 
 lint: .venv/installed ## ruff, linter and formatter
 	$(BIN)/ruff check .
@@ -37,8 +40,8 @@ pytest: .meltano/installed ## the tests, with their branch coverage
 setup: .meltano/installed ## install everything, run nothing
 
 clean: ## remove all that was installed or made
-	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output
-	find src tests demo -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output bench.json
+	find src tests demo bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 pins: ## write requirements/*.txt anew from the latest releases that fit together
 	rm -rf .venv/pins
@@ -49,6 +52,12 @@ pins: ## write requirements/*.txt anew from the latest releases that fit togethe
 	$(PYTHON) -m venv .venv/pins/plugins
 	.venv/pins/plugins/bin/python -m pip install --quiet --quiet --editable . "$$($(call pip_url,target-postgres))"
 	$(call freeze,.venv/pins/plugins,constraints of what Meltano installs) > requirements/plugins.txt
+	$(PYTHON) -m venv .venv/pins/looker-sdk
+	.venv/pins/looker-sdk/bin/python -m pip install --quiet --quiet looker-sdk singer-python
+	$(call freeze,.venv/pins/looker-sdk,the environment of bench/one_by_one.py) > requirements/bench-looker-sdk.txt
+	$(PYTHON) -m venv .venv/pins/airbyte
+	.venv/pins/airbyte/bin/python -m pip install --quiet --quiet airbyte-source-looker
+	$(call freeze,.venv/pins/airbyte,the environment of bench/airbyte_looker.py) > requirements/bench-airbyte.txt
 	rm -rf .venv/pins
 
 # Names and versions only: no host, no path, so that they install from whatever index pip is set up with.

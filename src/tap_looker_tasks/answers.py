@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _T = TypeVar("_T")
+ABSENT = msgspec.Raw()
+NULL = msgspec.Raw(b"null")
 _LONGEST_QUOTE = 60
 _VISIBLE = re.compile(rb"[^ \t\n\r]")
 _END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
@@ -25,6 +27,13 @@ _ONE_KIND_OF_BRACKET = bytes.maketrans(b"[]", b"{}")
 _STEPS = MappingProxyType({ord("{"): 1, ord("}"): -1})
 # Rows are nested this deep or less; what is deeper is counted bracket by bracket.
 _COMMON_DEPTH = 4
+# Looker begins entries like this; where another one begins, the one before it has ended.
+_ENTRY_START = b'{"status"'
+_BEFORE_ENTRY = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*\Z')
+_LONGEST_KEY = 256
+_BETWEEN_ROWS = b"},{"
+# Shorter entries are scanned as fast as a guess at their end is checked.
+WORTH_A_GUESS_BYTES = 64 * 1024
 _FIRST_PIECE = 64
 _LONGEST_PIECE = 64 * 1024
 # Where the arrays of rows are: `data` (json), `data.data` (json_detail), `data.rows` (json_bi).
@@ -72,16 +81,29 @@ class RowArrays(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What Looker says of one task.
+class Answer:
+    """What `multi_results` says of one task.
 
     Attributes:
-        text: its JSON.
-        rows: its rows, when they are too many for memory; the text has an empty array there.
+        status: Looker's word, in lower case.
+        result_source: where Looker took the result from, such as `query` or `cache`.
+        data: the payload as it is; None when there is none.
+        rows: its rows, when they are too many for memory; the payload has an empty array there.
     """
 
-    text: bytes
+    status: str
+    result_source: str | None = None
+    data: msgspec.Raw | None = None
     rows: RowArrays | None = None
+
+
+class _Entry(msgspec.Struct):
+    status: str
+    result_source: Any = None
+    data: msgspec.Raw = ABSENT
+
+
+_ENTRY = msgspec.json.Decoder(_Entry)
 
 
 def quoted(body: bytes | memoryview) -> str:
@@ -160,12 +182,12 @@ def split_answers(
     new_rows: Callable[[], RowArrays] = list,
     *,
     longest_entry: int = LONGEST_ENTRY_BYTES,
-) -> Iterator[tuple[str, Entry]]:
+) -> Iterator[tuple[str, Answer | MalformedAnswer]]:
     """Yield (task id, what Looker says of it) as soon as the whole of it has come.
 
     Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry`
-    bytes, the rows go to what `new_rows` makes. Where an entry ends is sure; what is in it is
-    for its reader to check, so that one that is no JSON spoils no other.
+    bytes, the rows go to what `new_rows` makes. An entry that cannot be understood spoils no
+    other: what is wrong with it is yielded in its place.
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
 
     Raises:
@@ -186,12 +208,47 @@ def split_answers(
     body.end()
 
 
-def _entry(body: _Body, new_rows: Callable[[], RowArrays], longest: int) -> Entry:
+def _entry(
+    body: _Body, new_rows: Callable[[], RowArrays], longest: int
+) -> Answer | MalformedAnswer:
+    if guessed := body.guessed_entry(longest):
+        return _as_answer(guessed)
+    rows = None
     try:
-        return Entry(body.value(longest))
+        text = body.value(longest)
     except _TooLongError:
         rows = new_rows()
-        return Entry(body.value_without(rows), rows)
+        text = body.value_without(rows)
+    try:
+        return read_answer(text, rows)
+    except MalformedAnswer as malformed:
+        return malformed
+
+
+def read_answer(entry: bytes, rows: RowArrays | None = None) -> Answer:
+    """Read what `multi_results` says of one task.
+
+    Raises:
+        MalformedAnswer: it is not an object with a status.
+    """
+    return _as_answer(read_json(_ENTRY.decode, entry), rows)
+
+
+def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> Answer:
+    return Answer(
+        status=entry.status.lower(),
+        result_source=entry.result_source if isinstance(entry.result_source, str) else None,
+        data=None if entry.data in (ABSENT, NULL) else entry.data,
+        rows=rows,
+    )
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _text(string: bytes) -> str:
@@ -244,6 +301,9 @@ class _Nesting:
         return _Nesting(depth, in_string, in_escape)
 
 
+_WITHIN_ARRAY = _Nesting(1, in_string=False)
+
+
 class _Body:
     """A body that is taken apart while it comes."""
 
@@ -252,6 +312,7 @@ class _Body:
         self._text = b""
         self._at = 0
         self._taken = 0
+        self._may_guess = True
 
     def open(self) -> None:
         """Take the brace that everything begins with."""
@@ -293,6 +354,37 @@ class _Body:
                 return False
             if not self._more():
                 return True
+
+    def guessed_entry(self, longest: int) -> _Entry | None:
+        """Take an entry by a guess at its end, if that turns out to be right."""
+        is_worth_it = len(self._text) - self._at >= WORTH_A_GUESS_BYTES
+        if not self._may_guess or not is_worth_it or self._mark() != b"{":
+            return None
+        end = self._guessed_end(longest)
+        text = self._text[self._at : end]
+        try:
+            entry = _ENTRY.decode(text)
+        except (ValueError, RecursionError):
+            # Whatever is wrong with it, the way that does without guesses tells.
+            self._may_guess = False
+            return None
+        # No JSON object is the beginning of another one: the end was right.
+        self._at += len(text)
+        return entry
+
+    def _guessed_end(self, longest: int) -> int:
+        """Find where the value seems to end, without looking at all that is in it."""
+        seen = self._at + 1
+        while (following := self._text.find(_ENTRY_START, seen)) < 0:
+            seen = max(seen, len(self._text) - len(_ENTRY_START)) - self._at
+            if len(self._text) - self._at > longest:
+                return self._at
+            if not self._read_on(self._at):
+                return len(self._text.rstrip().removesuffix(b"}").rstrip())
+            seen += self._at
+        start = max(self._at, following - _LONGEST_KEY)
+        between = _BEFORE_ENTRY.search(self._text[start:following])
+        return start + between.start() + 1 if between else self._at
 
     def value(self, longest: float = inf) -> bytes:
         """Take one value.
@@ -340,8 +432,15 @@ class _Body:
         """Take whole rows up to a length, or all that are left in their array."""
         if self._mark() in {b",", b"]"}:
             raise self._malformed(_NOT_JSON)
-        start, nesting = self._at, _Nesting(1, in_string=False)
-        enough = start + ROWS_AT_ONCE_BYTES
+        start = self._at
+        end = self._text.find(_BETWEEN_ROWS, start + ROWS_AT_ONCE_BYTES) + 1
+        if end and _is_json(b"[%b]" % self._text[start:end]):
+            self._at = end
+            return self._text[start:end]
+        return self._rows_scanned(start + ROWS_AT_ONCE_BYTES)
+
+    def _rows_scanned(self, enough: int) -> bytes:
+        start, nesting = self._at, _WITHIN_ARRAY
         while True:
             end = self._text.find(b"}", max(self._at, enough)) + 1 or len(self._text)
             after = nesting.after(self._text[self._at : end])
@@ -350,23 +449,24 @@ class _Body:
                 end = (self._end(nesting) or 0) - 1
                 break
             nesting, self._at = after, end
-            if end >= enough and nesting == _Nesting(1, in_string=False):
+            if end >= enough and nesting == _WITHIN_ARRAY and self._text[end - 1 : end] == b"}":
                 break
             if end == len(self._text):
                 enough -= start
-                self._read_on(start)
+                if not self._read_on(start):
+                    raise self._cut_short()
                 start = 0
         self._at = end
         return self._text[start:end]
 
-    def _read_on(self, start: int) -> None:
+    def _read_on(self, start: int) -> bool:
         """Get the next chunk, and keep what was there from `start` on."""
         kept, at = self._text[start:], self._at - start
-        if not self._more():
-            raise self._cut_short()
+        has_more = self._more()
         self._taken -= len(kept)
         self._text = kept + self._text
         self._at = at
+        return has_more
 
     def _mark(self) -> bytes:
         if self._is_over():
@@ -436,4 +536,4 @@ class _Body:
         return False
 
     def _cut_short(self) -> MalformedAnswer:
-        return MalformedAnswer(f"cut short after {self._taken} bytes")
+        return MalformedAnswer(f"cut short after {self._taken + len(self._text)} bytes")

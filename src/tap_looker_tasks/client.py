@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
-    from tap_looker_tasks.answers import Entry
+    from tap_looker_tasks.answers import Answer
     from tap_looker_tasks.settings import Settings
 
 _T = TypeVar("_T")
@@ -105,7 +105,7 @@ class LookerClient:
 
     def query_task_multi_results(
         self, query_task_ids: Collection[str]
-    ) -> Iterator[tuple[str, Entry]]:
+    ) -> Iterator[tuple[str, Answer | MalformedAnswer]]:
         """Ask for many tasks at once; yields (task id, what Looker says of it).
 
         Each id is yielded once at most, however often the request had to be repeated.
@@ -120,17 +120,17 @@ class LookerClient:
 
     def _answers_while_they_come(
         self, wanted: dict[str, None]
-    ) -> Generator[tuple[str, Entry], None, RetriableRequestError | None]:
+    ) -> Generator[tuple[str, Answer | MalformedAnswer], None, RetriableRequestError | None]:
         """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
         operation = "query_task_multi_results"
         path = "query_tasks/multi_results?query_task_ids=" + ",".join(wanted)
         try:
             with self._response(operation, "GET", path) as response:
                 chunks = read_ahead(_chunks(response, operation), _CHUNKS_AHEAD)
-                for query_task_id, entry in split_answers(chunks, Spool):
+                for query_task_id, answer in split_answers(chunks, Spool):
                     if query_task_id in wanted:
                         del wanted[query_task_id]
-                        yield query_task_id, entry
+                        yield query_task_id, answer
         except MalformedAnswer as malformed:
             return self._unreadable(operation, malformed)
         except RetriableRequestError as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tap_looker_tasks.answers import Answer
 from tap_looker_tasks.errors import ApiCallLimitError, RefusedRequestError
 from tap_looker_tasks.launcher import prepared
 from tap_looker_tasks.queries import field_problems, name_problems, tile_queries
-from tap_looker_tasks.results import Answer, as_data, read_result
+from tap_looker_tasks.results import as_data, read_result
 from tap_looker_tasks.schema import (
     QUERY_TASK_ID,
     ROW_NUMBER,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from tap_looker_tasks.answers import (
+    ABSENT,
+    NULL,
     MalformedAnswer,
     checked_utf8,
     on_one_line,
@@ -23,13 +25,11 @@ from tap_looker_tasks.answers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.answers import Entry, RowArrays
+    from tap_looker_tasks.answers import Answer
 
     _Errors = tuple[Mapping[str, object], ...]
 
 _T = TypeVar("_T")
-_ABSENT = msgspec.Raw()
-_NULL = msgspec.Raw(b"null")
 _SUBTOTAL = "$$$__grouping__$$$"
 _SUBTOTAL_MARK = _SUBTOTAL.encode()
 _ROW_TOTAL = "$$$_row_total_$$$"
@@ -45,23 +45,6 @@ _CATEGORIES = MappingProxyType(
     }
 )
 _WHITE_SPACE = b" \t\n\r"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What `multi_results` says of one task.
-
-    Attributes:
-        status: Looker's word, in lower case.
-        result_source: where Looker took the result from, such as `query` or `cache`.
-        data: the payload as it is; None when there is none.
-        rows: its rows, when they are too many for memory; the payload has an empty array there.
-    """
-
-    status: str
-    result_source: str | None = None
-    data: msgspec.Raw | None = None
-    rows: RowArrays | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +163,11 @@ class Result:
             yield on_one_line(_ENCODER.encode(rows))
 
 
-class _Entry(msgspec.Struct):
-    status: str
-    result_source: Any = None
-    data: msgspec.Raw = _ABSENT
-
-
 class _Payload(msgspec.Struct):
     """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are asked for."""
 
-    data: msgspec.Raw = _ABSENT
-    rows: msgspec.Raw = _ABSENT
+    data: msgspec.Raw = ABSENT
+    rows: msgspec.Raw = ABSENT
     metadata: Any = None
     errors: Any = None
     error: Any = None
@@ -214,7 +191,6 @@ class _AnyObject(msgspec.Struct, gc=False):
     """A row, when it only matters that it is one."""
 
 
-_ENTRY = msgspec.json.Decoder(_Entry)
 _PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECTS = msgspec.json.Decoder(list[_AnyObject])
@@ -227,21 +203,15 @@ _TEXT = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
 
 
-def read_answer(entry: Entry) -> Answer:
-    """Read what `multi_results` says of one task.
-
-    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
-
-    Raises:
-        MalformedAnswer: it is not an object with a status.
-    """
-    read = read_json(_ENTRY.decode, entry.text)
-    return Answer(
-        status=read.status.lower(),
-        result_source=_text_or_none(read.result_source),
-        data=None if read.data in (_ABSENT, _NULL) else read.data,
-        rows=entry.rows,
-    )
+def one_array(arrays: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield, piece by piece, the text of one JSON array that is all of these."""
+    separator = b"["
+    for array in arrays:
+        if inner := array.strip()[1:-1].strip():
+            yield separator
+            yield inner
+            separator = b","
+    yield b"]" if separator == b"," else b"[]"
 
 
 def as_data(body: bytes) -> msgspec.Raw | None:
@@ -304,7 +274,7 @@ def _read_object(answer: Answer, payload: _Payload) -> Result:
             reported,
             _arrays(answer, payload.rows),
         )
-    is_detail = _first_byte(payload.data) == b"[" or payload.data == _NULL
+    is_detail = _first_byte(payload.data) == b"[" or payload.data == NULL
     result = _concluded(
         Result(
             status,
@@ -505,13 +475,13 @@ class _RowReader(Generic[_T]):
             return self.value_of(cell)
         parts = _OBJECT_OF_RAWS.decode(cell)
         if not self._is_pivoted(parts):
-            return self.value_of(parts.get("value", _NULL))
+            return self.value_of(parts.get("value", NULL))
         return {key: self._value_in(part) for key, part in parts.items() if key not in self.totals}
 
     def _value_in(self, cell: msgspec.Raw) -> _T:
         if _first_byte(cell) != b"{":
             return self.value_of(cell)
-        return self.value_of(_OBJECT_OF_RAWS.decode(cell).get("value", _NULL))
+        return self.value_of(_OBJECT_OF_RAWS.decode(cell).get("value", NULL))
 
     def _is_pivoted(self, parts: dict[str, msgspec.Raw]) -> bool:
         # A pivot may be named `value`, as the key of every cell is.

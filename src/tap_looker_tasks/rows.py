@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,14 @@ from tap_looker_tasks.answers import MalformedAnswer, UnexpectedJson, quoted, re
 from tap_looker_tasks.schema import QUERY_TASK_ID, ROW_NUMBER, UNREADABLE, zone_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
     from tap_looker_tasks.results import Pivot, Result
     from tap_looker_tasks.schema import Column
 
 _Values = Sequence[object]
+_Converter = Callable[[Any], object]
 # Numbers keep their digits.
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -58,7 +59,8 @@ class RecordBatch:
 
     def lines(self) -> bytes:
         """Write them as JSON, each on a line."""
-        return _ENCODER.encode_lines(map(self.type.struct, *self.columns))
+        # A list: what another iterable yields, msgspec 0.22 never lets go of.
+        return _ENCODER.encode_lines([*map(self.type.struct, *self.columns)])
 
     def column(self, name: str) -> _Values:
         """Tell the values of one column."""
@@ -69,7 +71,6 @@ class _Cell(msgspec.Struct, frozen=True, gc=False):
     value: Any = None
 
 
-_NO_CELL = _Cell()
 _OBJECTS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 
 
@@ -115,9 +116,8 @@ class RowReader:
         first = 1
         for count, columns in read(result):
             if count:
-                values = map(self._converted, self._columns, self._converters, columns)
                 ids, numbers = [query_task_id] * count, range(first, first + count)
-                yield RecordBatch(self._type, (ids, numbers, *values))
+                yield RecordBatch(self._type, (ids, numbers, *columns))
                 first += count
 
     @property
@@ -130,9 +130,10 @@ class RowReader:
             for name, found in self._unreadable.items()
         ]
 
-    def _converted(
-        self, column: Column, convert: Callable[[Any], object], values: _Values
-    ) -> _Values:
+    def _converted(self, columns: Iterable[_Values]) -> list[_Values]:
+        return [*map(self._column_converted, self._columns, self._converters, columns)]
+
+    def _column_converted(self, column: Column, convert: _Converter, values: _Values) -> _Values:
         if column.kind.as_they_are.issuperset(map(type, values)):
             return values
         try:
@@ -140,57 +141,56 @@ class RowReader:
         except UNREADABLE:
             return [self._converted_or_left(column, convert, value) for value in values]
 
-    def _converted_or_left(
-        self, column: Column, convert: Callable[[Any], object], value: object
-    ) -> object:
+    def _converted_or_left(self, column: Column, convert: _Converter, value: object) -> object:
         try:
             return convert(value)
         except UNREADABLE:
             self._unreadable.setdefault(column.name, _Unreadable(value)).count += 1
             return value
 
-    def _values(self, result: Result) -> Iterator[tuple[int, Sequence[_Values]]]:
+    def _values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         """Yield for some rows at a time how many they are, and the values of each column."""
         if result.result_format == "json":
             for rows in result.rows_at_once():
-                yield len(rows), [[row.get(field) for row in rows] for field in self._fields]
+                columns = [[row.get(field) for row in rows] for field in self._fields]
+                yield len(rows), self._converted(columns)
             return
-        decode = _rows_decoder(self._fields)
+        decode = _rows_decoder(self._columns)
         for array in result.arrays:
             yield self._values_of_cells(decode, array)
 
     def _values_of_cells(
         self, decode: Callable[[bytes], list[msgspec.Struct]], array: bytes
-    ) -> tuple[int, Sequence[_Values]]:
+    ) -> tuple[int, list[_Values]]:
         try:
             rows = read_json(decode, array)
         except UnexpectedJson:
             # Some value has no cell around it.
             objects = read_json(_OBJECTS.decode, array)
-            values = [[_unwrapped(row.get(field)) for row in objects] for field in self._fields]
-            return len(objects), values
-        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-        return len(rows), [[cell.value for cell in cells] for cells in columns]
+            values = ([_unwrapped(row.get(field)) for row in objects] for field in self._fields)
+            return len(objects), self._converted(values)
+        cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        return len(rows), self._converted([cell.value for cell in column] for column in cells)
 
-    def _pivoted_values(self, result: Result) -> Iterator[tuple[int, Sequence[_Values]]]:
+    def _pivoted_values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
         if result.row_count and not pivots:
             msg = "rows that are pivoted, without a description of the pivots"
             raise MalformedAnswer(msg)
         keys = {pivot.key for pivot in pivots}
         for rows in result.rows_at_once():
-            values = [
+            values = (
                 [_value_in_pivot(pivot, keys, f, row.get(f)) for row in rows for pivot in pivots]
                 for f in self._fields
-            ]
-            yield len(rows) * len(pivots), values
+            )
+            yield len(rows) * len(pivots), self._converted(values)
 
 
-def _rows_decoder(fields: Sequence[str]) -> Callable[[bytes], list[msgspec.Struct]]:
-    """Make what decodes the cells of these fields, and passes over all others."""
-    names = {f"cell_{place}": field for place, field in enumerate(fields)}
+def _rows_decoder(columns: Iterable[Column]) -> Callable[[bytes], list[msgspec.Struct]]:
+    """Make what decodes the cells of these columns, and passes over all others."""
+    names = {f"cell_{place}": column.field for place, column in enumerate(columns)}
     row = msgspec.defstruct(
-        "Row", [(name, _Cell, _NO_CELL) for name in names], rename=names, gc=False
+        "Row", [(name, _Cell, _Cell()) for name in names], rename=names, gc=False
     )
     return msgspec.json.Decoder(list[row], float_hook=Decimal).decode  # type: ignore[valid-type]
 

@@ -24,13 +24,13 @@ from tap_looker_tasks.query_task import (
     Wait,
     Waiting,
 )
-from tap_looker_tasks.results import Answer, as_data, read_answer
+from tap_looker_tasks.results import as_data
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator
 
-    from tap_looker_tasks.answers import Entry
+    from tap_looker_tasks.answers import Answer
     from tap_looker_tasks.client import LookerClient
     from tap_looker_tasks.launcher import Launcher
     from tap_looker_tasks.query_task import Action, TaskBoard
@@ -167,8 +167,8 @@ class Runner:
 
     def _poll(self, query_task_ids: tuple[str, ...]) -> Iterator[Outcome]:
         try:
-            for query_task_id, entry in self._client.query_task_multi_results(query_task_ids):
-                yield from self._take_in(query_task_id, entry)
+            for query_task_id, answer in self._client.query_task_multi_results(query_task_ids):
+                yield from self._take_in(query_task_id, answer)
         except RefusedRequestError as error:
             if error.http_status not in _REFUSALS_OF_A_BATCH:
                 raise
@@ -179,11 +179,9 @@ class Runner:
         for finished in over:
             yield Outcome(finished.task, finished.status, finished.finished_at)
 
-    def _take_in(self, query_task_id: str, entry: Entry) -> Iterator[Outcome]:
-        try:
-            answer = read_answer(entry)
-        except MalformedAnswer as malformed:
-            self._logger.warning("query task %s: %s", query_task_id, malformed)
+    def _take_in(self, query_task_id: str, answer: Answer | MalformedAnswer) -> Iterator[Outcome]:
+        if isinstance(answer, MalformedAnswer):
+            self._logger.warning("query task %s: %s", query_task_id, answer)
             return
         self._warn_of_unknown(answer.status)
         finished = self._board.answered(query_task_id, answer.status, self._clock())

@@ -26,16 +26,21 @@ if TYPE_CHECKING:
 QUERY_TASK_ID = "_query_task_id"
 ROW_NUMBER = "_row_number"
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
-_VALUES_REMEMBERED = 4096
+_DATES_REMEMBERED = 4096
+# Those of nearly four years.
+_HOURS_REMEMBERED = 32768
 _LONGEST_INTEGER = 1000
 _LONGEST_EXAMPLE = 60
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d)"
     r"(?P<fraction>\.\d+)?)?)?\s*(?P<offset>Z|UTC|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?",
     re.ASCII,
 )
+_DATE_HOUR = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d", re.ASCII)
+_HOUR_ENDS = len("2026-01-31 12")
+_MINUTES = re.compile(r":[0-5]\d:[0-5]\d(?:\.\d+)?", re.ASCII)
 _YESNO = MappingProxyType(
     {
         None: None,
@@ -206,6 +211,7 @@ def _string(value: object) -> str | None:
     raise ValueError(msg)
 
 
+@lru_cache(_DATES_REMEMBERED)
 def _date(value: str | None) -> str | None:
     if value is None:
         return None
@@ -216,16 +222,33 @@ def _date(value: str | None) -> str | None:
 
 
 def _date_time(value: str | None, zone: tzinfo | None) -> str | None:
-    return None if value is None else to_utc(value, zone)
+    """Do as `to_utc` does, but ask for the time zone once an hour of the values."""
+    if value is None:
+        return None
+    hour = _hour_in_utc(value[:_HOUR_ENDS], zone)
+    if hour and _MINUTES.fullmatch(value, _HOUR_ENDS):
+        return f"{hour}{value[_HOUR_ENDS:]}+00:00"
+    return to_utc(value, zone)
+
+
+@lru_cache(_HOURS_REMEMBERED)
+def _hour_in_utc(date_hour: str, zone: tzinfo | None) -> str | None:
+    """Tell the hour it is in UTC, if all of it is one hour there."""
+    if zone is None or not _DATE_HOUR.fullmatch(date_hour):
+        return None
+    try:
+        start = datetime.fromisoformat(f"{date_hour}:00").replace(tzinfo=zone)
+        offset = start.utcoffset() or timedelta()
+        is_one = offset == start.replace(minute=59, second=59).utcoffset()
+        in_utc = start.replace(tzinfo=None) - offset
+    except (ValueError, OverflowError):
+        return None
+    is_whole = not (in_utc.minute or in_utc.second or in_utc.microsecond)
+    return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_whole else None
 
 
 def _as_it_is(value: object) -> object:
     return value
-
-
-def _remembering(convert: _Converter) -> _Converter:
-    """Spare the work for values that were seen already, as dates are in most results."""
-    return lru_cache(_VALUES_REMEMBERED, typed=True)(convert)
 
 
 def _nullable(type_: str, **more: str) -> Mapping[str, object]:
@@ -240,11 +263,11 @@ INTEGER = Kind("integer", _nullable("integer"), lambda _: _integer, frozenset({i
 YESNO = Kind(
     "yesno", _nullable("boolean"), lambda _: _YESNO.__getitem__, frozenset({bool, NoneType})
 )
-DATE = Kind("date", _nullable("string", format="date"), lambda _: _remembering(_date))
+DATE = Kind("date", _nullable("string", format="date"), lambda _: _date)
 DATE_TIME = Kind(
     "date-time",
     _nullable("string", format="date-time"),
-    lambda zone: _remembering(partial(_date_time, zone=zone)),
+    lambda zone: partial(_date_time, zone=zone),
 )
 LOCAL_DATE_TIME = Kind(
     "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.as_they_are

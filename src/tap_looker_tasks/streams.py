@@ -18,12 +18,12 @@ from tap_looker_tasks.answers import MalformedAnswer, read_json
 from tap_looker_tasks.discovery import replication_key
 from tap_looker_tasks.launcher import Bookmark
 from tap_looker_tasks.queries import next_bookmark
-from tap_looker_tasks.results import Result, read_result
+from tap_looker_tasks.results import Result, one_array, read_result
 from tap_looker_tasks.rows import RecordBatch, RecordType, RowReader
 from tap_looker_tasks.runner import NotLaunched
 from tap_looker_tasks.schema import INTEGER, NUMBER, columns_in_schema, compare, vanished
 from tap_looker_tasks.timestamp import to_rfc3339
-from tap_looker_tasks.writer import JsonArray, RecordChunk
+from tap_looker_tasks.writer import ReadyJson, RecordChunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -279,12 +279,12 @@ class QueryTaskResultsStream(_LookerStream):
             return None
         if not self.takes_raw_json:
             return {"rows": list(result.rows())}
-        if not result.is_long:
-            return {"rows": msgspec.Raw(*result.flat_arrays())}
-        # Whatever cannot be read must show now: half a line cannot be taken back.
-        for _ in result.flat_arrays():
-            pass
-        return {"rows": JsonArray(result.flat_arrays())}
+        if result.is_long:
+            # Whatever cannot be read must show now: half a line cannot be taken back.
+            for _ in result.flat_arrays():
+                pass
+            return {"rows": ReadyJson(one_array(result.flat_arrays()))}
+        return {"rows": ReadyJson(tuple(result.flat_arrays()))}
 
 
 class _ChunkCounter(metrics.Counter):

@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,23 +42,17 @@ class RecordChunk(dict[str, Any]):
         self.count = count
 
 
-class JsonArray:
-    """An array too long for memory, within a record: written while it is read."""
+class ReadyJson:
+    """JSON within a record that is written as it is, piece by piece.
 
-    def __init__(self, arrays: Iterable[bytes]) -> None:
-        """Take the JSON arrays, each on one line, that it is put together from."""
-        self._arrays = arrays
+    Attributes:
+        pieces: of it; those of a tuple are held back with other records, what else there is
+            gets written while it is read.
+    """
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield its text piece by piece."""
-        separator = b"["
-        for array in self._arrays:
-            inner = array.strip()[1:-1].strip()
-            if inner:
-                yield separator
-                yield inner
-                separator = b","
-        yield b"]" if separator == b"," else b"[]"
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        """Take the pieces, without line breaks between them or within."""
+        self.pieces = pieces
 
 
 class MessageWriter(GenericSingerWriter[bytes, Message]):
@@ -77,7 +72,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         super().__init__()
         self.bytes_written = 0
         self._encoder = msgspec.json.Encoder(enc_hook=self._enc_hook, decimal_format="number")
-        self._array: JsonArray | None = None
+        self._ready: ReadyJson | None = None
         self._held: list[bytes] = []
         self._size = 0
 
@@ -96,13 +91,10 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         """Write a message; records may be held back until others follow, or `flush` is called."""
         match message:
             case RecordMessage(record=RecordChunk() as chunk):
-                if chunk.count:
-                    self._hold(self._lines(message, chunk))
+                self._hold_chunk(message, chunk)
             case _:
-                self._hold(self.format_message(message), b"\n")
-        if self._array:
-            self._write_with_array()
-        elif self._size >= _BUFFER_BYTES or not isinstance(message, RecordMessage):
+                self._hold_line(self.format_message(message))
+        if self._size >= _BUFFER_BYTES or not isinstance(message, RecordMessage):
             self.flush()
 
     def flush(self) -> None:
@@ -123,30 +115,32 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self._size += size
         self.bytes_written += size
 
-    def _lines(self, message: RecordMessage, chunk: RecordChunk) -> bytes:
-        """Put a message around each record of a chunk."""
-        around = replace(message, record=msgspec.Raw(_GAP))  # type: ignore[arg-type]
-        before, after = self.serialize_message(around).split(_GAP)
-        between = b"%b\n%b" % (after, before)
-        return b"%b%b%b\n" % (before, chunk.lines[:-1].replace(b"\n", between), after)
+    def _hold_chunk(self, message: RecordMessage, chunk: RecordChunk) -> None:
+        """Put the message around each record of a chunk."""
+        if chunk.count:
+            around = replace(message, record=msgspec.Raw(_GAP))  # type: ignore[arg-type]
+            before, after = self.serialize_message(around).split(_GAP)
+            lines = chunk.lines[:-1].replace(b"\n", b"%b\n%b" % (after, before))
+            self._hold(before, lines, after, b"\n")
 
-    def _write_with_array(self) -> None:
-        """Write what is held back, a long array in its place."""
-        array, self._array = self._array, None
-        *earlier, line, end = self._held
+    def _hold_line(self, line: bytes) -> None:
+        if self._ready is None:
+            self._hold(line, b"\n")
+            return
+        pieces, self._ready = self._ready.pieces, None
         before, after = line.split(_GAP)
+        if isinstance(pieces, tuple):
+            self._hold(before, *pieces, after, b"\n")
+            return
+        self.flush()
         with _signals_held_back():
-            for text in (*earlier, before):
-                _write(text)
-            for piece in array.pieces() if array else ():
+            for piece in chain((before,), pieces, (after, b"\n")):
                 self.bytes_written += len(piece)
                 _write(piece)
-            self._held, self._size = [after, end], 0
-            self.flush()
 
     def _enc_hook(self, value: object) -> object:
-        if isinstance(value, JsonArray):
-            self._array = value
+        if isinstance(value, ReadyJson):
+            self._ready = value
             return msgspec.Raw(_GAP)
         return enc_hook(value)
 

@@ -6,43 +6,53 @@ import json
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_looker_tasks.answers import (
-    Entry,
+    Answer,
     MalformedAnswer,
-    read_json,
     split_answers,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-JSON = msgspec.json.Decoder(msgspec.Raw)
 TRICKY_TEXT = st.text(alphabet='ab"\\{}[],: \n\u00e9\u20ac\U0001f600', max_size=8)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | TRICKY_TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TRICKY_TEXT, inner, max_size=4),
     max_leaves=12,
 )
-MAPS = st.dictionaries(TRICKY_TEXT, VALUES, max_size=5)
+MAPS = st.dictionaries(
+    TRICKY_TEXT, VALUES.map(lambda value: {"data": value, "status": "complete"}), max_size=5
+)
 WHITE_SPACE = st.text(alphabet=" \t\n\r", max_size=3)
 
 
 def entries(*chunks: bytes) -> dict[str, object]:
-    return {id_: json.loads(entry.text) for id_, entry in split_answers(chunks)}
+    """The answers in a body, as they came."""
+    return {id_: as_it_came(answer) for id_, answer in split_answers(chunks)}
 
 
-def texts(*chunks: bytes) -> list[tuple[str, bytes]]:
-    return [(id_, entry.text) for id_, entry in split_answers(chunks)]
+def as_it_came(answer: Answer | MalformedAnswer) -> object:
+    if isinstance(answer, MalformedAnswer):
+        raise answer
+    data = None if answer.data is None else json.loads(bytes(answer.data))
+    return {"data": data, "status": answer.status}
 
 
-def read_all(body: bytes) -> None:
-    for _, entry in texts(body):
-        read_json(JSON.decode, entry)
+def payloads(*chunks: bytes) -> list[tuple[str, bytes | None]]:
+    """The text of the payloads in a body; None for an entry that cannot be read."""
+    return [
+        (id_, None if isinstance(answer, MalformedAnswer) else bytes(answer.data or b""))
+        for id_, answer in split_answers(chunks)
+    ]
+
+
+def entry(data: bytes) -> bytes:
+    return b'{"status":"complete","data":%b}' % data
 
 
 def refusal(*chunks: bytes) -> str:
@@ -79,6 +89,42 @@ def test_every_cut_of_a_body_gives_the_same_entries(text: str) -> None:
         assert entries(body[:cut], body[cut:]) == expected
 
 
+LOOKER_ENTRIES = st.fixed_dictionaries(
+    {
+        "status": st.just("complete"),
+        "data": st.lists(st.dictionaries(TRICKY_TEXT, VALUES, max_size=3), max_size=3),
+    }
+)
+TRAPS = st.builds(
+    lambda key, inner: {"status": "complete", "data": [{}, {key: inner, "x": {"status": [{}]}}]},
+    TRICKY_TEXT,
+    LOOKER_ENTRIES,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(TRICKY_TEXT, LOOKER_ENTRIES | TRAPS, max_size=5),
+    st.sampled_from([None, (",", ":")]),
+    st.integers(1, 80),
+    st.integers(1, 2000),
+)
+def test_a_guess_at_the_end_of_an_entry_is_right(
+    map_: dict[str, Any], separators: tuple[str, str] | None, chunk: int, longest: int
+) -> None:
+    body = json.dumps(map_, separators=separators).encode()
+    chunks = [body[at : at + chunk] for at in range(0, len(body), chunk)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tap_looker_tasks.answers.WORTH_A_GUESS_BYTES", 0)
+        found = [*split_answers(chunks, longest_entry=longest)]
+        # What comes half is not taken for the whole.
+        with pytest.raises(MalformedAnswer):
+            [*split_answers([body[:-1]], longest_entry=longest)]
+    assert [id_ for id_, _ in found] == [*map_]
+    short = {id_: answer for id_, answer in found if getattr(answer, "rows", None) is None}
+    assert {id_: as_it_came(short[id_]) for id_ in short} == {id_: map_[id_] for id_ in short}
+
+
 @settings(max_examples=40, deadline=None)
 @given(MAPS.flatmap(spaced_json))
 def test_a_body_may_come_byte_by_byte(text: str) -> None:
@@ -104,10 +150,10 @@ def test_anything_else_is_refused(body: bytes) -> None:
     except ValueError:
         expected = None
     if isinstance(expected, dict):
-        assert entries(body) == expected
+        assert dict(payloads(body)).keys() == expected.keys()
     else:
         with pytest.raises(MalformedAnswer):
-            read_all(body)
+            entries(body)
 
 
 @settings(max_examples=40, deadline=None)
@@ -116,9 +162,10 @@ def test_long_entries_are_found_whatever_their_length(lengths: list[int], chunk:
     row = b'{"a.b":{"value":"}{"},"a.c":{"value":[1,{"x":"\\"]\\\\"}]}}'
     expected = {str(i): json.loads(row) for i in range(len(lengths))}
     rows = {str(i): b"[" + b",".join([row] * n) + b"]" for i, n in enumerate(lengths)}
-    body = b"{" + b",".join(b'"%s":%s' % (i.encode(), text) for i, text in rows.items()) + b"}"
-    found = list(split_answers(body[at : at + chunk] for at in range(0, len(body), chunk)))
-    assert {id_: entry.text for id_, entry in found} == rows
+    parts = (b'"%s":%s' % (i.encode(), entry(text)) for i, text in rows.items())
+    body = b"{" + b",".join(parts) + b"}"
+    found = payloads(*(body[at : at + chunk] for at in range(0, len(body), chunk)))
+    assert dict(found) == rows
     assert [id_ for id_, _ in found] == list(expected)
 
 
@@ -131,43 +178,44 @@ def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
             yield chunk
 
     answers = split_answers(chunks())
-    assert next(answers) == ("a", Entry(b'{"status":"running"}'))
+    assert next(answers) == ("a", Answer("running"))
     assert len(taken) == 2
-    assert next(answers) == ("b", Entry(b'{"status":"added"}'))
+    assert next(answers) == ("b", Answer("added"))
     assert len(taken) == 3
     assert list(answers) == []
 
 
-def test_the_text_of_an_entry_is_left_as_it_is() -> None:
-    entry = b'{ "data" : [1.50, 1e400,\n "\xc3\xa9\\u00e9" ] }'
-    assert texts(b'{"a":' + entry + b"}") == [("a", entry)]
+def test_the_text_of_a_payload_is_left_as_it_is() -> None:
+    data = b'[1.50, 1e400,\n "\xc3\xa9\\u00e9" ]'
+    assert payloads(b'{"a":' + entry(data) + b"}") == [("a", data)]
 
 
-def test_entries_of_every_type_pass() -> None:
-    body = b'{"a":null,"b":-1.5e3,"c":"x","d":[],"e":{},"f":true}'
-    assert entries(body) == json.loads(body)
+def test_an_entry_of_another_type_spoils_no_other() -> None:
+    body = b'{"a":null,"b":-1.5e3,"c":"x","d":[],"e":{},"f":true,"g":' + entry(b"1") + b"}"
+    assert payloads(body) == [*((id_, None) for id_ in "abcdef"), ("g", b"1")]
 
 
 def test_an_id_that_comes_twice_is_yielded_twice() -> None:
-    assert texts(b'{"a":1,"a":2}') == [("a", b"1"), ("a", b"2")]
+    body = b'{"a":' + entry(b"1") + b',"a":' + entry(b"2") + b"}"
+    assert payloads(body) == [("a", b"1"), ("a", b"2")]
 
 
 def test_no_tasks_no_entries() -> None:
-    assert texts(b"", b" {", b"", b" } ", b"") == []
+    assert payloads(b"", b" {", b"", b" } ", b"") == []
 
 
 @pytest.mark.parametrize(
     "odd", [b"NaN", b'{"x":[-Infinity]}', b'"\\ud800"', b"nul", b"[}", b'{"x" 1}', b"[1,]"]
 )
 def test_what_json_does_not_know_spoils_its_own_entry_only(odd: bytes) -> None:
-    body = b'{"a":' + odd + b',"b":1}'
-    assert texts(body) == [("a", odd), ("b", b"1")]
+    body = b'{"a":' + entry(odd) + b',"b":' + entry(b"1") + b"}"
+    assert payloads(body) == [("a", None), ("b", b"1")]
 
 
 @pytest.mark.parametrize("start", [b"[", b"[[", b"[NaN,["])
 def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
     odd = start + b"[" * 100_000 + b"]" * (100_000 + start.count(b"["))
-    assert dict(texts(b'{"a":' + odd + b',"b":1}')) == {"a": odd, "b": b"1"}
+    assert payloads(b'{"a":' + odd + b',"b":' + entry(b"1") + b"}") == [("a", None), ("b", b"1")]
 
 
 @pytest.mark.parametrize(
@@ -197,12 +245,12 @@ def test_a_refusal_says_what_was_found(body: bytes, message: str) -> None:
 
 
 def test_only_the_unfinished_entry_and_a_chunk_are_held() -> None:
-    entry = b'{"status":"complete","data":[' + b",".join([b'{"a":"}{"}'] * 20_000) + b"]}"
+    text = entry(b"[" + b",".join([b'{"a":"}{"}'] * 20_000) + b"]")
 
     def chunks() -> Iterator[bytes]:
         yield b"{"
         for number in range(40):
-            yield b'"%d":' % number + entry + (b"," if number < 39 else b"}")
+            yield b'"%d":' % number + text + (b"," if number < 39 else b"}")
 
     tracemalloc.start()
     try:
@@ -210,7 +258,7 @@ def test_only_the_unfinished_entry_and_a_chunk_are_held() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 40 * len(entry) / 4
+    assert peak < 40 * len(text) / 4
 
 
 @st.composite
@@ -221,8 +269,8 @@ def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         st.sampled_from([rows, {"data": rows, "fields": {}}, {"metadata": {}, "rows": rows}])
     )
     parts = [("status", "complete"), ("data", payload), ("more", draw(VALUES))]
-    entry = dict(draw(st.permutations(parts)))
-    return entry, draw(spaced_json({"a": {}, "b": entry, "c": 1})).strip()
+    said = dict(draw(st.permutations(parts)))
+    return said, draw(spaced_json({"a": {}, "b": said, "c": 1})).strip()
 
 
 @settings(max_examples=150, deadline=None)
@@ -230,27 +278,28 @@ def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
 def test_the_rows_of_a_long_entry_are_set_apart(
     found: tuple[dict[str, Any], str], chunk: int, longest: int, rows_at_once: int
 ) -> None:
-    entry, text = found
+    said, text = found
     body = text.encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tap_looker_tasks.answers.ROWS_AT_ONCE_BYTES", rows_at_once)
         chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
         answers = dict(split_answers(chunks, longest_entry=longest))
     assert [*answers] == ["a", "b", "c"]
-    long = answers["b"]
+    long, payload = answers["b"], said["data"]
+    assert isinstance(long, Answer)
+    data = json.loads(bytes(long.data or b""))
     if long.rows is None:
-        assert json.loads(long.text) == entry
+        assert data == payload
         return
-    rows = [row for array in long.rows for row in json.loads(array)]
     assert all(b"\n" not in array and b"\r" not in array for array in long.rows)
-    payload = entry["data"]
+    rows = [row for array in long.rows for row in json.loads(array)]
     if isinstance(payload, dict):
         key = "data" if "data" in payload else "rows"
         assert rows == payload[key]
-        assert json.loads(long.text) == {**entry, "data": {**payload, key: []}}
+        assert data == {**payload, key: []}
     else:
         assert rows == payload
-        assert json.loads(long.text) == {**entry, "data": []}
+        assert data == []
 
 
 @pytest.mark.parametrize(
@@ -291,11 +340,12 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
 
     tracemalloc.start()
     try:
-        [(_, entry)] = split_answers(chunks(), Counted)
+        [(_, answer)] = split_answers(chunks(), Counted)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(entry.rows, Counted)
-    assert entry.rows.count == 1_000_001
-    assert entry.rows.longest < 2_000_000
+    assert isinstance(answer, Answer)
+    assert isinstance(answer.rows, Counted)
+    assert answer.rows.count == 1_000_001
+    assert answer.rows.longest < 2_000_000
     assert peak < 40_000_000

@@ -11,14 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.answers import Entry, MalformedAnswer
+from tap_looker_tasks.answers import Answer, MalformedAnswer, read_answer
 from tap_looker_tasks.results import (
-    Answer,
     Field,
     Pivot,
     Result,
     as_data,
-    read_answer,
     read_result,
 )
 
@@ -73,9 +71,7 @@ NOTE = {
 
 
 def result_of(status: str, data: object = None, **more: object) -> Result:
-    return read_result(
-        read_answer(Entry(json.dumps({"status": status, "data": data, **more}).encode()))
-    )
+    return read_result(read_answer(json.dumps({"status": status, "data": data, **more}).encode()))
 
 
 def result_of_text(data: str, status: str = "complete") -> Result:
@@ -93,7 +89,7 @@ def flat(result: Result) -> list[dict[str, Any]]:
 
 
 def test_a_status_without_data() -> None:
-    answer = read_answer(Entry(b'{"status": "Running"}'))
+    answer = read_answer(b'{"status": "Running"}')
     assert answer == Answer("running", None, None)
     assert read_result(answer) == Result("running")
     assert flat(read_result(answer)) == []
@@ -105,12 +101,9 @@ def test_null_is_no_data(status: str) -> None:
 
 
 def test_the_source_is_kept_when_it_is_text() -> None:
-    assert (
-        read_answer(Entry(b'{"result_source":"cache","status":"complete"}')).result_source
-        == "cache"
-    )
-    assert read_answer(Entry(b'{"result_source":null,"status":"error"}')).result_source is None
-    assert read_answer(Entry(b'{"result_source":7,"status":"error"}')).result_source is None
+    assert read_answer(b'{"result_source":"cache","status":"complete"}').result_source == "cache"
+    assert read_answer(b'{"result_source":null,"status":"error"}').result_source is None
+    assert read_answer(b'{"result_source":7,"status":"error"}').result_source is None
 
 
 @pytest.mark.parametrize(
@@ -132,7 +125,7 @@ def test_the_source_is_kept_when_it_is_text() -> None:
 )
 def test_an_answer_that_is_none_is_refused(entry: bytes, message: str) -> None:
     with pytest.raises(MalformedAnswer) as caught:
-        read_answer(Entry(entry))
+        read_answer(entry)
     assert str(caught.value) == message
 
 

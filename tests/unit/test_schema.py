@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from tap_looker_tasks.answers import Entry, MalformedAnswer
-from tap_looker_tasks.results import Field, Result, read_answer, read_result
+from tap_looker_tasks.answers import MalformedAnswer, read_answer
+from tap_looker_tasks.results import Field, Result, read_result
 from tap_looker_tasks.rows import RowReader
 from tap_looker_tasks.schema import (
     ANYTHING,
@@ -88,12 +88,12 @@ def column(name: str, kind: Kind, type_: str | None = None) -> Column:
 
 def detail(rows: object, **more: object) -> Result:
     entry = {"status": "complete", "data": {"data": rows, **more}}
-    return read_result(read_answer(Entry(json.dumps(entry).encode())))
+    return read_result(read_answer(json.dumps(entry).encode()))
 
 
 def bi(rows: object, **more: object) -> Result:
     entry = {"status": "complete", "data": {"rows": rows, "metadata": more}}
-    return read_result(read_answer(Entry(json.dumps(entry).encode())))
+    return read_result(read_answer(json.dumps(entry).encode()))
 
 
 def records(columns: Sequence[Column], result: Result, id_: str = "t") -> list[dict[str, object]]:
@@ -105,10 +105,42 @@ def read_one(kind: Kind, value: str, time_zone: str | None = "UTC") -> tuple[obj
     """The record value of a value given as JSON, and the problems."""
     body = f'{{"status":"complete","data":{{"data":[{{"v.f":{{"value":{value}}}}}]}}}}'
     reader = RowReader([column("v.f", kind)], time_zone)
-    [batch] = reader.batches(read_result(read_answer(Entry(body.encode()))), "t")
+    [batch] = reader.batches(read_result(read_answer(body.encode())), "t")
     [found] = batch.column("v__f")
     assert json.loads(batch.lines(), parse_float=Decimal)["v__f"] == found
     return found, reader.problems
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - of no time zone yet
+    st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Nowhere"]),
+    st.sampled_from(["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M", "%Y-%m-%d"]),
+    st.sampled_from(["", "Z", " UTC", "+02:00", ":00", "é"]),
+)
+def test_date_times_are_read_one_like_the_other(
+    moment: datetime, time_zone: str, pattern: str, end: str
+) -> None:
+    text = moment.strftime(pattern).rjust(len(pattern) + 2, "0") + end
+    zone = zone_named(time_zone)
+    assert read_or_refused(DATE_TIME.converter(zone), text) == read_or_refused(to_utc, text, zone)
+
+
+def read_or_refused(read: Callable[..., object], *arguments: object) -> object:
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, LORD_HOWE, ZoneInfo("Asia/Kolkata")])
+def test_every_minute_of_a_year_of_changes_is_read_rightly(zone: ZoneInfo) -> None:
+    read = DATE_TIME.converter(zone)
+    moment = datetime(2026, 1, 1)  # noqa: DTZ001 - of no time zone yet
+    while moment.year == 2026:
+        text = str(moment)
+        assert read(text) == to_utc(text, zone)
+        moment += timedelta(minutes=19)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +438,7 @@ def test_values_without_a_cell_around_them_are_read() -> None:
     [record] = records(COLUMNS, detail(rows))
     assert (record["orders__id"], record["orders__count"]) == (None, 3)
     assert record["orders__status"] == "new"
-    flat = read_result(read_answer(Entry(b'{"status":"complete","data":[{"orders.count": 3}]}')))
+    flat = read_result(read_answer(b'{"status":"complete","data":[{"orders.count": 3}]}'))
     [record] = records(COLUMNS, flat)
     assert (record["orders__id"], record["orders__count"]) == (None, 3)
 
@@ -415,7 +447,7 @@ def test_only_selected_columns_are_decoded() -> None:
     huge = '{"value": 1e99999999999999999999}'
     row = f'{{"other": {huge}, "orders.count": {{"value": 1}}}}'
     body = f'{{"status":"complete","data":{{"data":[{row}]}}}}'
-    result = read_result(read_answer(Entry(body.encode())))
+    result = read_result(read_answer(body.encode()))
     assert records(COLUMNS[2:3], result) == [
         {"_query_task_id": "t", "_row_number": 1, "orders__count": 1}
     ]

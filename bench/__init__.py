@@ -1,0 +1,1 @@
+"""Measures the tap beside what one would use in its place."""

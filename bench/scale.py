@@ -1,0 +1,93 @@
+"""What many tasks cost: time, state, memory, calls."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bench.arena import check, megabytes, seconds, task_ids
+from bench.payloads import Results
+from bench.processes import PYTHON, run
+from bench.report import Line, Of, Series, at_most
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bench.arena import Arena, Served, Stub
+
+_MANY, _FEW = 100_000, 1_000
+_RESULTS_THAT_DIFFER = 16
+_ROWS = 3
+_BATCH = 250
+_FINISHED = 2000
+
+
+def of_many_tasks(arena: Arena) -> Iterator[Line]:
+    """Deliver very many short results, and few of them."""
+    many, few = arena.scaled(_MANY), arena.scaled(_FEW)
+    with arena.stub(Results(("json",), _RESULTS_THAT_DIFFER, _ROWS)) as stub:
+        runs = arena.in_turn(
+            {
+                "many": lambda: _tap_with(stub, many),
+                "few": lambda: _tap_with(stub, few),
+                "one": lambda: _tap_with(stub, 1),
+            }
+        )
+    times = {name: seconds(name, served).values for name, served in runs.items()}
+    yield from _times(many, few, times)
+    shares = tuple(_share_of_state(served) for served in runs["many"])
+    yield Line("many tasks", Series("STATE in the output", "%", shares), goal=at_most(10))
+    peaks = megabytes(f"peak memory, {many:,} ids", runs["many"])
+    yield Line("many tasks", peaks, goal=at_most(300))
+
+
+def _times(many: int, few: int, times: dict[str, tuple[float, ...]]) -> Iterator[Line]:
+    ratio, goal = many / few, at_most(1.3, Of.RATIO)
+    share = Series(f"{many:,} ids, time for {few:,}", "s", tuple(t / ratio for t in times["many"]))
+    yield Line("many tasks", share, Series(f"{few:,} ids", "s", times["few"]), goal)
+    from_many, from_few = (
+        tuple(t - start for t, start in zip(times[name], times["one"], strict=True))
+        for name in ("many", "few")
+    )
+    share = Series("less the time of one id", "s", tuple(t / ratio for t in from_many))
+    other = Series(f"{few:,} ids", "s", from_few)
+    yield Line("many tasks", share, other, goal.without_limit())
+
+
+def _tap_with(stub: Stub, tasks: int) -> Served:
+    ids = stub.folder / "ids.txt"
+    ids.write_text("\n".join(task_ids(tasks)))
+    expected = {"query_task_results": tasks}
+    return stub.tap(expected, query_task_ids_file=str(ids), batch_size=_BATCH)
+
+
+def _share_of_state(served: Served) -> float:
+    output = served.run.output
+    return 100 * output.bytes_of["STATE"] / output.size
+
+
+def calls_for_finished(arena: Arena) -> Iterator[Line]:
+    """Count the calls when everything is finished already."""
+    tasks = arena.scaled(_FINISHED)
+    with arena.stub(Results(("json",), _RESULTS_THAT_DIFFER, _ROWS)) as stub:
+        runs = arena.once().in_turn({"tap": lambda: _tap_with(stub, tasks)})
+    what = f"{tasks:,} finished ids, {_BATCH} a batch"
+    yield Line(
+        "API calls", _calls(what, [served.calls for served in runs["tap"]]), goal=at_most(12)
+    )
+
+
+def calls_while_waiting(arena: Arena) -> Iterator[Line]:
+    """Count the calls while tasks finish one after the other, in simulated time."""
+    tasks = arena.scaled(200)
+    with arena.folder() as folder:
+        path = folder / "calls.json"
+        command = [PYTHON, "-m", "bench.waiting", str(tasks), str(path)]
+        check(run(command, folder), {"query_task_results": tasks}, command)
+        calls = json.loads(path.read_text())
+    what = f"{tasks} tasks finishing evenly over 10 minutes"
+    yield Line("API calls", _calls(what, [calls]), goal=at_most(150))
+
+
+def _calls(what: str, runs: Sequence[Mapping[str, int]]) -> Series:
+    return Series(what, "calls", tuple(float(sum(calls.values())) for calls in runs))

@@ -1,0 +1,79 @@
+"""The benchmark measures, compares and reports; what failed or fell short is never a figure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.arena import check
+from bench.processes import PYTHON, BenchError, run
+from bench.report import Line, Of, Series, at_most, times_as_fast
+
+if TYPE_CHECKING:
+    from bench.processes import Run
+
+RECORDS = 'print(\'{"type":"RECORD","stream":"rows","record":{}}\\n\' * 3, end="")'
+
+
+def program(folder: Path, source: str) -> Run:
+    return run([PYTHON, "-c", source], folder)
+
+
+def test_a_measure_is_taken_from_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    options = ["--only", "query_task_rows", "--scale", "0.001", "--rounds", "1"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "bench", *options, "--json", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "query_task_rows" in ended.stdout
+    found = json.loads(path.read_text())
+    assert found.keys() == {"date", "machine", "versions", "rounds", "scale", "lines"}
+    assert found["machine"].keys() == {"cpu", "cores", "system", "python"}
+    first, *_ = found["lines"]
+    assert first["measure"] == "query_task_rows"
+    assert first["measured"]["unit"] == "s"
+    assert len(first["measured"]["values"]) == len(first["comparison"]["values"]) == 1
+    assert first["ratio"] == first["comparison"]["median"] / first["measured"]["median"]
+    assert first["goal"] == {"text": "≥ 25 x as fast", "limit": 25}
+    assert first["reached"] is (first["ratio"] >= 25)
+
+
+def test_a_failed_run_is_no_figure(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"exit code 3(.|\n)*out of luck"):
+        program(tmp_path, "import sys; print('out of luck', file=sys.stderr); sys.exit(3)")
+
+
+def test_a_short_run_is_no_figure(tmp_path: Path) -> None:
+    ended = program(tmp_path, RECORDS)
+    check(ended, {"rows": 3}, ["tap", "--config"])
+    with pytest.raises(BenchError, match="expected"):
+        check(ended, {"rows": 4}, ["tap", "--config"])
+
+
+def test_messages_are_counted_by_type_and_stream(tmp_path: Path) -> None:
+    state = 'print(\'{"type": "STATE", "value": "\' + "x" * 3_000_000 + \'"}\')'
+    output = program(tmp_path, f"{RECORDS}; {state}; print('not a message')").output
+    assert output.records == {"rows": 3}
+    assert output.bytes_of["STATE"] == 3_000_000 + len('{"type": "STATE", "value": ""}\n')
+    assert output.size == sum(output.bytes_of.values()) + len("not a message\n")
+
+
+def test_goals_are_set_for_values_ratios_and_speeds() -> None:
+    tap, other = Series("tap", "s", (2.0, 9.0, 1.0)), Series("other", "s", (1.0, 1.0, 5.0))
+    assert Line("m", tap, other, at_most(2, Of.RATIO)).is_reached
+    assert not Line("m", tap, other, at_most(1.9, Of.RATIO)).is_reached
+    assert Line("m", tap, other, times_as_fast(0.5)).is_reached
+    assert not Line("m", tap, other, times_as_fast(0.6)).is_reached
+    assert Line("m", tap, goal=at_most(2)).is_reached
+    assert Line("m", tap, other).is_reached is None
+    assert Line("m", tap, other, times_as_fast(9).without_limit()).is_reached is None
