@@ -78,7 +78,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     @override
     def serialize_message(self, message: Message) -> bytes:
-        """Serialize a message into a line, without its end."""
+        """Serialize a message into a line, without its end; ready JSON within it is a gap."""
         content = _content(message)
         line = self._encoder.encode(content)
         # A `Decimal` may be written like that; the SDK, and JSON, have null for it.
@@ -93,7 +93,11 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             case RecordMessage(record=RecordChunk() as chunk):
                 self._hold_chunk(message, chunk)
             case _:
-                self._hold_line(self.format_message(message))
+                # The handler of a signal may write in the midst of this.
+                interrupted, self._ready = self._ready, None
+                line = self.format_message(message)
+                ready, self._ready = self._ready, interrupted
+                self._hold_line(line, ready)
         if self._size >= _BUFFER_BYTES or not isinstance(message, RecordMessage):
             self.flush()
 
@@ -123,18 +127,17 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             lines = chunk.lines[:-1].replace(b"\n", b"%b\n%b" % (after, before))
             self._hold(before, lines, after, b"\n")
 
-    def _hold_line(self, line: bytes) -> None:
-        if self._ready is None:
+    def _hold_line(self, line: bytes, ready: ReadyJson | None) -> None:
+        if ready is None:
             self._hold(line, b"\n")
             return
-        pieces, self._ready = self._ready.pieces, None
         before, after = line.split(_GAP)
-        if isinstance(pieces, tuple):
-            self._hold(before, *pieces, after, b"\n")
+        if isinstance(ready.pieces, tuple):
+            self._hold(before, *ready.pieces, after, b"\n")
             return
         self.flush()
         with _signals_held_back():
-            for piece in chain((before,), pieces, (after, b"\n")):
+            for piece in chain((before,), ready.pieces, (after, b"\n")):
                 self.bytes_written += len(piece)
                 _write(piece)
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -33,8 +32,12 @@ from singer_sdk.singerlib.encoding.simple import (
 )
 from typing_extensions import Buffer, override
 
-import tap_looker_tasks
-from tap_looker_tasks.writer import MessageWriter
+from tap_looker_tasks.writer import MessageWriter, ReadyJson, RecordChunk
+from tests.unit.endless_writer import write_endlessly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.context import ForkServerContext
 
 ASCII = st.text(alphabet=[chr(code) for code in range(127)], max_size=10)
 MOMENTS = st.datetimes(
@@ -242,50 +245,79 @@ def test_other_threads_can_write_too() -> None:
     assert output.file.getvalue() == b'{"type":"STATE","value":{}}\n'
 
 
-PROGRAM = """
-import random, signal, sys, threading
-from singer_sdk.singerlib.encoding.simple import RecordMessage, StateMessage
-import tap_looker_tasks
-from tap_looker_tasks.writer import MessageWriter
-
-writer = MessageWriter()
-
-def stop(*_):
-    writer.write_message(StateMessage({"stopped": True}))
-    sys.exit(0)
-
-signal.signal(signal.SIGTERM, stop)
-# The system may give a signal to any thread.
-threading.Thread(target=threading.Event().wait, daemon=True).start()
-sys.stderr.write("ready")
-sys.stderr.flush()
-while True:
-    writer.write_message(RecordMessage("s", {"x": "x" * random.choice((1, 1000, 300_000))}))
-"""
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Makes processes that have imported all there is to import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.unit.endless_writer"])
+    return context
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_no_line_is_torn_by_a_signal_at_any_moment(unbuffered: str) -> None:
-    source = Path(tap_looker_tasks.__file__).parents[1]
-    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(source)}
-    for _ in range(8):
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+@pytest.mark.parametrize("is_buffered", [True, False])
+def test_no_line_is_torn_by_a_signal_at_any_moment(
+    processes: ForkServerContext, *, is_buffered: bool
+) -> None:
+    for _ in range(100):
+        reader, writer = processes.Pipe(duplex=False)
+        process = processes.Process(
+            target=write_endlessly, args=(writer,), kwargs={"is_buffered": is_buffered}
         )
-        assert process.stdout
-        assert process.stderr
-        with process, contextlib.ExitStack() as stack:
+        process.start()
+        writer.close()
+        with reader, contextlib.ExitStack() as stack:
             stack.callback(process.kill)
-            assert process.stderr.read(5) == b"ready"
-            start = process.stdout.read(random.randrange(1, 500_000))  # noqa: S311
-            process.send_signal(signal.SIGTERM)
+            output = open(reader.fileno(), "rb", closefd=False)  # noqa: SIM115
+            start = output.read(random.randrange(1, 500_000))  # noqa: S311
+            assert process.pid
+            os.kill(process.pid, signal.SIGTERM)
             # The pipe is full by now: the writer is in the middle of a line.
-            time.sleep(random.random() / 20)  # noqa: S311
-            lines = (start + process.stdout.read()).split(b"\n")
-            assert process.wait(timeout=10) == 0
+            time.sleep(random.random() / 50)  # noqa: S311
+            lines = (start + output.read()).split(b"\n")
+            output.close()
+            process.join(10)
+            assert process.exitcode == 0
         assert lines.pop() == b""
         types = [json.loads(line)["type"] for line in lines]
         assert types == ["RECORD"] * (len(lines) - 1) + ["STATE"]
+
+
+def test_a_chunk_is_what_its_records_would_be() -> None:
+    message = RecordMessage("s", {}, 7, datetime(2026, 1, 31, 12, 30, tzinfo=timezone.utc))
+    values = ["a\nb", 'x"\\', "\u2028\u00e9\x00", "", "{}"]
+    records = [{"x": value, "y": number} for number, value in enumerate(values)]
+    lines = msgspec.json.Encoder().encode_lines(records)
+    chunk = replace(message, record=RecordChunk(lines, len(records)))
+    one_by_one = [replace(message, record=found) for found in records]
+    expected = Output().after(*one_by_one, StateMessage({}))
+    output = Output()
+    assert output.after(chunk, StateMessage({})) == expected
+    assert output.writer.bytes_written == len(expected)
+    assert Output().after(replace(message, record=RecordChunk(b"", 0)), flush=True) == b""
+
+
+@pytest.mark.parametrize("make", [tuple, iter])
+def test_ready_json_is_put_where_it_belongs(make: Callable[[list[bytes]], Any]) -> None:
+    output = Output()
+    ready = {"a": 1, "data": {"rows": ReadyJson(make([b"[1.50", b",2", b"]"]))}, "z": "NaN"}
+    written = output.after(record(1), RecordMessage("s", ready), record(2), flush=True)
+    assert written.splitlines()[1] == (
+        b'{"type":"RECORD","stream":"s","record":{"a":1,"data":{"rows":[1.50,2]},"z":"NaN"}}'
+    )
+    assert [json.loads(line)["type"] for line in written.splitlines()] == ["RECORD"] * 3
+    assert output.writer.bytes_written == len(written)
+
+
+def test_what_is_read_while_it_is_written_is_not_held() -> None:
+    output = Output()
+    sizes = []
+
+    def pieces() -> Iterator[bytes]:
+        yield b'"'
+        for _ in range(50):
+            sizes.append(len(output.file.getvalue()))
+            yield b"x" * 10_000
+        yield b'"'
+
+    output.after(RecordMessage("s", {"x": ReadyJson(pieces())}))
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 400_000

@@ -1,0 +1,52 @@
+"""A program that writes messages until it is told to stop."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.singerlib.encoding.simple import RecordMessage, StateMessage
+
+from tap_looker_tasks.writer import MessageWriter, ReadyJson, RecordChunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+
+_LINES = b'{"x":"%s"}\n' % (b"x" * 1000)
+
+
+def write_endlessly(pipe: Connection, *, is_buffered: bool) -> None:
+    """Write to the pipe; SIGTERM makes STATE the last message."""
+    file = open(pipe.fileno(), "wb", buffering=-1 if is_buffered else 0, closefd=False)  # noqa: SIM115
+    sys.stdout = io.TextIOWrapper(file)
+    writer = MessageWriter()
+
+    def stop(*_: object) -> None:
+        writer.write_message(StateMessage({"stopped": True}))
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    # The system may give a signal to any thread.
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    for record in _records():
+        writer.write_message(RecordMessage("s", record))
+
+
+def _records() -> Iterator[dict[str, Any]]:
+    """Of all lengths, and in all the ways there are."""
+    while True:
+        drawn = random.randrange(5)  # noqa: S311 - not for secrets
+        if drawn == 0:
+            yield RecordChunk(_LINES * 300, 300)
+        elif drawn == 1:
+            yield {"x": ReadyJson(itertools.chain([b'["'], [b"2" * 1000] * 300, [b'"]']))}
+        elif drawn == 2:
+            yield {"x": ReadyJson((b'["' + b"3" * 100_000 + b'"]',))}
+        else:
+            yield {"x": "x" * random.choice((1, 1000, 300_000))}  # noqa: S311 - not for secrets
