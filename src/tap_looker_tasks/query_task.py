@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ABSENT = "absent"
 TIMEOUT = "timeout"
 _PAUSE_GROWTH = 1.5
+# Of the time a task has been running, when others wait for its slot.
+_LONGEST_LAG = 0.05
 # Looker takes about 10,240 bytes of query string; a comma may be sent as `%2C`.
 _MAX_BATCH_BYTES = 10_000
 _SEPARATOR_BYTES = 3
@@ -184,6 +186,7 @@ class TaskBoard:
         self._unanswered: set[str] = set()
         self._round_at = 0.0
         self._pause = settings.poll_interval_seconds
+        self._launched_at = -inf
         self._asked = self._finished = 0
 
     def next_action(self, now: float) -> Action:
@@ -222,6 +225,7 @@ class TaskBoard:
         self._launches[launch.query_name] += 1
         self._running[query_task_id] = task
         self._launched_here += 1
+        self._launched_at = now
         # It cannot be ready at once, and the others are not asked more often for its sake.
         self._pause = self._settings.poll_interval_seconds
         self._round_at = max(self._round_at, now + self._pause)
@@ -325,8 +329,11 @@ class TaskBoard:
         )
         # A round of many requests in which few tasks finish is not worth repeating so soon.
         unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
-        factor = _PAUSE_GROWTH * unfinished_share**2
-        self._pause = min(slowest, max(fastest, self._pause * factor))
+        pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
+        if self._waiting:
+            # A slot may be free that nobody knows of.
+            pause = min(pause, (now - self._launched_at) * _LONGEST_LAG)
+        self._pause = min(slowest, max(fastest, pause))
         self._round_at = now + self._pause
         self._asked = self._finished = 0
 

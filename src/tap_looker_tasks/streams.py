@@ -307,12 +307,11 @@ class RowStream(_LookerStream):
     parent_stream_type = QueryTaskResultsStream
     state_partitioning_keys: ClassVar[tuple[str, ...]] = ()
     query_name: str | None = None
-    _query_task_id: str
-    _result: Result
+    _batches: Iterator[RecordBatch]
 
     @abstractmethod
-    def batches(self) -> Iterator[RecordBatch]:
-        """Yield the records of the task."""
+    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+        """Yield the records of a task."""
 
     @property
     def goes_in_chunks(self) -> bool:
@@ -321,7 +320,7 @@ class RowStream(_LookerStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        for batch in self.batches():
+        for batch in self._batches:
             if self.goes_in_chunks:
                 self._record_counter.step = len(batch)
                 yield RecordChunk(batch.lines(), len(batch))
@@ -338,12 +337,14 @@ class RowStream(_LookerStream):
 
     def deliver(self, outcome: Outcome, result: Result) -> None:
         """Sync the rows of one task."""
-        self._query_task_id = outcome.task.query_task_id
-        self._result = result
+        self._batches = self.batches(result, outcome.task.query_task_id)
         try:
             self.sync()
         except (AbortedSyncFailedException, AbortedSyncPausedException):
             self.logger.debug("stopped by the limit of a test run")
+        finally:
+            # The stream stays, its results must not.
+            del self._batches
 
 
 class QueryTaskRowsStream(RowStream):
@@ -370,21 +371,21 @@ class QueryTaskRowsStream(RowStream):
         return RecordType([name for name in self.schema["properties"] if self.selects(name)])
 
     @override
-    def batches(self) -> Iterator[RecordBatch]:
+    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         first = 1
-        for rows in self._rows_at_once():
+        for rows in self._rows_at_once(result):
             columns = {
-                "query_task_id": [self._query_task_id] * len(rows),
+                "query_task_id": [query_task_id] * len(rows),
                 "row_number": range(first, first + len(rows)),
                 "row": rows,
             }
             yield RecordBatch(self._record_type, [columns[n] for n in self._record_type.names])
             first += len(rows)
 
-    def _rows_at_once(self) -> Iterator[Sequence[object]]:
+    def _rows_at_once(self, result: Result) -> Iterator[Sequence[object]]:
         if not self.goes_in_chunks:
-            return self._result.rows_at_once()
-        return (read_json(_RAW_ROWS.decode, array) for array in self._result.flat_arrays())
+            return result.rows_at_once()
+        return (read_json(_RAW_ROWS.decode, array) for array in result.flat_arrays())
 
 
 class QueryStream(RowStream):
@@ -427,12 +428,12 @@ class QueryStream(RowStream):
             self._write_activate_version_message(self._stream_version)
 
     @override
-    def batches(self) -> Iterator[RecordBatch]:
-        time_zone = self._result.time_zone or self._query_timezone
-        reader = RowReader(self._columns(self._result), time_zone)
+    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+        time_zone = result.time_zone or self._query_timezone
+        reader = RowReader(self._columns(result), time_zone)
         bookmark = self.bookmark
         latest: list[object] = [] if bookmark is None else [bookmark.value]
-        for batch in reader.batches(self._result, self._query_task_id):
+        for batch in reader.batches(result, query_task_id):
             yield batch
             if bookmark is not None:
                 values = batch.column(bookmark.column.name)

@@ -201,6 +201,32 @@ def test_tasks_finishing_evenly_over_ten_minutes_cost_few_calls() -> None:
     assert now <= 615
 
 
+@pytest.mark.parametrize(
+    ("queries", "longest_lag", "most_calls"), [(["next"], 0.06, 110), ([], 0.4, 25)]
+)
+def test_a_slot_that_others_wait_for_is_free_soon(
+    queries: list[str], longest_lag: float, most_calls: int
+) -> None:
+    names = ["flights", *queries]
+    board = TaskBoard(
+        settings(poll_interval_seconds=0.1, max_concurrent_tasks=1),
+        running=[],
+        waiting=[Waiting(name) for name in names],
+    )
+    assert board.next_action(0) == Launch(Waiting("flights"))
+    board.launched("a", "1", 0)
+    now, lags = 0.0, []
+    while now < 100:
+        action = board.next_action(now)
+        if isinstance(action, Wait):
+            lags.append(action.seconds / max(now + action.seconds, 2))
+            now += action.seconds
+        else:
+            assert answer(board, now, a="running") == []
+    assert max(lags) <= longest_lag
+    assert len(lags) <= most_calls
+
+
 def test_launches_keep_within_the_budget_and_a_finished_task_frees_a_slot() -> None:
     waiting = [Waiting(name) for name in "xyz"]
     board = TaskBoard(settings(max_concurrent_tasks=2), running=[], waiting=waiting)
