@@ -16,7 +16,7 @@ import requests
 from requests import exceptions as http
 from urllib3.exceptions import ConnectTimeoutError
 
-from tap_looker_tasks.answers import MalformedAnswer, split_answers
+from tap_looker_tasks.answers import split_answers
 from tap_looker_tasks.auth import Token, token_from
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
@@ -25,6 +25,7 @@ from tap_looker_tasks.errors import (
     RequestError,
     RetriableRequestError,
 )
+from tap_looker_tasks.json_text import MalformedAnswer
 from tap_looker_tasks.read_ahead import read_ahead
 from tap_looker_tasks.spool import Spool
 

@@ -16,6 +16,10 @@ class SettingsError(TapError):
     """The configuration must be changed; the message names the setting."""
 
 
+class NoRoomError(TapError):
+    """A long result does not fit where temporary files are."""
+
+
 class TasksNotCompletedError(TapError):
     """Everything was delivered, but some tasks did not complete."""
 

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from tap_looker_tasks.answers import (
-    ABSENT,
-    NULL,
-    MalformedAnswer,
-    checked_utf8,
-    on_one_line,
-    quoted,
-    read_json,
-)
+from tap_looker_tasks.answers import ABSENT, NULL
+from tap_looker_tasks.json_text import MalformedAnswer, checked_utf8, on_one_line, quoted, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

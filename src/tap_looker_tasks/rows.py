@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.answers import MalformedAnswer, UnexpectedJson, quoted, read_json
+from tap_looker_tasks.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
 from tap_looker_tasks.schema import QUERY_TASK_ID, ROW_NUMBER, UNREADABLE, zone_named
 
 if TYPE_CHECKING:

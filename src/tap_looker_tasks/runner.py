@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import assert_never
 
-from tap_looker_tasks.answers import MalformedAnswer
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
     RefusedRequestError,
     RequestError,
     RetriableRequestError,
 )
+from tap_looker_tasks.json_text import MalformedAnswer
 from tap_looker_tasks.query_task import (
     MEANINGS,
     Cancel,
@@ -47,12 +47,14 @@ class Outcome:
         status: its final status, or the last one seen when the run ends before the task.
         finished_at: epoch seconds; None when it is unfinished.
         answer: what Looker said, when that is more than a status.
+        problem: what is wrong with what Looker said, when that could not be understood.
     """
 
     task: Running
     status: str
     finished_at: float | None
     answer: Answer | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Runner:
         self._logger = logger
         self._longest_patience = self._patience = longest_patience
         self._unknown_statuses: set[str] = set()
+        self._problems: dict[str, str] = {}
 
     def outcomes(self) -> Iterator[Outcome | NotLaunched]:
         """Yield each task as soon as its outcome is believed, then those left unfinished.
@@ -177,12 +180,16 @@ class Runner:
         else:
             over = self._board.poll_ended(self._clock())
         for finished in over:
-            yield Outcome(finished.task, finished.status, finished.finished_at)
+            problem = self._problems.pop(finished.task.query_task_id, None)
+            yield Outcome(finished.task, finished.status, finished.finished_at, problem=problem)
 
     def _take_in(self, query_task_id: str, answer: Answer | MalformedAnswer) -> Iterator[Outcome]:
         if isinstance(answer, MalformedAnswer):
+            # It may come whole the next time; until then, it counts as no answer.
             self._logger.warning("query task %s: %s", query_task_id, answer)
+            self._problems[query_task_id] = f"Looker's answer cannot be read: {answer}"
             return
+        self._problems.pop(query_task_id, None)
         self._warn_of_unknown(answer.status)
         finished = self._board.answered(query_task_id, answer.status, self._clock())
         if finished is None:

@@ -14,8 +14,8 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
-from tap_looker_tasks.answers import MalformedAnswer, read_json
 from tap_looker_tasks.discovery import replication_key
+from tap_looker_tasks.json_text import MalformedAnswer, read_json
 from tap_looker_tasks.launcher import Bookmark
 from tap_looker_tasks.queries import next_bookmark
 from tap_looker_tasks.results import Result, one_array, read_result
@@ -230,7 +230,7 @@ class QueryTaskResultsStream(_LookerStream):
         if outcome.finished_at is not None and record["status"] != _COMPLETE:
             reason = f": {record['error_message']}" if record["error_message"] else ""
             self._incomplete.append(f"{named}{record['status']}{reason})")
-        return record, True
+        return record, outcome.problem is None
 
     def _note_truncation(self, record: Record, task: Running, sync: Sync) -> None:
         """Say when a limit may have cut a result off."""
@@ -483,7 +483,7 @@ def _record_of_task(outcome: Outcome, query: ConfiguredQuery | None) -> Record:
         "runtime_seconds": None,
         "row_count": None,
         "truncated": None,
-        "error_message": None,
+        "error_message": outcome.problem,
         "errors": [],
         "warnings": [],
         "fields": None,

@@ -126,6 +126,15 @@ class TapLookerTasks(Tap):
         for plan in plans:
             yield QueryStream(self, plan, settings.query_timezone)
 
+    @override
+    def sync_all(self) -> None:
+        try:
+            super().sync_all()
+        finally:
+            # Looker may count them: the last line of the log tells how many they were.
+            calls = ", ".join(f"{count} {name}" for name, count in self._calls.most_common())
+            self.logger.info("API calls made: %s", calls or "none")
+
     @cached_property
     def _stored_queries(self) -> StoredQueries:
         return StoredQueries(self.settings.query_timezone)
@@ -182,8 +191,6 @@ class TapLookerTasks(Tap):
                 raise
             finally:
                 self._sync = None
-        calls = ", ".join(f"{count} {name}" for name, count in self._calls.most_common())
-        self.logger.info("API calls made: %s", calls or "none")
 
     def _pause(self, seconds: float) -> None:
         """Let the target have everything so far, then sleep."""

@@ -33,6 +33,8 @@ ORDER = (
     "schema",
     "results",
     "answers",
+    "json_body",
+    "json_text",
     "timestamp",
     "state_writer",
     "writer",

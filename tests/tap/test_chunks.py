@@ -96,6 +96,42 @@ def test_typed_rows_are_the_same(tap: Tap, query_id: int, result_format: str) ->
     assert len(found) > 10
 
 
+LONG = [{"a.n": n, "a.text": "x" * 100} for n in range(90_000)]
+
+
+@pytest.mark.parametrize("shape", ["json", "json_detail", "json_bi"])
+def test_a_result_too_long_for_memory_is_delivered_whole(
+    simulator: Simulator, tap: Tap, shape: str
+) -> None:
+    cells = [{name: {"value": value} for name, value in row.items()} for row in LONG]
+    totals = {"a.n": {"value": -1}}
+    payload: object = {
+        "json": LONG,
+        "json_detail": {"fields": {}, "data": cells, "truncated": False},
+        "json_bi": {"metadata": {"has_totals": True}, "rows": [*cells, totals]},
+    }[shape]
+    ids = [scripted(simulator, data) for data in ([VALUES], payload, [VALUES])]
+    run = tap(query_task_ids=ids, catalog=with_rows(tap))
+    assert run.exit_code == 0, run.log
+    outcome = run.outcomes()[ids[1]]
+    assert (outcome["row_count"], outcome["result_format"]) == (len(LONG), shape)
+    assert outcome["data"]["rows"] == LONG
+    rows = [r for r in run.records("query_task_rows") if r["query_task_id"] == ids[1]]
+    assert [r["row"] for r in rows] == LONG
+    assert [r["row_number"] for r in rows] == [*range(1, len(LONG) + 1)]
+
+
+def test_a_long_result_that_cannot_be_read_leaves_no_half_line(
+    simulator: Simulator, tap: Tap
+) -> None:
+    text = json.dumps({"status": "complete", "data": LONG}).replace('"a.n": 89999,', '"a.n": 08,')
+    id_ = simulator.add_scripted_task([text.encode()])
+    run = tap(query_task_ids=[id_], catalog=with_rows(tap))
+    assert run.exit_code == 1
+    assert "the result cannot be read: not JSON" in run.only()["error_message"]
+    assert run.records("query_task_rows") == []
+
+
 def test_numbers_are_written_as_looker_writes_them(simulator: Simulator, tap: Tap) -> None:
     id_ = simulator.add_scripted_task([b'{"status":"complete","data":[{"a.b":1.50e-07}]}'])
     run = tap(query_task_ids=[id_], catalog=with_rows(tap))

@@ -131,9 +131,11 @@ def test_a_query_string_is_never_too_long(simulator: Simulator, tap: Tap, length
     assert all(len(call.query_task_ids) <= 250 for call in polls)
 
 
-def test_the_calls_made_are_told_in_the_end(simulator: Simulator, tap: Tap) -> None:
+def test_the_last_line_of_the_log_tells_the_calls_made(simulator: Simulator, tap: Tap) -> None:
     run = tap(query_task_ids=[simulator.create_task("4", "json")])
-    assert "1 query_task_multi_results" in run.log.splitlines()[-1] or any(
-        "API calls made" in line and "1 query_task_multi_results" in line
-        for line in run.log.splitlines()[-5:]
-    )
+    told = "API calls made: 1 login, 1 query_task_multi_results, 1 logout"
+    assert run.log.splitlines()[-1].endswith(told)
+    failed = tap(query_task_ids=[simulator.create_task("5", "json")])
+    *_, last, error = failed.log.splitlines()
+    assert last.endswith(told)
+    assert error.startswith("Error: ")

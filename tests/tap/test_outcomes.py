@@ -283,7 +283,11 @@ def test_an_answer_that_is_none_is_as_good_as_no_answer(
 ) -> None:
     good = simulator.create_task("4", "json")
     bad = simulator.add_scripted_task([entry])
-    assert tap(query_task_ids=[bad, good]).statuses() == {good: "complete", bad: "absent"}
+    run = tap(query_task_ids=[bad, good])
+    assert run.statuses() == {good: "complete", bad: "absent"}
+    assert run.outcomes()[bad]["error_message"].startswith("Looker's answer cannot be read: ")
+    assert "absent: Looker's answer cannot be read" in run.error
+    assert run.bookmark["finished"] == {good: "complete"}
 
 
 def test_tasks_are_delivered_in_the_order_in_which_they_finish(

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.answers import Answer, MalformedAnswer, read_answer
+from tap_looker_tasks.answers import Answer, read_answer
+from tap_looker_tasks.json_text import MalformedAnswer
 from tap_looker_tasks.results import (
     Field,
     Pivot,

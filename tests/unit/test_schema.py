@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from tap_looker_tasks.answers import MalformedAnswer, read_answer
+from tap_looker_tasks.answers import read_answer
+from tap_looker_tasks.json_text import MalformedAnswer
 from tap_looker_tasks.results import Field, Result, read_result
 from tap_looker_tasks.rows import RowReader
 from tap_looker_tasks.schema import (
