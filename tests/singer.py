@@ -92,7 +92,8 @@ def run_tap(
 
 def parse(output: bytes) -> list[dict[str, Any]]:
     """Read messages, with every digit; `--discover` and the like write something else."""
-    lines = output.decode().splitlines()
+    # Text may hold characters that only Python takes for line breaks.
+    lines = output.decode().removesuffix("\n").split("\n")
     if not all(line.startswith('{"type"') for line in lines):
         return []
     return [json.loads(line, parse_float=Decimal) for line in lines]

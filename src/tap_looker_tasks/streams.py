@@ -284,7 +284,7 @@ class QueryTaskResultsStream(_LookerStream):
             for _ in result.flat_arrays():
                 pass
             return {"rows": ReadyJson(one_array(result.flat_arrays()))}
-        return {"rows": ReadyJson(tuple(result.flat_arrays()))}
+        return {"rows": ReadyJson(tuple(one_array(result.flat_arrays())))}
 
 
 class _ChunkCounter(metrics.Counter):

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import click
 import msgspec
 import requests
 from singer_sdk import Stream, Tap
@@ -29,8 +30,6 @@ from tap_looker_tasks.writer import MessageWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
-
-    import click
 
 _TASKS_NAMED = 20
 
@@ -57,6 +56,9 @@ class TapLookerTasks(Tap):
         self._calls: Counter[str] = Counter()
         self._sync: Sync | None = None
         super().__init__(*args, **kwargs)
+        # However the command ends, this is the last line of its log.
+        if command := click.get_current_context(silent=True):
+            command.call_on_close(self._tell_calls)
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
         self._state_writer = self._paced = PacedStateWriter(self.message_writer, self._clock)
 
@@ -126,14 +128,11 @@ class TapLookerTasks(Tap):
         for plan in plans:
             yield QueryStream(self, plan, settings.query_timezone)
 
-    @override
-    def sync_all(self) -> None:
-        try:
-            super().sync_all()
-        finally:
-            # Looker may count them: the last line of the log tells how many they were.
-            calls = ", ".join(f"{count} {name}" for name, count in self._calls.most_common())
-            self.logger.info("API calls made: %s", calls or "none")
+    def _tell_calls(self) -> None:
+        """Tell what Looker may count."""
+        calls = ", ".join(f"{count} {name}" for name, count in self._calls.most_common())
+        if calls:
+            self.logger.info("API calls made: %s", calls)
 
     @cached_property
     def _stored_queries(self) -> StoredQueries:
