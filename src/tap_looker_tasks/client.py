@@ -26,12 +26,13 @@ from tap_looker_tasks.errors import (
     RetriableRequestError,
 )
 from tap_looker_tasks.json_text import MalformedAnswer
-from tap_looker_tasks.read_ahead import read_ahead
+from tap_looker_tasks.read_ahead import call_ahead, read_ahead
 from tap_looker_tasks.spool import Spool
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from tap_looker_tasks.answers import Answer
     from tap_looker_tasks.settings import Settings
@@ -89,6 +90,7 @@ class LookerClient:
         self._sleep = sleep
         self._logger = logger
         self._token: Token | None = None
+        self._ahead: tuple[tuple[str, ...], Future[requests.Response]] | None = None
         self.calls: Counter[str] = Counter() if calls is None else calls
 
     def beside(self, session: requests.Session) -> LookerClient:
@@ -105,29 +107,30 @@ class LookerClient:
         return client
 
     def query_task_multi_results(
-        self, query_task_ids: Collection[str]
+        self, query_task_ids: Collection[str], following: Collection[str] = ()
     ) -> Iterator[tuple[str, Answer | MalformedAnswer]]:
         """Ask for many tasks at once; yields (task id, what Looker says of it).
 
-        Each id is yielded once at most, however often the request had to be repeated.
+        Each id is yielded once at most, however often the request had to be repeated. As soon
+        as the answer has come, Looker is asked for the tasks to be asked for next.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
         wanted = dict.fromkeys(query_task_ids)
         repeats = self._repeats()
-        while error := (yield from self._answers_while_they_come(wanted)):
+        while error := (yield from self._answers_while_they_come(wanted, following)):
             if not wanted:
                 return
             repeats.pause_or_raise(error)
 
     def _answers_while_they_come(
-        self, wanted: dict[str, None]
+        self, wanted: dict[str, None], following: Collection[str]
     ) -> Generator[tuple[str, Answer | MalformedAnswer], None, RetriableRequestError | None]:
         """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
         operation = "query_task_multi_results"
-        path = "query_tasks/multi_results?query_task_ids=" + ",".join(wanted)
         try:
-            with self._response(operation, "GET", path) as response:
-                chunks = read_ahead(_chunks(response, operation), _CHUNKS_AHEAD)
+            with self._multi_results(wanted) as response:
+                body = self._chunks_then_ask(response, following)
+                chunks = read_ahead(body, _CHUNKS_AHEAD)
                 for query_task_id, answer in split_answers(chunks, Spool):
                     if query_task_id in wanted:
                         del wanted[query_task_id]
@@ -137,6 +140,32 @@ class LookerClient:
         except RetriableRequestError as error:
             return error
         return None
+
+    def _chunks_then_ask(
+        self, response: requests.Response, following: Collection[str]
+    ) -> Iterator[bytes]:
+        yield from _chunks(response, "query_task_multi_results")
+        if following and self._ahead is None:
+            ids = tuple(following)
+            self._ahead = ids, call_ahead(lambda: self._multi_results_now(ids))
+
+    def _multi_results(self, query_task_ids: Iterable[str]) -> requests.Response:
+        """Take the answer that was asked for ahead, if it is that for these tasks."""
+        ids = tuple(query_task_ids)
+        if self._ahead and self._ahead[0] == ids:
+            (_, answer), self._ahead = self._ahead, None
+            return answer.result()
+        self._forget_ahead()
+        return self._multi_results_now(ids)
+
+    def _multi_results_now(self, query_task_ids: tuple[str, ...]) -> requests.Response:
+        path = "query_tasks/multi_results?query_task_ids=" + ",".join(query_task_ids)
+        return self._response("query_task_multi_results", "GET", path)
+
+    def _forget_ahead(self) -> None:
+        if self._ahead:
+            (_, answer), self._ahead = self._ahead, None
+            answer.add_done_callback(_close)
 
     def query_task_results(self, query_task_id: str) -> bytes:
         """Get one finished task's result, as it is.
@@ -235,6 +264,7 @@ class LookerClient:
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
+        self._forget_ahead()
         if self._token is None:
             return
         try:
@@ -386,6 +416,11 @@ class _Repeats:
 def _part(text: str) -> str:
     """One part of a path, whatever is in it."""
     return quote(text, safe="")
+
+
+def _close(answer: Future[requests.Response]) -> None:
+    if answer.exception() is None:
+        answer.result().close()
 
 
 def _as_prepared(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import islice
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -125,10 +126,12 @@ class Launch:
 class Poll:
     """Ask for these tasks in one request; tell `answered` for each, then `poll_ended`.
 
-    `poll_refused` takes the place of both when Looker refuses the request as a whole.
+    `poll_refused` takes the place of both when Looker refuses the request as a whole. Those to
+    be asked for next, if nothing comes between, are `following`.
     """
 
     query_task_ids: tuple[str, ...]
+    following: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,7 @@ class TaskBoard:
         if not self._due:
             self._due.extend(self._to_ask(now))
         if self._due:
-            return Poll(self._next_batch())
+            return Poll(self._next_batch(), following=self._first_due())
         moments = [*self._moments()]
         return Wait(max(0.0, min(*moments, self._stop_at) - now)) if moments else Done()
 
@@ -309,17 +312,24 @@ class TaskBoard:
         return min(deadline, task.doubted_since + self._settings.expired_grace_seconds)
 
     def _next_batch(self) -> tuple[str, ...]:
-        """Take the next ids to ask for; ids of a refused batch keep among themselves."""
-        limit = self._running[self._due[0]].batch_limit
-        room = _MAX_BATCH_BYTES
-        batch: list[str] = []
-        while self._due and len(batch) < (limit or self._settings.batch_size):
-            room -= len(self._due[0]) + _SEPARATOR_BYTES
-            if (batch and room < 0) or self._running[self._due[0]].batch_limit != limit:
-                break
-            batch.append(self._due.popleft())
+        """Take the next ids to ask for."""
+        batch = self._first_due()
+        for _ in batch:
+            self._due.popleft()
         self._asked += len(batch)
         self._unanswered = set(batch)
+        return batch
+
+    def _first_due(self) -> tuple[str, ...]:
+        """Tell as many ids as fit a request; those of a refused batch keep among themselves."""
+        limit = self._running[self._due[0]].batch_limit if self._due else None
+        room = _MAX_BATCH_BYTES
+        batch: list[str] = []
+        for id_ in islice(self._due, limit or self._settings.batch_size):
+            room -= len(id_) + _SEPARATOR_BYTES
+            if (batch and room < 0) or self._running[id_].batch_limit != limit:
+                break
+            batch.append(id_)
         return tuple(batch)
 
     def _end_round(self, now: float) -> None:

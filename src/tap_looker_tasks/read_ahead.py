@@ -1,13 +1,14 @@
-"""Reads on in a thread while what was read is worked on."""
+"""Does in a thread, while other work goes on, what will be needed next."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _T = TypeVar("_T")
 _LOOK_UP_SECONDS = 0.1
@@ -67,3 +68,18 @@ def read_ahead(items: Iterable[_T], most: int) -> Iterator[_T]:
     the thread ends with the item it is getting.
     """
     return _Reader(items, most).items()
+
+
+def call_ahead(call: Callable[[], _T]) -> Future[_T]:
+    """Make a call in a thread, whose result or exception will be needed later, or never."""
+    future: Future[_T] = Future()
+
+    def make() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is wanted
+            future.set_exception(error)
+
+    # A process that must end does not wait for it.
+    Thread(target=make, name="call-ahead", daemon=True).start()
+    return future

@@ -128,8 +128,8 @@ class Runner:
         match action:
             case Launch(query):
                 yield from self._launch(query)
-            case Poll(query_task_ids):
-                yield from self._poll(query_task_ids)
+            case Poll(query_task_ids, following):
+                yield from self._poll(query_task_ids, following)
             case Cancel(task):
                 self._client.kill_query(task.query_task_id)
             case Wait(seconds):
@@ -168,9 +168,12 @@ class Runner:
         self._logger.warning("%s; launching less at once for a while", error.message)
         self._board.launch_postponed(self._clock(), error.retry_after)
 
-    def _poll(self, query_task_ids: tuple[str, ...]) -> Iterator[Outcome]:
+    def _poll(
+        self, query_task_ids: tuple[str, ...], following: tuple[str, ...]
+    ) -> Iterator[Outcome]:
+        answers = self._client.query_task_multi_results(query_task_ids, following)
         try:
-            for query_task_id, answer in self._client.query_task_multi_results(query_task_ids):
+            for query_task_id, answer in answers:
                 yield from self._take_in(query_task_id, answer)
         except RefusedRequestError as error:
             if error.http_status not in _REFUSALS_OF_A_BATCH:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_looker_tasks.read_ahead import read_ahead
+from tap_looker_tasks.read_ahead import call_ahead, read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,3 +84,20 @@ def test_who_waits_for_what_never_comes_may_leave() -> None:
     del items
     assert not never.is_set()
     never.set()
+
+
+def test_a_call_is_made_before_its_result_is_asked_for() -> None:
+    made = threading.Event()
+    result = call_ahead(made.set)
+    assert made.wait(5)
+    assert result.result() is None
+
+
+def test_a_call_that_fails_says_so_when_its_result_is_asked_for() -> None:
+    def fail() -> int:
+        msg = "no answer"
+        raise OSError(msg)
+
+    result = call_ahead(fail)
+    with pytest.raises(OSError, match="no answer"):
+        result.result()
