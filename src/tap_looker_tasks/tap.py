@@ -55,10 +55,10 @@ class TapLookerTasks(Tap):
         self._sleep = sleep
         self._calls: Counter[str] = Counter()
         self._sync: Sync | None = None
-        super().__init__(*args, **kwargs)
         # However the command ends, this is the last line of its log.
         if command := click.get_current_context(silent=True):
             command.call_on_close(self._tell_calls)
+        super().__init__(*args, **kwargs)
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
         self._state_writer = self._paced = PacedStateWriter(self.message_writer, self._clock)
 

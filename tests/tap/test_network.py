@@ -144,6 +144,8 @@ def test_the_last_line_of_the_log_tells_the_calls_made(simulator: Simulator, tap
     *_, last, error = failed.log.splitlines()
     assert last.endswith(told)
     assert error.startswith("Error: ")
+    refused = tap(queries=[{"name": "gone", "query_id": 999}])
+    assert "API calls made: 1 login, 1 query, 1 logout\nError: " in refused.log
 
 
 @pytest.fixture
