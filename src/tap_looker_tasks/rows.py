@@ -62,6 +62,12 @@ class RecordBatch:
         # A list: what another iterable yields, msgspec 0.22 never lets go of.
         return _ENCODER.encode_lines([*map(self.type.struct, *self.columns)])
 
+    def only(self, names: Sequence[str]) -> RecordBatch:
+        """Leave all other columns out."""
+        if (*names,) == self.type.names:
+            return self
+        return RecordBatch(RecordType(names), [self.column(name) for name in names])
+
     def column(self, name: str) -> _Values:
         """Tell the values of one column."""
         return self.columns[self.type.names.index(name)]

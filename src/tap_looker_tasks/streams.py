@@ -323,7 +323,9 @@ class RowStream(_LookerStream):
         for batch in self._batches:
             if self.goes_in_chunks:
                 self._record_counter.step = len(batch)
-                yield RecordChunk(batch.lines(), len(batch))
+                # The SDK leaves out what is deselected, but does not look into a chunk.
+                selected = batch.only([*filter(self.selects, batch.type.names)])
+                yield RecordChunk(selected.lines(), len(batch))
             else:
                 yield from batch.records()
 

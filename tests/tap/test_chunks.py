@@ -132,6 +132,19 @@ def test_a_long_result_that_cannot_be_read_leaves_no_half_line(
     assert run.records("query_task_rows") == []
 
 
+def test_what_is_deselected_is_in_no_record(tap: Tap) -> None:
+    queries = [{"name": "found", "query_id": 1, "primary_keys": ["flights.carrier"]}]
+    catalog = json.loads(tap("--discover", queries=queries).output)
+    for name in ("_query_task_id", "_row_number", "flights__count"):
+        select(catalog, "found", "properties", name, selected=False)
+    short = tap(queries=queries, catalog=catalog)
+    long = tap(queries=queries, catalog=catalog, stream_maps={"found": OTHER_WAY})
+    assert short.records("found") == long.records("found")
+    assert {*short.records("found")[0]} == {*short.schema("found")["properties"]}
+    assert "flights__carrier" in short.records("found")[0]
+    assert "_row_number" not in short.records("found")[0]
+
+
 def test_numbers_are_written_as_looker_writes_them(simulator: Simulator, tap: Tap) -> None:
     id_ = simulator.add_scripted_task([b'{"status":"complete","data":[{"a.b":1.50e-07}]}'])
     run = tap(query_task_ids=[id_], catalog=with_rows(tap))
