@@ -41,7 +41,7 @@ setup: .meltano/installed ## install everything, run nothing
 
 clean: ## remove all that was installed or made
 	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output bench.json
-	find src tests demo bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find tap_looker_tasks tests demo bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 pins: ## write requirements/*.txt anew from the latest releases that fit together
 	rm -rf .venv/pins

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent.parent / "src" / "tap_looker_tasks"
-README = PACKAGE.parent.parent / "README.md"
+PACKAGE = Path(__file__).parent.parent.parent / "tap_looker_tasks"
+README = PACKAGE.parent / "README.md"
 # From the Singer side down: a module imports only from those below it.
 ORDER = (
     "__main__",
