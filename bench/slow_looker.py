@@ -9,7 +9,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.schedule import AT_ONCE, ONE_BY_ONE, run_times
-from tap_looker_tasks.simulator import Simulator, SimulatorOptions, content
+from tap_looker_tasks.simulator import content
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

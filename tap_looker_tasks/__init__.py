@@ -1,1 +1,1 @@
-"""Singer tap that follows Looker query tasks and delivers their outcomes and results."""
+"""A Singer tap that follows Looker query tasks and delivers their outcomes and results."""

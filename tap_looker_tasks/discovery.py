@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.answers import Answer
 from tap_looker_tasks.errors import ApiCallLimitError, RefusedRequestError
-from tap_looker_tasks.launcher import prepared
-from tap_looker_tasks.queries import field_problems, name_problems, tile_queries
-from tap_looker_tasks.results import as_data, read_result
-from tap_looker_tasks.schema import (
+from tap_looker_tasks.looker.multi_results import Answer
+from tap_looker_tasks.looker.result import as_data, read_result
+from tap_looker_tasks.queries.body import field_problems, name_problems, tile_queries
+from tap_looker_tasks.records.columns import (
     QUERY_TASK_ID,
     ROW_NUMBER,
     column_name,
@@ -20,17 +19,18 @@ from tap_looker_tasks.schema import (
     stream_schema,
 )
 from tap_looker_tasks.settings import refuse
-from tap_looker_tasks.stored_queries import ConfiguredQuery, query_of_tile
+from tap_looker_tasks.tasks.launcher import prepared
+from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, query_of_tile
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator, Mapping
 
-    from tap_looker_tasks.client import LookerClient
-    from tap_looker_tasks.launcher import PreparedQuery
-    from tap_looker_tasks.schema import ExploreField
+    from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.records.columns import ExploreField
     from tap_looker_tasks.settings import Settings
-    from tap_looker_tasks.stored_queries import StoredQueries
+    from tap_looker_tasks.tasks.launcher import PreparedQuery
+    from tap_looker_tasks.tasks.stored_queries import StoredQueries
 
 _FORBIDDEN = 403
 

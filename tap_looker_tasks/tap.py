@@ -16,16 +16,20 @@ import requests
 from singer_sdk import Stream, Tap
 from typing_extensions import override
 
-from tap_looker_tasks.client import LookerClient
 from tap_looker_tasks.config_schema import CONFIG_JSONSCHEMA
 from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
+from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.settings import Settings, parse_ids_file
-from tap_looker_tasks.state_writer import PacedStateWriter
-from tap_looker_tasks.stored_queries import StoredQueries
-from tap_looker_tasks.streams import QueryStream, QueryTaskResultsStream, QueryTaskRowsStream
-from tap_looker_tasks.sync import Sync
-from tap_looker_tasks.writer import MessageWriter
+from tap_looker_tasks.singer.message_writer import MessageWriter
+from tap_looker_tasks.singer.state_writer import PacedStateWriter
+from tap_looker_tasks.streams.outcomes import (
+    QueryStream,
+    QueryTaskResultsStream,
+    QueryTaskRowsStream,
+)
+from tap_looker_tasks.tasks.stored_queries import StoredQueries
+from tap_looker_tasks.tasks.sync import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

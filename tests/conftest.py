@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_looker_tasks.simulator import Simulator, SimulatorOptions, load_database
+from tap_looker_tasks.simulator.engine import load_database
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tests.singer import Run, run_tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tap_looker_tasks.simulator import Database
+    from tap_looker_tasks.simulator.engine import Database
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from tap_looker_tasks.simulator.calls import Call
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -87,8 +89,6 @@ class Mishaps:
         return True
 
     def _record(self, operation: str, scope: Scope, status: int) -> None:
-        from tap_looker_tasks.simulator.server import Call  # noqa: PLC0415 - which needs this module
-
         query = scope["query_string"].decode("ascii", "replace")
         ids = ",".join(parse_qs(query, max_num_fields=1000).get("query_task_ids", []))
         if operation not in {"simulator", "alive"}:

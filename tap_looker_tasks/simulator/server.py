@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from tap_looker_tasks.simulator.calls import Call
     from tap_looker_tasks.simulator.engine import Database
     from tap_looker_tasks.simulator.tasks import QueryTask, QueryTasks
 
@@ -52,27 +53,6 @@ class HttpError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request that was answered.
-
-    Attributes:
-        operation: Looker's operationId.
-        path: of the URL.
-        query: its query string, as it came.
-        status: HTTP status of the answer; 0 when there was none.
-        at: seconds of the clock.
-        query_task_ids: tasks asked for by `query_task_multi_results`.
-    """
-
-    operation: str
-    path: str
-    query: str
-    status: int
-    at: float
-    query_task_ids: tuple[str, ...] = ()
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from tap_looker_tasks.simulator.engine import Database, load_database
-from tap_looker_tasks.simulator.server import Call, Looker, application
+from tap_looker_tasks.simulator.server import Looker, application
 from tap_looker_tasks.simulator.tasks import QueryTasks
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from tap_looker_tasks.simulator.calls import Call
 
 CREDENTIAL = "simulator"
 _HOST = "127.0.0.1"

@@ -1,117 +1,93 @@
-"""Imports go one way, and pure modules stay pure."""
+"""Imports go down, never up nor round; what is pure stays pure."""
 
 from __future__ import annotations
 
 import ast
-import re
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent.parent / "tap_looker_tasks"
-README = PACKAGE.parent / "README.md"
-# From the Singer side down: a module imports only from those below it.
+# From the Singer side down: each imports only from those below it.
 ORDER = (
-    "__main__",
-    "tap",
-    "config_schema",
-    "streams",
-    "sync",
-    "runner",
-    "discovery",
-    "launcher",
-    "stored_queries",
-    "client",
-    "read_ahead",
-    "spool",
-    "auth",
-    "ledger",
-    "query_task",
-    "settings",
-    "queries",
-    "rows",
-    "schema",
-    "results",
-    "answers",
-    "json_body",
-    "json_text",
-    "timestamp",
-    "state_writer",
-    "writer",
-    "errors",
+    *("__main__", "tap", "config_schema", "streams", "discovery", "tasks", "settings"),
+    *("queries", "records", "looker", "singer", "errors"),
 )
-IMPURE = {
-    *("asyncio", "datetime", "http", "io", "logging", "os", "pathlib", "random", "requests"),
-    *("select", "signal", "singer_sdk", "socket", "subprocess", "sys", "tempfile", "threading"),
-    *("time", "urllib.request"),
+PURE = (
+    *("tasks.board", "tasks.ledger", "settings", "queries", "records"),
+    *("looker.auth", "looker.json_stream", "looker.json_text", "looker.multi_results"),
+    "looker.result",
+)
+IMPURE_IMPORTS = {
+    *("asyncio", "http", "io", "logging", "os", "pathlib", "random", "requests", "select"),
+    *("signal", "singer_sdk", "socket", "subprocess", "sys", "tempfile", "threading", "time"),
+    "urllib.request",
 }
+IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
+IMPURE_METHODS = {"now", "utcnow", "today"}
 
 
-def imported(module: str) -> set[str]:
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "__init__.py"
+}
+TAP = [name for name in MODULES if not name.startswith("simulator.")]
+PURE_MODULES = [name for name in TAP if name in PURE or name.split(".")[0] in PURE]
+
+
+@cache
+def imports(module: str) -> set[str]:
     """What a module imports when it runs, not what it names in annotations only."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            node.body = []
     names: set[str] = set()
-    for node in ast.walk(tree):
+    pending: list[ast.AST] = [MODULES[module]]
+    while pending:
+        node = pending.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            continue
+        pending += ast.iter_child_nodes(node)
     return names
 
 
-def pure_modules() -> list[str]:
-    """The modules that the README calls pure."""
-    return re.findall(r"^\| `(\w+)\.py` \(pure\)", README.read_text(), re.MULTILINE)
+def own_imports(module: str) -> set[str]:
+    found = {name.removeprefix("tap_looker_tasks.") for name in imports(module)}
+    return found & set(MODULES)
 
 
 def test_every_module_has_its_place() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    assert modules == set(ORDER)
-    told = set(re.findall(r"`(\w+)\.py`", README.read_text()))
-    assert modules - told == {"__main__"}
+    assert {name.split(".")[0] for name in TAP} == set(ORDER)
+    assert all(len(name.split(".")) <= 2 for name in MODULES)
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_imports_go_one_way(module: str) -> None:
-    own = {
-        name.removeprefix("tap_looker_tasks.").split(".")[0]
-        for name in imported(module)
-        if name.startswith("tap_looker_tasks.")
-    }
-    assert own <= set(ORDER[ORDER.index(module) + 1 :])
+def test_package_files_hold_a_docstring_only() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        (docstring,) = ast.parse(path.read_text()).body
+        assert isinstance(docstring, ast.Expr), path
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_the_tap_needs_no_simulator(module: str) -> None:
-    assert not any(name.startswith("tap_looker_tasks.simulator") for name in imported(module))
+@pytest.mark.parametrize("module", TAP)
+def test_imports_go_down(module: str) -> None:
+    place = module.split(".", maxsplit=1)[0]
+    allowed = {place, *ORDER[ORDER.index(place) + 1 :]}
+    assert {name.split(".")[0] for name in own_imports(module)} <= allowed
 
 
-@pytest.mark.parametrize("module", pure_modules())
+def test_no_imports_go_round() -> None:
+    # It raises `CycleError`, which names the circle.
+    TopologicalSorter({name: own_imports(name) for name in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("module", PURE_MODULES)
 def test_a_pure_module_knows_no_clock_and_no_world(module: str) -> None:
-    # Dates are read and written there, from what they are told.
-    allowed = {"datetime"} if module in {"timestamp", "schema", "settings"} else set()
-    assert {
-        name for name in imported(module) if name in IMPURE or name.split(".")[0] in IMPURE
-    } <= allowed
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
-    calls = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    assert not calls & {"open", "print", "input", "exec", "eval", "__import__"}
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert not attributes & {"now", "utcnow", "today"}
-
-
-@pytest.mark.parametrize("module", pure_modules())
-def test_what_a_pure_module_imports_of_the_tap_is_pure(module: str) -> None:
-    own = {
-        name.removeprefix("tap_looker_tasks.")
-        for name in imported(module)
-        if name.startswith("tap_looker_tasks.")
-    }
-    assert own <= {*pure_modules(), "errors"}
+    assert not {n for n in imports(module) if {n, n.split(".")[0]} & IMPURE_IMPORTS}
+    assert own_imports(module) <= {*PURE_MODULES, "errors"}
+    nodes = [*ast.walk(MODULES[module])]
+    called = {node.func for node in nodes if isinstance(node, ast.Call)}
+    assert not {function.id for function in called if isinstance(function, ast.Name)} & IMPURE_CALLS
+    assert not {node.attr for node in nodes if isinstance(node, ast.Attribute)} & IMPURE_METHODS

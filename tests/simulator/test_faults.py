@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tap_looker_tasks.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.simulator.faults import FAULTS
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_looker_tasks.simulator import Database
+    from tap_looker_tasks.simulator.engine import Database
 
 
 class Browser:

@@ -12,14 +12,14 @@ from looker_sdk import error, models40
 from looker_sdk.rtl import api_settings
 from typing_extensions import override
 
-from tap_looker_tasks.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from looker_sdk.sdk.api40.methods import Looker40SDK
 
-    from tap_looker_tasks.simulator import Database
+    from tap_looker_tasks.simulator.engine import Database
 
 UNITED_QUERY = models40.WriteQuery(
     model="flights_2013",

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_looker_tasks.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tests.singer import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_looker_tasks.simulator import Database
+    from tap_looker_tasks.simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]

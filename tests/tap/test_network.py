@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tap_looker_tasks.client import LookerClient
+from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.settings import Settings
-from tap_looker_tasks.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_looker_tasks.simulator import Database
+    from tap_looker_tasks.simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]

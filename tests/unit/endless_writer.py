@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.encoding.simple import RecordMessage, StateMessage
 
-from tap_looker_tasks.writer import MessageWriter, ReadyJson, RecordChunk
+from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

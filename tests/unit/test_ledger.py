@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tap_looker_tasks.ledger import Ledger
-from tap_looker_tasks.query_task import Running
+from tap_looker_tasks.tasks.board import Running
+from tap_looker_tasks.tasks.ledger import Ledger
 
 TWELVE = "1970-01-01T00:00:12.000000+00:00"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.queries import (
+from tap_looker_tasks.queries.body import (
     DashboardConfig,
     ExploreConfig,
     Overrides,
@@ -30,7 +30,7 @@ from tap_looker_tasks.queries import (
     shard_of,
     tile_queries,
 )
-from tap_looker_tasks.schema import (
+from tap_looker_tasks.records.columns import (
     DATE,
     DATE_TIME,
     INTEGER,

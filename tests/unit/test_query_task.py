@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.query_task import (
+from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.tasks.board import (
     Cancel,
     Done,
     Finished,
@@ -19,7 +20,6 @@ from tap_looker_tasks.query_task import (
     Wait,
     Waiting,
 )
-from tap_looker_tasks.settings import Settings
 
 
 def settings(**config: object) -> Settings:

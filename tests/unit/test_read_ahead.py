@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_looker_tasks.read_ahead import call_ahead, read_ahead
+from tap_looker_tasks.looker.read_ahead import call_ahead, read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.answers import Answer, read_answer
-from tap_looker_tasks.json_text import MalformedAnswer
-from tap_looker_tasks.results import (
+from tap_looker_tasks.looker.json_text import MalformedAnswer
+from tap_looker_tasks.looker.multi_results import Answer, read_answer
+from tap_looker_tasks.looker.result import (
     Field,
     Pivot,
     Result,

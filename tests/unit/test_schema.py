@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from tap_looker_tasks.answers import read_answer
-from tap_looker_tasks.json_text import MalformedAnswer
-from tap_looker_tasks.results import Field, Result, read_result
-from tap_looker_tasks.rows import RowReader
-from tap_looker_tasks.schema import (
+from tap_looker_tasks.looker.json_text import MalformedAnswer
+from tap_looker_tasks.looker.multi_results import read_answer
+from tap_looker_tasks.looker.result import Field, Result, read_result
+from tap_looker_tasks.records.columns import (
     ANYTHING,
     DATE,
     DATE_TIME,
@@ -43,6 +42,7 @@ from tap_looker_tasks.schema import (
     to_utc,
     zone_named,
 )
+from tap_looker_tasks.records.rows import RowReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

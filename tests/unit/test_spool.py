@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_looker_tasks.errors import NoRoomError
-from tap_looker_tasks.spool import Spool
+from tap_looker_tasks.looker.spool import Spool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.timestamp import from_rfc3339, to_rfc3339
+from tap_looker_tasks.records.timestamps import from_rfc3339, to_rfc3339
 
 
 def test_a_moment_is_written_in_utc() -> None:

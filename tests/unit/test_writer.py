@@ -32,7 +32,7 @@ from singer_sdk.singerlib.encoding.simple import (
 )
 from typing_extensions import Buffer, override
 
-from tap_looker_tasks.writer import MessageWriter, ReadyJson, RecordChunk
+from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
 from tests.unit.endless_writer import write_endlessly
 
 if TYPE_CHECKING:

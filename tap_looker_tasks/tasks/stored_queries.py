@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import LookWithoutQueryError
-from tap_looker_tasks.queries import QueryConfig, explore_body
+from tap_looker_tasks.queries.body import QueryConfig, explore_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_looker_tasks.client import LookerClient
-    from tap_looker_tasks.queries import Tile
+    from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.queries.body import Tile
 
 
 @dataclass(frozen=True, slots=True)

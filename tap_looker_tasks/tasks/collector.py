@@ -13,8 +13,9 @@ from tap_looker_tasks.errors import (
     RequestError,
     RetriableRequestError,
 )
-from tap_looker_tasks.json_text import MalformedAnswer
-from tap_looker_tasks.query_task import (
+from tap_looker_tasks.looker.json_text import MalformedAnswer
+from tap_looker_tasks.looker.result import as_data
+from tap_looker_tasks.tasks.board import (
     MEANINGS,
     Cancel,
     Done,
@@ -24,16 +25,15 @@ from tap_looker_tasks.query_task import (
     Wait,
     Waiting,
 )
-from tap_looker_tasks.results import as_data
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator
 
-    from tap_looker_tasks.answers import Answer
-    from tap_looker_tasks.client import LookerClient
-    from tap_looker_tasks.launcher import Launcher
-    from tap_looker_tasks.query_task import Action, TaskBoard
+    from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.looker.multi_results import Answer
+    from tap_looker_tasks.tasks.board import Action, TaskBoard
+    from tap_looker_tasks.tasks.launcher import Launcher
 
 _REFUSALS_OF_A_BATCH = frozenset({400, 404, 414, 422})
 

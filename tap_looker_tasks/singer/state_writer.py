@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers.types import TapState
 
-    from tap_looker_tasks.writer import MessageWriter
+    from tap_looker_tasks.singer.message_writer import MessageWriter
 
 _LONGEST_SILENCE_SECONDS = 30
 # The last STATE, which is as large as all tasks remembered, comes on top of these.

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.json_body import Body, TooLongError
-from tap_looker_tasks.json_text import MalformedAnswer, read_json
+from tap_looker_tasks.looker.json_stream import Body, TooLongError
+from tap_looker_tasks.looker.json_text import MalformedAnswer, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tap_looker_tasks.json_body import RowArrays
+    from tap_looker_tasks.looker.json_stream import RowArrays
 
 ABSENT = msgspec.Raw()
 NULL = msgspec.Raw(b"null")

@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from tap_looker_tasks.answers import ABSENT, NULL
-from tap_looker_tasks.json_text import MalformedAnswer, checked_utf8, on_one_line, quoted, read_json
+from tap_looker_tasks.looker.json_text import (
+    MalformedAnswer,
+    checked_utf8,
+    on_one_line,
+    quoted,
+    read_json,
+)
+from tap_looker_tasks.looker.multi_results import ABSENT, NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.answers import Answer
+    from tap_looker_tasks.looker.multi_results import Answer
 
     _Errors = tuple[Mapping[str, object], ...]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.query_task import Running
-from tap_looker_tasks.timestamp import from_rfc3339, to_rfc3339
+from tap_looker_tasks.records.timestamps import from_rfc3339, to_rfc3339
+from tap_looker_tasks.tasks.board import Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -16,8 +16,6 @@ import requests
 from requests import exceptions as http
 from urllib3.exceptions import ConnectTimeoutError
 
-from tap_looker_tasks.answers import split_answers
-from tap_looker_tasks.auth import Token, token_from
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
     LoginRefusedError,
@@ -25,16 +23,18 @@ from tap_looker_tasks.errors import (
     RequestError,
     RetriableRequestError,
 )
-from tap_looker_tasks.json_text import MalformedAnswer
-from tap_looker_tasks.read_ahead import call_ahead, read_ahead
-from tap_looker_tasks.spool import Spool
+from tap_looker_tasks.looker.auth import Token, token_from
+from tap_looker_tasks.looker.json_text import MalformedAnswer
+from tap_looker_tasks.looker.multi_results import split_answers
+from tap_looker_tasks.looker.read_ahead import call_ahead, read_ahead
+from tap_looker_tasks.looker.spool import Spool
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
-    from tap_looker_tasks.answers import Answer
+    from tap_looker_tasks.looker.multi_results import Answer
     from tap_looker_tasks.settings import Settings
 
 _T = TypeVar("_T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_looker_tasks.queries import (
+from tap_looker_tasks.queries.body import (
     UNLIMITED,
     changed_copy,
     fingerprint,
@@ -16,10 +16,10 @@ from tap_looker_tasks.queries import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_looker_tasks.client import LookerClient
-    from tap_looker_tasks.schema import Column
+    from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.records.columns import Column
     from tap_looker_tasks.settings import Settings
-    from tap_looker_tasks.stored_queries import ConfiguredQuery, StoredQueries, StoredQuery
+    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, StoredQueries, StoredQuery
 
 _LIMIT_OF_LOOKER = 500
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
-from tap_looker_tasks.schema import QUERY_TASK_ID, ROW_NUMBER, UNREADABLE, zone_named
+from tap_looker_tasks.looker.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
+from tap_looker_tasks.records.columns import QUERY_TASK_ID, ROW_NUMBER, UNREADABLE, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from tap_looker_tasks.results import Pivot, Result
-    from tap_looker_tasks.schema import Column
+    from tap_looker_tasks.looker.result import Pivot, Result
+    from tap_looker_tasks.records.columns import Column
 
 _Values = Sequence[object]
 _Converter = Callable[[Any], object]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from tap_looker_tasks.json_text import MalformedAnswer, checked_utf8, on_one_line, quoted
+from tap_looker_tasks.looker.json_text import MalformedAnswer, checked_utf8, on_one_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

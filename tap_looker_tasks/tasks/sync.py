@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from tap_looker_tasks.errors import RefusedRequestError
-from tap_looker_tasks.launcher import Launcher
-from tap_looker_tasks.ledger import Ledger
-from tap_looker_tasks.queries import shard_of
-from tap_looker_tasks.query_task import TaskBoard, Waiting
-from tap_looker_tasks.runner import Runner
+from tap_looker_tasks.queries.body import shard_of
+from tap_looker_tasks.tasks.board import TaskBoard, Waiting
+from tap_looker_tasks.tasks.collector import Runner
+from tap_looker_tasks.tasks.launcher import Launcher
+from tap_looker_tasks.tasks.ledger import Ledger
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.client import LookerClient
-    from tap_looker_tasks.launcher import Bookmark
-    from tap_looker_tasks.query_task import Running
-    from tap_looker_tasks.runner import NotLaunched, Outcome
+    from tap_looker_tasks.looker.client import LookerClient
     from tap_looker_tasks.settings import Settings
-    from tap_looker_tasks.stored_queries import ConfiguredQuery, StoredQueries
+    from tap_looker_tasks.tasks.board import Running
+    from tap_looker_tasks.tasks.collector import NotLaunched, Outcome
+    from tap_looker_tasks.tasks.launcher import Bookmark
+    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, StoredQueries
 
 _LONGEST_CANCELLING_SECONDS = 4
 _LONGEST_CANCELLATION_SECONDS = 2

@@ -15,15 +15,15 @@ from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_looker_tasks.discovery import replication_key
-from tap_looker_tasks.json_text import MalformedAnswer, read_json
-from tap_looker_tasks.launcher import Bookmark
-from tap_looker_tasks.queries import next_bookmark
-from tap_looker_tasks.results import Result, one_array, read_result
-from tap_looker_tasks.rows import RecordBatch, RecordType, RowReader
-from tap_looker_tasks.runner import NotLaunched
-from tap_looker_tasks.schema import INTEGER, NUMBER, columns_in_schema, compare, vanished
-from tap_looker_tasks.timestamp import to_rfc3339
-from tap_looker_tasks.writer import ReadyJson, RecordChunk
+from tap_looker_tasks.looker.json_text import MalformedAnswer, read_json
+from tap_looker_tasks.looker.result import Result, one_array, read_result
+from tap_looker_tasks.queries.body import next_bookmark
+from tap_looker_tasks.records.columns import INTEGER, NUMBER, columns_in_schema, compare, vanished
+from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
+from tap_looker_tasks.records.timestamps import to_rfc3339
+from tap_looker_tasks.singer.message_writer import ReadyJson, RecordChunk
+from tap_looker_tasks.tasks.collector import NotLaunched
+from tap_looker_tasks.tasks.launcher import Bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_looker_tasks.discovery import QueryStreamPlan
-    from tap_looker_tasks.query_task import Running
-    from tap_looker_tasks.runner import Outcome
-    from tap_looker_tasks.schema import Column
-    from tap_looker_tasks.stored_queries import ConfiguredQuery
-    from tap_looker_tasks.sync import Sync
+    from tap_looker_tasks.records.columns import Column
+    from tap_looker_tasks.tasks.board import Running
+    from tap_looker_tasks.tasks.collector import Outcome
+    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
+    from tap_looker_tasks.tasks.sync import Sync
 
 _COMPLETE = "complete"
 _RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])

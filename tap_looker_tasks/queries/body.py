@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.schema import (
+from tap_looker_tasks.records.columns import (
     DATE,
     DATE_TIME,
     INTEGER,

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tap_looker_tasks.json_text import quoted
+from tap_looker_tasks.looker.json_text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tap_looker_tasks.results import Field
+    from tap_looker_tasks.looker.result import Field
 
     _Converter = Callable[[Any], object]
 

@@ -1,0 +1,1 @@
+"""The wire: Looker's API, its answers, and the results in them."""

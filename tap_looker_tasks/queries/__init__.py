@@ -1,0 +1,1 @@
+"""What to run: configured queries, their bodies and bookmarks."""

@@ -1,0 +1,1 @@
+"""Looker field -> column -> record."""

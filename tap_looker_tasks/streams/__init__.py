@@ -1,0 +1,1 @@
+"""The Singer streams: names, keys, schemas, records."""

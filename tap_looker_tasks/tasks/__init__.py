@@ -1,0 +1,1 @@
+"""Follows and launches query tasks."""
