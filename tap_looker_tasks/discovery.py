@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import ApiCallLimitError, RefusedRequestError
 from tap_looker_tasks.looker.multi_results import Answer
-from tap_looker_tasks.looker.result import as_data, read_result
-from tap_looker_tasks.queries.body import field_problems, name_problems, tile_queries
+from tap_looker_tasks.looker.payload import as_data, read_result
+from tap_looker_tasks.queries.checks import field_problems
+from tap_looker_tasks.queries.config import name_problems
+from tap_looker_tasks.queries.tiles import tile_queries
 from tap_looker_tasks.records.columns import (
     QUERY_TASK_ID,
     ROW_NUMBER,
     column_name,
     columns_of,
-    explore_fields,
-    result_fields,
     stream_schema,
 )
+from tap_looker_tasks.records.fields import explore_fields, result_fields
 from tap_looker_tasks.settings import refuse
 from tap_looker_tasks.tasks.launcher import prepared
 from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, query_of_tile
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tap_looker_tasks.looker.client import LookerClient
-    from tap_looker_tasks.records.columns import ExploreField
+    from tap_looker_tasks.records.fields import ExploreField
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.launcher import PreparedQuery
     from tap_looker_tasks.tasks.stored_queries import StoredQueries

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tap_looker_tasks.errors import SettingsError
-from tap_looker_tasks.queries.body import DashboardConfig, QueryConfig, problems
-from tap_looker_tasks.records.columns import to_utc, zone_named
+from tap_looker_tasks.queries.config import DashboardConfig, QueryConfig, problems
+from tap_looker_tasks.records.timestamps import to_utc, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -23,17 +23,16 @@ from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.settings import Settings, parse_ids_file
 from tap_looker_tasks.singer.message_writer import MessageWriter
 from tap_looker_tasks.singer.state_writer import PacedStateWriter
-from tap_looker_tasks.streams.outcomes import (
-    QueryStream,
-    QueryTaskResultsStream,
-    QueryTaskRowsStream,
-)
+from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
+from tap_looker_tasks.streams.rows import QueryStream, QueryTaskRowsStream
 from tap_looker_tasks.tasks.stored_queries import StoredQueries
 from tap_looker_tasks.tasks.sync import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
+
+    from tap_looker_tasks.streams.base import RowStream
 
 _TASKS_NAMED = 20
 
@@ -167,8 +166,9 @@ class TapLookerTasks(Tap):
                 client.logout()
 
     @contextmanager
-    def _syncing(self, bookmark: dict[str, Any], streams: list[QueryStream]) -> Iterator[Sync]:
+    def _syncing(self, bookmark: dict[str, Any], selected: list[RowStream]) -> Iterator[Sync]:
         """Put together what follows and launches tasks."""
+        streams = [stream for stream in selected if isinstance(stream, QueryStream)]
         with self._connected() as client:
             self._sync = Sync(
                 self.settings,

@@ -1,51 +1,28 @@
-"""A task's payload in any format -> rows, fields, errors, warnings."""
+"""A task's result: status, fields, errors, and its rows."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from math import isfinite
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from tap_looker_tasks.looker.json_text import (
-    MalformedAnswer,
-    checked_utf8,
     on_one_line,
-    quoted,
     read_json,
 )
-from tap_looker_tasks.looker.multi_results import ABSENT, NULL
+from tap_looker_tasks.looker.multi_results import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.looker.multi_results import Answer
-
-    _Errors = tuple[Mapping[str, object], ...]
 
 _T = TypeVar("_T")
-_SUBTOTAL = "$$$__grouping__$$$"
-_SUBTOTAL_MARK = _SUBTOTAL.encode()
-_ROW_TOTAL = "$$$_row_total_$$$"
-_ERROR_ROW = "looker_error"
-_ERROR_ROW_START = re.compile(rb'[ \t\n\r]*\[[ \t\n\r]*\{[ \t\n\r]*"looker_error"')
-_COMPLETE = "complete"
-_ERROR = "error"
-_CATEGORIES = MappingProxyType(
-    {
-        "dimensions": "dimension",
-        "measures": "measure",
-        "table_calculations": "table_calculation",
-    }
-)
+ROW_TOTAL = "$$$_row_total_$$$"
 # A row takes ten times as much memory while it is taken apart.
 _ROWS_AT_ONCE = 1000
-_WHITE_SPACE = b" \t\n\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +124,7 @@ class Result:
             else _row_reader(_ROW_OF_VALUES.decode, _VALUE.decode, self.pivots)
         )
         for array in self.arrays:
-            yield [read_json(read_row, row) for row in read_json(_ROWS.decode, array)]
+            yield [read_json(read_row, row) for row in read_json(ROWS.decode, array)]
 
     def flat_arrays(self) -> Iterator[bytes]:
         """Yield the same rows as JSON arrays on one line, every digit as Looker sent it.
@@ -160,50 +137,23 @@ class Result:
             return
         read_row = _row_reader(_ROW_OF_RAWS.decode, _as_it_is, self.pivots)
         for array in self.arrays:
-            rows = read_json(_ROWS.decode, array)
+            rows = read_json(ROWS.decode, array)
             for first in range(0, len(rows), _ROWS_AT_ONCE):
                 some = rows[first : first + _ROWS_AT_ONCE]
-                yield on_one_line(_ENCODER.encode([read_json(read_row, row) for row in some]))
-
-
-class _Payload(msgspec.Struct):
-    """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are asked for."""
-
-    data: msgspec.Raw = ABSENT
-    rows: msgspec.Raw = ABSENT
-    metadata: Any = None
-    errors: Any = None
-    error: Any = None
-    from_cache: Any = None
-    truncated: Any = None
-    runtime: Any = None
-    added_params: Any = None
-    timezone: Any = None
-    fields: Any = None
-    pivots: Any = None
-    has_totals: Any = None
-    has_row_totals: Any = None
-    has_subtotals: Any = None
+                yield on_one_line(ENCODER.encode([read_json(read_row, row) for row in some]))
 
 
 class _Cell(msgspec.Struct, Generic[_T]):
     value: _T
 
 
-class _AnyObject(msgspec.Struct, gc=False):
-    """A row, when it only matters that it is one."""
-
-
-_PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
-_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
-_OBJECTS = msgspec.json.Decoder(list[_AnyObject])
-_OBJECT_OF_RAWS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+OBJECT_OF_RAWS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ROW_OF_VALUES = msgspec.json.Decoder(dict[str, _Cell[Any]], float_hook=Decimal)
 _ROW_OF_RAWS = msgspec.json.Decoder(dict[str, _Cell[msgspec.Raw]])
-_TEXT = msgspec.json.Decoder(str)
-_ENCODER = msgspec.json.Encoder()
+ENCODER = msgspec.json.Encoder()
 
 
 def one_array(arrays: Iterable[bytes]) -> Iterator[bytes]:
@@ -215,237 +165,6 @@ def one_array(arrays: Iterable[bytes]) -> Iterator[bytes]:
             yield inner
             separator = b","
     yield b"]" if separator == b"," else b"[]"
-
-
-def as_data(body: bytes) -> msgspec.Raw | None:
-    """Take the body of one task's results, which may be text, for the payload it would be.
-
-    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
-    """
-    stripped = body.strip(_WHITE_SPACE)
-    if not stripped:
-        return None
-    # Text that happens to be a JSON number or string is still text.
-    if stripped.startswith((b"{", b"[")):
-        try:
-            return msgspec.json.decode(stripped, type=msgspec.Raw)
-        except (msgspec.DecodeError, RecursionError):
-            pass
-    try:
-        return msgspec.Raw(_ENCODER.encode(body.decode()))
-    except UnicodeDecodeError:
-        # Whoever reads it says what is wrong with it.
-        return msgspec.Raw(body)
-
-
-def read_result(answer: Answer) -> Result:
-    """Read the payload of a task.
-
-    Raises:
-        MalformedAnswer: the payload cannot be understood at all.
-    """
-    data = answer.data
-    if data is None:
-        return Result(answer.status)
-    _check_utf8(data)
-    first = _first_byte(data)
-    if first == b"{":
-        return _read_object(answer, read_json(_PAYLOAD.decode, data))
-    if first == b"[":
-        return _concluded(Result(answer.status, "json"), (), _arrays(answer, data))
-    text = read_json(_TEXT.decode, data)
-    if answer.status == _COMPLETE:
-        return Result(_COMPLETE, text=text)
-    return _concluded(Result(answer.status), _as_errors(text), None)
-
-
-def _read_object(answer: Answer, payload: _Payload) -> Result:
-    status = answer.status
-    reported = _as_errors(payload.errors) + _as_errors(payload.error)
-    metadata = _as_dict(payload.metadata)
-    if _first_byte(payload.rows) == b"[":
-        return _concluded(
-            Result(
-                status,
-                "json_bi",
-                fields=_fields(metadata.get("fields")),
-                pivots=_pivots(metadata.get("pivots")),
-                has_totals=metadata.get("has_totals") is True,
-                has_row_totals=metadata.get("has_row_totals") is True,
-                has_subtotals=metadata.get("has_subtotals") is True,
-            ),
-            reported,
-            _arrays(answer, payload.rows),
-        )
-    is_detail = _first_byte(payload.data) == b"[" or payload.data == NULL
-    result = _concluded(
-        Result(
-            status,
-            "json_detail" if is_detail else None,
-            from_cache=_flag(payload.from_cache),
-            truncated=_flag(payload.truncated),
-            runtime_seconds=_seconds(payload.runtime),
-            time_zone=_text_or_none(_as_dict(payload.added_params).get("query_timezone"))
-            or _text_or_none(payload.timezone),
-            fields=_fields(payload.fields),
-            pivots=_pivots(payload.pivots),
-            has_totals=payload.has_totals is True,
-            has_row_totals=payload.has_row_totals is True,
-            has_subtotals=payload.has_subtotals is True,
-        ),
-        reported,
-        _arrays(answer, payload.data) if _first_byte(payload.data) == b"[" else None,
-    )
-    if result.status == _COMPLETE and not is_detail:
-        msg = "an object with neither rows nor an error in it"
-        raise MalformedAnswer(msg)
-    return result
-
-
-def _arrays(answer: Answer, array: msgspec.Raw) -> Iterable[bytes]:
-    return (bytes(array),) if answer.rows is None else answer.rows
-
-
-def _concluded(result: Result, reported: _Errors, arrays: Iterable[bytes] | None) -> Result:
-    """Add errors, and the rows when there are none, and put the status right."""
-    reported += _error_row(next(iter(arrays or ()), b"[]"))
-    errors = tuple(error for error in reported if error.get("fatal") is not False)
-    warnings = tuple(error for error in reported if error.get("fatal") is False)
-    status = result.status
-    if status == _COMPLETE and errors:
-        status = _ERROR
-    elif status == _ERROR and warnings and not errors:
-        status = _COMPLETE
-    result = replace(
-        result,
-        status=status,
-        errors=errors,
-        warnings=warnings,
-        error_message=_message(errors[0]) if errors else None,
-    )
-    if status != _COMPLETE or arrays is None:
-        return result
-    # `json_bi` appends the column totals to the rows; `json_detail` keeps them apart.
-    ends_with_totals = result.result_format == "json_bi" and result.has_totals
-    arrays = _WithoutTotals(arrays, ends_with_totals=ends_with_totals)
-    return replace(
-        result,
-        row_count=sum(map(_count, arrays)),
-        arrays=arrays,
-        is_long=not isinstance(arrays.arrays, tuple),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _WithoutTotals:
-    """Arrays of rows, less column totals and subtotals."""
-
-    arrays: Iterable[bytes]
-    ends_with_totals: bool
-
-    def __iter__(self) -> Iterator[bytes]:
-        arrays = iter(self.arrays)
-        array = next(arrays, None)
-        while array is not None:
-            following = next(arrays, None)
-            yield self._less(array, is_last=following is None)
-            array = following
-
-    def _less(self, array: bytes, *, is_last: bool) -> bytes:
-        has_totals = self.ends_with_totals and is_last
-        if not has_totals and _SUBTOTAL_MARK not in array:
-            return array
-        rows = read_json(_ROWS.decode, array)
-        rows = rows[:-1] if has_totals else rows
-        kept = (r for r in rows if _SUBTOTAL not in read_json(_OBJECT_OF_RAWS.decode, r))
-        return b"[%b]" % b",".join(kept)
-
-
-def _count(array: bytes) -> int:
-    """Count the rows.
-
-    Raises:
-        MalformedAnswer: some row is no object.
-    """
-    try:
-        return len(_OBJECTS.decode(array))
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    for row in read_json(_ROWS.decode, array):
-        if _first_byte(row) != b"{":
-            msg = f"a row that is no object: {quoted(memoryview(row))}"
-            raise MalformedAnswer(msg)
-    msg = "rows that are no objects"
-    raise MalformedAnswer(msg)
-
-
-def _error_row(array: bytes) -> _Errors:
-    """Find the row that `json` and `json_bi` report an error with, under HTTP 200."""
-    # One look spares reading all the rows.
-    if _ERROR_ROW_START.match(array) is None:
-        return ()
-    rows = read_json(_ROWS.decode, array)
-    row = read_json(_OBJECT_OF_RAWS.decode, rows[0])
-    if row.keys() != {_ERROR_ROW} or _first_byte(row[_ERROR_ROW]) != b'"':
-        return ()
-    return _as_errors(read_json(_TEXT.decode, row[_ERROR_ROW]))
-
-
-def _as_errors(found: object) -> _Errors:
-    if not found:
-        return ()
-    if isinstance(found, list):
-        return tuple(error for entry in found for error in _as_errors(entry))
-    if isinstance(found, dict):
-        return (found,)
-    return ({"message": str(found)},)
-
-
-def _message(error: Mapping[str, object]) -> str:
-    """Put an error in one line."""
-    message = _one_line(error.get("message"))
-    details = _one_line(error.get("message_details"))
-    if details in message:
-        return message or "an error without a message"
-    if not message:
-        return details
-    return f"{message} {details}" if message.endswith((".", ":", "!")) else f"{message}: {details}"
-
-
-def _fields(found: object) -> tuple[Field, ...] | None:
-    if not isinstance(found, dict):
-        return None
-    groups = {group: _as_dicts(found.get(group)) for group in (*_CATEGORIES, "pivots")}
-    pivots = {entry.get("name") for entry in groups["pivots"]}
-    dimensions = {entry.get("name") for entry in groups["dimensions"]}
-    # A pivot is a dimension, whether or not it is listed among them.
-    groups["dimensions"] += [
-        entry for entry in groups["pivots"] if entry.get("name") not in dimensions
-    ]
-    return tuple(
-        Field(
-            name=name,
-            label=_text_or_none(entry.get("label")),
-            type=_text_or_none(entry.get("type")),
-            category=category,
-            is_pivot=category == "dimension" and name in pivots,
-        )
-        for group, category in _CATEGORIES.items()
-        for entry in groups[group]
-        if isinstance(name := entry.get("name"), str)
-    )
-
-
-def _pivots(found: object) -> tuple[Pivot, ...]:
-    return tuple(
-        Pivot(
-            key=key,
-            is_total=entry.get("is_total") is True or key == _ROW_TOTAL,
-            data=_as_dict(entry.get("data")),
-        )
-        for entry in _as_dicts(found)
-        if isinstance(key := entry.get("key"), str)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,27 +190,27 @@ class _RowReader(Generic[_T]):
             except msgspec.ValidationError:
                 # A cell of another shape.
                 pass
-        return {name: self._unwrap(cell) for name, cell in _OBJECT_OF_RAWS.decode(row).items()}
+        return {name: self._unwrap(cell) for name, cell in OBJECT_OF_RAWS.decode(row).items()}
 
     def _unwrap(self, cell: msgspec.Raw) -> object:
-        if _first_byte(cell) != b"{":
+        if first_byte(cell) != b"{":
             return self.value_of(cell)
-        parts = _OBJECT_OF_RAWS.decode(cell)
+        parts = OBJECT_OF_RAWS.decode(cell)
         if not self._is_pivoted(parts):
             return self.value_of(parts.get("value", NULL))
         return {key: self._value_in(part) for key, part in parts.items() if key not in self.totals}
 
     def _value_in(self, cell: msgspec.Raw) -> _T:
-        if _first_byte(cell) != b"{":
+        if first_byte(cell) != b"{":
             return self.value_of(cell)
-        return self.value_of(_OBJECT_OF_RAWS.decode(cell).get("value", NULL))
+        return self.value_of(OBJECT_OF_RAWS.decode(cell).get("value", NULL))
 
     def _is_pivoted(self, parts: dict[str, msgspec.Raw]) -> bool:
         # A pivot may be named `value`, as the key of every cell is.
         if "value" in parts and not parts.keys() <= self.pivots:
             return False
         return bool(parts or self.pivots) and all(
-            _first_byte(part) in {b"{", b"n"} for part in parts.values()
+            first_byte(part) in {b"{", b"n"} for part in parts.values()
         )
 
 
@@ -500,51 +219,15 @@ def _row_reader(
     value_of: Callable[[msgspec.Raw], _T],
     pivots: tuple[Pivot, ...],
 ) -> Callable[[msgspec.Raw], dict[str, Any]]:
-    totals = frozenset({_ROW_TOTAL, *(pivot.key for pivot in pivots if pivot.is_total)})
+    totals = frozenset({ROW_TOTAL, *(pivot.key for pivot in pivots if pivot.is_total)})
     keys = totals.union(pivot.key for pivot in pivots) if pivots else frozenset()
     return _RowReader(decode, value_of, keys, totals).read
 
 
-def _check_utf8(data: msgspec.Raw) -> None:
-    for _ in checked_utf8((bytes(data),)):
-        pass
-
-
-def _first_byte(raw: msgspec.Raw) -> bytes:
+def first_byte(raw: msgspec.Raw) -> bytes:
+    """Return the first byte of JSON, which says of what type it is."""
     return memoryview(raw)[:1].tobytes()
 
 
 def _as_it_is(value: msgspec.Raw) -> msgspec.Raw:
     return value
-
-
-def _as_dict(found: object) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
-
-
-def _as_dicts(found: object) -> list[dict[str, Any]]:
-    entries = found if isinstance(found, list) else []
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
-def _text_or_none(found: object) -> str | None:
-    return found if isinstance(found, str) else None
-
-
-def _one_line(found: object) -> str:
-    return " ".join(found.split()) if isinstance(found, str) else ""
-
-
-def _flag(found: object) -> bool | None:
-    return found if isinstance(found, bool) else None
-
-
-def _seconds(found: object) -> float | None:
-    """Read a duration, which `json_detail` writes as a string."""
-    if isinstance(found, bool) or not isinstance(found, str | int | Decimal):
-        return None
-    try:
-        seconds = float(found)
-    except ValueError:
-        return None
-    return seconds if isfinite(seconds) else None

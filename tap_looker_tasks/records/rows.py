@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
-from tap_looker_tasks.records.columns import QUERY_TASK_ID, ROW_NUMBER, UNREADABLE, zone_named
+from tap_looker_tasks.records.columns import QUERY_TASK_ID, ROW_NUMBER
+from tap_looker_tasks.records.kinds import UNREADABLE
+from tap_looker_tasks.records.timestamps import zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,8 +1,74 @@
-"""Epoch seconds <-> RFC 3339 in UTC."""
+"""Epoch seconds and date-times as Looker writes them <-> RFC 3339 in UTC."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+_DATE_TIME = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d)"
+    r"(?P<fraction>\.\d+)?)?)?\s*(?P<offset>Z|UTC|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?",
+    re.ASCII,
+)
+
+
+def zone_named(name: str | None) -> tzinfo | None:
+    """Find a time zone by its name; None when there is no such zone."""
+    # Not every system has a database of time zones, and most queries need none.
+    if name == "UTC":
+        return timezone.utc
+    try:
+        return ZoneInfo(name) if name else None
+    except (ValueError, LookupError, OSError):
+        return None
+
+
+def to_utc(text: str, zone: tzinfo | None) -> str:
+    """Read a date-time, and write it as RFC 3339 in UTC with every digit of its second.
+
+    A time without an offset is one of `zone`: the first of two when clocks were set back, and
+    as much later as clocks were set forward when they passed over it.
+
+    Raises:
+        ValueError: it is no date-time, or nothing says what its offset is.
+        OverflowError: in UTC it is outside the years 1 to 9999.
+    """
+    found = _DATE_TIME.fullmatch(text)
+    offset = _offset(found) if found and found["offset"] else zone
+    if not found or offset is None:
+        msg = f"{text!r} is no date-time of a known time zone"
+        raise ValueError(msg)
+    time = ":".join((found["hour"], found["minute"] or "00", found["second"] or "00"))
+    moment = datetime.fromisoformat(f"{found['date']}T{time}").replace(tzinfo=offset)
+    in_utc = moment.astimezone(timezone.utc)
+    return f"{in_utc.replace(tzinfo=None).isoformat()}{found['fraction'] or ''}+00:00"
+
+
+def to_local(text: str, zone: tzinfo | None) -> str:
+    """Read a date-time with an offset, and write it as Looker would: `2026-01-31 12:30:00`.
+
+    Fractions of a second are cut off. In an hour that clocks pass through twice, nobody could
+    tell which of the two is meant: the hour before it is taken instead.
+
+    Raises:
+        ValueError: it is no date-time with an offset, or the zone is None.
+        OverflowError: it is outside the years 1 to 9999.
+    """
+    if zone is None:
+        msg = f"nothing says which time zone to write {text!r} in"
+        raise ValueError(msg)
+    local = datetime.fromisoformat(to_utc(text, None)[:19] + "+00:00").astimezone(zone)
+    while local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset():
+        local -= timedelta(hours=1)
+    return local.replace(tzinfo=None, microsecond=0).isoformat(" ")
+
+
+def _offset(found: re.Match[str]) -> tzinfo:
+    if not found["sign"]:
+        return timezone.utc
+    offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
+    return timezone(-offset if found["sign"] == "-" else offset)
 
 
 def to_rfc3339(epoch_seconds: float) -> str:

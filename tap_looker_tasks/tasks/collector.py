@@ -14,7 +14,7 @@ from tap_looker_tasks.errors import (
     RetriableRequestError,
 )
 from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.result import as_data
+from tap_looker_tasks.looker.payload import as_data
 from tap_looker_tasks.tasks.board import (
     MEANINGS,
     Cancel,

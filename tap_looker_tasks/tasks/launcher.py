@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_looker_tasks.queries.body import (
-    UNLIMITED,
-    changed_copy,
-    fingerprint,
-    from_bookmark,
-    overrides_of,
-)
+from tap_looker_tasks.queries.body import changed_copy, fingerprint, overrides_of
+from tap_looker_tasks.queries.bookmark import from_bookmark
+from tap_looker_tasks.queries.config import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import LookWithoutQueryError
-from tap_looker_tasks.queries.body import QueryConfig, explore_body
+from tap_looker_tasks.queries.body import explore_body
+from tap_looker_tasks.queries.config import QueryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_looker_tasks.looker.client import LookerClient
-    from tap_looker_tasks.queries.body import Tile
+    from tap_looker_tasks.queries.tiles import Tile
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from tap_looker_tasks.errors import RefusedRequestError
-from tap_looker_tasks.queries.body import shard_of
+from tap_looker_tasks.queries.sharding import shard_of
 from tap_looker_tasks.tasks.board import TaskBoard, Waiting
 from tap_looker_tasks.tasks.collector import Runner
 from tap_looker_tasks.tasks.launcher import Launcher

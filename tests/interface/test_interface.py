@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tap_looker_tasks.settings import Settings, setting_defaults
-from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream, QueryTaskRowsStream
+from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
+from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
 
 if TYPE_CHECKING:

@@ -12,34 +12,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_looker_tasks.queries.body import (
-    DashboardConfig,
-    ExploreConfig,
     Overrides,
-    QueryConfig,
-    bookmark_filter,
-    can_combine,
     changed_copy,
     explore_body,
-    field_problems,
     fingerprint,
-    from_bookmark,
-    name_problems,
-    next_bookmark,
     overrides_of,
+)
+from tap_looker_tasks.queries.bookmark import (
+    bookmark_filter,
+    can_combine,
+    from_bookmark,
+    next_bookmark,
+)
+from tap_looker_tasks.queries.checks import field_problems
+from tap_looker_tasks.queries.config import (
+    DashboardConfig,
+    ExploreConfig,
+    QueryConfig,
+    name_problems,
     problems,
-    shard_of,
-    tile_queries,
 )
-from tap_looker_tasks.records.columns import (
-    DATE,
-    DATE_TIME,
-    INTEGER,
-    LOCAL_DATE_TIME,
-    NUMBER,
-    Column,
-    ExploreField,
-    Kind,
-)
+from tap_looker_tasks.queries.sharding import shard_of
+from tap_looker_tasks.queries.tiles import tile_queries
+from tap_looker_tasks.records.columns import Column
+from tap_looker_tasks.records.fields import ExploreField
+from tap_looker_tasks.records.kinds import DATE, DATE_TIME, INTEGER, LOCAL_DATE_TIME, NUMBER, Kind
 
 KNOWN = {
     field.name: field

@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.looker.multi_results import Answer, read_answer
-from tap_looker_tasks.looker.result import (
-    Field,
-    Pivot,
-    Result,
-    as_data,
-    read_result,
-)
+from tap_looker_tasks.looker.payload import as_data, read_result
+from tap_looker_tasks.looker.result import Field, Pivot, Result
 
 DETAIL = {
     "from_cache": False,

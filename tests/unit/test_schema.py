@@ -16,8 +16,23 @@ from jsonschema import Draft7Validator
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.looker.multi_results import read_answer
-from tap_looker_tasks.looker.result import Field, Result, read_result
+from tap_looker_tasks.looker.payload import read_result
+from tap_looker_tasks.looker.result import Field, Result
 from tap_looker_tasks.records.columns import (
+    Column,
+    collisions,
+    columns_of,
+    compare,
+    query_fields,
+    stream_schema,
+)
+from tap_looker_tasks.records.fields import (
+    ExploreField,
+    custom_fields,
+    explore_fields,
+    result_fields,
+)
+from tap_looker_tasks.records.kinds import (
     ANYTHING,
     DATE,
     DATE_TIME,
@@ -26,23 +41,11 @@ from tap_looker_tasks.records.columns import (
     NUMBER,
     STRING,
     YESNO,
-    Column,
-    ExploreField,
     Kind,
-    collisions,
-    columns_of,
-    compare,
-    custom_fields,
-    explore_fields,
     kind_of,
-    query_fields,
-    result_fields,
-    stream_schema,
-    to_local,
-    to_utc,
-    zone_named,
 )
 from tap_looker_tasks.records.rows import RowReader
+from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

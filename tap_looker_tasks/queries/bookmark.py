@@ -1,0 +1,178 @@
+"""Bookmark of an incremental query <-> filter expression of Looker."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tap_looker_tasks.records.kinds import (
+    DATE,
+    DATE_TIME,
+    INTEGER,
+    LOCAL_DATE_TIME,
+    NUMBER,
+    read_number,
+)
+from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tap_looker_tasks.queries.body import Overrides
+    from tap_looker_tasks.records.columns import Column
+
+
+NUMBERS = frozenset({NUMBER, INTEGER})
+MOMENTS = frozenset({DATE, DATE_TIME, LOCAL_DATE_TIME})
+_MOMENT = r"\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?"
+_INTERVAL = re.compile(
+    rf"after\s+(?P<after>{_MOMENT})|before\s+(?P<before>{_MOMENT})"
+    rf"|(?P<start>{_MOMENT})\s+to\s+(?P<end>{_MOMENT})",
+    re.IGNORECASE,
+)
+_COMPARISON = re.compile(r"(?:>=|<=|>|<)\s*-?\d+(?:\.\d+)?")
+_ANY = frozenset({"", "any time", "any value"})
+_WRITTEN = MappingProxyType(
+    {
+        DATE: re.compile(r"\d{4}-\d\d-\d\d"),
+        DATE_TIME: re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"),
+        LOCAL_DATE_TIME: re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d(\.\d+)?)?"),
+    }
+)
+
+
+def from_bookmark(
+    overrides: Overrides,
+    body: Mapping[str, Any],
+    column: Column,
+    bookmark: object,
+    query_timezone: str,
+) -> Overrides:
+    """Add to what is wanted: sorted by the replication key, and not before the bookmark.
+
+    Args:
+        overrides: what is wanted besides.
+        body: the query.
+        column: of the replication key.
+        bookmark: where to begin; None for the beginning.
+        query_timezone: the one the query will run in.
+
+    Raises:
+        ValueError: the bookmark cannot be read, or not be combined with the query's filter.
+    """
+    overrides = replace(overrides, sort_first=column.field)
+    if bookmark is None:
+        return overrides
+    existing = {**(body.get("filters") or {}), **overrides.filters}.get(column.field)
+    expression = bookmark_filter(column, bookmark, query_timezone, existing)
+    return replace(overrides, filters={**overrides.filters, column.field: expression})
+
+
+def can_combine(column: Column, existing: str | None) -> bool:
+    """Tell whether a bookmark can be combined with the filter on the same field.
+
+    It can where both together are one expression that Looker documents: one comparison of a
+    number, or dates from, before, or between two days.
+    """
+    if not existing or existing.strip().lower() in _ANY:
+        return True
+    pattern = _COMPARISON if column.kind in NUMBERS else _INTERVAL
+    return pattern.fullmatch(existing.strip()) is not None
+
+
+def bookmark_filter(
+    column: Column, bookmark: object, query_timezone: str, existing: str | None = None
+) -> str:
+    """Write the filter expression for the rows from a bookmark on, its own rows included.
+
+    <https://docs.cloud.google.com/looker/docs/filter-expressions>
+
+    Args:
+        column: of the replication key.
+        bookmark: a record's value, or `start_date`.
+        query_timezone: the one the query will run in.
+        existing: the filter on the same field; both hold.
+
+    Raises:
+        ValueError: the bookmark cannot be read, or not be combined with the existing filter.
+    """
+    if not can_combine(column, existing):
+        msg = f"a bookmark cannot be combined with the filter {existing!r} on {column.field}"
+        raise ValueError(msg)
+    existing = (existing or "").strip()
+    if existing.lower() in _ANY:
+        existing = ""
+    if column.kind in NUMBERS:
+        start = f">={_plain_number(bookmark)}"
+        return f"{existing} AND {start}" if existing else start
+    return _from(_local_moment(column, str(bookmark), query_timezone), existing)
+
+
+def _plain_number(value: object) -> str:
+    number = read_number(value)
+    if number is None:
+        msg = "no bookmark"
+        raise ValueError(msg)
+    return f"{number:f}" if isinstance(number, Decimal) else str(number)
+
+
+def _local_moment(column: Column, bookmark: str, query_timezone: str) -> str:
+    if _has_offset(bookmark):
+        bookmark = to_local(bookmark, zone_named(query_timezone))
+    # Without fractions of a second, or without the time if the field has none.
+    moment = bookmark.replace("T", " ")[: 10 if column.kind is DATE else 19]
+    if not re.fullmatch(_MOMENT, moment):
+        msg = f"{bookmark!r} is no {column.kind.name}"
+        raise ValueError(msg)
+    return moment
+
+
+def _has_offset(bookmark: str) -> bool:
+    try:
+        to_utc(bookmark, None)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _from(start: str, existing: str) -> str:
+    """Begin an interval later, if `start` is later; moments compare as they are written."""
+    found = _INTERVAL.fullmatch(existing)
+    if not found:
+        return f"after {start}"
+    start = max(start, found["after"] or found["start"] or "")
+    end = found["before"] or found["end"]
+    return f"{min(start, end)} to {end}" if end else f"after {start}"
+
+
+def next_bookmark(column: Column, values: Iterable[object]) -> int | str | None:
+    """Choose the greatest of the replication key's values; None when there is none.
+
+    Numbers with a fraction become strings, lest their digits get lost in JSON.
+
+    Args:
+        column: of the replication key.
+        values: of records, and the bookmark before them; those that could not be read as what
+            the column is, and nulls, are passed over.
+    """
+    if column.kind in NUMBERS:
+        greatest = max(_numbers(values), default=None)
+        return str(greatest) if isinstance(greatest, Decimal) else greatest
+    pattern = _WRITTEN[column.kind]
+    return max(
+        (value for value in values if isinstance(value, str) and pattern.fullmatch(value)),
+        default=None,
+    )
+
+
+def _numbers(values: Iterable[object]) -> Iterator[int | Decimal]:
+    for value in values:
+        try:
+            number = read_number(value)
+        except ValueError:
+            continue
+        if number is not None:
+            yield number

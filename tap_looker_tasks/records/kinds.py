@@ -1,0 +1,227 @@
+"""Looker's type -> how its values are declared and read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import lru_cache, partial
+from types import MappingProxyType, NoneType
+from typing import TYPE_CHECKING, Any
+
+from tap_looker_tasks.records.timestamps import to_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+if TYPE_CHECKING:
+    _Converter = Callable[[Any], object]
+
+
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
+_DATES_REMEMBERED = 4096
+# Those of nearly four years.
+_HOURS_REMEMBERED = 32768
+_LONGEST_INTEGER = 1000
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE_HOUR = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d", re.ASCII)
+_HOUR_ENDS = len("2026-01-31 12")
+_MINUTES = re.compile(r":[0-5]\d:[0-5]\d(?:\.\d+)?", re.ASCII)
+_YESNO = MappingProxyType(
+    {
+        None: None,
+        True: True,
+        False: False,
+        **dict.fromkeys(("Yes", "yes", "true"), True),
+        **dict.fromkeys(("No", "no", "false"), False),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """How the values of some of Looker's types are declared, and how they are read.
+
+    Attributes:
+        name: what messages call such a value.
+        json_schema: declares it; nullable.
+        converter: makes, for the time zone of the values, what turns a value of the result into
+            the record's; it raises one of `UNREADABLE` when the value is of another kind.
+        as_they_are: Python's types of the values that need no converter.
+    """
+
+    name: str
+    json_schema: Mapping[str, object]
+    converter: Callable[[tzinfo | None], _Converter]
+    as_they_are: frozenset[type] = frozenset({NoneType})
+
+
+def read_number(value: object) -> int | Decimal | None:
+    """Read a number, which some databases hand to Looker as a string, with all its digits.
+
+    Raises:
+        ValueError: it is none, or not a finite one.
+    """
+    kind = type(value)
+    if value is None or kind is int or kind is Decimal:
+        return value  # type: ignore[return-value]
+    found = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if found:
+        return Decimal(found[0]) if found[1] or found[2] else int(found[0])
+    msg = f"{value!r} is no number"
+    raise ValueError(msg)
+
+
+def _integer(value: object) -> int | None:
+    number = read_number(value)
+    if not isinstance(number, Decimal):
+        return number
+    # A short number may stand for one with a million digits.
+    if number.adjusted() < _LONGEST_INTEGER and (whole := int(number)) == number:
+        return whole
+    msg = f"{value!r} is no integer"
+    raise ValueError(msg)
+
+
+def _string(value: object) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | Decimal):
+        return str(value)
+    msg = f"{value!r} is no string"
+    raise ValueError(msg)
+
+
+@lru_cache(_DATES_REMEMBERED)
+def _date(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not _DATE.fullmatch(value):
+        msg = f"{value!r} is no date"
+        raise ValueError(msg)
+    return date.fromisoformat(value).isoformat()
+
+
+def _date_time(value: str | None, zone: tzinfo | None) -> str | None:
+    """Do as `to_utc` does, but ask for the time zone once an hour of the values."""
+    if value is None:
+        return None
+    hour = _hour_in_utc(value[:_HOUR_ENDS], zone)
+    if hour and _MINUTES.fullmatch(value, _HOUR_ENDS):
+        return f"{hour}{value[_HOUR_ENDS:]}+00:00"
+    return to_utc(value, zone)
+
+
+@lru_cache(_HOURS_REMEMBERED)
+def _hour_in_utc(date_hour: str, zone: tzinfo | None) -> str | None:
+    """Tell the hour it is in UTC, if all of it is one hour there."""
+    if zone is None or not _DATE_HOUR.fullmatch(date_hour):
+        return None
+    try:
+        start = datetime.fromisoformat(f"{date_hour}:00").replace(tzinfo=zone)
+        offset = start.utcoffset() or timedelta()
+        is_one = offset == start.replace(minute=59, second=59).utcoffset()
+        in_utc = start.replace(tzinfo=None) - offset
+    except (ValueError, OverflowError):
+        return None
+    is_whole = not (in_utc.minute or in_utc.second or in_utc.microsecond)
+    return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_whole else None
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _nullable(type_: str, **more: str) -> Mapping[str, object]:
+    return MappingProxyType({"type": (type_, "null"), **more})
+
+
+STRING = Kind("string", _nullable("string"), lambda _: _string, frozenset({str, NoneType}))
+NUMBER = Kind(
+    "number", _nullable("number"), lambda _: read_number, frozenset({int, Decimal, NoneType})
+)
+INTEGER = Kind("integer", _nullable("integer"), lambda _: _integer, frozenset({int, NoneType}))
+YESNO = Kind(
+    "yesno", _nullable("boolean"), lambda _: _YESNO.__getitem__, frozenset({bool, NoneType})
+)
+DATE = Kind("date", _nullable("string", format="date"), lambda _: _date)
+DATE_TIME = Kind(
+    "date-time",
+    _nullable("string", format="date-time"),
+    lambda zone: partial(_date_time, zone=zone),
+)
+LOCAL_DATE_TIME = Kind(
+    "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.as_they_are
+)
+ANYTHING = Kind(
+    "value of any type",
+    MappingProxyType(
+        {
+            # Targets that know one type only take the first. No `properties`: where it is there
+            # and empty, they drop the column.
+            "anyOf": tuple(
+                MappingProxyType({"type": type_})
+                for type_ in ("object", "array", "string", "number", "boolean", "null")
+            )
+        }
+    ),
+    lambda _: _as_it_is,
+    frozenset({dict, list, str, int, Decimal, bool, NoneType}),
+)
+_TYPES = MappingProxyType(
+    {
+        STRING: (
+            *("string", "zipcode", "tier", "bin"),
+            *("date_month", "date_month_name", "date_quarter", "date_quarter_of_year"),
+            *("date_fiscal_quarter", "date_fiscal_quarter_of_year", "date_fiscal_year"),
+            *("date_day_of_week", "date_time_of_day"),
+        ),
+        NUMBER: (
+            *("number", "int", "distance", "sum", "sum_distinct", "average", "average_distinct"),
+            *("min", "max", "median", "median_distinct", "percentile", "percentile_distinct"),
+            *("running_total", "percent_of_total", "percent_of_previous", "period_over_period"),
+        ),
+        INTEGER: (
+            *("count", "count_distinct"),
+            *("date_year", "date_month_num", "date_fiscal_month_num", "date_week_of_year"),
+            *("date_day_of_year", "date_day_of_month", "date_day_of_week_index"),
+            "date_hour_of_day",
+        ),
+        YESNO: ("yesno", "date_yesno"),
+        DATE: ("date", "date_date", "date_week"),
+        DATE_TIME: (
+            *("date_time", "date_raw", "date_hour", "date_minute", "date_second"),
+            *("date_millisecond", "date_microsecond"),
+        ),
+    }
+)
+_KINDS = MappingProxyType({type_: kind for kind, types in _TYPES.items() for type_ in types})
+
+
+def kind_of(looker_type: str | None) -> Kind:
+    """Find the kind of a field by LookML's type; a type nobody knows may have any value.
+
+    <https://docs.cloud.google.com/looker/docs/reference/param-field-type>
+    """
+    if not looker_type:
+        return ANYTHING
+    if looker_type.startswith("duration_"):
+        return NUMBER
+    # `date_minute15` and `date_hour6` are written as minutes and hours are.
+    return _KINDS.get(looker_type.rstrip("0123456789"), ANYTHING)
+
+
+def kind_in_schema(json_schema: Mapping[str, Any]) -> Kind:
+    """Tell what a property of a stream's schema holds; a catalog may have changed it."""
+    types = json_schema.get("type") or ()
+    first = next((t for t in ([types] if isinstance(types, str) else types) if t != "null"), None)
+    declared = {
+        (kind.json_schema["type"][0], kind.json_schema.get("format")): kind  # type: ignore[index]
+        for kind in (STRING, NUMBER, INTEGER, YESNO, DATE, DATE_TIME)
+    }
+    return declared.get((first, json_schema.get("format")), ANYTHING)

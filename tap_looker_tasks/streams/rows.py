@@ -1,0 +1,152 @@
+"""Streams of result rows: `query_task_rows`, and one per configured query."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from singer_sdk import typing as th
+from typing_extensions import override
+
+from tap_looker_tasks.discovery import replication_key
+from tap_looker_tasks.looker.json_text import read_json
+from tap_looker_tasks.queries.bookmark import next_bookmark
+from tap_looker_tasks.records.columns import columns_in_schema, compare, vanished
+from tap_looker_tasks.records.kinds import INTEGER, NUMBER
+from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
+from tap_looker_tasks.streams.base import FREE_OBJECT, RowStream
+from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
+from tap_looker_tasks.tasks.launcher import Bookmark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_looker_tasks.discovery import QueryStreamPlan
+    from tap_looker_tasks.looker.result import Result
+    from tap_looker_tasks.records.columns import Column
+    from tap_looker_tasks.tasks.collector import Outcome
+
+
+_RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class QueryTaskRowsStream(RowStream):
+    """One record per result row of tasks made elsewhere."""
+
+    parent_stream_type = QueryTaskResultsStream
+    name = "query_task_rows"
+    primary_keys: ClassVar[tuple[str, ...]] = ("query_task_id", "row_number")
+    selected_by_default = False
+    schema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        th.Property(
+            "query_task_id", th.StringType, required=True, description="Looker's id of the task"
+        ),
+        th.Property(
+            "row_number",
+            th.IntegerType,
+            required=True,
+            description="Place of the row in the result, from 1",
+        ),
+        th.Property("row", FREE_OBJECT, description='The row: `{"<view.field>": value}`'),
+    ).to_dict()
+
+    @cached_property
+    def _record_type(self) -> RecordType:
+        return RecordType([name for name in self.schema["properties"] if self.selects(name)])
+
+    @override
+    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+        first = 1
+        for rows in self._rows_at_once(result):
+            columns = {
+                "query_task_id": [query_task_id] * len(rows),
+                "row_number": range(first, first + len(rows)),
+                "row": rows,
+            }
+            yield RecordBatch(self._record_type, [columns[n] for n in self._record_type.names])
+            first += len(rows)
+
+    def _rows_at_once(self, result: Result) -> Iterator[Sequence[object]]:
+        if not self.goes_in_chunks:
+            return result.rows_at_once()
+        return (read_json(_RAW_ROWS.decode, array) for array in result.flat_arrays())
+
+
+class QueryStream(RowStream):
+    """One record per row of a configured query, in typed columns."""
+
+    parent_stream_type = QueryTaskResultsStream
+
+    def __init__(self, tap: Tap, plan: QueryStreamPlan, query_timezone: str) -> None:
+        """Take what is known of the query, and the time zone its results are told in."""
+        self.query = plan.query
+        self.query_name = plan.query.name
+        self._query_timezone = query_timezone
+        super().__init__(tap, name=plan.query.name, schema=dict(plan.schema))
+        self.primary_keys = plan.key_properties
+        self.replication_key = replication_key(plan.query)
+
+    @property
+    def bookmark(self) -> Bookmark | None:
+        """Where an incremental query goes on; None for a query that is not incremental."""
+        field = self.query.config.replication_key
+        if field is None or self.replication_key is None:
+            return None
+        (column,) = columns_in_schema(self.schema, [field])
+        state = self.stream_state
+        if state.get("replication_key") == self.replication_key:
+            return Bookmark(column, state.get("replication_key_value"))
+        is_moment = column.kind not in {NUMBER, INTEGER}
+        return Bookmark(column, self.config.get("start_date") if is_moment else None)
+
+    @override
+    def deliver(self, outcome: Outcome, result: Result) -> None:
+        for difference in compare(self._columns(result), result.fields):
+            self.logger.warning("%s: %s", self.name, difference)
+        for name in vanished(self.schema, result.fields):
+            self.logger.warning("%s: %s is not in the result any more", self.name, name)
+        is_whole = self.replication_key is None and self.ABORT_AT_RECORD_COUNT is None
+        if is_whole and outcome.finished_at is not None:
+            self._stream_version = int(outcome.finished_at * 1000)
+        super().deliver(outcome, result)
+        if self._stream_version is not None:
+            # Targets may drop what this run did not deliver, now that all of it is there.
+            self._write_activate_version_message(self._stream_version)
+
+    @override
+    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+        time_zone = result.time_zone or self._query_timezone
+        reader = RowReader(self._columns(result), time_zone)
+        bookmark = self.bookmark
+        latest: list[object] = [] if bookmark is None else [bookmark.value]
+        for batch in reader.batches(result, query_task_id):
+            yield batch
+            if bookmark is not None:
+                values = batch.column(bookmark.column.name)
+                latest = [next_bookmark(bookmark.column, [*latest, *values])]
+        for problem in reader.problems:
+            self.logger.warning("%s: %s", self.name, problem)
+        if bookmark is not None and latest[0] is not None:
+            # Only now is the last row out.
+            self.stream_state["replication_key"] = self.replication_key
+            self.stream_state["replication_key_value"] = latest[0]
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: Record, *, context: Context | None = None
+    ) -> None:
+        # The SDK would move the bookmark with every record, and not know Looker's types.
+        pass
+
+    def _columns(self, result: Result) -> tuple[Column, ...]:
+        """The columns wanted; all of them when the result does not name its fields."""
+        fields = [field.name for field in result.fields or ()]
+        return tuple(
+            column
+            for column in columns_in_schema(self.schema, fields)
+            if self.selects(column.name) or column.name == self.replication_key
+        )
