@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import ApiCallLimitError, RefusedRequestError
-from tap_looker_tasks.looker.multi_results import Answer
+from tap_looker_tasks.looker.multi_results import TaskAnswer
 from tap_looker_tasks.looker.payload import as_data, read_result
 from tap_looker_tasks.queries.checks import field_problems
 from tap_looker_tasks.queries.config import name_problems
@@ -80,18 +80,18 @@ def configured_queries(
     ]
     problems: list[str] = []
     for n, dashboard in enumerate(settings.dashboards):
-        place, dashboard_id = f"dashboards[{n}]", str(dashboard.dashboard_id)
+        config_path, dashboard_id = f"dashboards[{n}]", str(dashboard.dashboard_id)
         try:
             elements = client.dashboard_dashboard_elements(dashboard_id)
         except RefusedRequestError as error:
-            problems.append(f"{place}.dashboard_id: {error.message}")
+            problems.append(f"{config_path}.dashboard_id: {error.message}")
             continue
-        found = tile_queries(dashboard, elements, place)
+        found = tile_queries(dashboard, elements, config_path)
         for warning in found.warnings:
             logger.warning("%s", warning)
         problems += found.problems
-        queries += [query_of_tile(tile, dashboard_id, place) for tile in found.tiles]
-    places = ((f"{query.place}.name", query.name) for query in queries)
+        queries += [query_of_tile(tile, dashboard_id, config_path) for tile in found.tiles]
+    places = ((f"{query.config_path}.name", query.name) for query in queries)
     refuse([*problems, *name_problems(places)])
     return queries
 
@@ -140,7 +140,7 @@ class Discovery:
         except (RefusedRequestError, ValueError) as error:
             yield f"{_place_of_source(query)}: {error}"
             return
-        problems = field_problems(query.place, query.config, wanted.body, known)
+        problems = field_problems(query.config_path, query.config, wanted.body, known)
         yield from problems
         if not problems:
             columns = columns_of(known, wanted.body)
@@ -177,13 +177,13 @@ class Discovery:
         """Fields of a query, from one row of it."""
         self._logger.warning(
             "%s: the fields of Explore %s/%s may not be read; running the query for one row",
-            query.place,
+            query.config_path,
             wanted.body.get("model"),
             wanted.body.get("view"),
         )
         query_id = wanted.query_id or self._client.create_query(wanted.body)
         body = self._client.run_query(query_id, limit=1)
-        result = read_result(Answer("complete", data=as_data(body)))
+        result = read_result(TaskAnswer("complete", data=as_data(body)))
         if result.error_message:
             raise ValueError(result.error_message)
         return result_fields(result.fields or ())
@@ -193,5 +193,5 @@ def _place_of_source(query: ConfiguredQuery) -> str:
     config = query.config
     for source in ("query_id", "query_slug", "look_id", "explore"):
         if query.dashboard_id is None and getattr(config, source) is not None:
-            return f"{query.place}.{source}"
-    return query.place
+            return f"{query.config_path}.{source}"
+    return query.config_path

@@ -37,16 +37,16 @@ class RetriableRequestError(RequestError):
 
     Attributes:
         retry_after: seconds Looker asked to wait, if it did.
-        had_no_effect: whether it is sure that Looker did nothing.
+        safe_to_retry: whether it is sure that Looker did nothing.
     """
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, had_no_effect: bool = False
+        self, message: str, *, retry_after: float | None = None, safe_to_retry: bool = False
     ) -> None:
         """Keep what is known of the failure beside the message."""
         super().__init__(message)
         self.retry_after = retry_after
-        self.had_no_effect = had_no_effect
+        self.safe_to_retry = safe_to_retry
 
 
 class RefusedRequestError(RequestError):

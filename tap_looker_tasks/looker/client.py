@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
-    from tap_looker_tasks.looker.multi_results import Answer
+    from tap_looker_tasks.looker.multi_results import TaskAnswer
     from tap_looker_tasks.settings import Settings
 
 _T = TypeVar("_T")
@@ -108,7 +108,7 @@ class LookerClient:
 
     def query_task_multi_results(
         self, query_task_ids: Collection[str], following: Collection[str] = ()
-    ) -> Iterator[tuple[str, Answer | MalformedAnswer]]:
+    ) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
         """Ask for many tasks at once; yields (task id, what Looker says of it).
 
         Each id is yielded once at most, however often the request had to be repeated. As soon
@@ -124,7 +124,7 @@ class LookerClient:
 
     def _answers_while_they_come(
         self, wanted: dict[str, None], following: Collection[str]
-    ) -> Generator[tuple[str, Answer | MalformedAnswer], None, RetriableRequestError | None]:
+    ) -> Generator[tuple[str, TaskAnswer | MalformedAnswer], None, RetriableRequestError | None]:
         """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
         operation = "query_task_multi_results"
         try:
@@ -448,7 +448,7 @@ def _translated(operation: str, base_url: str) -> Iterator[None]:
         cause = _root_cause(error)
         msg = f"{operation}: no answer from {base_url} ({_said(cause)}); check base_url"
         never_sent = isinstance(cause, ConnectionRefusedError | gaierror | ConnectTimeoutError)
-        raise RetriableRequestError(msg, had_no_effect=never_sent) from None
+        raise RetriableRequestError(msg, safe_to_retry=never_sent) from None
     except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
         msg = f"{operation}: the answer of {base_url} was cut short ({_said(_root_cause(error))})"
         raise RetriableRequestError(msg) from None
@@ -475,7 +475,7 @@ def _error_of(response: requests.Response, operation: str, base_url: str) -> Req
     if status in _PASSING_STATUSES:
         retry_after = _retry_after(response)
         too_many = status == _TOO_MANY_REQUESTS
-        return RetriableRequestError(msg, retry_after=retry_after, had_no_effect=too_many)
+        return RetriableRequestError(msg, retry_after=retry_after, safe_to_retry=too_many)
     return RefusedRequestError(msg, http_status=status)
 
 

@@ -26,7 +26,7 @@ LONGEST_ENTRY_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TaskAnswer:
     """What `multi_results` says of one task.
 
     Attributes:
@@ -56,7 +56,7 @@ def split_answers(
     new_rows: Callable[[], RowArrays] = list,
     *,
     longest_entry: int = LONGEST_ENTRY_BYTES,
-) -> Iterator[tuple[str, Answer | MalformedAnswer]]:
+) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
     """Yield (task id, what Looker says of it) as soon as the whole of it has come.
 
     Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry`
@@ -82,7 +82,9 @@ def split_answers(
     body.end()
 
 
-def _entry(body: Body, new_rows: Callable[[], RowArrays], longest: int) -> Answer | MalformedAnswer:
+def _entry(
+    body: Body, new_rows: Callable[[], RowArrays], longest: int
+) -> TaskAnswer | MalformedAnswer:
     if guessed := body.guessed(_ENTRY.decode, _BEGINNING, longest):
         return _as_answer(guessed)
     rows = None
@@ -97,7 +99,7 @@ def _entry(body: Body, new_rows: Callable[[], RowArrays], longest: int) -> Answe
         return malformed
 
 
-def read_answer(entry: bytes, rows: RowArrays | None = None) -> Answer:
+def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskAnswer:
     """Read what `multi_results` says of one task.
 
     Raises:
@@ -106,8 +108,8 @@ def read_answer(entry: bytes, rows: RowArrays | None = None) -> Answer:
     return _as_answer(read_json(_ENTRY.decode, entry), rows)
 
 
-def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> Answer:
-    return Answer(
+def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> TaskAnswer:
+    return TaskAnswer(
         status=entry.status.lower(),
         result_source=entry.result_source if isinstance(entry.result_source, str) else None,
         data=None if entry.data in (ABSENT, NULL) else entry.data,

@@ -32,7 +32,7 @@ from tap_looker_tasks.looker.result import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.looker.multi_results import Answer
+    from tap_looker_tasks.looker.multi_results import TaskAnswer
 
     Errors = tuple[Mapping[str, object], ...]
 
@@ -103,7 +103,7 @@ def as_data(body: bytes) -> msgspec.Raw | None:
         return msgspec.Raw(body)
 
 
-def read_result(answer: Answer) -> Result:
+def read_result(answer: TaskAnswer) -> Result:
     """Read the payload of a task.
 
     Raises:
@@ -124,7 +124,7 @@ def read_result(answer: Answer) -> Result:
     return _concluded(Result(answer.status), _as_errors(text), None)
 
 
-def _read_object(answer: Answer, payload: _Payload) -> Result:
+def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
     status = answer.status
     reported = _as_errors(payload.errors) + _as_errors(payload.error)
     metadata = _as_dict(payload.metadata)
@@ -167,7 +167,7 @@ def _read_object(answer: Answer, payload: _Payload) -> Result:
     return result
 
 
-def _arrays(answer: Answer, array: msgspec.Raw) -> Iterable[bytes]:
+def _arrays(answer: TaskAnswer, array: msgspec.Raw) -> Iterable[bytes]:
     return (bytes(array),) if answer.rows is None else answer.rows
 
 

@@ -31,7 +31,7 @@ class Overrides:
 
     Attributes:
         limit: most rows wanted; -1 for all.
-        filters: field -> filter expression, in place of the query's own.
+        filters: field -> filter expression, in config_path of the query's own.
         query_timezone: the one to run in.
         sort_first: field to sort by, ascending, before all others.
     """

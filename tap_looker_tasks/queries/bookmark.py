@@ -8,7 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.records.kinds import (
+from tap_looker_tasks.records.column_types import (
     DATE,
     DATE_TIME,
     INTEGER,
@@ -79,7 +79,7 @@ def can_combine(column: Column, existing: str | None) -> bool:
     """
     if not existing or existing.strip().lower() in _ANY:
         return True
-    pattern = _COMPARISON if column.kind in NUMBERS else _INTERVAL
+    pattern = _COMPARISON if column.column_type in NUMBERS else _INTERVAL
     return pattern.fullmatch(existing.strip()) is not None
 
 
@@ -105,7 +105,7 @@ def bookmark_filter(
     existing = (existing or "").strip()
     if existing.lower() in _ANY:
         existing = ""
-    if column.kind in NUMBERS:
+    if column.column_type in NUMBERS:
         start = f">={_plain_number(bookmark)}"
         return f"{existing} AND {start}" if existing else start
     return _from(_local_moment(column, str(bookmark), query_timezone), existing)
@@ -123,9 +123,9 @@ def _local_moment(column: Column, bookmark: str, query_timezone: str) -> str:
     if _has_offset(bookmark):
         bookmark = to_local(bookmark, zone_named(query_timezone))
     # Without fractions of a second, or without the time if the field has none.
-    moment = bookmark.replace("T", " ")[: 10 if column.kind is DATE else 19]
+    moment = bookmark.replace("T", " ")[: 10 if column.column_type is DATE else 19]
     if not re.fullmatch(_MOMENT, moment):
-        msg = f"{bookmark!r} is no {column.kind.name}"
+        msg = f"{bookmark!r} is no {column.column_type.name}"
         raise ValueError(msg)
     return moment
 
@@ -158,10 +158,10 @@ def next_bookmark(column: Column, values: Iterable[object]) -> int | str | None:
         values: of records, and the bookmark before them; those that could not be read as what
             the column is, and nulls, are passed over.
     """
-    if column.kind in NUMBERS:
+    if column.column_type in NUMBERS:
         greatest = max(_numbers(values), default=None)
         return str(greatest) if isinstance(greatest, Decimal) else greatest
-    pattern = _WRITTEN[column.kind]
+    pattern = _WRITTEN[column.column_type]
     return max(
         (value for value in values if isinstance(value, str) and pattern.fullmatch(value)),
         default=None,

@@ -45,7 +45,7 @@ class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         look_id: a Look.
         explore: a query of its own.
         limit: most rows wanted; -1 for all.
-        filters: field -> filter expression, in place of the query's own.
+        filters: field -> filter expression, in config_path of the query's own.
         primary_keys: fields that tell the rows apart.
         replication_key: field to go on from in the next run.
     """
@@ -78,7 +78,7 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 def problems(
     queries: Sequence[QueryConfig], dashboards: Sequence[DashboardConfig] = ()
 ) -> list[str]:
-    """Say what is wrong with the configuration itself, a line each, with its setting's place."""
+    """Say what is wrong with the configuration itself, a line each, with its config path."""
     return [
         *name_problems((f"queries[{n}].name", query.name) for n, query in enumerate(queries)),
         *(
@@ -95,17 +95,17 @@ def problems(
 
 
 def name_problems(names: Iterable[tuple[str, str]]) -> list[str]:
-    """Say which names cannot be streams, or are taken; given as (place, name)."""
+    """Say which names cannot be streams, or are taken; given as (config_path, name)."""
     found: list[str] = []
     taken: dict[str, str] = {}
-    for place, name in names:
+    for config_path, name in names:
         if not _NAME.fullmatch(name):
-            found.append(f"{place}: {_not_a_name(name)}")
+            found.append(f"{config_path}: {_not_a_name(name)}")
         elif name in RESERVED_NAMES:
-            found.append(f"{place}: {name} is the name of one of the tap's own streams")
+            found.append(f"{config_path}: {name} is the name of one of the tap's own streams")
         elif name in taken:
-            found.append(f"{place}: {name} is the name at {taken[name]} already")
-        taken.setdefault(name, place)
+            found.append(f"{config_path}: {name} is the name at {taken[name]} already")
+        taken.setdefault(name, config_path)
     return found
 
 
@@ -113,12 +113,12 @@ def _not_a_name(name: str) -> str:
     return f"{name!r} cannot name a stream (small letters, digits and _, beginning with a letter)"
 
 
-def _query_problems(place: str, query: QueryConfig) -> Iterator[str]:
+def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
     sources = [source for source in _SOURCES if getattr(query, source) is not None]
     if len(sources) != 1:
         found = f"found {' and '.join(sources)}" if sources else "found none"
-        yield f"{place}: exactly one of {', '.join(_SOURCES)} is needed; {found}"
+        yield f"{config_path}: exactly one of {', '.join(_SOURCES)} is needed; {found}"
     if query.limit is not None and (query.limit == 0 or query.limit < UNLIMITED):
-        yield f"{place}.limit: {query.limit} is no limit (1 or more, or -1 for all rows)"
+        yield f"{config_path}.limit: {query.limit} is no limit (1 or more, or -1 for all rows)"
     if query.explore and not query.explore.fields:
-        yield f"{place}.fields: a query needs at least one field"
+        yield f"{config_path}.fields: a query needs at least one field"

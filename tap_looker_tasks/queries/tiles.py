@@ -58,7 +58,7 @@ class Tiles:
 
 
 def tile_queries(
-    config: DashboardConfig, elements: Sequence[Mapping[str, Any]], place: str
+    config: DashboardConfig, elements: Sequence[Mapping[str, Any]], config_path: str
 ) -> Tiles:
     """Find what each tile of a dashboard runs, and which filters apply to it.
 
@@ -68,7 +68,7 @@ def tile_queries(
         config: the dashboard's name and filter values.
         elements: the answer of `dashboard_dashboard_elements`; those without rows, such as
             texts, are passed over.
-        place: of the dashboard in the configuration, such as `dashboards[0]`.
+        config_path: of the dashboard in the configuration, such as `dashboards[0]`.
     """
     elements = [element for element in elements if not element.get("deleted")]
     listened_to = {name for element in elements for name, _ in _listens(element)}
@@ -80,11 +80,15 @@ def tile_queries(
         if tile:
             tiles[tile.name] = tile
         elif reason:
-            warnings.append(f"{place}: tile {_title(element)!r} {reason}, which cannot run alone")
+            warnings.append(
+                f"{config_path}: tile {_title(element)!r} {reason}, which cannot run alone"
+            )
     return Tiles(
         tiles=tuple(tiles.values()),
         warnings=tuple(warnings),
-        problems=tuple(unknown(f"{place}.filters", config.filters, listened_to, _LISTENED_TO)),
+        problems=tuple(
+            unknown(f"{config_path}.filters", config.filters, listened_to, _LISTENED_TO)
+        ),
     )
 
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.records.fields import ExploreField, custom_fields
-from tap_looker_tasks.records.kinds import (
+from tap_looker_tasks.records.column_types import (
     ANYTHING,
     DATE,
     DATE_TIME,
     LOCAL_DATE_TIME,
     STRING,
-    Kind,
-    kind_in_schema,
-    kind_of,
+    ColumnType,
+    column_type_in_schema,
+    column_type_of,
 )
+from tap_looker_tasks.records.fields import ExploreField, custom_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,16 +37,16 @@ class Column:
     Attributes:
         name: what records call it.
         field: what Looker calls it.
-        kind: how its values are declared and read.
-        type: Looker's type, when it is known.
+        column_type: how its values are declared and read.
+        looker_type: Looker's type, when it is known.
         title: Looker's label.
         description: Looker's description.
     """
 
     name: str
     field: str
-    kind: Kind
-    type: str | None = None
+    column_type: ColumnType
+    looker_type: str | None = None
     title: str | None = None
     description: str | None = None
 
@@ -89,14 +89,14 @@ def columns_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -> t
 
 
 def _column(field: ExploreField) -> Column:
-    kind = kind_of(field.type)
-    if kind is DATE_TIME and not field.converts_time_zone:
-        kind = LOCAL_DATE_TIME
+    column_type = column_type_of(field.type)
+    if column_type is DATE_TIME and not field.converts_time_zone:
+        column_type = LOCAL_DATE_TIME
     return Column(
         name=column_name(field.name),
         field=field.name,
-        kind=kind,
-        type=field.type,
+        column_type=column_type,
+        looker_type=field.type,
         title=field.label,
         description=field.description,
     )
@@ -106,7 +106,7 @@ def columns_in_schema(schema: Mapping[str, Any], fields: Iterable[str]) -> tuple
     """Find the columns of fields in a stream's schema; a field may have none there."""
     properties = schema["properties"]
     return tuple(
-        Column(name, field, kind_in_schema(properties[name]))
+        Column(name, field, column_type_in_schema(properties[name]))
         for field in fields
         if (name := column_name(field)) in properties
     )
@@ -144,7 +144,7 @@ def stream_schema(columns: Iterable[Column], key_properties: Sequence[str]) -> d
 def _property(column: Column) -> dict[str, Any]:
     said = {"title": column.title, "description": column.description}
     # The SDK looks for `anyOf` in the first place.
-    schema = {key: _plain(value) for key, value in column.kind.json_schema.items()}
+    schema = {key: _plain(value) for key, value in column.column_type.json_schema.items()}
     return schema | {key: text for key, text in said.items() if text}
 
 
@@ -179,11 +179,11 @@ def compare(columns: Iterable[Column], fields: Iterable[Field] | None) -> list[s
 def _drift(column: Column, field: Field | None) -> str | None:
     if field is None:
         return f"{column.field}: not in the result any more"
-    found = kind_of(field.type)
-    declared = kind_of(column.type) if column.type else column.kind
+    found = column_type_of(field.type)
+    declared = column_type_of(column.looker_type) if column.looker_type else column.column_type
     # A catalog does not tell Looker's type: moments may be declared as text on purpose.
-    is_text = not column.type and declared is STRING and found in {DATE, DATE_TIME}
+    is_text = not column.looker_type and declared is STRING and found in {DATE, DATE_TIME}
     if not field.type or is_text or declared in {found, ANYTHING}:
         return None
-    was = column.type or declared.name
+    was = column.looker_type or declared.name
     return f"{column.field}: declared as {was}, but {field.type} in the result"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
+from tap_looker_tasks.records.column_types import UNREADABLE
 from tap_looker_tasks.records.columns import QUERY_TASK_ID, ROW_NUMBER
-from tap_looker_tasks.records.kinds import UNREADABLE
 from tap_looker_tasks.records.timestamps import zone_named
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class RowReader:
         self._columns = tuple(columns)
         self._fields = tuple(column.field for column in self._columns)
         zone = zone_named(time_zone)
-        self._converters = tuple(column.kind.converter(zone) for column in self._columns)
+        self._converters = tuple(column.column_type.converter(zone) for column in self._columns)
         self._type = RecordType((QUERY_TASK_ID, ROW_NUMBER, *(c.name for c in self._columns)))
         self._unreadable: dict[str, _Unreadable] = {}
 
@@ -131,7 +131,7 @@ class RowReader:
     @property
     def problems(self) -> list[str]:
         """Say, in one line for each column, which values so far were of another kind than it."""
-        kinds = {column.name: column.kind.name for column in self._columns}
+        kinds = {column.name: column.column_type.name for column in self._columns}
         return [
             f"{name}: {found.count} values that cannot be read as {kinds[name]}, left as they "
             f"are; the first is {quoted(str(found.example).encode())}"
@@ -142,7 +142,7 @@ class RowReader:
         return [*map(self._column_converted, self._columns, self._converters, columns)]
 
     def _column_converted(self, column: Column, convert: _Converter, values: _Values) -> _Values:
-        if column.kind.as_they_are.issuperset(map(type, values)):
+        if column.column_type.as_they_are.issuperset(map(type, values)):
             return values
         try:
             return [*map(convert, values)]

@@ -208,7 +208,7 @@ class QueryTaskResultsStream(LookerStream):
                 "change `limit` at %s",
                 name,
                 row_count,
-                sync.queries[name].place,
+                sync.queries[name].config_path,
             )
 
     def _sync_rows(self, outcome: Outcome, result: Result) -> None:

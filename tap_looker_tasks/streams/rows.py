@@ -12,8 +12,8 @@ from typing_extensions import override
 from tap_looker_tasks.discovery import replication_key
 from tap_looker_tasks.looker.json_text import read_json
 from tap_looker_tasks.queries.bookmark import next_bookmark
+from tap_looker_tasks.records.column_types import INTEGER, NUMBER
 from tap_looker_tasks.records.columns import columns_in_schema, compare, vanished
-from tap_looker_tasks.records.kinds import INTEGER, NUMBER
 from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
 from tap_looker_tasks.streams.base import FREE_OBJECT, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
@@ -100,7 +100,7 @@ class QueryStream(RowStream):
         state = self.stream_state
         if state.get("replication_key") == self.replication_key:
             return Bookmark(column, state.get("replication_key_value"))
-        is_moment = column.kind not in {NUMBER, INTEGER}
+        is_moment = column.column_type not in {NUMBER, INTEGER}
         return Bookmark(column, self.config.get("start_date") if is_moment else None)
 
     @override

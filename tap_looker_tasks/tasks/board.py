@@ -25,7 +25,7 @@ _MAX_BATCH_BYTES = 10_000
 _SEPARATOR_BYTES = 3
 
 
-class Meaning(Enum):
+class Phase(Enum):
     """What a status says about the task."""
 
     FINAL = "the outcome"
@@ -33,33 +33,33 @@ class Meaning(Enum):
     UNFINISHED = "no outcome yet"
 
 
-MEANINGS: Mapping[str, Meaning] = MappingProxyType(
+PHASES: Mapping[str, Phase] = MappingProxyType(
     {
-        "complete": Meaning.FINAL,
-        "error": Meaning.FINAL,
-        "failure": Meaning.FINAL,
-        "killed": Meaning.FINAL,
-        TIMEOUT: Meaning.FINAL,
+        "complete": Phase.FINAL,
+        "error": Phase.FINAL,
+        "failure": Phase.FINAL,
+        "killed": Phase.FINAL,
+        TIMEOUT: Phase.FINAL,
         # Looker reports running tasks as expired for about a second now and then, and a task
         # just created may be unknown to the node that answers.
-        "expired": Meaning.DOUBTFUL,
-        "missing": Meaning.DOUBTFUL,
-        ABSENT: Meaning.DOUBTFUL,
-        "added": Meaning.UNFINISHED,
-        "pending": Meaning.UNFINISHED,
-        "running": Meaning.UNFINISHED,
+        "expired": Phase.DOUBTFUL,
+        "missing": Phase.DOUBTFUL,
+        ABSENT: Phase.DOUBTFUL,
+        "added": Phase.UNFINISHED,
+        "pending": Phase.UNFINISHED,
+        "running": Phase.UNFINISHED,
     }
 )
 """Every status known, in lower case."""
 
 
-def meaning_of(status: str) -> Meaning:
+def phase_of(status: str) -> Phase:
     """Tell what a status says, in lower case; a word nobody knows is taken for unfinished."""
-    return MEANINGS.get(status, Meaning.UNFINISHED)
+    return PHASES.get(status, Phase.UNFINISHED)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedQuery:
     """A query whose task is still to be created.
 
     Attributes:
@@ -119,7 +119,7 @@ class Finished:
 class Launch:
     """Create the query's task, then tell `launched`, `launch_postponed` or `launch_failed`."""
 
-    query: Waiting
+    query: QueuedQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class TaskBoard:
         settings: Settings,
         *,
         running: Iterable[Running],
-        waiting: Iterable[Waiting] = (),
+        waiting: Iterable[QueuedQuery] = (),
         abandoned: Iterable[Running] = (),
         stop_at: float = inf,
     ) -> None:
@@ -348,7 +348,7 @@ class TaskBoard:
         self._asked = self._finished = 0
 
     def _seen(self, task: Running, status: str, now: float) -> Running:
-        doubtful = meaning_of(status) is Meaning.DOUBTFUL
+        doubtful = phase_of(status) is Phase.DOUBTFUL
         return replace(
             task,
             status=status,
@@ -360,27 +360,27 @@ class TaskBoard:
     def _believed(self, task: Running, now: float) -> str | None:
         """The task's final status, or None while Looker may still say something else."""
         status = task.status or ABSENT
-        if meaning_of(status) is Meaning.FINAL:
+        if phase_of(status) is Phase.FINAL:
             return status
         deadline = self._deadline(task)
         if deadline is None or now < deadline:
             return None
         # A word that nobody knows says more than `timeout` would.
-        return TIMEOUT if MEANINGS.get(status) is Meaning.UNFINISHED else status
+        return TIMEOUT if PHASES.get(status) is Phase.UNFINISHED else status
 
     def _free_slot(self, task: Running, status: str) -> None:
         self._launched_here -= 1
         self._capacity = min(self._settings.max_concurrent_tasks, self._capacity + 1)
-        if status == TIMEOUT or meaning_of(status) is Meaning.UNFINISHED:
+        if status == TIMEOUT or phase_of(status) is Phase.UNFINISHED:
             self._to_cancel.append(task)
 
     def _is_launched_again(self, task: Running, status: str) -> bool:
-        lost = meaning_of(status) is Meaning.DOUBTFUL
+        lost = phase_of(status) is Phase.DOUBTFUL
         if not lost or task.query_name is None:
             return False
         if self._launches[task.query_name] >= self._settings.max_task_attempts:
             return False
-        self._waiting.append(Waiting(task.query_name, task.attempt + 1))
+        self._waiting.append(QueuedQuery(task.query_name, task.attempt + 1))
         return True
 
 

@@ -16,14 +16,14 @@ from tap_looker_tasks.errors import (
 from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.looker.payload import as_data
 from tap_looker_tasks.tasks.board import (
-    MEANINGS,
+    PHASES,
     Cancel,
     Done,
     Launch,
     Poll,
+    QueuedQuery,
     Running,
     Wait,
-    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_looker_tasks.looker.client import LookerClient
-    from tap_looker_tasks.looker.multi_results import Answer
+    from tap_looker_tasks.looker.multi_results import TaskAnswer
     from tap_looker_tasks.tasks.board import Action, TaskBoard
     from tap_looker_tasks.tasks.launcher import Launcher
 
-_REFUSALS_OF_A_BATCH = frozenset({400, 404, 414, 422})
+BATCH_REJECTED_STATUSES = frozenset({400, 404, 414, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Outcome:
     task: Running
     status: str
     finished_at: float | None
-    answer: Answer | None = None
+    answer: TaskAnswer | None = None
     problem: str | None = None
 
 
@@ -137,13 +137,13 @@ class Runner:
             case _:
                 assert_never(action)
 
-    def _launch(self, query: Waiting) -> Iterator[NotLaunched]:
+    def _launch(self, query: QueuedQuery) -> Iterator[NotLaunched]:
         try:
             query_task_id, query_id = self._launcher.launch(query.query_name)
         except ApiCallLimitError:
             raise
         except RetriableRequestError as error:
-            if error.had_no_effect:
+            if error.safe_to_retry:
                 self._postpone(error)
                 return
             # Nobody knows whether Looker started it: launching it again might run it twice.
@@ -176,7 +176,7 @@ class Runner:
             for query_task_id, answer in answers:
                 yield from self._take_in(query_task_id, answer)
         except RefusedRequestError as error:
-            if error.http_status not in _REFUSALS_OF_A_BATCH:
+            if error.http_status not in BATCH_REJECTED_STATUSES:
                 raise
             self._logger.warning("%s; asking for its tasks in smaller batches", error.message)
             over = self._board.poll_refused(query_task_ids, self._clock())
@@ -186,7 +186,9 @@ class Runner:
             problem = self._problems.pop(finished.task.query_task_id, None)
             yield Outcome(finished.task, finished.status, finished.finished_at, problem=problem)
 
-    def _take_in(self, query_task_id: str, answer: Answer | MalformedAnswer) -> Iterator[Outcome]:
+    def _take_in(
+        self, query_task_id: str, answer: TaskAnswer | MalformedAnswer
+    ) -> Iterator[Outcome]:
         if isinstance(answer, MalformedAnswer):
             # It may come whole the next time; until then, it counts as no answer.
             self._logger.warning("query task %s: %s", query_task_id, answer)
@@ -205,7 +207,7 @@ class Runner:
             answer = self._with_data(query_task_id, answer)
         yield Outcome(finished.task, finished.status, finished.finished_at, answer)
 
-    def _with_data(self, query_task_id: str, answer: Answer) -> Answer:
+    def _with_data(self, query_task_id: str, answer: TaskAnswer) -> TaskAnswer:
         """Ask for a result that `multi_results` does not carry, as for some text formats."""
         try:
             body = self._client.query_task_results(query_task_id)
@@ -215,7 +217,7 @@ class Runner:
         return replace(answer, data=as_data(body))
 
     def _warn_of_unknown(self, status: str) -> None:
-        if status not in MEANINGS and status not in self._unknown_statuses:
+        if status not in PHASES and status not in self._unknown_statuses:
             self._unknown_statuses.add(status)
             self._logger.warning(
                 "Looker reports a status this tap does not know: %r; taken for unfinished", status

@@ -22,7 +22,7 @@ class ConfiguredQuery:
 
     Attributes:
         config: what to run, and its stream.
-        place: in the configuration, such as `queries[3]`.
+        config_path: in the configuration, such as `queries[3]`.
         dashboard_id: of the dashboard it is a tile of.
         title: the tile's.
         tile_filters: what the tile's dashboard filters ask for, by field.
@@ -30,7 +30,7 @@ class ConfiguredQuery:
     """
 
     config: QueryConfig
-    place: str
+    config_path: str
     dashboard_id: str | None = None
     title: str | None = None
     tile_filters: Mapping[str, str] = field(default_factory=dict)
@@ -47,11 +47,11 @@ class ConfiguredQuery:
         return None if self.config.look_id is None else str(self.config.look_id)
 
 
-def query_of_tile(tile: Tile, dashboard_id: str, place: str) -> ConfiguredQuery:
+def query_of_tile(tile: Tile, dashboard_id: str, config_path: str) -> ConfiguredQuery:
     """Take a tile for a query of its own."""
     return ConfiguredQuery(
         config=QueryConfig(name=tile.name, query_id=tile.query_id, look_id=tile.look_id),
-        place=f"{place}: tile {tile.title!r}",
+        config_path=f"{config_path}: tile {tile.title!r}",
         dashboard_id=dashboard_id,
         title=tile.title,
         tile_filters=tile.filters,

@@ -9,7 +9,7 @@ import requests
 
 from tap_looker_tasks.errors import RefusedRequestError
 from tap_looker_tasks.queries.sharding import shard_of
-from tap_looker_tasks.tasks.board import TaskBoard, Waiting
+from tap_looker_tasks.tasks.board import QueuedQuery, TaskBoard
 from tap_looker_tasks.tasks.collector import Runner
 from tap_looker_tasks.tasks.launcher import Launcher
 from tap_looker_tasks.tasks.ledger import Ledger
@@ -101,7 +101,7 @@ class Sync:
         self._board = TaskBoard(
             self._settings,
             running=[*self.ledger.tasks_to_follow(), *resumed],
-            waiting=[Waiting(name) for name in self.queries if name not in names],
+            waiting=[QueuedQuery(name) for name in self.queries if name not in names],
             abandoned=abandoned,
             stop_at=stop_at,
         )

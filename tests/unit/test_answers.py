@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.multi_results import Answer, split_answers
+from tap_looker_tasks.looker.multi_results import TaskAnswer, split_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def entries(*chunks: bytes) -> dict[str, object]:
     return {id_: as_it_came(answer) for id_, answer in split_answers(chunks)}
 
 
-def as_it_came(answer: Answer | MalformedAnswer) -> object:
+def as_it_came(answer: TaskAnswer | MalformedAnswer) -> object:
     if isinstance(answer, MalformedAnswer):
         raise answer
     data = None if answer.data is None else json.loads(bytes(answer.data))
@@ -175,9 +175,9 @@ def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
             yield chunk
 
     answers = split_answers(chunks())
-    assert next(answers) == ("a", Answer("running"))
+    assert next(answers) == ("a", TaskAnswer("running"))
     assert len(taken) == 2
-    assert next(answers) == ("b", Answer("added"))
+    assert next(answers) == ("b", TaskAnswer("added"))
     assert len(taken) == 3
     assert list(answers) == []
 
@@ -283,7 +283,7 @@ def test_the_rows_of_a_long_entry_are_set_apart(
         answers = dict(split_answers(chunks, longest_entry=longest))
     assert [*answers] == ["a", "b", "c"]
     long, payload = answers["b"], said["data"]
-    assert isinstance(long, Answer)
+    assert isinstance(long, TaskAnswer)
     data = json.loads(bytes(long.data or b""))
     if long.rows is None:
         assert data == payload
@@ -341,7 +341,7 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, TaskAnswer)
     assert isinstance(answer.rows, Counted)
     assert answer.rows.count == 1_000_001
     assert answer.rows.longest < 2_000_000

@@ -34,9 +34,16 @@ from tap_looker_tasks.queries.config import (
 )
 from tap_looker_tasks.queries.sharding import shard_of
 from tap_looker_tasks.queries.tiles import tile_queries
+from tap_looker_tasks.records.column_types import (
+    DATE,
+    DATE_TIME,
+    INTEGER,
+    LOCAL_DATE_TIME,
+    NUMBER,
+    ColumnType,
+)
 from tap_looker_tasks.records.columns import Column
 from tap_looker_tasks.records.fields import ExploreField
-from tap_looker_tasks.records.kinds import DATE, DATE_TIME, INTEGER, LOCAL_DATE_TIME, NUMBER, Kind
 
 KNOWN = {
     field.name: field
@@ -75,7 +82,7 @@ def config(**more: Any) -> QueryConfig:
     return QueryConfig(**{"name": "orders", "query_id": "7"} | more)
 
 
-def column(kind: Kind, name: str = "orders.key") -> Column:
+def column(kind: ColumnType, name: str = "orders.key") -> Column:
     return Column(name.replace(".", "__"), name, kind)
 
 
@@ -305,7 +312,7 @@ def test_the_querys_own_filters_win_over_the_tiles() -> None:
     ],
 )
 def test_a_bookmark_is_a_filter_expression(
-    kind: Kind, bookmark: object, existing: str | None, expression: str
+    kind: ColumnType, bookmark: object, existing: str | None, expression: str
 ) -> None:
     assert bookmark_filter(column(kind), bookmark, "Europe/Vienna", existing) == expression
 
@@ -317,7 +324,7 @@ def test_a_bookmark_is_a_filter_expression(
         *((DATE, "7 days"), (DATE, "2026-01-01"), (DATE, "not null"), (DATE, "after 3 days ago")),
     ],
 )
-def test_a_bookmark_is_not_forced_upon_a_filter(kind: Kind, existing: str) -> None:
+def test_a_bookmark_is_not_forced_upon_a_filter(kind: ColumnType, existing: str) -> None:
     assert not can_combine(column(kind), existing)
     with pytest.raises(ValueError, match="cannot be combined"):
         bookmark_filter(column(kind), 1, "UTC", existing)
@@ -330,7 +337,9 @@ def test_a_bookmark_is_not_forced_upon_a_filter(kind: Kind, existing: str) -> No
         *((DATE_TIME, "soon", "UTC"), (DATE_TIME, "2026-01-31T12:30:00Z", "nowhere")),
     ],
 )
-def test_a_bookmark_that_is_none_is_refused(kind: Kind, bookmark: object, time_zone: str) -> None:
+def test_a_bookmark_that_is_none_is_refused(
+    kind: ColumnType, bookmark: object, time_zone: str
+) -> None:
     with pytest.raises(ValueError, match=r"no |which time zone"):
         bookmark_filter(column(kind), bookmark, time_zone)
 
@@ -378,7 +387,7 @@ def test_an_incremental_query_is_sorted_and_filtered_by_its_replication_key() ->
     ],
 )
 def test_the_bookmark_is_the_greatest_value(
-    kind: Kind, values: list[object], expected: object
+    kind: ColumnType, values: list[object], expected: object
 ) -> None:
     assert next_bookmark(column(kind), values) == expected
 

@@ -15,10 +15,10 @@ from tap_looker_tasks.tasks.board import (
     Finished,
     Launch,
     Poll,
+    QueuedQuery,
     Running,
     TaskBoard,
     Wait,
-    Waiting,
 )
 
 
@@ -211,9 +211,9 @@ def test_a_slot_that_others_wait_for_is_free_soon(
     board = TaskBoard(
         settings(poll_interval_seconds=0.1, max_concurrent_tasks=1),
         running=[],
-        waiting=[Waiting(name) for name in names],
+        waiting=[QueuedQuery(name) for name in names],
     )
-    assert board.next_action(0) == Launch(Waiting("flights"))
+    assert board.next_action(0) == Launch(QueuedQuery("flights"))
     board.launched("a", "1", 0)
     now, lags = 0.0, []
     while now < 100:
@@ -228,19 +228,19 @@ def test_a_slot_that_others_wait_for_is_free_soon(
 
 
 def test_launches_keep_within_the_budget_and_a_finished_task_frees_a_slot() -> None:
-    waiting = [Waiting(name) for name in "xyz"]
+    waiting = [QueuedQuery(name) for name in "xyz"]
     board = TaskBoard(settings(max_concurrent_tasks=2), running=[], waiting=waiting)
-    assert board.next_action(0) == Launch(Waiting("x"))
+    assert board.next_action(0) == Launch(QueuedQuery("x"))
     board.launched("a", "1", 0)
-    assert board.next_action(0) == Launch(Waiting("y"))
+    assert board.next_action(0) == Launch(QueuedQuery("y"))
     board.launched("b", "1", 0)
     assert board.next_action(0) == Wait(1)
     assert [f.task.query_name for f in answer(board, 1, a="complete", b="running")] == ["x"]
-    assert board.next_action(1) == Launch(Waiting("z"))
+    assert board.next_action(1) == Launch(QueuedQuery("z"))
 
 
 def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
-    waiting = [Waiting(str(n)) for n in range(8)]
+    waiting = [QueuedQuery(str(n)) for n in range(8)]
     board = TaskBoard(settings(max_concurrent_tasks=4), running=[], waiting=waiting)
     for id_ in "abcd":
         assert isinstance(board.next_action(0), Launch)
@@ -250,23 +250,25 @@ def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
             board.launched(id_, "1", 0)
     assert [f.task.query_name for f in answer(board, 1, a="complete", b="complete")] == ["0", "1"]
     assert board.next_action(1.25) == Wait(0.75)
-    assert board.next_action(5) == Launch(Waiting("3", not_before=5))
+    assert board.next_action(5) == Launch(QueuedQuery("3", not_before=5))
 
 
 def test_a_query_that_cannot_be_launched_is_given_up() -> None:
-    board = TaskBoard(settings(), running=[], waiting=[Waiting("x")])
-    assert board.next_action(0) == Launch(Waiting("x"))
+    board = TaskBoard(settings(), running=[], waiting=[QueuedQuery("x")])
+    assert board.next_action(0) == Launch(QueuedQuery("x"))
     board.launch_failed()
     assert board.next_action(0) == Done()
 
 
 @pytest.mark.parametrize("status", ["expired", "missing"])
 def test_a_lost_task_is_launched_again_up_to_the_limit(status: str) -> None:
-    board = TaskBoard(settings(expired_grace_seconds=0), running=[], waiting=[Waiting("flights")])
-    assert board.next_action(0) == Launch(Waiting("flights"))
+    board = TaskBoard(
+        settings(expired_grace_seconds=0), running=[], waiting=[QueuedQuery("flights")]
+    )
+    assert board.next_action(0) == Launch(QueuedQuery("flights"))
     board.launched("a", "1", 0)
     assert answer(board, 1, a=status) == []
-    assert board.next_action(1) == Launch(Waiting("flights", attempt=2))
+    assert board.next_action(1) == Launch(QueuedQuery("flights", attempt=2))
     board.launched("b", "1", 1)
     assert [f.task.attempt for f in answer(board, 3, b=status)] == [2]
     assert board.next_action(3) == Done()
@@ -276,7 +278,7 @@ def test_launches_of_earlier_runs_do_not_count() -> None:
     resumed = launched("a", at=0, attempt=2)
     board = TaskBoard(settings(expired_grace_seconds=0), running=[resumed])
     assert answer(board, 1, a="expired") == []
-    assert board.next_action(1) == Launch(Waiting("flights", attempt=3))
+    assert board.next_action(1) == Launch(QueuedQuery("flights", attempt=3))
 
 
 def test_a_task_that_nobody_waits_for_any_more_is_cancelled() -> None:
@@ -302,7 +304,7 @@ def test_a_task_launched_here_is_cancelled_at_its_timeout() -> None:
 
 
 def test_a_run_that_must_end_leaves_what_is_unfinished() -> None:
-    board = TaskBoard(settings(), running=[launched("a")], waiting=[Waiting("y")], stop_at=10)
+    board = TaskBoard(settings(), running=[launched("a")], waiting=[QueuedQuery("y")], stop_at=10)
     assert isinstance(board.next_action(0), Launch)
     board.launched("b", "1", 0)
     answer(board, 1, a="running", b="running")
@@ -322,7 +324,7 @@ STATUSES = ["added", "running", "complete", "error", "killed", "expired", "missi
 @given(st.data())
 def test_every_task_ends_exactly_once_whatever_looker_says(data: st.DataObject) -> None:
     given_ids = [f"given{n}" for n in range(data.draw(st.integers(0, 5)))]
-    waiting = [Waiting(f"query{n}") for n in range(data.draw(st.integers(0, 5)))]
+    waiting = [QueuedQuery(f"query{n}") for n in range(data.draw(st.integers(0, 5)))]
     limits = settings(
         task_timeout_seconds=300, max_concurrent_tasks=2, max_task_attempts=2, batch_size=3
     )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.multi_results import Answer, read_answer
+from tap_looker_tasks.looker.multi_results import TaskAnswer, read_answer
 from tap_looker_tasks.looker.payload import as_data, read_result
 from tap_looker_tasks.looker.result import Field, Pivot, Result
 
@@ -71,7 +71,7 @@ def result_of(status: str, data: object = None, **more: object) -> Result:
 
 
 def result_of_text(data: str, status: str = "complete") -> Result:
-    return read_result(Answer(status, None, msgspec.Raw(data.encode())))
+    return read_result(TaskAnswer(status, None, msgspec.Raw(data.encode())))
 
 
 def flat(result: Result) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def flat(result: Result) -> list[dict[str, Any]]:
 
 def test_a_status_without_data() -> None:
     answer = read_answer(b'{"status": "Running"}')
-    assert answer == Answer("running", None, None)
+    assert answer == TaskAnswer("running", None, None)
     assert read_result(answer) == Result("running")
     assert flat(read_result(answer)) == []
 
@@ -456,7 +456,7 @@ def test_what_cannot_be_understood_is_refused(data: str, message: str) -> None:
 
 def test_data_that_is_not_utf8_is_refused() -> None:
     with pytest.raises(MalformedAnswer, match="not UTF-8 at"):
-        read_result(Answer("complete", None, msgspec.Raw(b'[{"a.b":"\xff"}]')))
+        read_result(TaskAnswer("complete", None, msgspec.Raw(b'[{"a.b":"\xff"}]')))
 
 
 @pytest.mark.parametrize("number", ["1e99999999999999999999", "9" * 5000])
@@ -471,9 +471,9 @@ def test_the_body_of_results_for_data() -> None:
     assert as_data(b" \n") is None
     assert as_data(b' {"data": []}\n') == msgspec.Raw(b'{"data": []}')
     for text in ("Carrier\nUA\n", "17\n", "[1, 2", '"UA"\n', "[" * 100_000 + "]" * 100_000):
-        assert read_result(Answer("complete", None, as_data(text.encode()))).text == text
+        assert read_result(TaskAnswer("complete", None, as_data(text.encode()))).text == text
     with pytest.raises(MalformedAnswer, match="not UTF-8"):
-        read_result(Answer("complete", None, as_data(b"PK\x03\x04\xff")))
+        read_result(TaskAnswer("complete", None, as_data(b"PK\x03\x04\xff")))
 
 
 NUMBERS = st.one_of(

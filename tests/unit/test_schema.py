@@ -18,6 +18,18 @@ from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.looker.multi_results import read_answer
 from tap_looker_tasks.looker.payload import read_result
 from tap_looker_tasks.looker.result import Field, Result
+from tap_looker_tasks.records.column_types import (
+    ANYTHING,
+    DATE,
+    DATE_TIME,
+    INTEGER,
+    LOCAL_DATE_TIME,
+    NUMBER,
+    STRING,
+    YESNO,
+    ColumnType,
+    column_type_of,
+)
 from tap_looker_tasks.records.columns import (
     Column,
     collisions,
@@ -31,18 +43,6 @@ from tap_looker_tasks.records.fields import (
     custom_fields,
     explore_fields,
     result_fields,
-)
-from tap_looker_tasks.records.kinds import (
-    ANYTHING,
-    DATE,
-    DATE_TIME,
-    INTEGER,
-    LOCAL_DATE_TIME,
-    NUMBER,
-    STRING,
-    YESNO,
-    Kind,
-    kind_of,
 )
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
@@ -86,7 +86,7 @@ CALCULATIONS = json.dumps(
 )
 
 
-def column(name: str, kind: Kind, type_: str | None = None) -> Column:
+def column(name: str, kind: ColumnType, type_: str | None = None) -> Column:
     return Column(name.replace(".", "__"), name, kind, type_)
 
 
@@ -105,7 +105,9 @@ def records(columns: Sequence[Column], result: Result, id_: str = "t") -> list[d
     return [record for batch in batches for record in batch.records()]
 
 
-def read_one(kind: Kind, value: str, time_zone: str | None = "UTC") -> tuple[object, list[str]]:
+def read_one(
+    kind: ColumnType, value: str, time_zone: str | None = "UTC"
+) -> tuple[object, list[str]]:
     """The record value of a value given as JSON, and the problems."""
     body = f'{{"status":"complete","data":{{"data":[{{"v.f":{{"value":{value}}}}}]}}}}'
     reader = RowReader([column("v.f", kind)], time_zone)
@@ -159,8 +161,8 @@ def test_every_minute_of_a_year_of_changes_is_read_rightly(zone: ZoneInfo) -> No
         *((None, ANYTHING), ("", ANYTHING)),
     ],
 )
-def test_the_type_decides_about_the_kind(looker_type: str | None, kind: Kind) -> None:
-    assert kind_of(looker_type) is kind
+def test_the_type_decides_about_the_kind(looker_type: str | None, kind: ColumnType) -> None:
+    assert column_type_of(looker_type) is kind
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_the_type_decides_about_the_kind(looker_type: str | None, kind: Kind) ->
         (LOCAL_DATE_TIME, '"2019-12-22 10:11:12"', "2019-12-22 10:11:12"),
     ],
 )
-def test_values_are_read(kind: Kind, value: str, expected: object) -> None:
+def test_values_are_read(kind: ColumnType, value: str, expected: object) -> None:
     found, problems = read_one(kind, value)
     assert (found, type(found), problems) == (expected, type(expected), [])
 
@@ -199,7 +201,7 @@ def test_values_are_read(kind: Kind, value: str, expected: object) -> None:
 @pytest.mark.parametrize(
     "kind", [NUMBER, INTEGER, STRING, YESNO, DATE, DATE_TIME, ANYTHING, LOCAL_DATE_TIME]
 )
-def test_null_is_null(kind: Kind) -> None:
+def test_null_is_null(kind: ColumnType) -> None:
     assert read_one(kind, "null", None) == (None, [])
 
 
@@ -218,7 +220,9 @@ def test_null_is_null(kind: Kind) -> None:
         *((DATE_TIME, '"0001-01-01 00:00:00 +05:00"', "0001-01-01 00:00:00 +05:00"),),
     ],
 )
-def test_what_cannot_be_read_is_kept_and_reported(kind: Kind, value: str, kept: object) -> None:
+def test_what_cannot_be_read_is_kept_and_reported(
+    kind: ColumnType, value: str, kept: object
+) -> None:
     found, [problem] = read_one(kind, value)
     assert (found, type(found)) == (kept, type(kept))
     assert problem.startswith(f"v__f: 1 values that cannot be read as {kind.name}, left as they")
@@ -325,7 +329,7 @@ def test_columns_have_the_order_of_the_query() -> None:
         "dynamic_fields": CALCULATIONS,
     }
     columns = columns_of(explore_fields(EXPLORE), query)
-    assert [(column.name, column.kind) for column in columns] == [
+    assert [(column.name, column.column_type) for column in columns] == [
         ("orders__count", INTEGER),
         ("buyers", INTEGER),
         ("orders__created_date", DATE),
@@ -339,8 +343,8 @@ def test_columns_have_the_order_of_the_query() -> None:
 
 def test_a_time_that_looker_does_not_convert_stays_a_string() -> None:
     [found] = columns_of(explore_fields(EXPLORE), {"fields": ["orders.local_time"]})
-    assert found.kind is LOCAL_DATE_TIME
-    assert found.kind.json_schema["type"] == ("string", "null")
+    assert found.column_type is LOCAL_DATE_TIME
+    assert found.column_type.json_schema["type"] == ("string", "null")
 
 
 def test_a_probe_stands_in_for_an_explore() -> None:

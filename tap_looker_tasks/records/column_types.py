@@ -42,7 +42,7 @@ _YESNO = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class ColumnType:
     """How the values of some of Looker's types are declared, and how they are read.
 
     Attributes:
@@ -141,24 +141,26 @@ def _nullable(type_: str, **more: str) -> Mapping[str, object]:
     return MappingProxyType({"type": (type_, "null"), **more})
 
 
-STRING = Kind("string", _nullable("string"), lambda _: _string, frozenset({str, NoneType}))
-NUMBER = Kind(
+STRING = ColumnType("string", _nullable("string"), lambda _: _string, frozenset({str, NoneType}))
+NUMBER = ColumnType(
     "number", _nullable("number"), lambda _: read_number, frozenset({int, Decimal, NoneType})
 )
-INTEGER = Kind("integer", _nullable("integer"), lambda _: _integer, frozenset({int, NoneType}))
-YESNO = Kind(
+INTEGER = ColumnType(
+    "integer", _nullable("integer"), lambda _: _integer, frozenset({int, NoneType})
+)
+YESNO = ColumnType(
     "yesno", _nullable("boolean"), lambda _: _YESNO.__getitem__, frozenset({bool, NoneType})
 )
-DATE = Kind("date", _nullable("string", format="date"), lambda _: _date)
-DATE_TIME = Kind(
+DATE = ColumnType("date", _nullable("string", format="date"), lambda _: _date)
+DATE_TIME = ColumnType(
     "date-time",
     _nullable("string", format="date-time"),
     lambda zone: partial(_date_time, zone=zone),
 )
-LOCAL_DATE_TIME = Kind(
+LOCAL_DATE_TIME = ColumnType(
     "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.as_they_are
 )
-ANYTHING = Kind(
+ANYTHING = ColumnType(
     "value of any type",
     MappingProxyType(
         {
@@ -203,7 +205,7 @@ _TYPES = MappingProxyType(
 _KINDS = MappingProxyType({type_: kind for kind, types in _TYPES.items() for type_ in types})
 
 
-def kind_of(looker_type: str | None) -> Kind:
+def column_type_of(looker_type: str | None) -> ColumnType:
     """Find the kind of a field by LookML's type; a type nobody knows may have any value.
 
     <https://docs.cloud.google.com/looker/docs/reference/param-field-type>
@@ -216,7 +218,7 @@ def kind_of(looker_type: str | None) -> Kind:
     return _KINDS.get(looker_type.rstrip("0123456789"), ANYTHING)
 
 
-def kind_in_schema(json_schema: Mapping[str, Any]) -> Kind:
+def column_type_in_schema(json_schema: Mapping[str, Any]) -> ColumnType:
     """Tell what a property of a stream's schema holds; a catalog may have changed it."""
     types = json_schema.get("type") or ()
     first = next((t for t in ([types] if isinstance(types, str) else types) if t != "null"), None)
