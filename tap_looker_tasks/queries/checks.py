@@ -21,7 +21,7 @@ def field_problems(
     body: Mapping[str, Any],
     known: Mapping[str, ExploreField],
 ) -> list[str]:
-    """Say what is wrong with the fields of a query, a line each, with its path in the configuration.
+    """Say what is wrong with the fields of a query, a line each, with its config path.
 
     Args:
         config_path: of the query, such as `queries[3]`.
