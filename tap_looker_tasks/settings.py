@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     wait_for_completion: bool = True
     task_timeout_seconds: _PositiveSeconds = 3600
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_BATCH_SIZE)] = 50
-    poll_interval_seconds: _PositiveSeconds = 1
+    poll_interval_seconds: _PositiveSeconds = 0.25
     poll_max_interval_seconds: _PositiveSeconds = 15
     expired_grace_seconds: _Seconds = 60
     queries: tuple[QueryConfig, ...] = ()

@@ -21,6 +21,7 @@ from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_qu
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.settings import Settings, parse_ids_file
+from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter
 from tap_looker_tasks.singer.state_writer import PacedStateWriter
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
@@ -30,7 +31,6 @@ from tap_looker_tasks.tasks.sync import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
 
     from tap_looker_tasks.streams.base import RowStream
 
@@ -58,12 +58,15 @@ class TapLookerTasks(Tap):
         self._sleep = sleep
         self._calls: Counter[str] = Counter()
         self._sync: Sync | None = None
+        self._interrupts: Interrupts | None = None
         # However the command ends, this is the last line of its log.
         if command := click.get_current_context(silent=True):
             command.call_on_close(self._tell_calls)
+            command.call_on_close(self._end_command)
+            self._interrupts = Interrupts()
         super().__init__(*args, **kwargs)
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
-        self._state_writer = self._paced = PacedStateWriter(self.message_writer, self._clock)
+        self._state_writer = self._paced
 
     @classmethod
     @override
@@ -108,8 +111,11 @@ class TapLookerTasks(Tap):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
+        if self._interrupts:
+            # The SDK's own handlers, which it has set by now, end with exit code 0.
+            self._interrupts.handle()
         return [
-            QueryTaskResultsStream(self, self._syncing, self._end_sync),
+            QueryTaskResultsStream(self, self._syncing, self._end_sync, self._paced),
             QueryTaskRowsStream(self),
             *self._query_streams(),
         ]
@@ -120,14 +126,13 @@ class TapLookerTasks(Tap):
         if not (self.config.get("queries") or self.config.get("dashboards")):
             return
         settings = self.settings
-        with self._connected() as client:
-            queries = configured_queries(settings, client, self.logger)
-            if self.input_catalog is None:
-                discovery = Discovery(settings, client, self._stored_queries, self.logger)
-                plans = discovery.plans(queries)
-            else:
-                known = {name: entry.schema.to_dict() for name, entry in self.input_catalog.items()}
-                plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
+        queries = configured_queries(settings, self._client, self.logger)
+        if self.input_catalog is None:
+            discovery = Discovery(settings, self._client, self._stored_queries, self.logger)
+            plans = discovery.plans(queries)
+        else:
+            known = {name: entry.schema.to_dict() for name, entry in self.input_catalog.items()}
+            plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
         for plan in plans:
             yield QueryStream(self, plan, settings.query_timezone)
 
@@ -138,66 +143,75 @@ class TapLookerTasks(Tap):
             self.logger.info("API calls made: %s", calls)
 
     @cached_property
+    def _paced(self) -> PacedStateWriter:
+        return PacedStateWriter(self.message_writer, self._clock)
+
+    @cached_property
     def _stored_queries(self) -> StoredQueries:
         return StoredQueries(self.settings.query_timezone)
 
-    @override
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        if self._sync and self.settings.on_interrupt == "cancel":
-            self._sync.cancel_unfinished()
-        self._paced.write_now(self.state)
-        super()._handle_termination(signum, frame)
+    def _end_command(self) -> None:
+        """End a run in good order, however its command ended."""
+        try:
+            # A sync that ended by itself is none any more.
+            if self._sync:
+                self._end_unfinished_sync(self._sync)
+            self._close_client()
+        finally:
+            if self._interrupts:
+                self._interrupts.restore()
 
-    @contextmanager
-    def _connected(self) -> Iterator[LookerClient]:
-        """A client of Looker, which is logged out in the end."""
-        with requests.Session() as session:
-            client = LookerClient(
-                self.settings,
-                session=session,
-                clock=self._clock,
-                sleep=self._pause,
-                logger=self.logger,
-                calls=self._calls,
-            )
-            try:
-                yield client
-            finally:
-                client.logout()
+    def _end_unfinished_sync(self, sync: Sync) -> None:
+        is_interrupted = self._interrupts is not None and self._interrupts.number is not None
+        if is_interrupted and self.settings.on_interrupt == "cancel":
+            sync.cancel_unfinished()
+        # What was delivered need not be delivered again.
+        self._paced.write_now(self.state)
+
+    @cached_property
+    def _client(self) -> LookerClient:
+        """The only client of a run: discovery and sync share its login."""
+        return LookerClient(
+            self.settings,
+            session=requests.Session(),
+            clock=self._clock,
+            sleep=self._pause,
+            logger=self.logger,
+            calls=self._calls,
+        )
+
+    def _close_client(self) -> None:
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            client.close()
 
     @contextmanager
     def _syncing(self, bookmark: dict[str, Any], selected: list[RowStream]) -> Iterator[Sync]:
         """Put together what follows and launches tasks."""
         streams = [stream for stream in selected if isinstance(stream, QueryStream)]
-        with self._connected() as client:
-            self._sync = Sync(
-                self.settings,
-                given_ids=_given_ids(self.settings),
-                queries={stream.name: stream.query for stream in streams},
-                bookmarks={s.name: s.bookmark for s in streams if s.bookmark is not None},
-                bookmark=bookmark,
-                client=client,
-                stored_queries=self._stored_queries,
-                write_state=lambda: self._paced.write_now(self.state),
-                write_state_if_due=lambda: self._paced.write_if_due(self.state),
-                clock=self._clock,
-                sleep=self._pause,
-                logger=self.logger,
-            )
-            try:
-                yield self._sync
-                if any(stream.ABORT_AT_RECORD_COUNT is not None for stream in streams):
-                    self._sync.cancel_unfinished()
-            except BaseException:
-                # What was delivered before a failure need not be delivered again.
-                self._paced.write_now(self.state)
-                raise
-            finally:
-                self._sync = None
+        self._sync = sync = Sync(
+            self.settings,
+            given_ids=_given_ids(self.settings),
+            queries={stream.name: stream.query for stream in streams},
+            bookmarks={s.name: s.bookmark for s in streams if s.bookmark is not None},
+            bookmark=bookmark,
+            client=self._client,
+            stored_queries=self._stored_queries,
+            clock=self._clock,
+            sleep=self._pause,
+            logger=self.logger,
+        )
+        yield sync
+        if any(stream.ABORT_AT_RECORD_COUNT is not None for stream in streams):
+            sync.cancel_unfinished()
+        self._sync = None
+        self._close_client()
 
     def _pause(self, seconds: float) -> None:
         """Let the target have everything so far, then sleep."""
-        self._paced.write_state(self.state)
+        # Before the sync there is nothing for a target, only a catalog that is being made.
+        if self._sync:
+            self._paced.write_state(self.state)
         self._sleep(seconds)
 
     def _end_sync(self, incomplete: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from math import inf
 from socket import gaierror
@@ -47,6 +48,7 @@ _LONGEST_PAUSE_SECONDS = 60
 _LONGEST_CONNECT_SECONDS = 30
 _LONGEST_LOGOUT_SECONDS = 5
 _UNAUTHORIZED = 401
+_NOT_FOUND = 404
 _TOO_MANY_REQUESTS = 429
 _FIRST_REFUSAL = 300
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -92,19 +94,6 @@ class LookerClient:
         self._token: Token | None = None
         self._ahead: tuple[tuple[str, ...], Future[requests.Response]] | None = None
         self.calls: Counter[str] = Counter() if calls is None else calls
-
-    def beside(self, session: requests.Session) -> LookerClient:
-        """Make a client with the same token, for use while this one is busy."""
-        client = LookerClient(
-            self._settings,
-            session=session,
-            clock=self._clock,
-            sleep=self._sleep,
-            logger=self._logger,
-            calls=self.calls,
-        )
-        client._token = self._token
-        return client
 
     def query_task_multi_results(
         self, query_task_ids: Collection[str], following: Collection[str] = ()
@@ -207,15 +196,16 @@ class LookerClient:
         raise unreadable
 
     def kill_query(self, query_task_id: str, *, longest_seconds: float = inf) -> None:
-        """Cancel a task; that it had finished is of no consequence, nor is any other failure.
+        """Cancel a task, unless it had finished.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
         """
+        path = f"running_queries/{query_task_id}"
         try:
-            path = f"running_queries/{query_task_id}"
             self._response("kill_query", "DELETE", path, longest_seconds=longest_seconds).close()
-        except RequestError as error:
-            self._logger.debug("%s", error)
+        except RefusedRequestError as error:
+            if error.http_status != _NOT_FOUND:
+                raise
 
     def create_query(self, body: Mapping[str, Any]) -> str:
         """Store a query, or find the one like it; returns its id.
@@ -259,8 +249,13 @@ class LookerClient:
         path = f"queries/{_part(query_id)}/run/json_detail?limit={limit}"
         return self._repeated(lambda: self._body("run_query", "GET", path))
 
+    def close(self) -> None:
+        """Log out, and close the session."""
+        self.logout()
+        self._session.close()
+
     def logout(self) -> None:
-        """Give the token back, if there is one; a failure is of no consequence.
+        """Give the token back, if there is one; a token that stays expires by itself.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
@@ -473,7 +468,7 @@ def _error_of(response: requests.Response, operation: str, base_url: str) -> Req
     if said := _message_in(response):
         msg += f" ({said})"
     if status in _PASSING_STATUSES:
-        retry_after = _retry_after(response)
+        retry_after = read_retry_after(response)
         too_many = status == _TOO_MANY_REQUESTS
         return RetriableRequestError(msg, retry_after=retry_after, safe_to_retry=too_many)
     return RefusedRequestError(msg, http_status=status)
@@ -491,10 +486,20 @@ def _message_in(response: requests.Response) -> str | None:
     return None
 
 
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds; a date, which Looker does not send, is passed over."""
+def read_retry_after(response: requests.Response) -> float | None:
+    """Return the seconds to wait; None when the header is missing or makes no sense.
+
+    <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
+    """
+    text = response.headers.get("Retry-After", "")
     try:
-        seconds = float(response.headers.get("Retry-After", ""))
-    except ValueError:
+        seconds = float(text) if text.strip().isdecimal() else _seconds_until(text, response)
+    except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS)
+
+
+def _seconds_until(http_date: str, response: requests.Response) -> float:
+    """Return the seconds from the moment of the answer, by the server's own clock."""
+    sent_at = parsedate_to_datetime(response.headers.get("Date", ""))
+    return (parsedate_to_datetime(http_date) - sent_at).total_seconds()

@@ -20,7 +20,13 @@ from tap_looker_tasks.streams.base import (
     LookerStream,
     RowStream,
 )
-from tap_looker_tasks.tasks.collector import NotLaunched
+from tap_looker_tasks.tasks.collector import (
+    Cancelled,
+    Launched,
+    NotCancelled,
+    NotLaunched,
+    Outcome,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,8 +35,8 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_looker_tasks.singer.state_writer import PacedStateWriter
     from tap_looker_tasks.tasks.board import Running
-    from tap_looker_tasks.tasks.collector import Outcome
     from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
     from tap_looker_tasks.tasks.sync import Sync
 
@@ -121,9 +127,11 @@ class QueryTaskResultsStream(LookerStream):
         tap: Tap,
         syncing: Callable[[dict[str, Any], list[RowStream]], AbstractContextManager[Sync]],
         end_sync: Callable[[Sequence[str]], None],
+        states: PacedStateWriter,
     ) -> None:
         """Take the tap's ways to begin a sync, given this stream's bookmark, and to end it."""
         super().__init__(tap)
+        self._states = states
         self._syncing = syncing
         self._end_sync = end_sync
         self._incomplete: list[str] = []
@@ -142,22 +150,41 @@ class QueryTaskResultsStream(LookerStream):
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
         with self._syncing(self.stream_state, streams) as sync:
-            for outcome in sync.outcomes():
-                if isinstance(outcome, NotLaunched):
-                    self._incomplete.append(
-                        f"{outcome.query_name} (not launched: {outcome.reason})"
-                    )
-                    continue
-                record, is_readable = self._deliver(outcome, sync)
-                yield record
-                # Only now is the task's last record out.
-                if outcome.finished_at is None:
-                    sync.ledger.leave(outcome.task)
-                elif is_readable:
-                    sync.ledger.remember(outcome.task, outcome.status)
+            for event in sync.events():
+                if isinstance(event, Outcome):
+                    record, is_readable = self._deliver(event, sync)
+                    yield record
+                    # Only now is the task's last record out.
+                    self._remember(event, sync, is_readable=is_readable)
                 else:
-                    sync.ledger.forget(outcome.task)
-                sync.write_state_if_due()
+                    self._note(event, sync)
+
+    def _note(self, event: Launched | NotLaunched | Cancelled | NotCancelled, sync: Sync) -> None:
+        match event:
+            case Launched(task):
+                sync.note_launch(task)
+                # A run that is killed must find the task again.
+                self._states.write_now(self._tap.state)
+            case NotLaunched(query_name, reason):
+                self._incomplete.append(f"{query_name} (not launched: {reason})")
+            case Cancelled(task):
+                sync.ledger.cancelled(task)
+            case NotCancelled(task, reason):
+                sync.ledger.note_to_cancel(task)
+                self.logger.warning(
+                    "query task %s is not cancelled: %s; the next run tries again",
+                    task.query_task_id,
+                    reason,
+                )
+
+    def _remember(self, outcome: Outcome, sync: Sync, *, is_readable: bool) -> None:
+        if outcome.finished_at is None:
+            sync.ledger.leave(outcome.task)
+        elif is_readable:
+            sync.ledger.remember(outcome.task, outcome.status)
+        else:
+            sync.ledger.forget(outcome.task)
+        self._states.write_if_due(self._tap.state)
 
     @override
     def generate_child_contexts(

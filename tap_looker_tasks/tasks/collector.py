@@ -15,6 +15,7 @@ from tap_looker_tasks.errors import (
 )
 from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.looker.payload import as_data
+from tap_looker_tasks.settings import MAX_BATCH_SIZE
 from tap_looker_tasks.tasks.board import (
     PHASES,
     Cancel,
@@ -58,6 +59,41 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Launched:
+    """A task that was created just now.
+
+    Attributes:
+        task: it.
+    """
+
+    task: Running
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A task launched by the tap that does not run any more.
+
+    Attributes:
+        task: it.
+    """
+
+    task: Running
+
+
+@dataclass(frozen=True, slots=True)
+class NotCancelled:
+    """A task launched by the tap that nobody waits for, and that may still run.
+
+    Attributes:
+        task: it.
+        reason: one line.
+    """
+
+    task: Running
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotLaunched:
     """A query whose task could not be created.
 
@@ -70,6 +106,9 @@ class NotLaunched:
     reason: str
 
 
+Event = Launched | NotLaunched | Cancelled | NotCancelled | Outcome
+
+
 class Runner:
     """Follows the tasks of a board until it says that the run is done."""
 
@@ -79,11 +118,11 @@ class Runner:
         client: LookerClient,
         launcher: Launcher,
         *,
-        on_launch: Callable[[Running], None],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         logger: logging.Logger,
         longest_patience: int,
+        longest_pause: float,
     ) -> None:
         """Put the parts together; nothing happens before `outcomes`.
 
@@ -91,25 +130,29 @@ class Runner:
             board: decides.
             client: asks Looker.
             launcher: creates tasks.
-            on_launch: is told each task as soon as it is created.
             clock: tells epoch seconds.
             sleep: lets seconds pass.
             logger: for what users should know.
-            longest_patience: launches that may be refused in a row, for load.
+            longest_patience: launches that may be refused in a row, for load; and requests for
+                results, when none is answered.
+            longest_pause: seconds between such requests.
         """
         self._board = board
         self._client = client
         self._launcher = launcher
-        self._on_launch = on_launch
         self._clock = clock
         self._sleep = sleep
         self._logger = logger
         self._longest_patience = self._patience = longest_patience
+        self._longest_pause = longest_pause
         self._unknown_statuses: set[str] = set()
         self._problems: dict[str, str] = {}
+        self._refusals_in_a_row = 0
 
-    def outcomes(self) -> Iterator[Outcome | NotLaunched]:
-        """Yield each task as soon as its outcome is believed, then those left unfinished.
+    def events(self) -> Iterator[Event]:
+        """Yield each task when it is launched, and when its outcome is believed.
+
+        Those left unfinished come last.
 
         Raises:
             RequestError: Looker could not be asked any more.
@@ -124,20 +167,30 @@ class Runner:
         for task in self._board.unfinished():
             yield Outcome(task, task.status or "added", finished_at=None)
 
-    def _do(self, action: Launch | Poll | Cancel | Wait) -> Iterator[Outcome | NotLaunched]:
+    def _do(self, action: Launch | Poll | Cancel | Wait) -> Iterator[Event]:
         match action:
             case Launch(query):
                 yield from self._launch(query)
             case Poll(query_task_ids, following):
                 yield from self._poll(query_task_ids, following)
             case Cancel(task):
-                self._client.kill_query(task.query_task_id)
+                yield from self._cancel(task)
             case Wait(seconds):
                 self._sleep(seconds)
             case _:
                 assert_never(action)
 
-    def _launch(self, query: QueuedQuery) -> Iterator[NotLaunched]:
+    def _cancel(self, task: Running) -> Iterator[Cancelled | NotCancelled]:
+        try:
+            self._client.kill_query(task.query_task_id)
+        except ApiCallLimitError:
+            raise
+        except RequestError as error:
+            yield NotCancelled(task, error.message)
+        else:
+            yield Cancelled(task)
+
+    def _launch(self, query: QueuedQuery) -> Iterator[Launched | NotLaunched]:
         try:
             query_task_id, query_id = self._launcher.launch(query.query_name)
         except ApiCallLimitError:
@@ -159,7 +212,7 @@ class Runner:
             yield NotLaunched(query.query_name, str(error))
         else:
             self._patience = self._longest_patience
-            self._on_launch(self._board.launched(query_task_id, query_id, self._clock()))
+            yield Launched(self._board.launched(query_task_id, query_id, self._clock()))
 
     def _postpone(self, error: RetriableRequestError) -> None:
         self._patience -= 1
@@ -178,13 +231,28 @@ class Runner:
         except RefusedRequestError as error:
             if error.http_status not in BATCH_REJECTED_STATUSES:
                 raise
-            self._logger.warning("%s; asking for its tasks in smaller batches", error.message)
+            self._pause_or_raise(error)
             over = self._board.poll_refused(query_task_ids, self._clock())
         else:
+            self._refusals_in_a_row = 0
             over = self._board.poll_ended(self._clock())
         for finished in over:
             problem = self._problems.pop(finished.task.query_task_id, None)
             yield Outcome(finished.task, finished.status, finished.finished_at, problem=problem)
+
+    def _pause_or_raise(self, error: RefusedRequestError) -> None:
+        """Tell one id that Looker refuses from an instance that refuses every request.
+
+        Halving finds one bad id while requests without it are answered. When nothing is
+        answered any more, it is the requests that fail, and no id is condemned for it.
+        """
+        self._refusals_in_a_row += 1
+        beyond_halving = self._refusals_in_a_row - MAX_BATCH_SIZE.bit_length()
+        if beyond_halving >= self._longest_patience:
+            raise error
+        self._logger.warning("%s; asking for its tasks in smaller batches", error.message)
+        if beyond_halving > 0:
+            self._sleep(min(2.0**beyond_halving, self._longest_pause))
 
     def _take_in(
         self, query_task_id: str, answer: TaskAnswer | MalformedAnswer
@@ -203,18 +271,19 @@ class Runner:
             # It was given up, whatever Looker said last.
             yield Outcome(finished.task, finished.status, finished.finished_at)
             return
+        outcome = Outcome(finished.task, finished.status, finished.finished_at, answer)
         if answer.status == "complete" and answer.data is None:
-            answer = self._with_data(query_task_id, answer)
-        yield Outcome(finished.task, finished.status, finished.finished_at, answer)
+            outcome = self._with_result(outcome, answer)
+        yield outcome
 
-    def _with_data(self, query_task_id: str, answer: TaskAnswer) -> TaskAnswer:
+    def _with_result(self, outcome: Outcome, answer: TaskAnswer) -> Outcome:
         """Ask for a result that `multi_results` does not carry, as for some text formats."""
         try:
-            body = self._client.query_task_results(query_task_id)
+            body = self._client.query_task_results(outcome.task.query_task_id)
         except RefusedRequestError as error:
-            self._logger.warning("query task %s: %s", query_task_id, error.message)
-            return answer
-        return replace(answer, data=as_data(body))
+            problem = f"complete, but Looker does not give its result: {error.message}"
+            return replace(outcome, status="error", answer=None, problem=problem)
+        return replace(outcome, answer=replace(answer, data=as_data(body)))
 
     def _warn_of_unknown(self, status: str) -> None:
         if status not in PHASES and status not in self._unknown_statuses:

@@ -16,7 +16,9 @@ class Ledger:
 
     Its keys: `finished` {task id: final status} of tasks made elsewhere; `doubted_since`
     {task id: RFC 3339} of those whose last status Looker may still take back; `in_flight`
-    {query name: task} of those launched by the tap and not delivered yet.
+    {query name: task} of those launched by the tap and not delivered yet; `to_cancel`
+    {task id: query name}, if there are any, of those launched by the tap that nobody waits for
+    any more, until they are cancelled.
     """
 
     def __init__(self, bookmark: dict[str, Any], given_ids: Iterable[str]) -> None:
@@ -25,6 +27,9 @@ class Ledger:
         self._finished = _kept(bookmark, "finished", self._given_ids)
         self._doubted_since = _kept(bookmark, "doubted_since", self._given_ids)
         self._in_flight = _kept(bookmark, "in_flight")
+        self._bookmark = bookmark
+        self._to_cancel = _kept(bookmark, "to_cancel")
+        self._drop_empty_to_cancel()
 
     def tasks_to_follow(self) -> Iterator[Running]:
         """Tell the given tasks without a final status, in the order given."""
@@ -41,9 +46,9 @@ class Ledger:
         """Tell the tasks in flight to go on with, and those that nobody waits for any more.
 
         The latter are of queries that changed, as their fingerprints tell, or are no longer
-        there; they are forgotten.
+        there; they are to be cancelled, as are those that an earlier run could not cancel.
         """
-        resumed, abandoned = [], []
+        resumed = []
         for query_name, noted in [*self._in_flight.items()]:
             task = _task_in_flight(query_name, noted)
             if task and noted.get("fingerprint") == fingerprints.get(query_name):
@@ -51,8 +56,23 @@ class Ledger:
                 continue
             del self._in_flight[query_name]
             if task:
-                abandoned.append(task)
-        return resumed, abandoned
+                self.note_to_cancel(task)
+        return resumed, [Running(id_, str(n), launched_at=0) for id_, n in self._to_cancel.items()]
+
+    def note_to_cancel(self, task: Running) -> None:
+        """Note a launched task that nobody waits for any more."""
+        self._to_cancel[task.query_task_id] = task.query_name
+        self._bookmark["to_cancel"] = self._to_cancel
+
+    def cancelled(self, task: Running) -> None:
+        """Strike out a launched task that was cancelled."""
+        self._to_cancel.pop(task.query_task_id, None)
+        self._drop_empty_to_cancel()
+        self.forget(task)
+
+    def _drop_empty_to_cancel(self) -> None:
+        if not self._to_cancel:
+            self._bookmark.pop("to_cancel", None)
 
     def launched(self, task: Running, fingerprint: str) -> None:
         """Note a task that was launched."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-import requests
-
-from tap_looker_tasks.errors import RefusedRequestError
+from tap_looker_tasks.errors import RefusedRequestError, RequestError
 from tap_looker_tasks.queries.sharding import shard_of
 from tap_looker_tasks.tasks.board import QueuedQuery, TaskBoard
 from tap_looker_tasks.tasks.collector import Runner
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.client import LookerClient
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.board import Running
-    from tap_looker_tasks.tasks.collector import NotLaunched, Outcome
+    from tap_looker_tasks.tasks.collector import Event
     from tap_looker_tasks.tasks.launcher import Bookmark
     from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, StoredQueries
 
@@ -35,7 +33,6 @@ class Sync:
     Attributes:
         ledger: what state remembers.
         queries: those to launch, by name.
-        write_state_if_due: to be called when a task is remembered.
     """
 
     def __init__(  # noqa: PLR0913 - the place where all parts meet
@@ -48,8 +45,6 @@ class Sync:
         bookmark: dict[str, Any],
         client: LookerClient,
         stored_queries: StoredQueries,
-        write_state: Callable[[], None],
-        write_state_if_due: Callable[[], None],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         logger: logging.Logger,
@@ -64,16 +59,12 @@ class Sync:
             bookmark: that of `query_task_results`, written in place.
             client: asks Looker.
             stored_queries: what is known of them already.
-            write_state: writes a STATE message at once.
-            write_state_if_due: writes one if the last was long ago.
             clock: tells epoch seconds.
             sleep: lets seconds pass.
             logger: for what users should know.
         """
         self._settings = settings
         self._client = client
-        self._write_state = write_state
-        self.write_state_if_due = write_state_if_due
         self._clock = clock
         self._sleep = sleep
         self._logger = logger
@@ -88,8 +79,10 @@ class Sync:
         )
         self._board: TaskBoard | None = None
 
-    def outcomes(self) -> Iterator[Outcome | NotLaunched]:
-        """Yield each task as soon as its outcome is known, then those left unfinished.
+    def events(self) -> Iterator[Event]:
+        """Yield each task when it is launched, and when its outcome is believed.
+
+        Those left unfinished come last.
 
         Raises:
             RequestError: Looker could not be asked any more.
@@ -109,13 +102,13 @@ class Sync:
             self._board,
             self._client,
             self._launcher,
-            on_launch=self._note_launch,
             clock=self._clock,
             sleep=self._sleep,
             logger=self._logger,
             longest_patience=self._settings.http_max_tries,
+            longest_pause=self._settings.poll_max_interval_seconds,
         )
-        return runner.outcomes()
+        return runner.events()
 
     def is_cut_off(self, query_name: str, row_count: int) -> bool:
         """Tell whether a result is as long as its query's limit."""
@@ -126,32 +119,35 @@ class Sync:
         return limit is not None and row_count >= limit
 
     def cancel_unfinished(self) -> None:
-        """Cancel the tasks launched here; takes a few seconds at most.
+        """Cancel the tasks launched by the tap; takes a few seconds at most.
 
-        It may be called while the client is in the midst of a request.
+        Those that could not be cancelled stay in state: the next run resumes them.
         """
         give_up_at = self._clock() + _LONGEST_CANCELLING_SECONDS
-        with requests.Session() as session:
-            client = self._client.beside(session)
-            for task in self._launched_and_unfinished():
-                left = give_up_at - self._clock()
-                if left <= 0:
-                    self._logger.warning("no time left to cancel query task %s", task.query_task_id)
-                    continue
-                client.kill_query(
+        for task in self._launched_and_unfinished():
+            left = give_up_at - self._clock()
+            if left <= 0:
+                self._logger.warning("no time left to cancel query task %s", task.query_task_id)
+                continue
+            try:
+                self._client.kill_query(
                     task.query_task_id, longest_seconds=min(left, _LONGEST_CANCELLATION_SECONDS)
                 )
-                self.ledger.forget(task)
+            except RequestError as error:
+                self._logger.warning(
+                    "query task %s is not cancelled: %s", task.query_task_id, error.message
+                )
+            else:
+                self.ledger.cancelled(task)
 
     def _launched_and_unfinished(self) -> list[Running]:
         unfinished = self._board.unfinished() if self._board else ()
         return [task for task in unfinished if task.query_name is not None]
 
-    def _note_launch(self, task: Running) -> None:
-        """Remember a task as soon as it exists: a run that is killed must find it again."""
+    def note_launch(self, task: Running) -> None:
+        """Note a task that was launched, with the fingerprint of its query."""
         fingerprint = self._launcher.prepare(task.query_name or "").fingerprint
         self.ledger.launched(task, fingerprint)
-        self._write_state()
 
     def _fingerprints(self) -> dict[str, str]:
         """Fingerprints of the queries in flight, as they would be launched now."""

@@ -128,6 +128,33 @@ def test_a_task_that_takes_too_long_is_cancelled(slow: Simulator, tap: Tap) -> N
     assert in_flight(run) == {}
 
 
+def test_a_task_that_cannot_be_cancelled_is_cancelled_by_the_next_run(
+    slow: Simulator, tap: Tap
+) -> None:
+    first = tap(base_url=slow.base_url, queries=[AIRLINES], wait_for_completion=False)
+    (task,) = slow.tasks()
+    slow.fault("server_error", operation="kill_query", times=1)
+    second = tap(base_url=slow.base_url, state=first.state)
+    assert second.exit_code == 0
+    assert f"query task {task} is not cancelled: " in second.log
+    assert slow.cancelled == set()
+    assert second.bookmark["to_cancel"] == {task: "airlines"}
+    third = tap(base_url=slow.base_url, state=second.state)
+    assert slow.cancelled == {task}
+    assert "to_cancel" not in third.bookmark
+
+
+def test_an_outage_launches_nothing_again(slow: Simulator, tap: Tap) -> None:
+    slow.fault("not_found_html", operation="query_task_multi_results", times=None)
+    run = tap(base_url=slow.base_url, queries=[AIRLINES], expired_grace_seconds=60)
+    assert run.exit_code == 1
+    assert "query_task_multi_results" in run.error
+    assert "404" in run.error
+    (task,) = slow.tasks()
+    assert in_flight(run)["airlines"]["query_task_id"] == task
+    assert run.records() == []
+
+
 def test_one_slow_query_holds_up_nobody(database: Database, tap: Tap) -> None:
     options = SimulatorOptions(query_latency={"2": 1.0})
     others = [{"name": f"q{n}", "query_id": 1, "limit": n + 1} for n in range(8)]
@@ -252,6 +279,7 @@ def test_an_interrupt_cancels_or_leaves_what_was_launched(
         process.send_signal(number)
         output, _ = process.communicate(timeout=20)
         assert time.monotonic() - interrupted_at < 5
+    assert process.returncode == 128 + number
     launched = slow.tasks()[1]
     state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
     noted = state["bookmarks"]["query_task_results"]["in_flight"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tap_looker_tasks.looker.client import LookerClient
+from tap_looker_tasks.looker.client import LookerClient, read_retry_after
 from tap_looker_tasks.settings import Settings
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
@@ -67,6 +68,85 @@ def test_an_answer_that_does_not_come_in_time_is_asked_for_again(
     simulator.fault("hang", times=1, operation=MULTI_RESULTS, seconds=2)
     run = tap(query_task_ids=[simulator.create_task("4", "json")], http_timeout_seconds=0.5)
     assert run.exit_code == 0
+
+
+@pytest.mark.parametrize("fault", ["rate_limited", "unavailable", "bad_gateway", "dropped"])
+@pytest.mark.parametrize(
+    "operation",
+    ["login", "query", "look", "lookml_model_explore", "dashboard_dashboard_elements"],
+)
+def test_a_failure_before_the_sync_is_waited_out(
+    simulator: Simulator, tap: Tap, fault: str, operation: str
+) -> None:
+    simulator.fault(fault, operation=operation, times=1)
+    sources = {
+        "queries": [{"name": "airlines", "query_id": 1}, {"name": "airports", "look_id": 1}],
+        "dashboards": [{"name": "overview", "dashboard_id": "1"}],
+    }
+    run = tap("--discover", **sources)
+    assert run.exit_code == 0, run.log
+    assert "trying again in" in run.log
+    # Whoever runs `--discover` reads its output as one JSON object.
+    names = {stream["tap_stream_id"] for stream in json.loads(run.output)["streams"]}
+    assert {"airlines", "airports"} < names
+    assert simulator.calls[-1].operation == "logout"
+
+
+def test_a_run_logs_in_once_and_out_once(simulator: Simulator, tap: Tap) -> None:
+    run = tap(queries=[{"name": "airlines", "query_id": 1}])
+    assert run.exit_code == 0
+    assert (simulator.count("login"), simulator.count("logout")) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", ["not_found_html", "bad_request"])
+def test_an_instance_that_refuses_everything_condemns_no_id(
+    simulator: Simulator, tap: Tap, fault: str
+) -> None:
+    ids = [simulator.create_task("4", "json") for _ in range(20)]
+    simulator.fault(fault, times=None, operation=MULTI_RESULTS)
+    run = tap(query_task_ids=ids)
+    assert run.exit_code == 1
+    assert simulator.base_url in run.error
+    assert run.records() == []
+    assert run.bookmark["finished"] == {}
+    simulator.clear_faults()
+    assert set(tap(query_task_ids=ids, state=run.state).statuses().values()) == {"complete"}
+
+
+@pytest.mark.parametrize("fault", ["forbidden", "bad_request", "not_found_html", "redirected"])
+def test_a_result_that_is_refused_is_no_complete_task(
+    simulator: Simulator, tap: Tap, fault: str
+) -> None:
+    id_ = simulator.create_task("4", "csv")
+    simulator.fault("no_data", times=1)
+    simulator.fault(fault, operation="query_task_results", times=1)
+    run = tap(query_task_ids=[id_])
+    assert run.exit_code == 1
+    assert run.only()["status"] == "error"
+    assert run.only()["data"] is None
+    assert "Looker does not give its result" in run.only()["error_message"]
+    assert id_ in run.error
+    assert run.bookmark["finished"] == {}
+    assert tap(query_task_ids=[id_], state=run.state).only()["status"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("7", 7),
+        ("600", 60),
+        ("Sat, 28 Feb 2026 12:00:30 GMT", 30),
+        ("Sat, 28 Feb 2026 11:00:00 GMT", 0),
+        *((odd, None) for odd in ("", "nan", "inf", "-1", "soon", "1e400")),
+    ],
+)
+def test_how_long_to_wait_is_told_by_seconds_or_a_date(
+    retry_after: str, seconds: float | None
+) -> None:
+    response = requests.Response()
+    moment = "Sat, 28 Feb 2026 12:00:00 GMT"
+    response.headers.update({"Retry-After": retry_after, "Date": moment})
+    assert read_retry_after(response) == seconds
 
 
 @pytest.mark.parametrize("fault", ["not_found_html", "bad_request"])

@@ -23,8 +23,8 @@ from tap_looker_tasks.tasks.board import (
 
 
 def settings(**config: object) -> Settings:
-    credentials = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
-    return Settings.from_config(credentials | config)
+    given = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
+    return Settings.from_config(given | {"poll_interval_seconds": 1} | config)
 
 
 def board_of(*ids: str, **config: object) -> TaskBoard:
@@ -186,7 +186,7 @@ def test_the_pause_grows_while_nothing_finishes_and_shrinks_when_results_come() 
 
 def test_tasks_finishing_evenly_over_ten_minutes_cost_few_calls() -> None:
     done_at = {f"task{n}": 3.0 * (n + 1) for n in range(200)}
-    board = board_of(*done_at)
+    board = board_of(*done_at, poll_interval_seconds=0.25)
     now, calls = 0.0, 0
     while not isinstance(action := board.next_action(now), Done):
         if isinstance(action, Wait):
