@@ -82,8 +82,16 @@ def test_a_task_launched_is_resumed_by_the_next_run() -> None:
 @pytest.mark.parametrize("fingerprints", [{"flights": "changed"}, {}])
 def test_a_task_of_a_query_that_changed_is_abandoned(fingerprints: dict[str, str]) -> None:
     bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
-    assert Ledger(bookmark, []).resume(fingerprints) == ([], [FLIGHTS])
+    ledger = Ledger(bookmark, [])
+    resumed, [abandoned] = ledger.resume(fingerprints)
+    assert resumed == []
+    assert abandoned.query_task_id == FLIGHTS.query_task_id
     assert bookmark["in_flight"] == {}
+    # It is not forgotten before it is cancelled.
+    assert Ledger(bookmark, []).resume({}) == ([], [abandoned])
+    Ledger(bookmark, []).cancelled(abandoned)
+    assert Ledger(bookmark, []).resume({}) == ([], [])
+    assert "to_cancel" not in bookmark
 
 
 def test_a_task_delivered_is_no_longer_in_flight() -> None:
