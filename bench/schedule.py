@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bench.arena import check, written
 from bench.environments import UnavailableError
 from bench.others import airbyte, one_by_one
 from bench.processes import PYTHON, TAP, run, server
 from bench.report import Line, Of, Series, at_most, times_as_fast
-from tap_looker_tasks.settings import setting_defaults
+from tap_looker_tasks.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +37,7 @@ _ROWS = 4
 # An order in which the queries, taken as they come, nearly fill all slots to the end: what is
 # lost is then the tap's doing, and not that of chance.
 _SEED = 3
-_DEFAULTS = dict(setting_defaults())
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
 _CONFIGS: Mapping[str, Mapping[str, Any]] = {
     f"default settings (poll_interval_seconds {_DEFAULTS['poll_interval_seconds']})": {},
     "poll_interval_seconds 0.1": {"poll_interval_seconds": 0.1},

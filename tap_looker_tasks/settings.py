@@ -3,62 +3,266 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from datetime import timezone
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.queries.config import DashboardConfig, QueryConfig, problems
 from tap_looker_tasks.records.timestamps import to_utc, zone_named
+from tap_looker_tasks.task_ids import check_task_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_BATCH_SIZE = 250
-_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,4096}")
 _MSGSPEC_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
-_Positive = Annotated[int, msgspec.Meta(ge=1)]
-_Seconds = Annotated[float, msgspec.Meta(ge=0)]
-_PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+_SECRET = {"secret": True, "writeOnly": True}
+
+_Text = Annotated[str, Meta(min_length=1)]
+_Positive = Annotated[int, Meta(ge=1)]
+_PositiveSeconds = Annotated[float, Meta(gt=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user configured, checked; field names are the setting names."""
+    """What the user configured, checked; field names are the setting names.
 
-    base_url: _Text
-    client_id: _Text
-    client_secret: _Text
-    verify_ssl: bool = True
-    ca_bundle: str | None = None
-    query_task_ids: tuple[str, ...] = ()
-    query_task_ids_file: str | None = None
-    wait_for_completion: bool = True
-    task_timeout_seconds: _PositiveSeconds = 3600
-    batch_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_BATCH_SIZE)] = 50
-    poll_interval_seconds: _PositiveSeconds = 0.25
-    poll_max_interval_seconds: _PositiveSeconds = 15
-    expired_grace_seconds: _Seconds = 60
-    queries: tuple[QueryConfig, ...] = ()
-    dashboards: tuple[DashboardConfig, ...] = ()
-    start_date: str | None = None
-    query_timezone: _Text = "UTC"
-    result_format: Literal["json_detail", "json_bi"] = "json_detail"
-    max_concurrent_tasks: _Positive = 10
-    max_task_attempts: _Positive = 2
-    on_interrupt: Literal["cancel", "leave"] = "cancel"
-    sync_timeout_seconds: _PositiveSeconds | None = None
-    api_call_limit: Annotated[int, msgspec.Meta(ge=3)] | None = None
-    shard_count: _Positive = 1
-    shard_index: Annotated[int, msgspec.Meta(ge=0)] = 0
-    fail_on_task_error: bool = True
-    http_timeout_seconds: _PositiveSeconds = 300
-    http_max_tries: _Positive = 5
+    A setting is declared here alone: type, default, bounds, title, description, secret. The JSON
+    Schema given to the SDK, `--about`, `meltano.yml`, `plugin.yml` and the README's table follow.
+    """
+
+    base_url: Annotated[
+        _Text,
+        Meta(
+            title="Base URL",
+            description="Address of the Looker instance, with or without port or `/api/4.0`; "
+            "https, or http on loopback only",
+        ),
+    ]
+    client_id: Annotated[
+        _Text,
+        Meta(
+            title="Client ID",
+            description="Client ID of the API credentials",
+            extra_json_schema=_SECRET,
+        ),
+    ]
+    client_secret: Annotated[
+        _Text,
+        Meta(
+            title="Client secret",
+            description="Client secret of the API credentials",
+            extra_json_schema=_SECRET,
+        ),
+    ]
+    verify_ssl: Annotated[
+        bool, Meta(title="Verify TLS", description="Whether to verify TLS certificates")
+    ] = True
+    ca_bundle: Annotated[
+        str | None,
+        Meta(
+            title="CA bundle",
+            description="Path of a file with your own certificate authority's certificates",
+        ),
+    ] = None
+    query_task_ids: Annotated[
+        tuple[str, ...],
+        Meta(
+            title="Query task IDs",
+            description="IDs of external query tasks, which others created, to follow",
+        ),
+    ] = ()
+    query_task_ids_file: Annotated[
+        str | None,
+        Meta(
+            title="Query task IDs file",
+            description="Path of a file with external query tasks to follow: one id a line, or "
+            "JSON lines with `query_task_id`",
+        ),
+    ] = None
+    queries: Annotated[
+        tuple[QueryConfig, ...],
+        Meta(
+            title="Queries",
+            description="Queries to launch, one typed stream each: objects with `name`, one of "
+            "`query_id`, `query_slug`, `look_id` and `explore`, and optionally `limit`, "
+            "`filters`, `primary_keys` and `replication_key`",
+        ),
+    ] = ()
+    dashboards: Annotated[
+        tuple[DashboardConfig, ...],
+        Meta(
+            title="Dashboards",
+            description="Dashboards whose tiles to launch, one typed stream each: objects with "
+            "`dashboard_id`, `name` (what the streams' names begin with) and optionally `filters`",
+        ),
+    ] = ()
+    start_date: Annotated[
+        str | None,
+        Meta(
+            title="Start date",
+            description="First bookmark of incremental queries by date or date-time",
+            extra_json_schema={"format": "date-time"},
+        ),
+    ] = None
+    query_timezone: Annotated[
+        _Text,
+        Meta(
+            title="Query time zone",
+            description="Time zone that launched queries run in, by its IANA name",
+        ),
+    ] = "UTC"
+    result_format: Annotated[
+        Literal["json_detail", "json_bi"],
+        Meta(title="Result format", description="Format to ask for when launching"),
+    ] = "json_detail"
+    wait_for_completion: Annotated[
+        bool,
+        Meta(
+            title="Wait for completion",
+            description="Whether to wait until every task has finished; if not, take one look at "
+            "each and leave the rest to the next run",
+        ),
+    ] = True
+    task_timeout_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="Task timeout",
+            description="Seconds after which an unfinished task gets the status `timeout` and, if "
+            "launched by the tap, is cancelled",
+        ),
+    ] = 3600
+    sync_timeout_seconds: Annotated[
+        _PositiveSeconds | None,
+        Meta(
+            title="Sync timeout",
+            description="Seconds after which a run ends in good order; unfinished launched tasks "
+            "stay in state and are resumed",
+        ),
+    ] = None
+    max_concurrent_tasks: Annotated[
+        _Positive,
+        Meta(title="Concurrent tasks", description="Tasks launched and unfinished at once"),
+    ] = 10
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1, le=32, title="Connections", description="Requests to Looker made at the same time"
+        ),
+    ] = 8
+    batch_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MAX_BATCH_SIZE,
+            title="Batch size",
+            description="Query task ids per `multi_results` request",
+        ),
+    ] = 50
+    poll_interval_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="Poll interval",
+            description="Seconds between the first polls, and the shortest pause",
+        ),
+    ] = 0.25
+    poll_max_interval_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="Longest poll interval",
+            description="Longest pause between polls, in seconds; the pause grows while nothing "
+            "finishes",
+        ),
+    ] = 15
+    expired_grace_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            title="Grace for expired tasks",
+            description="Seconds for which `expired`, `absent` and `missing` must last before "
+            "they are believed",
+        ),
+    ] = 60
+    max_task_attempts: Annotated[
+        _Positive,
+        Meta(
+            title="Task attempts",
+            description="Launches per query and run, when a task expires or is lost",
+        ),
+    ] = 2
+    on_interrupt: Annotated[
+        Literal["cancel", "leave"],
+        Meta(
+            title="On interrupt",
+            description="What SIGINT and SIGTERM do with tasks launched by the tap: `cancel` "
+            "them, or `leave` them in state for the next run",
+        ),
+    ] = "cancel"
+    fail_on_task_error: Annotated[
+        bool,
+        Meta(
+            title="Fail on task error",
+            description="Whether to end with exit code 1, after everything else is delivered, "
+            "when a task did not complete",
+        ),
+    ] = True
+    http_timeout_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="HTTP timeout",
+            description="Seconds for which a request may go without a byte",
+        ),
+    ] = 300
+    http_max_tries: Annotated[
+        _Positive,
+        Meta(title="HTTP tries", description="Tries per request before the run gives up"),
+    ] = 5
+    max_response_bytes: Annotated[
+        _Positive,
+        Meta(
+            title="Longest response",
+            description="Bytes, unpacked, above which a response of Looker is refused",
+        ),
+    ] = 10_000_000_000
+    api_call_limit: Annotated[
+        Annotated[int, Meta(ge=3)] | None,
+        Meta(
+            title="API call limit",
+            description="Calls of Looker's API that a run may make; it ends in good order before "
+            "it makes more",
+        ),
+    ] = None
+    shard_count: Annotated[
+        _Positive,
+        Meta(title="Shards", description="Number of taps that share the tasks and queries"),
+    ] = 1
+    shard_index: Annotated[
+        int,
+        Meta(
+            ge=0,
+            title="Shard",
+            description="Which share this tap follows and launches, from 0",
+        ),
+    ] = 0
+    max_name_length: Annotated[
+        int,
+        Meta(
+            ge=20,
+            le=300,
+            title="Longest name",
+            description="Bytes that a stream's or column's name may have; longer ones are "
+            "shortened and end in a hash",
+        ),
+    ] = 63
+    report_path: Annotated[
+        _Text | None,
+        Meta(title="Report", description="Path of an HTML report of the run to write"),
+    ] = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
@@ -78,7 +282,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             settings,
             base_url=_instance_url(settings.base_url),
-            query_task_ids=_checked_ids(settings.query_task_ids, "query_task_ids"),
+            query_task_ids=check_task_ids(settings.query_task_ids, "query_task_ids"),
             poll_max_interval_seconds=max(
                 settings.poll_interval_seconds, settings.poll_max_interval_seconds
             ),
@@ -114,49 +318,6 @@ def _problems_in(settings: Settings) -> Iterator[str]:
 
 def _with_time(text: str) -> str:
     return f"{text}T00:00:00" if len(text) == len("2026-01-31") else text
-
-
-def parse_ids_file(content: bytes) -> tuple[str, ...]:
-    """Query task ids from a file's content: one id a line, or JSON lines with `query_task_id`.
-
-    Raises:
-        SettingsError: a line is neither, by its number.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        msg = "query_task_ids_file: not a text file in UTF-8"
-        raise SettingsError(msg) from None
-    lines = ((n, line.strip()) for n, line in enumerate(text.splitlines(), start=1))
-    return tuple(
-        dict.fromkeys(
-            _checked_id(_id_in_line(line, n), f"query_task_ids_file: line {n}")
-            for n, line in lines
-            if line
-        )
-    )
-
-
-def _id_in_line(line: str, number: int) -> object:
-    if not line.startswith("{"):
-        return line
-    try:
-        return json.loads(line)["query_task_id"]
-    except (ValueError, KeyError):
-        msg = f"query_task_ids_file: line {number}: not a JSON object with query_task_id"
-        raise SettingsError(msg) from None
-
-
-def _checked_ids(ids: Iterable[str], place: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_checked_id(id_, f"{place}[{n}]") for n, id_ in enumerate(ids)))
-
-
-def _checked_id(query_task_id: object, place: str) -> str:
-    if isinstance(query_task_id, str) and _TASK_ID.fullmatch(query_task_id):
-        return query_task_id
-    shown = repr(query_task_id)[:60]
-    msg = f"{place}: {shown} cannot be a query task id (letters, digits, - and _)"
-    raise SettingsError(msg)
 
 
 def _in_one_line(message: str) -> str:
@@ -202,10 +363,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def setting_defaults() -> Iterator[tuple[str, object]]:
-    """Each optional setting with its default."""
-    for field in msgspec.structs.fields(Settings):
-        if field.default is not msgspec.NODEFAULT:
-            yield field.name, field.default

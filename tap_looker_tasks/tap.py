@@ -16,16 +16,17 @@ import requests
 from singer_sdk import Stream, Tap
 from typing_extensions import override
 
-from tap_looker_tasks.config_schema import CONFIG_JSONSCHEMA
+from tap_looker_tasks.config_schema import build_config_schema
 from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.looker.client import LookerClient
-from tap_looker_tasks.settings import Settings, parse_ids_file
+from tap_looker_tasks.settings import Settings
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter
 from tap_looker_tasks.singer.state_writer import PacedStateWriter
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryStream, QueryTaskRowsStream
+from tap_looker_tasks.task_ids import parse_ids_file
 from tap_looker_tasks.tasks.stored_queries import StoredQueries
 from tap_looker_tasks.tasks.sync import Sync
 
@@ -44,7 +45,7 @@ class TapLookerTasks(Tap):
     package_name = "tap-looker-tasks"
     message_writer_class = MessageWriter
     message_writer: MessageWriter
-    config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
+    config_jsonschema: ClassVar[dict[str, Any]] = build_config_schema()
 
     def __init__(
         self,

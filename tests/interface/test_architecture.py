@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).parent.parent.parent / "tap_looker_tasks"
 # From the Singer side down: each imports only from those below it.
 ORDER = (
     *("__main__", "tap", "config_schema", "streams", "discovery", "tasks", "settings"),
-    *("queries", "records", "looker", "singer", "watch", "errors"),
+    *("task_ids", "queries", "records", "looker", "singer", "watch", "errors"),
 )
 PURE = (
-    *("tasks.board", "tasks.ledger", "settings", "queries", "records"),
+    *("tasks.board", "tasks.ledger", "config_schema", "settings", "task_ids", "queries", "records"),
     *(
         "looker.auth",
         "looker.clock",

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import yaml
 
-from tap_looker_tasks.settings import Settings, setting_defaults
+from tap_looker_tasks.settings import Settings
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
-from tap_looker_tasks.tap import TapLookerTasks
+from tests.interface.declared import PROJECT, meltano_settings, own_settings, readme_rows
 
 if TYPE_CHECKING:
     from singer_sdk import Stream
 
-PROJECT = Path(__file__).parent.parent.parent
-KINDS = {
-    "string": "string",
-    "boolean": "boolean",
-    "integer": "integer",
-    "number": "decimal",
-    "array": "array",
-    "object": "object",
-}
 README_ROW = re.compile(r"\| `(?P<name>\w+)` \| (?P<type>.+?) \| (?P<meaning>.+) \|")
-
-
-def about() -> dict[str, dict[str, Any]]:
-    """Settings as `--about` tells them."""
-    properties: dict[str, dict[str, Any]] = TapLookerTasks._get_about_info().settings["properties"]  # noqa: SLF001 - what `--about` prints
-    return properties
-
-
-def own_settings() -> dict[str, dict[str, Any]]:
-    return {
-        name: setting for name, setting in about().items() if name in Settings.__struct_fields__
-    }
 
 
 def section(title: str) -> str:
@@ -53,54 +32,38 @@ def readme_table(title: str) -> dict[str, tuple[str, str]]:
     return {row["name"]: (row["type"], row["meaning"]) for row in rows if row}
 
 
-def meltano_settings() -> dict[str, dict[str, Any]]:
-    project = yaml.safe_load((PROJECT / "meltano.yml").read_text())
-    (tap,) = project["plugins"]["extractors"]
-    return {setting["name"]: setting for setting in tap["settings"]}
+def test_every_setting_that_is_checked_is_declared_with_words_for_people() -> None:
+    assert list(own_settings()) == list(Settings.__struct_fields__)
+    assert all(setting["title"] and setting["description"] for setting in own_settings().values())
 
 
-def test_every_setting_that_is_checked_is_declared() -> None:
-    assert set(own_settings()) == set(Settings.__struct_fields__)
+def test_the_default_told_is_the_default() -> None:
+    settings = Settings.from_config(
+        {"base_url": "https://looker.test", "client_id": "me", "client_secret": "hush"}
+    )
+    defaults = msgspec.structs.asdict(settings).items()
+    told = {name: setting.get("default") for name, setting in own_settings().items()}
+    required = ("base_url", "client_id", "client_secret")
+    assert told == {n: None if n in required or d == () else d for n, d in defaults}
 
 
-@pytest.mark.parametrize(("name", "default"), list(setting_defaults()))
-def test_the_default_told_is_the_default(name: str, default: object) -> None:
-    told = own_settings()[name].get("default")
-    assert told == (None if default == () else default)
+def test_a_bound_is_told_in_figures_and_in_words() -> None:
+    batch_size = own_settings()["batch_size"]
+    assert (batch_size["minimum"], batch_size["maximum"]) == (1, 250)
+    assert batch_size["description"].endswith("(1 to 250)")
+    assert own_settings()["expired_grace_seconds"]["description"].endswith("(0 or more)")
+    assert own_settings()["sync_timeout_seconds"]["description"].endswith("(more than 0)")
 
 
 def test_meltano_yml_declares_every_setting_as_about_tells_it() -> None:
-    declared, told = meltano_settings(), about()
-    assert list(declared) == list(told)
-    for name, setting in told.items():
-        (type_,) = {*setting["type"]} - {"null"}
-        expected = {"name": name, "kind": KINDS[type_], "label": setting["title"]}
-        expected["description"] = setting["description"]
-        if "default" in setting:
-            expected["value"] = setting["default"]
-        if setting.get("secret"):
-            expected["sensitive"] = True
-        options = [option for option in setting.get("enum", []) if option is not None]
-        if options:
-            expected |= {"kind": "options"}
-            assert [option["value"] for option in declared[name].pop("options")] == options
-        assert declared[name] == expected
+    project = yaml.safe_load((PROJECT / "meltano.yml").read_text())
+    (tap,) = project["plugins"]["extractors"]
+    assert tap["settings"] == meltano_settings()
 
 
 def test_the_readme_tells_every_setting_as_about_does() -> None:
-    table = readme_table("Settings")
-    assert list(table) == list(own_settings())
-    for name, setting in own_settings().items():
-        type_, meaning = table[name]
-        (json_type,) = {*setting["type"]} - {"null"}
-        assert type_.startswith(json_type), name
-        assert meaning == setting["description"], name
-        if "default" in setting:
-            default = setting["default"]
-            shown = str(default).lower() if isinstance(default, bool) else str(default)
-            assert type_.endswith(f", `{shown}`"), name
-        assert ("secret" in type_) == bool(setting.get("secret")), name
-        assert ("required" in type_) == ("null" not in setting["type"]), name
+    rows = [line for line in section("Settings").splitlines() if README_ROW.fullmatch(line)]
+    assert rows == readme_rows()
 
 
 @pytest.mark.parametrize("stream", [QueryTaskResultsStream, QueryTaskRowsStream])

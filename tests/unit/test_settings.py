@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tap_looker_tasks.errors import SettingsError
-from tap_looker_tasks.settings import Settings, parse_ids_file
+from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.task_ids import parse_ids_file
 
 REQUIRED = {"base_url": "https://looker.test", "client_id": "id", "client_secret": "hush"}
 
@@ -71,6 +73,12 @@ def test_a_missing_setting_is_named(name: str, value: str | None) -> None:
         ("batch_size", 251),
         ("batch_size", 1.5),
         ("batch_size", "many"),
+        ("max_connections", 0),
+        ("max_connections", 33),
+        ("max_response_bytes", 0),
+        ("max_name_length", 19),
+        ("max_name_length", 301),
+        ("report_path", ""),
         ("poll_interval_seconds", 0),
         ("poll_interval_seconds", float("nan")),
         ("task_timeout_seconds", -1),
@@ -146,6 +154,13 @@ def test_a_wrong_line_in_the_file_is_named(content: bytes, place: str) -> None:
     assert place in raised.value.message
 
 
+# The same inputs in every run, however slow the machine is at that moment.
+same_inputs = hypothesis_settings(
+    derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+@same_inputs
 @given(st.binary())
 def test_no_file_is_a_surprise(content: bytes) -> None:
     try:
@@ -163,6 +178,7 @@ JSON = st.recursive(
 )
 
 
+@same_inputs
 @given(st.dictionaries(st.sampled_from(Settings.__struct_fields__), JSON))
 def test_no_config_is_a_surprise(config: dict[str, object]) -> None:
     try:

@@ -1,0 +1,104 @@
+"""What other files say of the settings, derived from `--about`.
+
+`python -m tests.interface.declared` writes it into them anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.tap import TapLookerTasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).parent.parent.parent
+# Meltano ends with a traceback on a number of kind `decimal`, and takes any word for false in a
+# `boolean`; as a `string`, both reach the tap as they are written, and are checked there.
+_KINDS = {"boolean": "string", "number": "string"}
+_PLACES = {
+    "meltano.yml": re.compile(
+        r"(?<=\n    settings:\n)    - name: base_url\n.*?(?=\n    \w)", re.DOTALL
+    ),
+    "README.md": re.compile(r"(?<=\n)\| `base_url` \|.*?(?=\n\n)", re.DOTALL),
+}
+
+
+def about() -> dict[str, dict[str, Any]]:
+    """Return the settings as `--about` has them."""
+    properties: dict[str, dict[str, Any]] = TapLookerTasks._get_about_info().settings["properties"]  # noqa: SLF001 - what `--about` prints
+    return properties
+
+
+def own_settings() -> dict[str, dict[str, Any]]:
+    return {
+        name: setting for name, setting in about().items() if name in Settings.__struct_fields__
+    }
+
+
+def json_type(setting: dict[str, Any]) -> str:
+    (type_,) = {*setting["type"]} - {"null"}
+    return str(type_)
+
+
+def meltano_settings() -> list[dict[str, Any]]:
+    """Return the settings as a plugin definition of Meltano has them."""
+    return [dict(_meltano_setting(name, setting)) for name, setting in about().items()]
+
+
+def _meltano_setting(name: str, setting: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    options = [option for option in setting.get("enum", []) if option is not None]
+    type_ = json_type(setting)
+    yield "name", name
+    yield "kind", "options" if options else _KINDS.get(type_, type_)
+    if "default" in setting:
+        yield "value", setting["default"]
+    if setting.get("secret"):
+        yield "sensitive", True
+    yield "label", setting["title"]
+    yield "description", setting["description"]
+    if options:
+        yield "options", [{"label": option, "value": option} for option in options]
+
+
+def readme_rows() -> list[str]:
+    """Return the rows of the README's table of settings."""
+    return [
+        f"| `{name}` | {', '.join(_readme_type(setting))} | {setting['description']} |"
+        for name, setting in own_settings().items()
+    ]
+
+
+def _readme_type(setting: dict[str, Any]) -> Iterator[str]:
+    yield json_type(setting)
+    if "null" not in setting["type"]:
+        yield "required"
+    if setting.get("secret"):
+        yield "secret"
+    if "default" in setting:
+        default = setting["default"]
+        yield f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def main() -> None:
+    """Write the settings into the files that repeat them."""
+    settings = yaml.safe_dump(meltano_settings(), sort_keys=False, width=1000, allow_unicode=True)
+    contents = {
+        "meltano.yml": "".join(f"    {line}\n" for line in settings.splitlines()).rstrip(),
+        "README.md": "\n".join(readme_rows()),
+    }
+    for name, place in _PLACES.items():
+        path = PROJECT / name
+        text = path.read_text()
+        found = place.search(text)
+        assert found, name
+        path.write_text(text[: found.start()] + contents[name] + text[found.end() :])
+
+
+if __name__ == "__main__":
+    main()
