@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from datetime import timezone
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from tap_looker_tasks.errors import SettingsError
-from tap_looker_tasks.queries.config import DashboardConfig, QueryConfig, problems
+from tap_looker_tasks.instance_url import read_instance_url
+from tap_looker_tasks.queries.config import DashboardConfig, ExploreConfig, QueryConfig, problems
 from tap_looker_tasks.records.timestamps import to_utc, zone_named
 from tap_looker_tasks.task_ids import check_task_ids
+from tap_looker_tasks.wording import ask_for, explain_error, find_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 MAX_BATCH_SIZE = 250
-_MSGSPEC_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 
+_CONFIG_KEYS = frozenset(
+    {
+        *QueryConfig.__struct_fields__,
+        *ExploreConfig.__struct_fields__,
+        *DashboardConfig.__struct_fields__,
+    }
+)
+_FLAGS = {"yes": True, "on": True, "no": False, "off": False}
 _SECRET = {"secret": True, "writeOnly": True}
 
 _Text = Annotated[str, Meta(min_length=1)]
@@ -272,21 +278,59 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             SettingsError: the first wrong value found, by the name of its setting.
         """
         given = {
-            name: config[name] for name in cls.__struct_fields__ if config.get(name) is not None
+            field.name: _read_flag(value) if isinstance(field.default, bool) else value
+            for field in msgspec.structs.fields(cls)
+            if (value := config.get(field.name)) is not None
         }
         try:
             settings = msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
-            raise SettingsError(_in_one_line(str(error))) from None
+            raise SettingsError(explain(error)) from None
         refuse([*problems(settings.queries, settings.dashboards), *_problems_in(settings)])
         return msgspec.structs.replace(
             settings,
-            base_url=_instance_url(settings.base_url),
+            base_url=read_instance_url(settings.base_url),
             query_task_ids=check_task_ids(settings.query_task_ids, "query_task_ids"),
             poll_max_interval_seconds=max(
                 settings.poll_interval_seconds, settings.poll_max_interval_seconds
             ),
         )
+
+
+def explain(error: msgspec.ValidationError, name: str = "", place: str = "") -> str:
+    """Return one line about a wrong value.
+
+    Args:
+        error: what msgspec found.
+        name: the setting that was converted; nothing for a whole config.
+        place: what to call that setting.
+    """
+    line = explain_error(str(error), place, _CONFIG_KEYS)
+    where, _, what = line.partition(": ")
+    if not what.startswith("invalid enum value"):
+        return line
+    options = get_args(get_args(SETTING_TYPES[name or where])[0])
+    return f"{where}: expected {' or '.join(options)}"
+
+
+def _read_flag(value: object) -> object:
+    """Return what a word means that msgspec does not know; Meltano hands flags on as written."""
+    return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def find_unknown_settings(config: Mapping[str, Any], declared: Collection[str]) -> list[str]:
+    """Return a line for each name that is no setting, with the one that was probably meant.
+
+    Names that begin with `_` are Meltano's extras.
+    """
+    return [
+        f"{name}: no such setting{ask_for(find_similar(name, declared))}"
+        for name in config
+        if name not in declared and not name.startswith("_")
+    ]
+
+
+SETTING_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
 def refuse(found: Sequence[str]) -> None:
@@ -318,48 +362,3 @@ def _problems_in(settings: Settings) -> Iterator[str]:
 
 def _with_time(text: str) -> str:
     return f"{text}T00:00:00" if len(text) == len("2026-01-31") else text
-
-
-def _in_one_line(message: str) -> str:
-    """Put the setting that msgspec names last in front."""
-    match = _MSGSPEC_ERROR.fullmatch(message)
-    what, where = (match["what"], match["where"]) if match else (message, None)
-    if missing := re.search(r"missing required field `(\w+)`", what):
-        return (
-            f"{where}.{missing[1]}: required" if where else f"{missing[1]}: required, but not set"
-        )
-    return f"{where or 'config'}: {what[:1].lower()}{what[1:]}"
-
-
-def _instance_url(text: str) -> str:
-    """Scheme, host and port of the instance, without a path.
-
-    Raises:
-        SettingsError: not a URL of http or https, or http to another machine.
-    """
-    hint = "expected the instance's address, like https://example.cloud.looker.com"
-    try:
-        url = urlsplit(text.strip())
-        host, port = url.hostname, url.port
-    except ValueError:
-        host, port, url = None, None, urlsplit("")
-    if url.scheme not in {"http", "https"} or not host or url.username or url.query:
-        msg = f"base_url: {hint}"
-        raise SettingsError(msg)
-    if url.path.strip("/") and not re.fullmatch(r"/+api(/.*)?", url.path):
-        msg = f"base_url: {hint}, without the path {url.path!r}"
-        raise SettingsError(msg)
-    if url.scheme == "http" and not _is_loopback(host):
-        msg = f"base_url: http would send the credentials in the clear to {host}; use https"
-        raise SettingsError(msg)
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{url.scheme}://{bracketed}" + (f":{port}" if port else "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

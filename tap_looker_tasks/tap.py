@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -14,21 +15,26 @@ import click
 import msgspec
 import requests
 from singer_sdk import Stream, Tap
+from singer_sdk.configuration._dict_config import parse_environment_config
+from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
 from tap_looker_tasks.config_schema import build_config_schema
 from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
+from tap_looker_tasks.environment import find_wrong_variables
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.looker.client import LookerClient
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.settings import Settings, find_unknown_settings, refuse
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter
 from tap_looker_tasks.singer.state_writer import PacedStateWriter
+from tap_looker_tasks.singer.stream_maps import refuse_wrong_stream_maps, register_streams
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryStream, QueryTaskRowsStream
 from tap_looker_tasks.task_ids import parse_ids_file
 from tap_looker_tasks.tasks.stored_queries import StoredQueries
 from tap_looker_tasks.tasks.sync import Sync
+from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,17 +80,37 @@ class TapLookerTasks(Tap):
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         # The SDK would show a traceback.
         try:
-            return super().cb_config(ctx, param, value)
+            given = super().cb_config(ctx, param, value)
         except (OSError, ValueError) as error:
             msg = f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"
             raise SettingsError(msg) from None
+        if given.parse_env:
+            # Without settings to look for, it only reads a file `.env` into the environment.
+            parse_environment_config({}, cls._env_var_prefix)
+            declared = cls._declare_settings()
+            refuse([*find_wrong_variables(os.environ, cls._env_var_prefix, declared)])
+        return given
+
+    @classmethod
+    def _declare_settings(cls) -> dict[str, dict[str, Any]]:
+        """Return the JSON Schema of each setting, those of the SDK included."""
+        cls.append_builtin_config(cls.config_jsonschema)
+        declared: dict[str, dict[str, Any]] = cls.config_jsonschema["properties"]
+        return declared
 
     @classmethod
     @override
     def invoke(
         cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
     ) -> None:
-        super().invoke(state=_json_object(state), catalog=_json_object(catalog), **options)
+        with refuse_wrong_stream_maps():
+            super().invoke(state=_json_object(state), catalog=_json_object(catalog), **options)
+
+    @override
+    def setup_mapper(self) -> None:
+        with refuse_wrong_stream_maps():
+            super(Tap, self).setup_mapper()
+            register_streams(self.mapper, self.catalog)
 
     @cached_property
     def settings(self) -> Settings:
@@ -99,6 +125,7 @@ class TapLookerTasks(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK's own messages show the wrong value, which may be a secret, and come in
         # several lines. It still checks its own settings.
+        refuse(find_unknown_settings(self._config, self._declare_settings()))
         if not raise_errors:
             return []
         checked = Settings.from_config(self._config)
@@ -108,7 +135,11 @@ class TapLookerTasks(Tap):
             for name in checked.__struct_fields__
             if isinstance(self._config.get(name), str)
         }
-        return super()._validate_config(raise_errors=True)
+        try:
+            return super()._validate_config(raise_errors=True)
+        except ConfigValidationError as error:
+            refuse([name_setting_first(line) for line in error.errors])
+            raise
 
     @override
     def discover_streams(self) -> Sequence[Stream]:

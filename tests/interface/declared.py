@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent.parent.parent
 # Meltano ends with a traceback on a number of kind `decimal`, and takes any word for false in a
-# `boolean`; as a `string`, both reach the tap as they are written, and are checked there.
+# `boolean`; as a `string`, both reach the tap as they are written, and are checked there. The
+# SDK's own settings are read by the SDK, which wants them as they are declared.
 _KINDS = {"boolean": "string", "number": "string"}
 _PLACES = {
     "meltano.yml": re.compile(
@@ -54,8 +55,9 @@ def meltano_settings() -> list[dict[str, Any]]:
 def _meltano_setting(name: str, setting: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     options = [option for option in setting.get("enum", []) if option is not None]
     type_ = json_type(setting)
+    kinds = _KINDS if name in Settings.__struct_fields__ else {}
     yield "name", name
-    yield "kind", "options" if options else _KINDS.get(type_, type_)
+    yield "kind", "options" if options else kinds.get(type_, type_)
     if "default" in setting:
         yield "value", setting["default"]
     if setting.get("secret"):

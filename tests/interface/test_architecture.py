@@ -12,11 +12,23 @@ import pytest
 PACKAGE = Path(__file__).parent.parent.parent / "tap_looker_tasks"
 # From the Singer side down: each imports only from those below it.
 ORDER = (
-    *("__main__", "tap", "config_schema", "streams", "discovery", "tasks", "settings"),
-    *("task_ids", "queries", "records", "looker", "singer", "watch", "errors"),
+    *("__main__", "tap", "config_schema", "environment", "streams", "discovery", "tasks"),
+    *(
+        "settings",
+        "instance_url",
+        "task_ids",
+        "queries",
+        "records",
+        "looker",
+        "singer",
+        "watch",
+        "wording",
+    ),
+    "errors",
 )
 PURE = (
-    *("tasks.board", "tasks.ledger", "config_schema", "settings", "task_ids", "queries", "records"),
+    *("tasks.board", "tasks.ledger", "config_schema", "environment", "settings"),
+    *("instance_url", "task_ids", "queries", "records", "wording"),
     *(
         "looker.auth",
         "looker.clock",

@@ -1,0 +1,67 @@
+"""One line, for people, of what is wrong with the configuration."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MSGSPEC_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
+_SDK_ERROR = re.compile(r"(?P<what>.*) in config\[(?P<where>.*)\]", re.DOTALL)
+_TYPES = {
+    "`int`": "an integer",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "`str`": "text",
+    "`array`": "an array",
+    "`object`": "an object",
+    "`null`": "nothing",
+}
+# Below it, a name is somebody else's more often than it is a slip.
+_SIMILARITY = 0.85
+
+
+def explain_error(message: str, place: str = "", keys: Iterable[str] = ()) -> str:
+    """Return msgspec's message with what is wrong in front, in words.
+
+    Args:
+        message: of a `msgspec.ValidationError`.
+        place: what was converted, such as `TAP_LOOKER_TASKS_QUERIES`; nothing for a whole config.
+        keys: of all objects that the value may hold, to find the one that was meant.
+    """
+    match = _MSGSPEC_ERROR.fullmatch(message)
+    what, where = (match["what"], match["where"] or "") if match else (message, "")
+    config_path = f"{place}{where}"
+    if missing := re.search(r"missing required field `(\w+)`", what):
+        return (
+            f"{config_path}.{missing[1]}: required"
+            if config_path
+            else f"{missing[1]}: required, but not set"
+        )
+    if unknown := re.search(r"unknown field `(.*)`", what):
+        return f"{config_path}.{unknown[1]}: no such key{ask_for(find_similar(unknown[1], keys))}"
+    for name, words in _TYPES.items():
+        what = what.replace(name, words)
+    return f"{config_path or 'config'}: {what[:1].lower()}{what[1:]}"
+
+
+def name_setting_first(message: str) -> str:
+    """Return the SDK's message on a wrong setting in one line, with the setting in front."""
+    match = _SDK_ERROR.fullmatch(message)
+    if not match:
+        return message
+    where = ".".join(re.findall(r"\w+", match["where"]))
+    return f"{where}: {' '.join(match['what'].split())}"
+
+
+def find_similar(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant."""
+    return next(iter(get_close_matches(name, known, n=1, cutoff=_SIMILARITY)), None)
+
+
+def ask_for(similar: str | None) -> str:
+    """Return the end of a line about an unknown name: the question whether another was meant."""
+    return f"; did you mean {similar}?" if similar else ""
