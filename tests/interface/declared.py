@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -23,9 +24,8 @@ PROJECT = Path(__file__).parent.parent.parent
 # SDK's own settings are read by the SDK, which wants them as they are declared.
 _KINDS = {"boolean": "string", "number": "string"}
 _PLACES = {
-    "meltano.yml": re.compile(
-        r"(?<=\n    settings:\n)    - name: base_url\n.*?(?=\n    \w)", re.DOTALL
-    ),
+    "meltano.yml": re.compile(r"(?<=\n    settings:\n).*?(?=\n    \w)", re.DOTALL),
+    "plugin.yml": re.compile(r"(?<=\nsettings:\n).*?(?=\n\w)", re.DOTALL),
     "README.md": re.compile(r"(?<=\n)\| `base_url` \|.*?(?=\n\n)", re.DOTALL),
 }
 
@@ -89,9 +89,10 @@ def _readme_type(setting: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Write the settings into the files that repeat them."""
-    settings = yaml.safe_dump(meltano_settings(), sort_keys=False, width=1000, allow_unicode=True)
+    settings = yaml.safe_dump(meltano_settings(), sort_keys=False, width=1000).rstrip()
     contents = {
-        "meltano.yml": "".join(f"    {line}\n" for line in settings.splitlines()).rstrip(),
+        "meltano.yml": indent(settings, "    "),
+        "plugin.yml": settings,
         "README.md": "\n".join(readme_rows()),
     }
     for name, place in _PLACES.items():
