@@ -1,4 +1,4 @@
-# Needs git, make and Python 3.11 to 3.13. Everything else is put into this folder:
+# Needs git, make and Python 3.11 to 3.14. Everything else is put into this folder:
 #   .venv     the project, its checks, Meltano and the simulator
 #   .meltano  Meltano's own: a virtual environment for the tap and for each target
 #   .demo     what the last demo left behind: configuration, logs, state
@@ -10,11 +10,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint types pytest setup clean pins
+.PHONY: help demo test bench lint types pytest setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .meltano/installed ## Looker query tasks end to end: simulator, tap, Meltano, PostgreSQL
 	@$(BIN)/python -m demo
@@ -37,18 +37,18 @@ pytest: .meltano/installed ## the tests, with their branch coverage
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+release-check: .venv/installed ## all that a release needs but the upload
+	@$(BIN)/python -m release
+
 setup: .meltano/installed ## install everything, run nothing
 
 clean: ## remove all that was installed or made
-	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output bench.json
-	find tap_looker_tasks tests demo bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json
+	find tap_looker_tasks tests demo bench release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 pins: ## write requirements/*.txt anew from the latest releases that fit together
+	$(MAKE) hashes UPGRADE=--upgrade
 	rm -rf .venv/pins
-	$(PYTHON) -m venv .venv/pins/dev
-	.venv/pins/dev/bin/python -m pip install --quiet --quiet --upgrade pip
-	.venv/pins/dev/bin/python -m pip install --quiet --quiet --editable '.[simulator]' --group test --group lint --group demo
-	$(call freeze,.venv/pins/dev,what .venv holds beside the project itself) > requirements/dev.txt
 	$(PYTHON) -m venv .venv/pins/plugins
 	.venv/pins/plugins/bin/python -m pip install --quiet --quiet --editable . "$$($(call pip_url,target-postgres))"
 	$(call freeze,.venv/pins/plugins,constraints of what Meltano installs) > requirements/plugins.txt
@@ -60,16 +60,22 @@ pins: ## write requirements/*.txt anew from the latest releases that fit togethe
 	$(call freeze,.venv/pins/airbyte,the environment of bench/airbyte_looker.py) > requirements/bench-airbyte.txt
 	rm -rf .venv/pins
 
+hashes: .venv/installed ## write into requirements/*.txt what pyproject.toml newly names
+	$(compile) --group test --group lint --group demo --extra simulator pyproject.toml --output-file requirements/dev.txt
+	$(compile) --group pyproject.toml:release --output-file requirements/release.txt
+
+# For every Python and platform at once, with the hash of each file, and without a host.
+compile = $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make hashes'
 # Names and versions only: no host, no path, so that they install from whatever index pip is set up with.
 freeze  = { echo '\# $(2); written by `make pins`'; $(1)/bin/python -m pip freeze --exclude-editable | grep -xE '[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+'; }
 pip_url = sed -n 's/.*pip_url: .* \($(1)==[^ ]*\)$$/\1/p;s/.*pip_url: .* \(meltanolabs-$(1)==[^ ]*\)$$/\1/p' meltano.yml
 
 .venv/installed: requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d: make PYTHON=<another>" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d: make PYTHON=<another>" % v)'
 	@echo "Installing into .venv (half a minute to two minutes, once)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) install --requirement requirements/dev.txt
-	@$(PIP) install --no-deps --editable .
+	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .meltano/installed: .venv/installed requirements/plugins.txt meltano.yml

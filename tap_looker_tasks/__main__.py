@@ -1,5 +1,22 @@
-"""Runs the tap as `python -m tap_looker_tasks`."""
+"""Runs the tap, as `tap-looker-tasks` or as `python -m tap_looker_tasks`."""
 
-from tap_looker_tasks.tap import TapLookerTasks
+from __future__ import annotations
 
-TapLookerTasks.cli()
+import sys
+from importlib.metadata import version
+
+_NAME = "tap-looker-tasks"
+
+
+def main() -> None:
+    """Run the command; to tell its version, it imports nothing that takes long."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"{_NAME} v{version(_NAME)}, Meltano SDK v{version('singer-sdk')}\n")
+        return
+    from tap_looker_tasks.tap import TapLookerTasks  # noqa: PLC0415 - half a second
+
+    TapLookerTasks.cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a release needs, but the upload: `make release-check`."""

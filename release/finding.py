@@ -1,0 +1,69 @@
+"""What a check of a release found, and the commands it runs."""
+
+from __future__ import annotations
+
+import subprocess
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROJECT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = PROJECT / ".venv" / "release"
+INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+_LINES_SHOWN = 20
+
+
+class Verdict(Enum):
+    """How a check ended; what cannot be checked on this machine is said, not passed over."""
+
+    GOOD = "ok"
+    BAD = "FAILED"
+    UNKNOWN = "not checked"
+
+
+class Finding(NamedTuple):
+    """What is said of one thing."""
+
+    subject: str
+    verdict: Verdict
+    detail: str
+
+
+class CommandError(Exception):
+    """A command failed; the message is the end of what it wrote."""
+
+
+def run(command: Sequence[str | Path], folder: Path = PROJECT) -> str:
+    """Run a command to its end and return what it wrote to standard output.
+
+    Raises:
+        CommandError: its exit code is not 0.
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = f"{done.stdout}\n{done.stderr}".strip().splitlines()
+        raise CommandError("\n".join(lines[-_LINES_SHOWN:]))
+    return done.stdout
+
+
+def install(name: str, python: str, requirements: str) -> Path:
+    """Make an environment of pinned, hashed requirements, once for each state of the pins.
+
+    Returns:
+        The environment's Python.
+
+    Raises:
+        CommandError: something cannot be installed.
+    """
+    pins_path = PROJECT / "requirements" / requirements
+    pins = pins_path.read_text()
+    folder = ENVIRONMENTS / name
+    installed, own_python = folder / "installed", folder / "bin" / "python"
+    if not installed.exists() or installed.read_text() != pins:
+        run([python, "-m", "venv", "--clear", folder])
+        run([own_python, *INSTALL, "--require-hashes", "--requirement", pins_path])
+        installed.write_text(pins)
+    return own_python

@@ -1,0 +1,91 @@
+"""What the project installs and runs of others: pinned, licensed, and looked after."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomllib
+import yaml
+
+from release.finding import Verdict
+from release.licences import PATH, find_licence, render_licences, required_distributions
+from release.pythons import declared_versions, find_python
+from release.vulnerabilities import judge
+
+PROJECT = Path(__file__).parent.parent.parent
+HASHED = ("dev.txt", "release.txt")
+REQUIREMENT = re.compile(r"(?m)^[a-z0-9][a-z0-9._-]*(\[[a-z0-9,-]+\])?==\S+( ; [^\\]+)? \\$")
+COMMIT = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
+
+
+@pytest.mark.parametrize("name", HASHED)
+def test_every_requirement_is_pinned_with_hashes_and_names_no_host(name: str) -> None:
+    text = (PROJECT / "requirements" / name).read_text()
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if REQUIREMENT.match(line):
+            assert following.startswith("    --hash=sha256:"), line
+        else:
+            assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line), line
+    assert "://" not in text
+
+
+def test_what_pyproject_names_is_pinned() -> None:
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    groups, project = pyproject["dependency-groups"], pyproject["project"]
+    named = {
+        "dev.txt": [
+            *project["dependencies"],
+            *project["optional-dependencies"]["simulator"],
+            *(line for name, group in groups.items() if name != "release" for line in group),
+        ],
+        "release.txt": groups["release"],
+    }
+    for name, requirements in named.items():
+        text = (PROJECT / "requirements" / name).read_text()
+        pinned = set(re.findall(r"(?m)^([a-z0-9._-]+)", text))
+        wanted = {re.split(r"[\[<>=!~;\s]", r)[0].lower().replace("_", "-") for r in requirements}
+        assert wanted <= pinned, name
+
+
+def test_the_licences_are_listed_and_none_forbids_anything() -> None:
+    page = PATH.read_text().splitlines()
+    rendered = render_licences().splitlines()
+    # A newer Python needs fewer packages.
+    assert set(rendered) <= set(page)
+    assert sys.version_info[:2] > (3, 11) or rendered == page
+    for package in required_distributions("simulator").values():
+        assert "GPL" not in find_licence(package)
+
+
+def test_actions_of_public_ci_are_pinned_by_commit_and_run_what_people_run() -> None:
+    workflows: dict[str, Any] = {
+        path.stem: yaml.safe_load(path.read_text())
+        for path in (PROJECT / ".github" / "workflows").glob("*.yml")
+    }
+    for workflow in workflows.values():
+        assert workflow["permissions"] == {"contents": "read"}
+        for job in workflow["jobs"].values():
+            used = [step["uses"] for step in job["steps"] if "uses" in step]
+            assert all(COMMIT.fullmatch(action) for action in used), used
+    test = workflows["test"]["jobs"]["test"]
+    assert test["strategy"]["matrix"]["python"] == declared_versions()
+    assert test["steps"][-1]["run"].startswith("make test")
+
+
+def test_a_python_that_is_not_here_is_not_found() -> None:
+    assert find_python("3.1") is None
+    assert find_python(f"3.{sys.version_info.minor}")
+
+
+def test_a_package_that_the_database_does_not_know_is_not_known_to_be_good() -> None:
+    good: dict[str, object] = {"name": "a", "version": "1", "vulns": []}
+    skipped: dict[str, object] = {"name": "b", "skip_reason": "not found"}
+    bad: dict[str, object] = {"name": "c", "version": "3", "vulns": [{"id": "X"}]}
+    assert judge("x", [good]).verdict is Verdict.GOOD
+    assert judge("x", [good, skipped]).verdict is Verdict.UNKNOWN
+    assert judge("x", [good, skipped, bad]) == ("x", Verdict.BAD, "c 3")
