@@ -6,10 +6,14 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.payloads import Results, build, query_task_id
 from bench.stub import Stub, serving
 from tap_looker_tasks.tap import TapLookerTasks
+
+if TYPE_CHECKING:
+    import threading
 
 _START = 1_700_000_000.0
 _MINUTES = 10
@@ -20,15 +24,21 @@ class Clock:
 
     def __init__(self) -> None:
         """Begin at some moment."""
-        self.now = _START
+        self._now = _START
 
-    def __call__(self) -> float:
-        """Tell epoch seconds."""
-        return self.now
+    def now(self) -> float:
+        """Return the time, in epoch seconds."""
+        return self._now
 
     def sleep(self, seconds: float) -> None:
         """Let time pass at once."""
-        self.now += seconds
+        self._now += seconds
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Let time pass at once, unless the event is set."""
+        if not event.is_set():
+            self.sleep(seconds)
+        return event.is_set()
 
 
 def main() -> None:
@@ -39,13 +49,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         served = Path(folder) / "served"
         build(Results(("json",), 1, 1), served)
-        stub = Stub.of(served, is_finished=lambda n: clock() >= _START + (n + 1) * apart)
+        stub = Stub.of(served, is_finished=lambda n: clock.now() >= _START + (n + 1) * apart)
         with serving(stub) as base_url:
             config = {"base_url": base_url, "client_id": "stub", "client_secret": "stub"}
             ids = [query_task_id(number) for number in range(tasks)]
-            tap = TapLookerTasks(
-                config={**config, "query_task_ids": ids}, clock=clock, sleep=clock.sleep
-            )
+            tap = TapLookerTasks(config={**config, "query_task_ids": ids}, clock=clock)
             tap.sync_all()
     path.write_text(json.dumps(stub.calls))
 

@@ -32,6 +32,14 @@ class RequestError(TapError):
     """A request to Looker failed; the message names the operation and the address."""
 
 
+class AbortedError(RequestError):
+    """The request was given up, because everything in progress was to end."""
+
+    def __init__(self, operation: str) -> None:
+        """Name the operation."""
+        super().__init__(f"{operation}: given up")
+
+
 class RetriableRequestError(RequestError):
     """The same request may succeed later.
 

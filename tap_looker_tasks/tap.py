@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,7 +12,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
 import msgspec
-import requests
 from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
@@ -24,6 +22,8 @@ from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_qu
 from tap_looker_tasks.environment import find_wrong_variables
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.looker.client import LookerClient
+from tap_looker_tasks.looker.connection import Connection
+from tap_looker_tasks.looker.steady_clock import SteadyClock
 from tap_looker_tasks.settings import Settings, find_unknown_settings, refuse
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter
@@ -37,11 +37,13 @@ from tap_looker_tasks.tasks.sync import Sync
 from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.streams.base import RowStream
 
 _TASKS_NAMED = 20
+_MAX_RESPONSE_BYTES = 10_000_000_000
 
 
 class TapLookerTasks(Tap):
@@ -56,13 +58,11 @@ class TapLookerTasks(Tap):
     def __init__(
         self,
         *args: Any,
-        clock: Callable[[], float] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock | None = None,
         **kwargs: Any,
     ) -> None:
-        """Create the tap; `clock` tells epoch seconds."""
-        self._clock = clock or _steady_clock()
-        self._sleep = sleep
+        """Create the tap; time is that of `clock`."""
+        self._clock = clock or SteadyClock()
         self._calls: Counter[str] = Counter()
         self._sync: Sync | None = None
         self._interrupts: Interrupts | None = None
@@ -176,7 +176,7 @@ class TapLookerTasks(Tap):
 
     @cached_property
     def _paced(self) -> PacedStateWriter:
-        return PacedStateWriter(self.message_writer, self._clock)
+        return PacedStateWriter(self.message_writer, self._clock.now)
 
     @cached_property
     def _stored_queries(self) -> StoredQueries:
@@ -204,12 +204,7 @@ class TapLookerTasks(Tap):
     def _client(self) -> LookerClient:
         """The only client of a run: discovery and sync share its login."""
         return LookerClient(
-            self.settings,
-            session=requests.Session(),
-            clock=self._clock,
-            sleep=self._pause,
-            logger=self.logger,
-            calls=self._calls,
+            _connection(self.settings), clock=self._clock, logger=self.logger, calls=self._calls
         )
 
     def _close_client(self) -> None:
@@ -229,7 +224,7 @@ class TapLookerTasks(Tap):
             bookmark=bookmark,
             client=self._client,
             stored_queries=self._stored_queries,
-            clock=self._clock,
+            clock=self._clock.now,
             sleep=self._pause,
             logger=self.logger,
         )
@@ -244,7 +239,7 @@ class TapLookerTasks(Tap):
         # Before the sync there is nothing for a target, only a catalog that is being made.
         if self._sync:
             self._paced.write_state(self.state)
-        self._sleep(seconds)
+        self._clock.sleep(seconds)
 
     def _end_sync(self, incomplete: Sequence[str]) -> None:
         """Write the last STATE; only then report tasks that did not complete.
@@ -300,7 +295,14 @@ def _given_ids(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(settings.query_task_ids + parse_ids_file(content)))
 
 
-def _steady_clock() -> Callable[[], float]:
-    """A clock of epoch seconds that never jumps when the machine's clock is set."""
-    offset = time.time() - time.monotonic()
-    return lambda: time.monotonic() + offset
+def _connection(settings: Settings) -> Connection:
+    return Connection(
+        base_url=settings.base_url,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+        verify=settings.ca_bundle or settings.verify_ssl,
+        timeout_seconds=settings.http_timeout_seconds,
+        max_tries=settings.http_max_tries,
+        call_limit=settings.api_call_limit,
+        max_response_bytes=_MAX_RESPONSE_BYTES,
+    )

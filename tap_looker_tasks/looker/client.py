@@ -1,71 +1,63 @@
-"""The only HTTP: one method per Looker operation, named after its operationId."""
+"""Looker's API: one method per operation, named after its operationId."""
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
-from importlib.metadata import version
+from dataclasses import replace
 from math import inf
-from socket import gaierror
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import backoff
 import msgspec
 import requests
-from requests import exceptions as http
-from urllib3.exceptions import ConnectTimeoutError
 
 from tap_looker_tasks.errors import (
-    ApiCallLimitError,
     LoginRefusedError,
     RefusedRequestError,
     RequestError,
     RetriableRequestError,
 )
 from tap_looker_tasks.looker.auth import Token, token_from
+from tap_looker_tasks.looker.http import LOGOUT, Http
+from tap_looker_tasks.looker.http_errors import unreadable
 from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.looker.multi_results import split_answers
-from tap_looker_tasks.looker.read_ahead import call_ahead, read_ahead
-from tap_looker_tasks.looker.spool import Spool
+from tap_looker_tasks.looker.result_body import NoResultError, read_body
+from tap_looker_tasks.looker.retries import Repeats
+from tap_looker_tasks.looker.shared_token import SharedToken
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
+    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.looker.connection import Connection
+    from tap_looker_tasks.looker.http import Answer, Operation
+    from tap_looker_tasks.looker.json_stream import RowArrays
     from tap_looker_tasks.looker.multi_results import TaskAnswer
-    from tap_looker_tasks.settings import Settings
 
 _T = TypeVar("_T")
 
-_FIELD_METADATA = "name,type,label,description,convert_tz"
-_EXPLORE_METADATA = f"fields(dimensions({_FIELD_METADATA}),measures({_FIELD_METADATA}))"
-_CHUNK_BYTES = 1 << 20
-_CHUNKS_AHEAD = 2
-_LONGEST_PAUSE_SECONDS = 60
-_LONGEST_CONNECT_SECONDS = 30
+_FIELD_METADATA = (
+    "name,type,label,description,convert_tz,datatype,is_fiscal,time_interval,primary_key,hidden"
+)
+_FIELD_GROUPS = ("dimensions", "measures", "filters", "parameters")
+_EXPLORE_METADATA = f"fields({','.join(f'{group}({_FIELD_METADATA})' for group in _FIELD_GROUPS)})"
+_DASHBOARD_PARTS = "title,dashboard_filters,dashboard_elements"
 _LONGEST_LOGOUT_SECONDS = 5
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
-_TOO_MANY_REQUESTS = 429
-_FIRST_REFUSAL = 300
-_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-
-
-def user_agent() -> str:
-    """Name the tap and its version, so that Looker's administrators see who calls."""
-    return f"tap-looker-tasks/{version('tap-looker-tasks')} {requests.utils.default_user_agent()}"
+_NOT_READY = frozenset({202, 204})
 
 
 class LookerClient:
-    """Calls Looker's API 4.0 on behalf of one set of credentials.
+    """Calls Looker's API 4.0 on behalf of one set of credentials; from many threads at once.
 
     Every operation raises `RetriableRequestError` when it kept failing for a reason that may
     pass, `RefusedRequestError` when Looker refused it, `LoginRefusedError` when it refused the
-    credentials, another `RequestError` when the address or certificate is wrong, and
-    `ApiCallLimitError` when `api_call_limit` is used up.
+    credentials, another `RequestError` when the address or certificate is wrong,
+    `ApiCallLimitError` when the limit of calls is used up, and `AbortedError` when `abort` ended
+    it. None takes longer than `longest_seconds`, whatever the network does.
 
     Attributes:
         calls: requests made, by operation.
@@ -73,97 +65,113 @@ class LookerClient:
 
     def __init__(
         self,
-        settings: Settings,
+        connection: Connection,
         *,
-        session: requests.Session,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
+        clock: Clock,
         logger: logging.Logger,
+        new_session: Callable[[], requests.Session] = requests.Session,
         calls: Counter[str] | None = None,
     ) -> None:
         """Prepare; the first operation logs in. Calls are counted on from `calls`."""
-        self._settings = settings
-        self._session = session
-        self._session.verify = settings.ca_bundle or settings.verify_ssl
-        self._session.headers["User-Agent"] = user_agent()
-        # Without one, requests would take credentials for this host from ~/.netrc.
-        self._session.auth = _as_prepared
-        self._clock = clock
-        self._sleep = sleep
-        self._logger = logger
-        self._token: Token | None = None
-        self._ahead: tuple[tuple[str, ...], Future[requests.Response]] | None = None
         self.calls: Counter[str] = Counter() if calls is None else calls
+        self._connection = connection
+        self._clock = clock
+        self._logger = logger
+        self._http = Http(
+            connection, clock=clock, logger=logger, new_session=new_session, calls=self.calls
+        )
+        self._token = SharedToken(self._login, clock)
 
     def query_task_multi_results(
-        self, query_task_ids: Collection[str], following: Collection[str] = ()
+        self,
+        query_task_ids: Collection[str],
+        *,
+        new_rows: Callable[[], RowArrays],
+        max_tries: int | None = None,
+        longest_seconds: float = inf,
     ) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
         """Ask for many tasks at once; yields (task id, what Looker says of it).
 
-        Each id is yielded once at most, however often the request had to be repeated. As soon
-        as the answer has come, Looker is asked for the tasks to be asked for next.
+        Each id is yielded once at most, however often the request had to be repeated. The rows
+        of a long result go to what `new_rows` makes. An answer cut off is asked for again, for
+        the tasks that are missing; a try that brought one starts the count of tries afresh.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
-        wanted = dict.fromkeys(query_task_ids)
-        repeats = self._repeats()
-        while error := (yield from self._answers_while_they_come(wanted, following)):
-            if not wanted:
+        operation = self._http.begin("query_task_multi_results", longest_seconds)
+        return self._answers(operation, dict.fromkeys(query_task_ids), new_rows, max_tries)
+
+    def _answers(
+        self,
+        operation: Operation,
+        wanted: dict[str, None],
+        new_rows: Callable[[], RowArrays],
+        max_tries: int | None,
+    ) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
+        repeats = self._repeats(operation, max_tries)
+        while True:
+            before = len(wanted)
+            error = yield from self._answers_while_they_come(operation, wanted, new_rows)
+            if error is None or not wanted:
                 return
+            if len(wanted) < before:
+                repeats.start_afresh()
             repeats.pause_or_raise(error)
 
     def _answers_while_they_come(
-        self, wanted: dict[str, None], following: Collection[str]
+        self, operation: Operation, wanted: dict[str, None], new_rows: Callable[[], RowArrays]
     ) -> Generator[tuple[str, TaskAnswer | MalformedAnswer], None, RetriableRequestError | None]:
         """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
-        operation = "query_task_multi_results"
+        path = "query_tasks/multi_results?query_task_ids=" + ",".join(map(_part, wanted))
         try:
-            with self._multi_results(wanted) as response:
-                body = self._chunks_then_ask(response, following)
-                chunks = read_ahead(body, _CHUNKS_AHEAD)
-                for query_task_id, answer in split_answers(chunks, Spool):
+            with self._send(operation, "GET", path, is_long=True) as response:
+                for query_task_id, answer in split_answers(response.chunks(), new_rows):
                     if query_task_id in wanted:
                         del wanted[query_task_id]
                         yield query_task_id, answer
         except MalformedAnswer as malformed:
-            return self._unreadable(operation, malformed)
+            return unreadable(operation.name, self._connection.base_url, malformed)
         except RetriableRequestError as error:
             return error
         return None
 
-    def _chunks_then_ask(
-        self, response: requests.Response, following: Collection[str]
-    ) -> Iterator[bytes]:
-        yield from _chunks(response, "query_task_multi_results")
-        if following and self._ahead is None:
-            ids = tuple(following)
-            self._ahead = ids, call_ahead(lambda: self._multi_results_now(ids))
+    def query_task_results(
+        self,
+        query_task_id: str,
+        *,
+        new_rows: Callable[[], RowArrays],
+        longest_seconds: float = inf,
+    ) -> TaskAnswer:
+        """Get one finished task's result, whatever its format: text becomes a JSON string.
 
-    def _multi_results(self, query_task_ids: Iterable[str]) -> requests.Response:
-        """Take the answer that was asked for ahead, if it is that for these tasks."""
-        ids = tuple(query_task_ids)
-        if self._ahead and self._ahead[0] == ids:
-            (_, answer), self._ahead = self._ahead, None
-            return answer.result()
-        self._forget_ahead()
-        return self._multi_results_now(ids)
-
-    def _multi_results_now(self, query_task_ids: tuple[str, ...]) -> requests.Response:
-        path = "query_tasks/multi_results?query_task_ids=" + ",".join(query_task_ids)
-        return self._response("query_task_multi_results", "GET", path)
-
-    def _forget_ahead(self) -> None:
-        if self._ahead:
-            (_, answer), self._ahead = self._ahead, None
-            answer.add_done_callback(_close)
-
-    def query_task_results(self, query_task_id: str) -> bytes:
-        """Get one finished task's result, as it is.
-
+        The rows of a long result go to what `new_rows` makes. A page that stands in place of a
+        result is a `RefusedRequestError`, a result that is broken or not ready yet, a
+        `RetriableRequestError`.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
         """
-        return self._repeated(
-            lambda: self._body("query_task_results", "GET", f"query_tasks/{query_task_id}/results")
-        )
+        operation = self._http.begin("query_task_results", longest_seconds)
+        path = f"query_tasks/{_part(query_task_id)}/results"
+
+        def ask() -> TaskAnswer:
+            with self._send(operation, "GET", path, is_long=True) as response:
+                return self._read_result(operation, response, new_rows)
+
+        return self._repeated(operation, ask)
+
+    def _read_result(
+        self, operation: Operation, response: Answer, new_rows: Callable[[], RowArrays]
+    ) -> TaskAnswer:
+        base_url = self._connection.base_url
+        if response.status in _NOT_READY:
+            msg = f"{operation.name}: {base_url} says that the result is not ready"
+            raise RetriableRequestError(msg, safe_to_retry=True)
+        try:
+            return read_body(response.content_type, response.chunks(), new_rows)
+        except NoResultError as error:
+            msg = f"{operation.name}: {base_url} answered with no result: {error}"
+            refused = RefusedRequestError(msg, http_status=response.status)
+        except MalformedAnswer as malformed:
+            raise unreadable(operation.name, base_url, malformed) from None
+        raise refused
 
     def create_query_task(
         self,
@@ -172,14 +180,17 @@ class LookerClient:
         *,
         look_id: str | None = None,
         dashboard_id: str | None = None,
+        server_table_calcs: bool = False,
+        longest_seconds: float = inf,
     ) -> str:
         """Have Looker start a query; returns the task's id.
 
         It is asked once only: a query costs money, and Looker may have started it although the
-        answer got lost. A `RetriableRequestError` tells whether that can be so.
+        answer got lost. A `RetriableRequestError` tells whether that can be so. Looker computes
+        table calculations only when `server_table_calcs` is set.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query_task>
         """
-        operation = "create_query_task"
+        operation = self._http.begin("create_query_task", longest_seconds)
         task = {
             "query_id": query_id,
             "result_format": result_format,
@@ -188,318 +199,201 @@ class LookerClient:
             "dashboard_id": dashboard_id,
         }
         body = {name: value for name, value in task.items() if value is not None}
-        answer = self._object(operation, "POST", "query_tasks", json=body)
-        match answer:
-            case {"id": str(query_task_id)} if query_task_id:
-                return query_task_id
-        unreadable = self._unreadable(operation, ValueError("no id of a task"))
-        raise unreadable
+        path = "query_tasks?server_table_calcs=true" if server_table_calcs else "query_tasks"
+        answer = self._decoded(operation, dict[str, Any], "POST", path, json=body)
+        return self._id_in(operation, answer)
 
     def kill_query(self, query_task_id: str, *, longest_seconds: float = inf) -> None:
         """Cancel a task, unless it had finished.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
         """
-        path = f"running_queries/{query_task_id}"
+        operation = self._http.begin("kill_query", longest_seconds)
+        path = f"running_queries/{_part(query_task_id)}"
         try:
-            self._response("kill_query", "DELETE", path, longest_seconds=longest_seconds).close()
+            self._send(operation, "DELETE", path).close()
         except RefusedRequestError as error:
             if error.http_status != _NOT_FOUND:
                 raise
 
-    def create_query(self, body: Mapping[str, Any]) -> str:
+    def create_query(self, body: Mapping[str, Any], *, longest_seconds: float = inf) -> str:
         """Store a query, or find the one like it; returns its id.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query>
         """
+        operation = self._http.begin("create_query", longest_seconds)
         # Looker answers the same body with the same query: it may be asked again.
-        answer = self._repeated(lambda: self._object("create_query", "POST", "queries", json=body))
-        return str(answer.get("id"))
+        answer = self._repeated(
+            operation,
+            lambda: self._decoded(operation, dict[str, Any], "POST", "queries", json=body),
+        )
+        return self._id_in(operation, answer)
 
-    def query(self, query_id: str) -> dict[str, Any]:
+    def query(self, query_id: str, *, longest_seconds: float = inf) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query>."""
-        return self._repeated(lambda: self._object("query", "GET", f"queries/{_part(query_id)}"))
+        return self._object("query", f"queries/{_part(query_id)}", longest_seconds)
 
-    def query_for_slug(self, slug: str) -> dict[str, Any]:
+    def query_for_slug(self, slug: str, *, longest_seconds: float = inf) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_for_slug>."""
-        path = f"queries/slug/{_part(slug)}"
-        return self._repeated(lambda: self._object("query_for_slug", "GET", path))
+        return self._object("query_for_slug", f"queries/slug/{_part(slug)}", longest_seconds)
 
-    def look(self, look_id: str) -> dict[str, Any]:
+    def look(self, look_id: str, *, longest_seconds: float = inf) -> dict[str, Any]:
         """Get a Look: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/look>."""
-        return self._repeated(lambda: self._object("look", "GET", f"looks/{_part(look_id)}"))
+        return self._object("look", f"looks/{_part(look_id)}", longest_seconds)
 
-    def dashboard_dashboard_elements(self, dashboard_id: str) -> list[dict[str, Any]]:
+    def dashboard(self, dashboard_id: str, *, longest_seconds: float = inf) -> dict[str, Any]:
+        """Get a dashboard's title, filters and tiles: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/dashboard>."""
+        path = f"dashboards/{_part(dashboard_id)}?fields={_DASHBOARD_PARTS}"
+        return self._object("dashboard", path, longest_seconds)
+
+    def dashboard_dashboard_elements(
+        self, dashboard_id: str, *, longest_seconds: float = inf
+    ) -> list[dict[str, Any]]:
         """Get a dashboard's tiles: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/dashboard_dashboard_elements>."""
-        operation = "dashboard_dashboard_elements"
         path = f"dashboards/{_part(dashboard_id)}/dashboard_elements"
-        return self._repeated(lambda: self._decoded(operation, list[dict[str, Any]], "GET", path))
+        operation = self._http.begin("dashboard_dashboard_elements", longest_seconds)
+        return self._repeated(
+            operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", path)
+        )
 
-    def lookml_model_explore(self, model: str, explore: str) -> dict[str, Any]:
+    def lookml_model_explore(
+        self, model: str, explore: str, *, longest_seconds: float = inf
+    ) -> dict[str, Any]:
         """Get the fields of an Explore: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/lookml_model_explore>."""
-        operation = "lookml_model_explore"
         path = f"lookml_models/{_part(model)}/explores/{_part(explore)}?fields={_EXPLORE_METADATA}"
-        return self._repeated(lambda: self._object(operation, "GET", path))
+        return self._object("lookml_model_explore", path, longest_seconds)
 
-    def run_query(self, query_id: str, *, limit: int) -> bytes:
+    def versions(self, *, longest_seconds: float = inf) -> dict[str, Any]:
+        """Get the versions of Looker and its API: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Config/versions>."""
+        return self._object("versions", "versions", longest_seconds)
+
+    def me(self, *, longest_seconds: float = inf) -> dict[str, Any]:
+        """Get the user whose credentials these are: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/User/me>."""
+        return self._object("me", "user", longest_seconds)
+
+    def run_query(
+        self,
+        query_id: str,
+        *,
+        limit: int,
+        server_table_calcs: bool = False,
+        longest_seconds: float = inf,
+    ) -> bytes:
         """Run a query and wait for its result in `json_detail`, as it is.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/run_query>
         """
         path = f"queries/{_part(query_id)}/run/json_detail?limit={limit}"
-        return self._repeated(lambda: self._body("run_query", "GET", path))
+        if server_table_calcs:
+            path += "&server_table_calcs=true"
+        operation = self._http.begin("run_query", longest_seconds)
+
+        def ask() -> bytes:
+            with self._send(operation, "GET", path, is_long=True) as response:
+                return response.content()
+
+        return self._repeated(operation, ask)
+
+    def abort(self) -> None:
+        """End every operation in progress, in whatever thread; those begun later are not ended.
+
+        Those ended raise `AbortedError`.
+        """
+        self._http.abort()
 
     def close(self) -> None:
-        """Log out, and close the session."""
+        """End everything in progress, log out, and close all sessions."""
+        self.abort()
         self.logout()
-        self._session.close()
+        self._http.close()
 
     def logout(self) -> None:
         """Give the token back, if there is one; a token that stays expires by itself.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
-        self._forget_ahead()
-        if self._token is None:
-            return
+        operation = self._http.begin(LOGOUT, _LONGEST_LOGOUT_SECONDS)
         try:
-            self._send(
-                "logout",
-                "DELETE",
-                "logout",
-                headers=self._token.header,
-                longest_seconds=_LONGEST_LOGOUT_SECONDS,
-            ).close()
+            if token := self._token.forget(operation):
+                self._http.send(operation, "DELETE", "logout", headers=token.header).close()
         except RequestError as error:
             self._logger.debug("%s", error)
-        self._token = None
 
-    def _repeated(self, attempt: Callable[[], _T]) -> _T:
-        repeats = self._repeats()
+    def _repeats(self, operation: Operation, max_tries: int | None = None) -> Repeats:
+        tries = self._connection.max_tries if max_tries is None else max_tries
+        return Repeats(operation, tries, clock=self._clock, logger=self._logger)
+
+    def _repeated(self, operation: Operation, attempt: Callable[[], _T]) -> _T:
+        repeats = self._repeats(operation)
         while True:
             try:
                 return attempt()
             except RetriableRequestError as error:  # noqa: PERF203 - a request costs far more
                 repeats.pause_or_raise(error)
 
-    def _repeats(self) -> _Repeats:
-        return _Repeats(self._settings.http_max_tries, self._sleep, self._logger)
+    def _object(self, name: str, path: str, longest_seconds: float) -> dict[str, Any]:
+        operation = self._http.begin(name, longest_seconds)
+        return self._repeated(
+            operation, lambda: self._decoded(operation, dict[str, Any], "GET", path)
+        )
 
-    def _body(self, operation: str, verb: str, path: str, **request: Any) -> bytes:
-        with (
-            self._response(operation, verb, path, **request) as response,
-            _translated(operation, self._settings.base_url),
-        ):
-            return response.content
-
-    def _object(self, operation: str, verb: str, path: str, **request: Any) -> dict[str, Any]:
-        return self._decoded(operation, dict[str, Any], verb, path, **request)
-
-    def _decoded(self, operation: str, type_: type[_T], verb: str, path: str, **request: Any) -> _T:
+    def _decoded(
+        self, operation: Operation, type_: type[_T], verb: str, path: str, **request: Any
+    ) -> _T:
         """Ask for something in JSON."""
-        body = self._body(operation, verb, path, **request)
+        with self._send(operation, verb, path, **request) as response:
+            body = response.content()
         try:
             return msgspec.json.decode(body, type=type_)
-        except ValueError as malformed:
-            unreadable = self._unreadable(operation, malformed)
-        raise unreadable
+        except (ValueError, RecursionError) as malformed:
+            raise unreadable(operation.name, self._connection.base_url, malformed) from None
 
-    def _response(self, operation: str, verb: str, path: str, **request: Any) -> requests.Response:
+    def _id_in(self, operation: Operation, answer: dict[str, Any]) -> str:
+        match answer.get("id"):
+            case str(id_) if id_:
+                return id_
+            case int(number):
+                return str(number)
+        raise unreadable(operation.name, self._connection.base_url, "no id in the answer")
+
+    def _send(
+        self, operation: Operation, verb: str, path: str, *, is_long: bool = False, **request: Any
+    ) -> Answer:
         """Send with a token; a token that Looker no longer accepts is replaced once."""
-        token = self._valid_token()
+        token = self._token.get(operation)
         try:
-            return self._send(operation, verb, path, headers=token.header, **request)
+            return self._http.send(
+                operation, verb, path, headers=token.header, is_long=is_long, **request
+            )
         except RefusedRequestError as error:
             if error.http_status != _UNAUTHORIZED:
                 raise
-        self._token = None
-        return self._send(operation, verb, path, headers=self._valid_token().header, **request)
+        token = self._token.get(operation, refused=token)
+        return self._http.send(
+            operation, verb, path, headers=token.header, is_long=is_long, **request
+        )
 
-    def _valid_token(self) -> Token:
-        if self._token is None or self._clock() >= self._token.renew_at:
-            self._token = self._login()
-        return self._token
-
-    def _login(self) -> Token:
+    def _login(self, operation: Operation) -> Token:
         """Log in: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/login>."""
+        login = replace(operation, name="login")
         credentials = {
-            "client_id": self._settings.client_id,
-            "client_secret": self._settings.client_secret,
+            "client_id": self._connection.client_id,
+            "client_secret": self._connection.client_secret,
         }
         try:
-            with (
-                self._send("login", "POST", "login", data=credentials) as response,
-                _translated("login", self._settings.base_url),
-            ):
-                return token_from(msgspec.json.decode(response.content), self._clock())
+            with self._http.send(login, "POST", "login", data=credentials) as response:
+                return token_from(msgspec.json.decode(response.content()), self._clock.now())
         except RefusedRequestError as error:
             msg = f"{error.message}; check client_id and client_secret, and base_url"
             raise LoginRefusedError(msg) from None
-        except ValueError as malformed:
-            unreadable = self._unreadable("login", malformed)
-            raise unreadable from None
-
-    def _send(
-        self,
-        operation: str,
-        verb: str,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        longest_seconds: float = inf,
-        **request: Any,
-    ) -> requests.Response:
-        """Make one request; returns an answer of success only."""
-        self._count(operation)
-        timeout = min(self._settings.http_timeout_seconds, longest_seconds)
-        with _translated(operation, self._settings.base_url):
-            response = self._session.request(
-                verb,
-                f"{self._settings.base_url}/api/4.0/{path}",
-                headers=headers,
-                timeout=(min(timeout, _LONGEST_CONNECT_SECONDS), timeout),
-                # Looker's API does not redirect; a sign-in page or a wrong address does.
-                allow_redirects=False,
-                stream=True,
-                **request,
-            )
-        self._logger.debug("%s: HTTP %s", operation, response.status_code)
-        if response.status_code < _FIRST_REFUSAL:
-            return response
-        with response:
-            raise _error_of(response, operation, self._settings.base_url)
-
-    def _count(self, operation: str) -> None:
-        limit = self._settings.api_call_limit
-        # One call is kept for the logout.
-        if limit is not None and operation != "logout" and self.calls.total() + 1 >= limit:
-            msg = f"{operation}: not called, because api_call_limit is {limit}"
-            raise ApiCallLimitError(msg)
-        self.calls[operation] += 1
-
-    def _unreadable(self, operation: str, malformed: ValueError) -> RetriableRequestError:
-        msg = (
-            f"{operation}: {self._settings.base_url} did not answer as Looker's API does: "
-            f"{malformed}; check base_url, and what stands between here and Looker"
-        )
-        return RetriableRequestError(msg)
-
-
-class _Repeats:
-    """Counts the tries of one operation and pauses between them."""
-
-    def __init__(
-        self, max_tries: int, sleep: Callable[[float], None], logger: logging.Logger
-    ) -> None:
-        self._tries_left = max_tries
-        self._sleep = sleep
-        self._logger = logger
-        self._pauses = backoff.expo(max_value=_LONGEST_PAUSE_SECONDS)
-        next(self._pauses)
-
-    def pause_or_raise(self, error: RetriableRequestError) -> None:
-        self._tries_left -= 1
-        if self._tries_left <= 0:
-            raise error
-        pause = error.retry_after
-        if pause is None:
-            pause = backoff.full_jitter(next(self._pauses))
-        self._logger.warning("%s; trying again in %.1f s", error.message, pause)
-        self._sleep(pause)
+        except RetriableRequestError as error:
+            # What was to be done with the token was surely not done.
+            error.safe_to_retry = True
+            raise
+        except (ValueError, RecursionError) as malformed:
+            raise unreadable(login.name, self._connection.base_url, malformed) from None
 
 
 def _part(text: str) -> str:
     """One part of a path, whatever is in it."""
     return quote(text, safe="")
-
-
-def _close(answer: Future[requests.Response]) -> None:
-    if answer.exception() is None:
-        answer.result().close()
-
-
-def _as_prepared(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
-def _chunks(response: requests.Response, operation: str) -> Iterator[bytes]:
-    with _translated(operation, response.url.partition("/api/")[0]):
-        yield from response.iter_content(_CHUNK_BYTES)
-
-
-@contextmanager
-def _translated(operation: str, base_url: str) -> Iterator[None]:
-    """Turn the exceptions of `requests` into the tap's own."""
-    try:
-        yield
-    except http.SSLError as error:
-        why = _said(_root_cause(error))
-        msg = (
-            f"{operation}: the certificate of {base_url} is not trusted ({why}); "
-            "set ca_bundle to your certificate authority's file"
-        )
-        raise RequestError(msg) from None
-    except (http.ConnectionError, http.Timeout) as error:
-        cause = _root_cause(error)
-        msg = f"{operation}: no answer from {base_url} ({_said(cause)}); check base_url"
-        never_sent = isinstance(cause, ConnectionRefusedError | gaierror | ConnectTimeoutError)
-        raise RetriableRequestError(msg, safe_to_retry=never_sent) from None
-    except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
-        msg = f"{operation}: the answer of {base_url} was cut short ({_said(_root_cause(error))})"
-        raise RetriableRequestError(msg) from None
-    except (http.RequestException, OSError) as error:
-        msg = f"{operation}: cannot ask {base_url}: {error}"
-        raise RequestError(msg) from None
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    while error.__context__ is not None:
-        error = error.__context__
-    return error
-
-
-def _said(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:200]
-
-
-def _error_of(response: requests.Response, operation: str, base_url: str) -> RequestError:
-    status = response.status_code
-    msg = f"{operation}: {base_url} answered HTTP {status}"
-    if said := _message_in(response):
-        msg += f" ({said})"
-    if status in _PASSING_STATUSES:
-        retry_after = read_retry_after(response)
-        too_many = status == _TOO_MANY_REQUESTS
-        return RetriableRequestError(msg, retry_after=retry_after, safe_to_retry=too_many)
-    return RefusedRequestError(msg, http_status=status)
-
-
-def _message_in(response: requests.Response) -> str | None:
-    """Looker's `message`, when the body is an error of its API and not a page of a proxy."""
-    try:
-        body = msgspec.json.decode(response.content)
-    except (ValueError, http.RequestException):
-        return None
-    match body:
-        case {"message": str(message)}:
-            return message[:200]
-    return None
-
-
-def read_retry_after(response: requests.Response) -> float | None:
-    """Return the seconds to wait; None when the header is missing or makes no sense.
-
-    <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
-    """
-    text = response.headers.get("Retry-After", "")
-    try:
-        seconds = float(text) if text.strip().isdecimal() else _seconds_until(text, response)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS)
-
-
-def _seconds_until(http_date: str, response: requests.Response) -> float:
-    """Return the seconds from the moment of the answer, by the server's own clock."""
-    sent_at = parsedate_to_datetime(response.headers.get("Date", ""))
-    return (parsedate_to_datetime(http_date) - sent_at).total_seconds()

@@ -150,13 +150,20 @@ class Body:
         """Look at the next character that is no white space."""
         return self._mark() == mark
 
+    def check_beginning(self, *marks: bytes) -> None:
+        """Check what is not taken yet.
+
+        Raises:
+            MalformedAnswer: the next character is none of these.
+        """
+        if self._mark() not in marks:
+            raise self._malformed(_NOT_JSON)
+
     def take(self, *marks: bytes) -> bytes:
         """Take the next character, which must be one of these."""
-        mark = self._mark()
-        if mark not in marks:
-            raise self._malformed(_NOT_JSON)
+        self.check_beginning(*marks)
         self._at += 1
-        return mark
+        return self._text[self._at - 1 : self._at]
 
     def key(self) -> str:
         """Take a key, without its colon."""

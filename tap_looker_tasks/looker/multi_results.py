@@ -21,6 +21,7 @@ NULL = msgspec.Raw(b"null")
 _BEGINNING = b'{"status"'
 # Where the arrays of rows are: `data` (json), `data.data` (json_detail), `data.rows` (json_bi).
 _PATHS_TO_ROWS = frozenset({("data",), ("data", "data"), ("data", "rows")})
+_PATHS_IN_PAYLOAD = frozenset(path[1:] for path in _PATHS_TO_ROWS)
 # An entry is held as a whole up to this length.
 LONGEST_ENTRY_BYTES = 8 * 1024 * 1024
 
@@ -49,6 +50,7 @@ class _Entry(msgspec.Struct):
 
 
 _ENTRY = msgspec.json.Decoder(_Entry)
+_RAW = msgspec.json.Decoder(msgspec.Raw)
 
 
 def split_answers(
@@ -97,6 +99,29 @@ def _entry(
         return read_answer(text, rows)
     except MalformedAnswer as malformed:
         return malformed
+
+
+def read_payload(
+    chunks: Iterable[bytes],
+    new_rows: Callable[[], RowArrays],
+    *,
+    longest: int = LONGEST_ENTRY_BYTES,
+) -> tuple[msgspec.Raw, RowArrays | None]:
+    """Read a body that is one task's payload, and no more; returns it, and its rows if it is long.
+
+    Raises:
+        MalformedAnswer: it is no JSON object or list.
+    """
+    body = Body(chunks)
+    body.check_beginning(b"{", b"[")
+    rows = None
+    try:
+        text = body.value(longest)
+    except TooLongError:
+        rows = new_rows()
+        text = body.value_without(rows, _PATHS_IN_PAYLOAD)
+    body.end()
+    return read_json(_RAW.decode, text), rows
 
 
 def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskAnswer:

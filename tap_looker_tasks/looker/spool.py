@@ -1,55 +1,47 @@
-"""Rows that are too many for memory, in a temporary file."""
+"""Rows that are too many for memory, in a file."""
 
 from __future__ import annotations
 
 import weakref
-from tempfile import TemporaryFile, gettempdir
 from typing import TYPE_CHECKING
-
-from tap_looker_tasks.errors import NoRoomError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tap_looker_tasks.looker.private_folder import PrivateFolder
 
 
 class Spool:
     """JSON arrays, each on one line, in a file that is gone when nobody needs it any more.
 
-    Raises:
-        NoRoomError: the file cannot be made or written.
+    No file stays open: there may be many of them.
     """
 
-    def __init__(self) -> None:
-        """Begin with no arrays."""
-        try:
-            self._file = TemporaryFile(prefix="tap-looker-tasks-")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise _no_room(error) from None
-        weakref.finalize(self, self._file.close)
+    def __init__(self, folder: PrivateFolder) -> None:
+        """Begin with no arrays.
+
+        Raises:
+            NoRoomError: the folder cannot be made.
+        """
+        self._folder = folder
+        self._path = folder.new_path()
+        self._remove = weakref.finalize(self, folder.discard, self._path)
 
     def append(self, array: bytes, /) -> None:
-        """Add an array."""
-        try:
-            self._file.write(array + b"\n")
-            self._file.flush()
-        except OSError as error:
-            raise _no_room(error) from None
+        """Add an array.
+
+        Raises:
+            NoRoomError: it does not fit.
+        """
+        self._folder.append(self._path, array + b"\n")
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the arrays in the order they were added."""
-        place = 0
-        while True:
-            self._file.seek(place)
-            array = self._file.readline()
-            if not array:
-                return
-            place = self._file.tell()
-            yield array
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            yield from file
 
-
-def _no_room(error: OSError) -> NoRoomError:
-    msg = (
-        f"a result longer than memory should hold does not fit into {gettempdir()} "
-        f"({error.strerror}); set TMPDIR to a folder with more room"
-    )
-    return NoRoomError(msg)
+    def discard(self) -> None:
+        """Remove the file."""
+        self._remove()

@@ -13,8 +13,8 @@ from tap_looker_tasks.errors import (
     RequestError,
     RetriableRequestError,
 )
+from tap_looker_tasks.looker.answer_store import AnswerStore
 from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.payload import as_data
 from tap_looker_tasks.settings import MAX_BATCH_SIZE
 from tap_looker_tasks.tasks.board import (
     PHASES,
@@ -145,6 +145,7 @@ class Runner:
         self._logger = logger
         self._longest_patience = self._patience = longest_patience
         self._longest_pause = longest_pause
+        self._store = AnswerStore()
         self._unknown_statuses: set[str] = set()
         self._problems: dict[str, str] = {}
         self._refusals_in_a_row = 0
@@ -171,8 +172,8 @@ class Runner:
         match action:
             case Launch(query):
                 yield from self._launch(query)
-            case Poll(query_task_ids, following):
-                yield from self._poll(query_task_ids, following)
+            case Poll(query_task_ids):
+                yield from self._poll(query_task_ids)
             case Cancel(task):
                 yield from self._cancel(task)
             case Wait(seconds):
@@ -221,10 +222,10 @@ class Runner:
         self._logger.warning("%s; launching less at once for a while", error.message)
         self._board.launch_postponed(self._clock(), error.retry_after)
 
-    def _poll(
-        self, query_task_ids: tuple[str, ...], following: tuple[str, ...]
-    ) -> Iterator[Outcome]:
-        answers = self._client.query_task_multi_results(query_task_ids, following)
+    def _poll(self, query_task_ids: tuple[str, ...]) -> Iterator[Outcome]:
+        answers = self._client.query_task_multi_results(
+            query_task_ids, new_rows=self._store.new_rows
+        )
         try:
             for query_task_id, answer in answers:
                 yield from self._take_in(query_task_id, answer)
@@ -279,11 +280,13 @@ class Runner:
     def _with_result(self, outcome: Outcome, answer: TaskAnswer) -> Outcome:
         """Ask for a result that `multi_results` does not carry, as for some text formats."""
         try:
-            body = self._client.query_task_results(outcome.task.query_task_id)
+            result = self._client.query_task_results(
+                outcome.task.query_task_id, new_rows=self._store.new_rows
+            )
         except RefusedRequestError as error:
             problem = f"complete, but Looker does not give its result: {error.message}"
             return replace(outcome, status="error", answer=None, problem=problem)
-        return replace(outcome, answer=replace(answer, data=as_data(body)))
+        return replace(outcome, answer=replace(answer, data=result.data, rows=result.rows))
 
     def _warn_of_unknown(self, status: str) -> None:
         if status not in PHASES and status not in self._unknown_statuses:

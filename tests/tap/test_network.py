@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from tap_looker_tasks.looker.client import LookerClient, read_retry_after
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.looker.http_errors import read_retry_after
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tap_looker_tasks.simulator.engine import Database
     from tests.singer import Run
@@ -226,70 +223,3 @@ def test_the_last_line_of_the_log_tells_the_calls_made(simulator: Simulator, tap
     assert error.startswith("Error: ")
     refused = tap(queries=[{"name": "gone", "query_id": 999}])
     assert "API calls made: 1 login, 1 query, 1 logout\nError: " in refused.log
-
-
-@pytest.fixture
-def client(simulator: Simulator) -> Iterator[LookerClient]:
-    config = {
-        "base_url": simulator.base_url,
-        "client_id": simulator.client_id,
-        "client_secret": simulator.client_secret,
-    }
-    with requests.Session() as session:
-        yield LookerClient(
-            Settings.from_config(config),
-            session=session,
-            clock=time.time,
-            sleep=time.sleep,
-            logger=logging.getLogger(),
-        )
-
-
-def came_to(count: int, simulator: Simulator) -> bool:
-    """Whether so many answers are asked for before long."""
-    deadline = time.monotonic() + 5
-    while simulator.count(MULTI_RESULTS) < count and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return simulator.count(MULTI_RESULTS) == count
-
-
-def test_the_next_answer_is_fetched_while_the_last_one_is_written(
-    simulator: Simulator, client: LookerClient
-) -> None:
-    ids = [simulator.create_task("4", "json") for _ in range(4)]
-    answers = client.query_task_multi_results(ids[:2], ids[2:])
-    next(answers)
-    assert came_to(2, simulator)
-    assert [id_ for id_, _ in answers] == ids[1:2]
-    assert [id_ for id_, _ in client.query_task_multi_results(ids[2:])] == ids[2:]
-    assert simulator.count(MULTI_RESULTS) == 2
-    assert client.calls[MULTI_RESULTS] == 2
-
-
-def test_an_answer_nobody_needs_any_more_is_not_taken_for_another(
-    simulator: Simulator, client: LookerClient
-) -> None:
-    ids = [simulator.create_task("4", "json") for _ in range(3)]
-    assert [id_ for id_, _ in client.query_task_multi_results(ids[:1], ids[1:])] == ids[:1]
-    assert came_to(2, simulator)
-    assert [id_ for id_, _ in client.query_task_multi_results(ids[1:2])] == ids[1:2]
-    assert [id_ for id_, _ in client.query_task_multi_results(ids[1:2], ids[2:])] == ids[1:2]
-    assert came_to(4, simulator)
-    client.logout()
-    assert simulator.count("logout") == 1
-
-
-def test_an_answer_asked_for_ahead_may_fail_as_any_other(
-    simulator: Simulator, client: LookerClient
-) -> None:
-    ids = [simulator.create_task("4", "json") for _ in range(2)]
-    answers = client.query_task_multi_results(ids[:1], ids[1:])
-    next(answers)
-    assert came_to(2, simulator)
-    assert [*answers] == []
-    # The first answer is there already; this is for one that fails once it is asked for.
-    simulator.fault("unavailable", operation=MULTI_RESULTS, times=1)
-    assert [id_ for id_, _ in client.query_task_multi_results(ids[1:], ids[:1])] == ids[1:]
-    assert came_to(3, simulator)
-    assert [id_ for id_, _ in client.query_task_multi_results(ids[:1])] == ids[:1]
-    assert simulator.count(MULTI_RESULTS) == 4

@@ -1,0 +1,312 @@
+"""One request at a time in each thread: sent when it may be, counted, and ended in time."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import requests
+
+from tap_looker_tasks.errors import (
+    AbortedError,
+    ApiCallLimitError,
+    RefusedRequestError,
+    RequestError,
+    RetriableRequestError,
+)
+from tap_looker_tasks.looker.exchange import Exchange
+from tap_looker_tasks.looker.http_errors import read_error, translate_errors
+from tap_looker_tasks.looker.sockets import Adapter
+
+if TYPE_CHECKING:
+    import logging
+    from collections import Counter
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.looker.connection import Connection
+
+LOGOUT = "logout"
+_CHUNK_BYTES = 1 << 20
+_LONGEST_ERROR_BYTES = 64 * 1024
+_FIRST_REFUSAL = 300
+_TOO_MANY_REQUESTS = 429
+_PAUSE_SECONDS = 1.0
+
+
+def user_agent() -> str:
+    """Name the tap and its version, so that Looker's administrators see who calls."""
+    return f"tap-looker-tasks/{version('tap-looker-tasks')} {requests.utils.default_user_agent()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of a method of the client, with all its tries.
+
+    Attributes:
+        name: Looker's operationId.
+        ends_at: epoch seconds by which it is over, whatever happens.
+        aborted: set when it is to end at once.
+    """
+
+    name: str
+    ends_at: float
+    aborted: threading.Event
+
+    def check(self) -> None:
+        """Check that it may go on.
+
+        Raises:
+            AbortedError: it may not.
+        """
+        if self.aborted.is_set():
+            raise AbortedError(self.name)
+
+
+class Answer:
+    """An answer of success, whose body is still to be read."""
+
+    def __init__(
+        self, response: requests.Response, exchange: Exchange, http: Http, operation: Operation
+    ) -> None:
+        """Take over what is to be closed."""
+        self._response = response
+        self._exchange = exchange
+        self._http = http
+        self._operation = operation
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        type_: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status_code
+
+    @property
+    def content_type(self) -> str:
+        """The media type, in lower case, without parameters; empty when there is none."""
+        return self._response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body, unpacked, as it comes."""
+        yield from self._http.read_chunks(self._response, self._operation)
+
+    def content(self) -> bytes:
+        """Read the body as a whole."""
+        return b"".join(self.chunks())
+
+    def close(self) -> None:
+        """Have done with it, read or not."""
+        self._http.end(self._exchange)
+        self._response.close()
+
+
+class Http:
+    """Sends requests to one Looker; may be used by many threads at once."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        clock: Clock,
+        logger: logging.Logger,
+        new_session: Callable[[], requests.Session],
+        calls: Counter[str],
+    ) -> None:
+        """Prepare; nothing is sent yet."""
+        self._connection = connection
+        self._clock = clock
+        self._logger = logger
+        self._new_session = new_session
+        self._calls = calls
+        self._lock = threading.Lock()
+        self._aborted = threading.Event()
+        self._in_progress: set[Exchange] = set()
+        self._sessions: WeakSet[requests.Session] = WeakSet()
+        self._not_before = 0.0
+        self._of_thread = threading.local()
+
+    def begin(self, name: str, longest_seconds: float) -> Operation:
+        """Begin an operation, which `abort` and time end."""
+        with self._lock:
+            return Operation(name, self._clock.now() + longest_seconds, self._aborted)
+
+    def send(
+        self,
+        operation: Operation,
+        verb: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        is_long: bool = False,
+        **request: Any,
+    ) -> Answer:
+        """Make one request; the answer must be closed.
+
+        Raises:
+            RefusedRequestError: the answer is none of success.
+            RetriableRequestError: neither, or there is none, for a reason that may pass.
+            RequestError: the address or certificate is wrong.
+            AbortedError: it was aborted.
+            ApiCallLimitError: it would be one too many.
+        """
+        self._wait_for_turn(operation)
+        self._count(operation.name)
+        exchange = Exchange(
+            self._clock,
+            timeout_seconds=self._connection.timeout_seconds,
+            ends_at=operation.ends_at,
+            aborted=operation.aborted,
+        )
+        with self._lock:
+            self._in_progress.add(exchange)
+        try:
+            response = self._ask(exchange, operation, verb, path, headers=headers, **request)
+        except BaseException:
+            self.end(exchange)
+            raise
+        answer = Answer(response, exchange, self, operation)
+        self._logger.debug("%s: HTTP %s", operation.name, response.status_code)
+        if response.status_code >= _FIRST_REFUSAL:
+            with answer:
+                raise self._refusal(response, operation)
+        if is_long:
+            exchange.expect_long_body()
+        return answer
+
+    def abort(self) -> None:
+        """End every operation in progress, in whatever thread."""
+        with self._lock:
+            aborted, self._aborted = self._aborted, threading.Event()
+            exchanges = [found for found in self._in_progress if found.aborted is aborted]
+        aborted.set()
+        for exchange in exchanges:
+            exchange.shut()
+
+    def close(self) -> None:
+        """Close the sessions of all threads."""
+        with self._lock:
+            sessions = [*self._sessions]
+        for session in sessions:
+            session.close()
+
+    def read_chunks(self, response: requests.Response, operation: Operation) -> Iterator[bytes]:
+        """Yield the body of an answer, unpacked, as it comes."""
+        longest = left = self._connection.max_response_bytes
+        chunks = response.iter_content(_CHUNK_BYTES)
+        while True:
+            with self._translated(operation):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            left -= len(chunk)
+            if left < 0:
+                msg = (
+                    f"{operation.name}: the answer of {self._connection.base_url} has more than "
+                    f"{longest} bytes; set max_response_bytes, or ask for less"
+                )
+                raise RefusedRequestError(msg, http_status=response.status_code)
+            yield chunk
+
+    def end(self, exchange: Exchange) -> None:
+        """Have done with a request and its answer."""
+        with self._lock:
+            self._in_progress.discard(exchange)
+        exchange.detach()
+
+    def _wait_for_turn(self, operation: Operation) -> None:
+        """Wait until Looker wants to be asked again.
+
+        Raises:
+            RetriableRequestError: that is too late.
+            AbortedError: the operation was aborted.
+        """
+        operation.check()
+        while (left := self._not_before - self._clock.now()) > 0:
+            if self._not_before >= operation.ends_at:
+                msg = f"{operation.name}: not called, because Looker asks to wait for {left:.0f} s"
+                raise RetriableRequestError(msg, retry_after=left, safe_to_retry=True)
+            if self._clock.wait(operation.aborted, left):
+                operation.check()
+
+    def _count(self, operation: str) -> None:
+        limit = self._connection.call_limit
+        with self._lock:
+            # One call is kept for the logout.
+            if limit is not None and operation != LOGOUT and self._calls.total() + 1 >= limit:
+                msg = f"{operation}: not called, because api_call_limit is {limit}"
+                raise ApiCallLimitError(msg)
+            self._calls[operation] += 1
+
+    def _ask(
+        self, exchange: Exchange, operation: Operation, verb: str, path: str, **request: Any
+    ) -> requests.Response:
+        session, adapter = self._session_of_thread()
+        adapter.exchange = exchange
+        with self._translated(operation):
+            return session.request(
+                verb,
+                f"{self._connection.base_url}/api/4.0/{path}",
+                # Looker's API does not redirect; a sign-in page or a wrong address does.
+                allow_redirects=False,
+                timeout=exchange.seconds_left(),
+                stream=True,
+                **request,
+            )
+
+    def _session_of_thread(self) -> tuple[requests.Session, Adapter]:
+        own = self._of_thread
+        if not hasattr(own, "session"):
+            own.adapter = Adapter()
+            own.session = self._new_session()
+            own.session.mount("https://", own.adapter)
+            own.session.mount("http://", own.adapter)
+            own.session.verify = self._connection.verify
+            own.session.headers["User-Agent"] = user_agent()
+            # Without one, requests would take credentials for this host from ~/.netrc.
+            own.session.auth = _as_prepared
+            with self._lock:
+                self._sessions.add(own.session)
+        return own.session, own.adapter
+
+    def _refusal(self, response: requests.Response, operation: Operation) -> RequestError:
+        body = b""
+        # Whatever comes of the body, the status says enough.
+        with suppress(RetriableRequestError), self._translated(operation):
+            body = next(response.iter_content(_LONGEST_ERROR_BYTES), b"")
+        error = read_error(response, body, operation.name, self._connection.base_url)
+        if isinstance(error, RetriableRequestError):
+            too_many = response.status_code == _TOO_MANY_REQUESTS
+            pause = error.retry_after or (_PAUSE_SECONDS if too_many else 0.0)
+            with self._lock:
+                self._not_before = max(self._not_before, self._clock.now() + pause)
+        return error
+
+    @contextmanager
+    def _translated(self, operation: Operation) -> Iterator[None]:
+        try:
+            with translate_errors(operation.name, self._connection.base_url):
+                yield
+        except RequestError:
+            operation.check()
+            raise
+
+
+def _as_prepared(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

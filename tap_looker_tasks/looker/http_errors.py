@@ -1,0 +1,113 @@
+"""What went wrong with a request, as `requests` or Looker says it -> the tap's own exceptions."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from socket import gaierror
+from typing import TYPE_CHECKING
+
+import msgspec
+from requests import exceptions as http
+from urllib3.exceptions import ConnectTimeoutError
+
+from tap_looker_tasks.errors import RefusedRequestError, RequestError, RetriableRequestError
+from tap_looker_tasks.looker.retries import LONGEST_PAUSE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+_TOO_MANY_REQUESTS = 429
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@contextmanager
+def translate_errors(operation: str, base_url: str) -> Iterator[None]:
+    """Turn the exceptions of `requests` into the tap's own."""
+    try:
+        yield
+    except http.SSLError as error:
+        why = _said(_root_cause(error))
+        msg = (
+            f"{operation}: the certificate of {base_url} is not trusted ({why}); "
+            "set ca_bundle to your certificate authority's file"
+        )
+        raise RequestError(msg) from None
+    except (http.ConnectionError, http.Timeout) as error:
+        cause = _root_cause(error)
+        msg = f"{operation}: no answer from {base_url} ({_said(cause)}); check base_url"
+        never_sent = isinstance(cause, ConnectionRefusedError | gaierror | ConnectTimeoutError)
+        raise RetriableRequestError(msg, safe_to_retry=never_sent) from None
+    except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
+        msg = f"{operation}: the answer of {base_url} was cut short ({_said(_root_cause(error))})"
+        raise RetriableRequestError(msg) from None
+    except (http.RequestException, OSError) as error:
+        msg = f"{operation}: cannot ask {base_url}: {error}"
+        raise RequestError(msg) from None
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def _said(error: BaseException) -> str:
+    return (str(error) or type(error).__name__)[:200]
+
+
+def read_error(
+    response: requests.Response, body: bytes, operation: str, base_url: str
+) -> RequestError:
+    """Read an answer that is none of success."""
+    status = response.status_code
+    msg = f"{operation}: {base_url} answered HTTP {status}"
+    if said := _message_in(body):
+        msg += f" ({said})"
+    if status in _PASSING_STATUSES:
+        retry_after = read_retry_after(response)
+        too_many = status == _TOO_MANY_REQUESTS
+        return RetriableRequestError(msg, retry_after=retry_after, safe_to_retry=too_many)
+    return RefusedRequestError(msg, http_status=status)
+
+
+def unreadable(operation: str, base_url: str, found: object) -> RetriableRequestError:
+    """Build the error for an answer of success that is not what Looker sends."""
+    msg = (
+        f"{operation}: {base_url} did not answer as Looker's API does: "
+        f"{found}; check base_url, and what stands between here and Looker"
+    )
+    return RetriableRequestError(msg)
+
+
+def _message_in(body: bytes) -> str | None:
+    """Looker's `message`, when the body is an error of its API and not a page of a proxy."""
+    try:
+        error = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+    match error:
+        case {"message": str(message)}:
+            return message[:200]
+    return None
+
+
+def read_retry_after(response: requests.Response) -> float | None:
+    """Return the seconds to wait; None when the header is missing or makes no sense.
+
+    <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
+    """
+    text = response.headers.get("Retry-After", "")
+    try:
+        seconds = float(text) if text.strip().isdecimal() else _seconds_until(text, response)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_PAUSE_SECONDS)
+
+
+def _seconds_until(http_date: str, response: requests.Response) -> float:
+    """Return the seconds from the moment of the answer, by the server's own clock."""
+    sent_at = parsedate_to_datetime(response.headers.get("Date", ""))
+    return (parsedate_to_datetime(http_date) - sent_at).total_seconds()

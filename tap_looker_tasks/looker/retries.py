@@ -1,0 +1,57 @@
+"""How often an operation is tried, and the pauses between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import backoff
+
+from tap_looker_tasks.errors import AbortedError
+
+if TYPE_CHECKING:
+    import logging
+
+    from tap_looker_tasks.errors import RetriableRequestError
+    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.looker.http import Operation
+
+LONGEST_PAUSE_SECONDS = 60
+
+
+class Repeats:
+    """Counts the tries of one operation and pauses between them."""
+
+    def __init__(
+        self, operation: Operation, max_tries: int, *, clock: Clock, logger: logging.Logger
+    ) -> None:
+        """Begin before the first try."""
+        self._operation = operation
+        self._max_tries = max_tries
+        self._clock = clock
+        self._logger = logger
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget the tries so far, as one of them got on."""
+        self._tries_left = self._max_tries
+        self._pauses = backoff.expo(max_value=LONGEST_PAUSE_SECONDS)
+        next(self._pauses)
+
+    def pause_or_raise(self, error: RetriableRequestError) -> None:
+        """Wait for the next try.
+
+        Raises:
+            RetriableRequestError: there is no further try, or no time for it.
+            AbortedError: the operation was aborted.
+        """
+        self._tries_left -= 1
+        if self._tries_left <= 0:
+            raise error
+        pause = error.retry_after
+        if pause is None:
+            pause = backoff.full_jitter(next(self._pauses))
+        if self._clock.now() + pause >= self._operation.ends_at:
+            raise error
+        self._logger.warning("%s; trying again in %.1f s", error.message, pause)
+        if self._clock.wait(self._operation.aborted, pause):
+            raise AbortedError(self._operation.name)
