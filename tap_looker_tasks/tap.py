@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.streams.base import RowStream
 
 _TASKS_NAMED = 20
-_MAX_RESPONSE_BYTES = 10_000_000_000
 
 
 class TapLookerTasks(Tap):
@@ -304,5 +303,5 @@ def _connection(settings: Settings) -> Connection:
         timeout_seconds=settings.http_timeout_seconds,
         max_tries=settings.http_max_tries,
         call_limit=settings.api_call_limit,
-        max_response_bytes=_MAX_RESPONSE_BYTES,
+        max_response_bytes=settings.max_response_bytes,
     )
