@@ -37,6 +37,7 @@ PURE = (
         "looker.multi_results",
     ),
     "looker.result",
+    *("watch.facts", "watch.figures", "watch.summary"),
 )
 IMPURE_IMPORTS = {
     *("asyncio", "http", "io", "logging", "os", "pathlib", "random", "requests", "select"),

@@ -1,0 +1,193 @@
+"""Shows a run while it goes on: live on a terminal, else one line now and then."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+from typing_extensions import Self
+
+from tap_looker_tasks.watch.facts import Stage
+from tap_looker_tasks.watch.figures import format_bytes, format_count, format_duration
+
+if TYPE_CHECKING:
+    import logging
+    from collections import Counter
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from tap_looker_tasks.watch.facts import RunFacts
+    from tap_looker_tasks.watch.live import LiveDisplay
+
+_SECONDS_BETWEEN_FRAMES = 0.25
+# While Looker works and nothing else happens, a line is due after so many intervals.
+_LONGEST_SILENCE = 6
+_RATE_SECONDS = 10.0
+_TERMINALS_WITHOUT_CURSOR = {"", "dumb", "unknown"}
+
+
+def shows_live(
+    errors: TextIO | None, output: TextIO | None, environment: Mapping[str, str]
+) -> bool:
+    """Return whether a live display can be shown on `errors`.
+
+    It needs a terminal that can move its cursor, which messages on `output` do not go to.
+    """
+    can_move = environment.get("TERM", "") not in _TERMINALS_WITHOUT_CURSOR
+    return can_move and _is_terminal(errors) and not _is_terminal(output)
+
+
+class Progress:
+    """Shows what `facts` say, as long as it is entered; `tick` is to be called often."""
+
+    def __init__(  # noqa: PLR0913 - what is shown, and where
+        self,
+        facts: RunFacts,
+        *,
+        logger: logging.Logger,
+        calls: Counter[str],
+        call_limit: int | None,
+        slots: int,
+        stream: TextIO | None,
+        interval: float = 10,
+    ) -> None:
+        """Prepare to show.
+
+        Args:
+            facts: of the run.
+            logger: for lines, where no live display is possible.
+            calls: requests made to Looker so far, by operation.
+            call_limit: the most that are allowed, if there is a limit.
+            slots: tasks that may run in Looker at once.
+            stream: standard error; None when the process has none.
+            interval: seconds between lines.
+        """
+        self._facts = facts
+        self._logger = logger
+        self._calls = calls
+        self._call_limit = call_limit
+        self._slots = slots
+        self._stream = stream
+        self._interval = interval
+        self._live: LiveDisplay | None = None
+        self._due_at = facts.started_at + interval
+        self._told_at = facts.started_at
+        self._changes_told = facts.changes
+        self._rows: deque[tuple[float, int]] = deque([(facts.started_at, facts.row_count)])
+
+    def __enter__(self) -> Self:
+        """Show the live display, where there is a terminal for it."""
+        if self._stream is not None and shows_live(self._stream, sys.stdout, os.environ):
+            # A run that shows nothing need not wait for it.
+            from tap_looker_tasks.watch.live import LiveDisplay  # noqa: PLC0415
+
+            live = LiveDisplay(self._facts, self._stream)
+            # A terminal that went away ends no run.
+            with suppress(OSError, ValueError):
+                live.start()
+                self._live = live
+                self._due_at = self._facts.started_at
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Take the live display away; log lines stay."""
+        self._stop_live()
+
+    def tick(self, now: float) -> None:
+        """Show what is new at `now`, in epoch seconds, if it is time to."""
+        if now < self._due_at:
+            return
+        self._note_rows(now)
+        if self._live is None:
+            self._due_at = now + self._interval
+            self._log_line(now)
+        else:
+            self._due_at = now + _SECONDS_BETWEEN_FRAMES
+            self._show_frame(self._live, now)
+
+    def describe(self, now: float) -> str:
+        """Return one line of what the run does at `now`, in epoch seconds."""
+        return ", ".join([self.describe_tasks(), self.describe_flow(now)])
+
+    def describe_tasks(self) -> str:
+        """Return how many tasks are where."""
+        facts = self._facts
+        failed = facts.count(Stage.FAILED, Stage.NOT_LAUNCHED)
+        queued = facts.count(Stage.QUEUED)
+        here = facts.count(Stage.COLLECTED, Stage.DELIVERING)
+        tasks = format_count(facts.total, "query task")
+        parts = [
+            f"delivered {facts.count(Stage.DELIVERED):,} of {tasks}",
+            f"failed {failed:,}" if failed else "",
+            f"queued {queued:,}" if queued else "",
+            f"launched {facts.launches:,}" if facts.launches else "",
+            f"running in Looker {facts.count(Stage.RUNNING, Stage.COLLECTING):,}",
+            f"collected {here:,}" if here else "",
+        ]
+        return ", ".join(filter(None, parts))
+
+    def describe_flow(self, now: float) -> str:
+        """Return rows, bytes, rate, API calls and the time left."""
+        facts = self._facts
+        size = facts.delivered_bytes or facts.collected_bytes
+        limit = "" if self._call_limit is None else f" of {self._call_limit:,}"
+        parts = [
+            format_count(facts.row_count, "row"),
+            format_bytes(size) if size else "",
+            f"{self._rate(now):,.0f} rows/s" if facts.row_count else "",
+            f"{format_count(self._calls.total(), 'API call')}{limit}",
+            self._describe_time_left(now),
+        ]
+        return ", ".join(filter(None, parts))
+
+    def _describe_time_left(self, now: float) -> str:
+        left = self._facts.time_left(now, self._slots)
+        if left is None:
+            return ""
+        return f"{'about' if left.is_known else 'at least'} {format_duration(left.seconds)} left"
+
+    def _log_line(self, now: float) -> None:
+        is_silent = self._facts.changes == self._changes_told
+        if is_silent and now - self._told_at < self._interval * _LONGEST_SILENCE:
+            return
+        self._changes_told, self._told_at = self._facts.changes, now
+        # Handlers of a closed standard error may fail.
+        with suppress(OSError, ValueError):
+            self._logger.info("%s", self.describe(now))
+
+    def _show_frame(self, live: LiveDisplay, now: float) -> None:
+        try:
+            live.show(now, self.describe_tasks(), self.describe_flow(now))
+        except (OSError, ValueError):
+            self._stop_live()
+
+    def _stop_live(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            with suppress(OSError, ValueError):
+                live.stop()
+
+    def _note_rows(self, now: float) -> None:
+        self._rows.append((now, self._facts.row_count))
+        while len(self._rows) > 1 and self._rows[1][0] <= now - _RATE_SECONDS:
+            self._rows.popleft()
+
+    def _rate(self, now: float) -> float:
+        """Return the rows delivered a second of late."""
+        begin, before = self._rows[0]
+        return (self._facts.row_count - before) / (now - begin) if now > begin else 0.0
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    # One that is closed raises.
+    with suppress(OSError, ValueError):
+        return stream is not None and stream.isatty()
+    return False

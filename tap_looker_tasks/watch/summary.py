@@ -1,0 +1,95 @@
+"""What a run did, in a few lines that somebody who is called at night can act on."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tap_looker_tasks.watch.facts import Stage
+from tap_looker_tasks.watch.figures import format_bytes, format_count, format_duration, shorten
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Collection, Iterator
+
+    from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
+
+_TASKS_NAMED = 10
+_LINE_LENGTH = 500
+
+
+def summary_lines(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
+    """Return the lines that close a run; why it failed comes last.
+
+    Args:
+        facts: of the run.
+        calls: requests made to Looker, by operation.
+        call_limit: the most that are allowed, if there is a limit.
+    """
+    failed = [*facts.in_stage(Stage.FAILED), *facts.in_stage(Stage.NOT_LAUNCHED)]
+    return [
+        _describe_run(facts),
+        describe_calls(calls, call_limit),
+        *_name_tasks("launched again", facts.in_stage(Stage.RELAUNCHED), _describe_relaunch),
+        *_name_tasks("cancelled in Looker", facts.in_stage(Stage.CANCELLED), _describe_task),
+        *_name_tasks("left for the next run", facts.in_stage(Stage.LEFT), _describe_left),
+        *_name_tasks("failed", failed, _describe_failure),
+        *_describe_end(facts),
+    ]
+
+
+def describe_calls(calls: Counter[str], call_limit: int | None) -> str:
+    """Return the number of API calls, beside the limit and by operation."""
+    limit = "" if call_limit is None else f" of {call_limit:,} allowed"
+    by_operation = ", ".join(f"{count:,} {name}" for name, count in calls.most_common())
+    return f"API calls made: {calls.total():,}{limit}" + (by_operation and f" ({by_operation})")
+
+
+def _describe_run(facts: RunFacts) -> str:
+    end = facts.started_at if facts.ended_at is None else facts.ended_at
+    return (
+        f"delivered {facts.count(Stage.DELIVERED):,} of {format_count(facts.total, 'query task')} "
+        f"in {format_duration(end - facts.started_at)}: {format_count(facts.row_count, 'row')}, "
+        f"{format_bytes(facts.delivered_bytes or facts.collected_bytes)}"
+    )
+
+
+def _name_tasks(
+    what: str, tasks: Collection[TaskFacts], describe: Callable[[TaskFacts], str]
+) -> Iterator[str]:
+    """Yield one line for each of the first tasks, and how many more there are."""
+    if not tasks:
+        return
+    yield f"{what}: {format_count(len(tasks), 'query task')}"
+    for task in islice(tasks, _TASKS_NAMED):
+        yield f"  {shorten(describe(task), _LINE_LENGTH)}"
+    if len(tasks) > _TASKS_NAMED:
+        yield f"  and {len(tasks) - _TASKS_NAMED:,} more"
+
+
+def _describe_task(task: TaskFacts) -> str:
+    if task.name is None or task.query_task_id is None:
+        return task.title
+    return f"{task.name}, query task {task.query_task_id}"
+
+
+def _describe_relaunch(task: TaskFacts) -> str:
+    return f"{_describe_task(task)}, was lost as attempt {task.attempt}"
+
+
+def _describe_left(task: TaskFacts) -> str:
+    if task.query_task_id is None:
+        return f"{task.title}, not launched yet"
+    return f"{_describe_task(task)}, {task.status or 'running'} in Looker"
+
+
+def _describe_failure(task: TaskFacts) -> str:
+    status = Stage.NOT_LAUNCHED.value if task.status is None else task.status
+    reason = f": {task.error}" if task.error else ""
+    return f"{_describe_task(task)}, {status}{reason}"
+
+
+def _describe_end(facts: RunFacts) -> Iterator[str]:
+    if facts.exit_status:
+        reason = f": {shorten(facts.error, _LINE_LENGTH)}" if facts.error else ""
+        yield f"the run ended with exit code {facts.exit_status}{reason}"
