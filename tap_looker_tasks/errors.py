@@ -24,6 +24,10 @@ class TasksNotCompletedError(TapError):
     """Everything was delivered, but some tasks did not complete."""
 
 
+class RowsLostError(TapError):
+    """The SDK did not hand rows on to the message writer."""
+
+
 class LookWithoutQueryError(TapError, ValueError):
     """A configured Look cannot be run, because its query is not there."""
 

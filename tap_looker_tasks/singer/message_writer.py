@@ -33,13 +33,15 @@ class RecordChunk(dict[str, Any]):
     Attributes:
         lines: the JSON of each, on a line of its own.
         count: how many there are.
+        is_written: whether it reached the message writer.
     """
 
     def __init__(self, lines: bytes, count: int) -> None:
-        """Take the records; as a dict, it stays empty."""
+        """Keep the records; as a dict, it stays empty."""
         super().__init__()
         self.lines = lines
         self.count = count
+        self.is_written = False
 
 
 class ReadyJson:
@@ -121,6 +123,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     def _hold_chunk(self, message: RecordMessage, chunk: RecordChunk) -> None:
         """Put the message around each record of a chunk."""
+        chunk.is_written = True
         if chunk.count:
             around = replace(message, record=msgspec.Raw(_GAP))  # type: ignore[arg-type]
             before, after = self.serialize_message(around).split(_GAP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
 from singer_sdk import Stream, metrics
@@ -12,6 +13,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
+from tap_looker_tasks.errors import RowsLostError
 from tap_looker_tasks.singer.message_writer import RecordChunk
 
 if TYPE_CHECKING:
@@ -92,9 +94,25 @@ class RowStream(LookerStream):
                 self._record_counter.step = len(batch)
                 # The SDK leaves out what is deselected, but does not look into a chunk.
                 selected = batch.only([*filter(self.selects, batch.type.names)])
-                yield RecordChunk(selected.lines(), len(batch))
+                chunk = RecordChunk(selected.lines(), len(batch))
+                yield chunk
+                self._check_written(chunk)
             else:
                 yield from batch.records()
+
+    def _check_written(self, chunk: RecordChunk) -> None:
+        """Check that the SDK handed a chunk on: a copy would be one empty record.
+
+        Raises:
+            RowsLostError: it did not.
+        """
+        if not chunk.is_written:
+            msg = (
+                f"{self.name}: {chunk.count} rows did not reach the output, because singer-sdk "
+                f"{version('singer-sdk')} does not pass records on as they are; install a version "
+                "of it that this tap was made for"
+            )
+            raise RowsLostError(msg)
 
     @override
     def get_record_counter(

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from singer_sdk.helpers._batch import BaseBatchFileEncoding, SDKBatchMessage
 from singer_sdk.singerlib.encoding.simple import (
@@ -115,6 +115,8 @@ def test_the_line_is_the_one_the_sdk_writes(message: Message) -> None:
     assert MessageWriter().format_message(message) == expected
 
 
+# The first text of all makes hypothesis read what characters there are.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(messages(SAME_JSON))
 def test_the_line_always_means_what_the_sdk_writes(message: Message) -> None:
     expected = SimpleSingerWriter().format_message(message)
