@@ -1,0 +1,17 @@
+"""Configures Sphinx; `make docs` builds the site."""
+
+project = "tap-looker-tasks"
+author = "The authors of tap-looker-tasks"
+extensions = ["myst_parser"]
+exclude_patterns = ["_build"]
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]
+
+html_theme = "furo"
+html_title = "tap-looker-tasks"
+html_show_copyright = False
+html_show_sphinx = False
+# The pages are read without network, too.
+html_theme_options = {"navigation_with_keys": True}
+nitpicky = True

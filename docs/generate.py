@@ -1,0 +1,195 @@
+"""Writes the parts of the pages that come from the code: `python -m docs.generate`.
+
+A part stands between `<!-- from the code: NAME -->` and `<!-- end -->`, in any page.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from functools import partial
+from inspect import cleandoc
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from click.testing import CliRunner
+
+from tap_looker_tasks import errors
+from tap_looker_tasks.records.column_types import _KINDS, column_type_of
+from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
+from tap_looker_tasks.streams.rows import QueryTaskRowsStream
+from tap_looker_tasks.tap import TapLookerTasks
+from tap_looker_tasks.tasks.board import PHASES, Phase
+from tests.interface.test_architecture import MODULES, ORDER, PACKAGE, PURE_MODULES, TAP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+PROJECT = Path(__file__).parent.parent
+_PART = re.compile(
+    r"(?P<begin><!-- from the code: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+_PHASES = MappingProxyType(
+    {
+        Phase.FINAL: "final",
+        Phase.DOUBTFUL: "believed once it has lasted `expired_grace_seconds`",
+        Phase.UNFINISHED: "asked for again",
+    }
+)
+
+
+def find_pages() -> Iterator[Path]:
+    """Yield the pages of the site, and what is written in Markdown at the top."""
+    yield from sorted(PROJECT.glob("*.md"))
+    yield from sorted(path for path in PROJECT.glob("docs/**/*.md") if "_build" not in path.parts)
+
+
+def write_parts(text: str) -> str:
+    """Return a page with its parts written anew.
+
+    Raises:
+        KeyError: the page names a part that there is not.
+    """
+    return _PART.sub(lambda p: f"{p['begin']}\n{_PARTS[p['name']]()}\n\n{p['end']}", text)
+
+
+def read_settings() -> Mapping[str, Mapping[str, Any]]:
+    """Return the settings as `--about` shows them: name -> JSON Schema."""
+    about = msgspec.json.decode(_run("--about", "--format=json"))
+    settings: Mapping[str, Mapping[str, Any]] = about["settings"]["properties"]
+    return settings
+
+
+def _run(*options: str) -> str:
+    run = CliRunner().invoke(TapLookerTasks.cli, options, prog_name=TapLookerTasks.name)
+    return run.stdout.strip()
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_in_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _in_cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _settings_table(*, own: bool) -> str:
+    settings = read_settings()
+    shown = [name for name in settings if (name in Settings.__struct_fields__) == own]
+    rows = [(f"`{n}`", _type_and_default(settings[n]), settings[n]["description"]) for n in shown]
+    return _table(("setting", "type, default", "meaning"), rows)
+
+
+def _type_and_default(schema: Mapping[str, Any]) -> str:
+    types = schema["type"]
+    (type_,) = {types} if isinstance(types, str) else {*types} - {"null"}
+    choices = [f"`{choice}`" for choice in schema.get("enum", ()) if choice is not None]
+    remarks = [" or ".join(choices) or type_, _bounds(schema)]
+    if "default" in schema:
+        remarks.append(f"`{msgspec.json.encode(schema['default']).decode()}`".replace('"', ""))
+    elif isinstance(types, str) or "null" not in types:
+        remarks.append("required")
+    remarks.append("secret" if schema.get("secret") else "")
+    return ", ".join(remark for remark in remarks if remark)
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    words = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
+    return " and ".join(f"{word} {schema[key]}" for key, word in words.items() if key in schema)
+
+
+def _columns_table(schema: Mapping[str, Any]) -> str:
+    rows = []
+    for name, column in schema["properties"].items():
+        types = [type_ for type_ in column["type"] if type_ != "null"]
+        rows.append((f"`{name}`", column.get("format") or types[0], column["description"]))
+    return _table(("column", "type", "meaning"), rows)
+
+
+def _types_table() -> str:
+    types = defaultdict(list)
+    for looker_type in _KINDS:
+        types[column_type_of(looker_type)].append(f"`{looker_type}`")
+    rows = [(", ".join(names), _declare(kind.json_schema)) for kind, names in types.items()]
+    unknown = ("anything else, such as `list` and `location`", "any type")
+    return _table(("type of the field", "declared as"), [*rows, unknown])
+
+
+def _declare(schema: Mapping[str, Any]) -> str:
+    return ", ".join(filter(None, (schema["type"][0], schema.get("format"))))
+
+
+def _statuses_table() -> str:
+    rows = [(f"`{status}`", _PHASES[phase]) for status, phase in PHASES.items()]
+    return _table(("status", "what the tap makes of it"), rows)
+
+
+def _errors_table() -> str:
+    found = [
+        c for c in vars(errors).values() if isinstance(c, type) and c.__module__ == errors.__name__
+    ]
+    rows = (
+        (f"`{c.__name__}`", f"`{c.__mro__[1].__name__}`", _first_line(c.__doc__)) for c in found
+    )
+    return _table(("exception", "is a", "meaning"), rows)
+
+
+def _modules_table() -> str:
+    rows = []
+    for place in ORDER:
+        names = [name for name in TAP if name.split(".")[0] == place]
+        if names and place not in MODULES:
+            rows.append((f"**`{place}/`**", f"**{_purpose(place)}**"))
+        rows += [(_path(name), _purpose(name) + _pure_mark(name)) for name in names]
+    return _table(("place", "what it is for"), rows)
+
+
+def _path(module: str) -> str:
+    return f"`{module.replace('.', '/')}.py`"
+
+
+def _pure_mark(module: str) -> str:
+    return " *(pure)*" if module in PURE_MODULES else ""
+
+
+def _purpose(place: str) -> str:
+    """Return the first line of the docstring of a module or package."""
+    package = PACKAGE / place / "__init__.py"
+    tree = MODULES[place] if place in MODULES else ast.parse(package.read_text())
+    return _first_line(ast.get_docstring(tree))
+
+
+def _first_line(docstring: str | None) -> str:
+    return cleandoc(docstring or "").split("\n")[0]
+
+
+_PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {
+        "settings": partial(_settings_table, own=True),
+        "sdk-settings": partial(_settings_table, own=False),
+        "query-task-results": partial(_columns_table, QueryTaskResultsStream.schema),
+        "query-task-rows": partial(_columns_table, QueryTaskRowsStream.schema),
+        "types": _types_table,
+        "statuses": _statuses_table,
+        "exceptions": _errors_table,
+        "command-line": lambda: f"```text\n{_run('--help')}\n```",
+        "modules": _modules_table,
+    }
+)
+
+
+def main() -> None:
+    """Write the parts of all pages anew."""
+    for page in find_pages():
+        text = page.read_text()
+        if (anew := write_parts(text)) != text:
+            page.write_text(anew)
+
+
+if __name__ == "__main__":
+    main()

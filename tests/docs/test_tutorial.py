@@ -1,0 +1,110 @@
+"""The tutorial, done as it says, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docs.walkthrough import Step, read_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROJECT = Path(__file__).parent.parent.parent
+BIN = Path(sys.executable).parent
+# What `make` has done before any test runs.
+DONE_BEFORE = ("make setup", ". .venv/bin/activate", "meltano install")
+EXECUTABLES = {
+    "tap-looker-tasks": BIN / "tap-looker-tasks",
+    "target-postgres": PROJECT / ".meltano/loaders/target-postgres/venv/bin/target-postgres",
+}
+SECONDS = 120
+MARK = "@@@"
+
+
+def as_done_here(page: str) -> str:
+    """The page, with what is installed already, from this checkout, and on a free port."""
+    for name, path in EXECUTABLES.items():
+        page = page.replace(f"executable: {name}\n", f"executable: {path}\n")
+    page = re.sub(r"^ +pip_url: .*\n", "", page, flags=re.MULTILINE)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    page = page.replace("19999", str(port))
+    page = page.replace("$ looker-simulator", f"$ looker-simulator --port {port}")
+    return page.replace("../tap-looker-tasks/", f"{PROJECT}/")
+
+
+@contextmanager
+def project_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tutorial-") as folder:
+        yield Path(folder, "checkout")
+        # In case it was not done to the end.
+        server = (f"{PROJECT}/docs/postgres.py", "stop", f"{folder}/warehouse/db")
+        subprocess.run([sys.executable, *server], check=True)
+
+
+def do(steps: Sequence[Step], folder: Path) -> list[str]:
+    """Do all in one shell, and return what each step printed; any that fails ends it."""
+    script = "".join(f"{step.script}\necho {MARK} $?\n" for step in steps)
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "TARGET_"))},
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "NO_COLOR": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    folder.mkdir()
+    with subprocess.Popen(
+        ["/bin/bash", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as shell:
+        try:
+            printed, _ = shell.communicate(timeout=SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+    outputs = re.split(rf"{MARK} (\d+)\n", printed)
+    failed = [
+        (s.script, o) for s, o, c in zip(steps, outputs[::2], outputs[1::2], strict=False) if int(c)
+    ]
+    assert not failed
+    return outputs[::2][:-1]
+
+
+def lines(text: str) -> str:
+    """Text without the blanks at the ends of lines, which psql writes."""
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+
+
+def is_shown(output: str, page: str) -> bool:
+    pattern = ".*".join(re.escape(part) for part in lines(page).split("..."))
+    return re.fullmatch(pattern, lines(output), re.DOTALL) is not None
+
+
+@pytest.mark.slow
+def test_the_tutorial_does_what_it_says() -> None:
+    page = as_done_here((PROJECT / "docs/tutorial.md").read_text())
+    steps = [*read_steps(page)]
+    assert [s.script for s in steps if s.script in DONE_BEFORE] == [*DONE_BEFORE]
+    steps = [step for step in steps if step.script not in DONE_BEFORE]
+
+    with project_folder() as folder:
+        outputs = do(steps, folder)
+
+    for step, output in zip(steps, outputs, strict=True):
+        assert is_shown(output, step.output), f"{step.script}\n{output}"
