@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import contextmanager
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -20,10 +19,12 @@ from typing_extensions import override
 from tap_looker_tasks.config_schema import build_config_schema
 from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
 from tap_looker_tasks.environment import find_wrong_variables
-from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
+from tap_looker_tasks.errors import SettingsError
+from tap_looker_tasks.looker.answer_store import AnswerStore
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.looker.connection import Connection
 from tap_looker_tasks.looker.steady_clock import SteadyClock
+from tap_looker_tasks.queries.sharding import shard_of
 from tap_looker_tasks.settings import Settings, find_unknown_settings, refuse
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter
@@ -32,8 +33,10 @@ from tap_looker_tasks.singer.stream_maps import refuse_wrong_stream_maps, regist
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryStream, QueryTaskRowsStream
 from tap_looker_tasks.task_ids import parse_ids_file
+from tap_looker_tasks.tasks.assembly import FollowingParts, begin_following
+from tap_looker_tasks.tasks.launcher import Launcher
+from tap_looker_tasks.tasks.ledger import Ledger
 from tap_looker_tasks.tasks.stored_queries import StoredQueries
-from tap_looker_tasks.tasks.sync import Sync
 from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
@@ -41,8 +44,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.streams.base import RowStream
-
-_TASKS_NAMED = 20
+    from tap_looker_tasks.tasks.assembly import Following
 
 
 class TapLookerTasks(Tap):
@@ -60,10 +62,9 @@ class TapLookerTasks(Tap):
         clock: Clock | None = None,
         **kwargs: Any,
     ) -> None:
-        """Create the tap; time is that of `clock`."""
+        """Create the tap."""
         self._clock = clock or SteadyClock()
         self._calls: Counter[str] = Counter()
-        self._sync: Sync | None = None
         self._interrupts: Interrupts | None = None
         # However the command ends, this is the last line of its log.
         if command := click.get_current_context(silent=True):
@@ -146,7 +147,7 @@ class TapLookerTasks(Tap):
             # The SDK's own handlers, which it has set by now, end with exit code 0.
             self._interrupts.handle()
         return [
-            QueryTaskResultsStream(self, self._syncing, self._end_sync, self._paced),
+            self._outcomes,
             QueryTaskRowsStream(self),
             *self._query_streams(),
         ]
@@ -174,6 +175,11 @@ class TapLookerTasks(Tap):
             self.logger.info("API calls made: %s", calls)
 
     @cached_property
+    def _outcomes(self) -> QueryTaskResultsStream:
+        fails = self.config.get("fail_on_task_error", True)
+        return QueryTaskResultsStream(self, self._paced, self._follow, fails=fails)
+
+    @cached_property
     def _paced(self) -> PacedStateWriter:
         return PacedStateWriter(self.message_writer, self._clock.now)
 
@@ -184,26 +190,28 @@ class TapLookerTasks(Tap):
     def _end_command(self) -> None:
         """End a run in good order, however its command ended."""
         try:
-            # A sync that ended by itself is none any more.
-            if self._sync:
-                self._end_unfinished_sync(self._sync)
+            # A sync that ended by itself follows nothing any more.
+            if "_outcomes" in self.__dict__ and self._outcomes.is_following:
+                self._outcomes.end_following(cancels=self._must_cancel())
+                # What was delivered need not be delivered again.
+                self._paced.write_now(self.state)
             self._close_client()
         finally:
             if self._interrupts:
                 self._interrupts.restore()
 
-    def _end_unfinished_sync(self, sync: Sync) -> None:
+    def _must_cancel(self) -> bool:
         is_interrupted = self._interrupts is not None and self._interrupts.number is not None
-        if is_interrupted and self.settings.on_interrupt == "cancel":
-            sync.cancel_unfinished()
-        # What was delivered need not be delivered again.
-        self._paced.write_now(self.state)
+        return is_interrupted and self.settings.on_interrupt == "cancel"
 
     @cached_property
     def _client(self) -> LookerClient:
         """The only client of a run: discovery and sync share its login."""
         return LookerClient(
-            _connection(self.settings), clock=self._clock, logger=self.logger, calls=self._calls
+            connection_of(self.settings),
+            clock=self._clock,
+            logger=self.logger,
+            calls=self._calls,
         )
 
     def _close_client(self) -> None:
@@ -211,52 +219,52 @@ class TapLookerTasks(Tap):
         if client is not None:
             client.close()
 
-    @contextmanager
-    def _syncing(self, bookmark: dict[str, Any], selected: list[RowStream]) -> Iterator[Sync]:
-        """Put together what follows and launches tasks."""
-        streams = [stream for stream in selected if isinstance(stream, QueryStream)]
-        self._sync = sync = Sync(
-            self.settings,
-            given_ids=_given_ids(self.settings),
-            queries={stream.name: stream.query for stream in streams},
-            bookmarks={s.name: s.bookmark for s in streams if s.bookmark is not None},
-            bookmark=bookmark,
+    def _follow(self, bookmark: dict[str, Any], selected: Sequence[RowStream]) -> Following:
+        """Begin to follow external tasks, and to launch the queries of the selected streams."""
+        settings = self.settings
+        streams = [
+            stream
+            for stream in selected
+            if isinstance(stream, QueryStream) and _is_mine(stream.name, settings)
+        ]
+        external_ids = [id_ for id_ in _external_ids(settings) if _is_mine(id_, settings)]
+        queries = {stream.name: stream.query for stream in streams}
+        remembered = {stream.name: stream.remembered for stream in streams}
+        launcher = Launcher(
+            queries,
+            {s.name: s.bookmark for s in streams if s.bookmark is not None},
+            remembered,
             client=self._client,
             stored_queries=self._stored_queries,
-            clock=self._clock.now,
-            sleep=self._pause,
+            settings=settings,
+            clock=self._clock,
+        )
+        parts = FollowingParts(
+            settings=settings,
+            ledger=Ledger(bookmark, external_ids),
+            launcher=launcher,
+            queries=queries,
+            remembered=remembered,
+            client=self._client,
+            answers=AnswerStore(),
+            clock=self._clock,
             logger=self.logger,
         )
-        yield sync
-        if any(stream.ABORT_AT_RECORD_COUNT is not None for stream in streams):
-            sync.cancel_unfinished()
-        self._sync = None
-        self._close_client()
+        return begin_following(parts)
 
-    def _pause(self, seconds: float) -> None:
-        """Let the target have everything so far, then sleep."""
-        # Before the sync there is nothing for a target, only a catalog that is being made.
-        if self._sync:
-            self._paced.write_state(self.state)
-        self._clock.sleep(seconds)
 
-    def _end_sync(self, incomplete: Sequence[str]) -> None:
-        """Write the last STATE; only then report tasks that did not complete.
-
-        Raises:
-            TasksNotCompletedError: there are such tasks, and `fail_on_task_error` is on.
-        """
-        self._paced.write_now(self.state)
-        if not incomplete:
-            return
-        named = "; ".join(incomplete[:_TASKS_NAMED])
-        more = len(incomplete) - _TASKS_NAMED
-        tasks = "query task" if len(incomplete) == 1 else "query tasks"
-        msg = f"{len(incomplete)} {tasks} did not complete: {named}"
-        msg += f"; and {more} more, see query_task_results" if more > 0 else ""
-        if self.settings.fail_on_task_error:
-            raise TasksNotCompletedError(msg)
-        self.logger.warning("%s", msg)
+def connection_of(settings: Settings) -> Connection:
+    """Build what the client must know of the settings."""
+    return Connection(
+        base_url=settings.base_url,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+        verify=settings.ca_bundle or settings.verify_ssl,
+        timeout_seconds=settings.http_timeout_seconds,
+        max_tries=settings.http_max_tries,
+        call_limit=settings.api_call_limit,
+        max_response_bytes=settings.max_response_bytes,
+    )
 
 
 def _json_object(file: IO[str] | None) -> IO[str] | None:
@@ -277,8 +285,8 @@ def _json_object(file: IO[str] | None) -> IO[str] | None:
     raise SettingsError(msg)
 
 
-def _given_ids(settings: Settings) -> tuple[str, ...]:
-    """Ids from the settings and from the file, each once.
+def _external_ids(settings: Settings) -> tuple[str, ...]:
+    """Return ids from the settings and from the file, each once.
 
     Raises:
         SettingsError: the file cannot be read.
@@ -294,14 +302,5 @@ def _given_ids(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(settings.query_task_ids + parse_ids_file(content)))
 
 
-def _connection(settings: Settings) -> Connection:
-    return Connection(
-        base_url=settings.base_url,
-        client_id=settings.client_id,
-        client_secret=settings.client_secret,
-        verify=settings.ca_bundle or settings.verify_ssl,
-        timeout_seconds=settings.http_timeout_seconds,
-        max_tries=settings.http_max_tries,
-        call_limit=settings.api_call_limit,
-        max_response_bytes=settings.max_response_bytes,
-    )
+def _is_mine(text: str, settings: Settings) -> bool:
+    return shard_of(text, settings.shard_count) == settings.shard_index

@@ -70,6 +70,11 @@ class RecordBatch:
             return self
         return RecordBatch(RecordType(names), [self.column(name) for name in names])
 
+    def parts(self, most: int) -> Iterator[RecordBatch]:
+        """Yield the same records, at most so many at a time."""
+        for first in range(0, len(self), most):
+            yield RecordBatch(self.type, [c[first : first + most] for c in self.columns])
+
     def column(self, name: str) -> _Values:
         """Tell the values of one column."""
         return self.columns[self.type.names.index(name)]

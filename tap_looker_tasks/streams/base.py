@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.result import Result
     from tap_looker_tasks.records.rows import RecordBatch
-    from tap_looker_tasks.tasks.collector import Outcome
+    from tap_looker_tasks.tasks.actions import Outcome
+    from tap_looker_tasks.tasks.launcher import RememberedQuery
+    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 
-COMPLETE = "complete"
 # Free objects carry no `properties` key: targets drop the column when it is there and empty.
 FREE_OBJECT = th.CustomType({"type": ["object", "null"]})
 FREE_OBJECTS = th.CustomType({"type": ["array", "null"], "items": {"type": ["object", "null"]}})
@@ -71,16 +72,24 @@ class RowStream(LookerStream):
     """A stream of result rows, delivered one task after the other.
 
     Attributes:
-        query_name: the query its tasks are launched for; None for those made elsewhere.
+        query: the query its tasks are launched for; None for external tasks.
     """
 
     state_partitioning_keys: ClassVar[tuple[str, ...]] = ()
-    query_name: str | None = None
+    query: ConfiguredQuery | None = None
     _batches: Iterator[RecordBatch]
+
+    def remember(self, query: RememberedQuery) -> None:
+        """Have state remember the query that was run; external tasks have none."""
 
     @abstractmethod
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         """Yield the records of a task."""
+
+    @property
+    def query_name(self) -> str | None:
+        """Name of the query its tasks are launched for; None for external tasks."""
+        return self.query.name if self.query else None
 
     @property
     def goes_in_chunks(self) -> bool:
@@ -122,9 +131,9 @@ class RowStream(LookerStream):
         self._record_counter = _ChunkCounter(counter.metric, counter.tags, counter.log_interval)
         return self._record_counter
 
-    def deliver(self, outcome: Outcome, result: Result) -> None:
-        """Sync the rows of one task."""
-        self._batches = self.batches(result, outcome.task.query_task_id)
+    def deliver(self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch]) -> None:  # noqa: ARG002 - streams of queries look at them
+        """Sync the rows of one task, given as `batches`."""
+        self._batches = batches
         try:
             self.sync()
         except (AbortedSyncFailedException, AbortedSyncPausedException):

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-from singer_sdk import typing as th
 from typing_extensions import override
 
+from tap_looker_tasks.errors import TasksNotCompletedError
 from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.looker.payload import read_result
 from tap_looker_tasks.looker.result import Result, one_array
-from tap_looker_tasks.records.timestamps import to_rfc3339
 from tap_looker_tasks.singer.message_writer import ReadyJson
-from tap_looker_tasks.streams.base import (
-    COMPLETE,
-    FREE_OBJECT,
-    FREE_OBJECTS,
-    LookerStream,
-    RowStream,
-)
-from tap_looker_tasks.tasks.collector import (
+from tap_looker_tasks.streams.base import LookerStream, RowStream
+from tap_looker_tasks.streams.outcome_record import SCHEMA, build_record
+from tap_looker_tasks.tasks.actions import (
     Cancelled,
     Launched,
     NotCancelled,
     NotLaunched,
     Outcome,
 )
+from tap_looker_tasks.tasks.collector import Idle
+from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask
+from tap_looker_tasks.tasks.statuses import COMPLETE
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_looker_tasks.records.rows import RecordBatch
     from tap_looker_tasks.singer.state_writer import PacedStateWriter
-    from tap_looker_tasks.tasks.board import Running
+    from tap_looker_tasks.tasks.actions import News
+    from tap_looker_tasks.tasks.assembly import Following
+    from tap_looker_tasks.tasks.ledger import Ledger
+    from tap_looker_tasks.tasks.query_task import QueryTask
     from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
-    from tap_looker_tasks.tasks.sync import Sync
+
+# A launch is noted in state no later than after so many rows.
+_ROWS_AT_ONCE = 2000
+_TASKS_NAMED = 20
 
 
 class QueryTaskResultsStream(LookerStream):
@@ -50,90 +54,29 @@ class QueryTaskResultsStream(LookerStream):
 
     name = "query_task_results"
     primary_keys: ClassVar[tuple[str, ...]] = ("query_task_id",)
-    schema: ClassVar[dict[str, Any]] = th.PropertiesList(
-        th.Property(
-            "query_task_id", th.StringType, required=True, description="Looker's id of the task"
-        ),
-        th.Property(
-            "status",
-            th.StringType,
-            description="Looker's word in lower case; or `absent`: Looker never answered for "
-            "this id; or `timeout`: unfinished after `task_timeout_seconds`",
-        ),
-        th.Property(
-            "query_name",
-            th.StringType,
-            description="Name of the configured query; null for a task made elsewhere",
-        ),
-        th.Property("query_id", th.StringType, description="Looker's id of the query"),
-        th.Property(
-            "look_id", th.StringType, description="Looker's id of the Look the query came from"
-        ),
-        th.Property(
-            "dashboard_id",
-            th.StringType,
-            description="Looker's id of the dashboard the query came from",
-        ),
-        th.Property(
-            "origin", th.StringType, description="`given`: made elsewhere; `launched`: by this tap"
-        ),
-        th.Property(
-            "result_format",
-            th.StringType,
-            description="Format of the result, as its shape tells; null for text",
-        ),
-        th.Property(
-            "result_source",
-            th.StringType,
-            description="Where Looker took the result from, such as `query` or `cache`",
-        ),
-        th.Property(
-            "from_cache", th.BooleanType, description="Whether the result came from Looker's cache"
-        ),
-        th.Property("attempt", th.IntegerType, description="Number of the launch, from 1"),
-        th.Property("launched_at", th.DateTimeType, description="When this tap created the task"),
-        th.Property(
-            "first_seen_at", th.DateTimeType, description="When Looker first answered for the task"
-        ),
-        th.Property(
-            "finished_at",
-            th.DateTimeType,
-            description="When the tap saw the final status; null while unfinished",
-        ),
-        th.Property(
-            "runtime_seconds",
-            th.NumberType,
-            description="Time the query took, as Looker reports it",
-        ),
-        th.Property("row_count", th.IntegerType, description="Rows of the result"),
-        th.Property(
-            "truncated", th.BooleanType, description="Whether a row limit cut the result off"
-        ),
-        th.Property("error_message", th.StringType, description="First error, in one line"),
-        th.Property("errors", FREE_OBJECTS, description="Errors as Looker sent them"),
-        th.Property("warnings", FREE_OBJECTS, description="Errors that Looker marks as not fatal"),
-        th.Property(
-            "fields", FREE_OBJECTS, description="Fields of the result: name, label, type, category"
-        ),
-        th.Property(
-            "data",
-            FREE_OBJECT,
-            description='`{"rows": [...]}` or `{"text": "..."}`; null without a result',
-        ),
-    ).to_dict()
+    schema: ClassVar[dict[str, Any]] = dict(SCHEMA)
 
     def __init__(
         self,
         tap: Tap,
-        syncing: Callable[[dict[str, Any], list[RowStream]], AbstractContextManager[Sync]],
-        end_sync: Callable[[Sequence[str]], None],
         states: PacedStateWriter,
+        follow: Callable[[dict[str, Any], Sequence[RowStream]], Following],
+        *,
+        fails: bool,
     ) -> None:
-        """Take the tap's ways to begin a sync, given this stream's bookmark, and to end it."""
+        """Take what a sync needs.
+
+        Args:
+            tap: the tap.
+            states: where STATE is written.
+            follow: begins to follow tasks, given this stream's bookmark and the selected ones.
+            fails: whether the run fails when a task did not complete.
+        """
         super().__init__(tap)
         self._states = states
-        self._syncing = syncing
-        self._end_sync = end_sync
+        self._follow = follow
+        self._fails = fails
+        self._following: Following | None = None
         self._incomplete: list[str] = []
 
     @property
@@ -149,42 +92,71 @@ class QueryTaskResultsStream(LookerStream):
 
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
-        with self._syncing(self.stream_state, streams) as sync:
-            for event in sync.events():
-                if isinstance(event, Outcome):
-                    record, is_readable = self._deliver(event, sync)
+        self._following = following = self._follow(self.stream_state, streams)
+        for event in following.collector.events():
+            match event:
+                case Idle():
+                    # Let the target have everything so far.
+                    self._states.write_state(self._tap.state)
+                case Outcome():
+                    record, outcome = self._deliver(event, following)
                     yield record
                     # Only now is the task's last record out.
-                    self._remember(event, sync, is_readable=is_readable)
-                else:
-                    self._note(event, sync)
+                    self._remember(outcome, record, following)
+                case _:
+                    self._note_now(event, following.ledger)
+        self.end_following(cancels=self.is_test_run)
 
-    def _note(self, event: Launched | NotLaunched | Cancelled | NotCancelled, sync: Sync) -> None:
+    @property
+    def is_following(self) -> bool:
+        """Whether a sync is in the middle of it."""
+        return self._following is not None
+
+    def end_following(self, *, cancels: bool) -> None:
+        """End in good order, wherever it is; a few seconds at most.
+
+        Nothing is written: the target may be gone.
+        """
+        following, self._following = self._following, None
+        if following is None:
+            return
+        following.collector.stop()
+        for event in following.collector.news():
+            self._note(event, following.ledger)
+        if cancels:
+            for cancellation in following.collector.cancel_unfinished():
+                self._note(cancellation, following.ledger)
+        following.collector.close()
+
+    def _remember(self, outcome: Outcome, record: Record, following: Following) -> None:
+        following.ledger.remember(outcome)
+        stream = self._stream_of(outcome.task)
+        if stream and isinstance(outcome.task, LaunchedTask) and record["status"] == COMPLETE:
+            runtime = record["runtime_seconds"] or _observed_runtime(outcome, outcome.task)
+            stream.remember(following.launcher.query_to_remember(outcome.task, runtime))
+        self._states.write_if_due(self._tap.state)
+
+    def _note_now(self, event: News, ledger: Ledger) -> None:
+        self._note(event, ledger)
+        if isinstance(event, Launched):
+            # A run that is killed must find the task again.
+            self._states.write_now(self._tap.state)
+
+    def _note(self, event: News, ledger: Ledger) -> None:
         match event:
             case Launched(task):
-                sync.note_launch(task)
-                # A run that is killed must find the task again.
-                self._states.write_now(self._tap.state)
+                ledger.note_launched(task)
             case NotLaunched(query_name, reason):
                 self._incomplete.append(f"{query_name} (not launched: {reason})")
             case Cancelled(task):
-                sync.ledger.cancelled(task)
+                ledger.note_cancelled(task)
             case NotCancelled(task, reason):
-                sync.ledger.note_to_cancel(task)
+                ledger.note_to_cancel(task)
                 self.logger.warning(
                     "query task %s is not cancelled: %s; the next run tries again",
                     task.query_task_id,
                     reason,
                 )
-
-    def _remember(self, outcome: Outcome, sync: Sync, *, is_readable: bool) -> None:
-        if outcome.finished_at is None:
-            sync.ledger.leave(outcome.task)
-        elif is_readable:
-            sync.ledger.remember(outcome.task, outcome.status)
-        else:
-            sync.ledger.forget(outcome.task)
-        self._states.write_if_due(self._tap.state)
 
     @override
     def generate_child_contexts(
@@ -195,73 +167,89 @@ class QueryTaskResultsStream(LookerStream):
 
     @override
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        """Everything is delivered now."""
+        """Write the last STATE, everything being delivered now; only then report failures.
+
+        Raises:
+            TasksNotCompletedError: tasks did not complete, and `fail_on_task_error` is on.
+        """
         super().finalize_state_progress_markers(state)
-        self._end_sync(self._incomplete)
+        self._states.write_now(self._tap.state)
+        if self._incomplete:
+            report_incomplete(self._incomplete, self.logger, fails=self._fails)
 
-    def _deliver(self, outcome: Outcome, sync: Sync) -> tuple[Record, bool]:
-        """Deliver the task's rows; returns its own record, and whether its result was readable."""
-        task = outcome.task
-        record = _record_of_task(outcome, sync.queries.get(task.query_name or ""))
-        named = (
-            f"{task.query_task_id} ({task.query_name}, "
-            if task.query_name
-            else (f"{task.query_task_id} (")
-        )
+    def _deliver(self, outcome: Outcome, following: Following) -> tuple[Record, Outcome]:
+        """Deliver the task's rows; return its own record, and the outcome as it turned out."""
+        answer = outcome.answer.take() if outcome.answer else None
+        result, data = Result(status=outcome.status), None
         try:
-            result = read_result(outcome.answer) if outcome.answer else None
-            if result:
-                record |= self._record_of_result(result, task)
-                self._note_truncation(record, task, sync)
-                self._sync_rows(outcome, result)
+            if answer:
+                result = read_result(answer)
+                result = self._check_truncation(result, outcome.task)
+                data = self._data(result) if self._wants_data(outcome.task) else None
+                self._deliver_rows(outcome, result, following)
         except MalformedAnswer as malformed:
-            record["error_message"] = f"the result cannot be read: {malformed}"
-            self._incomplete.append(f"{named}{record['error_message']})")
-            return record, False
-        if outcome.finished_at is not None and record["status"] != COMPLETE:
-            reason = f": {record['error_message']}" if record["error_message"] else ""
-            self._incomplete.append(f"{named}{record['status']}{reason})")
-        return record, outcome.problem is None
+            problem = f"the result cannot be read: {malformed}"
+            outcome, data = replace(outcome, problem=problem), None
+        query = self._query_of(outcome.task)
+        source = answer.result_source if answer else None
+        record = build_record(outcome, result, query, result_source=source, data=data)
+        self._note_incomplete(outcome, record)
+        return record, outcome
 
-    def _note_truncation(self, record: Record, task: Running, sync: Sync) -> None:
-        """Say when a limit may have cut a result off."""
-        name, row_count = task.query_name, record["row_count"]
-        if name is None or row_count is None:
+    def _note_incomplete(self, outcome: Outcome, record: Record) -> None:
+        is_complete = record["status"] == COMPLETE and outcome.problem is None
+        if outcome.finished_at is None or is_complete:
             return
-        if record["truncated"] or sync.is_cut_off(name, row_count):
-            record["truncated"] = True
-            self.logger.warning(
-                "%s: the result of %d rows is as long as its limit allows, there may be more; "
-                "change `limit` at %s",
-                name,
-                row_count,
-                sync.queries[name].config_path,
-            )
+        status = None if record["status"] == COMPLETE else record["status"]
+        what = ": ".join(filter(None, (status, record["error_message"])))
+        name = record["query_name"]
+        self._incomplete.append(f"{record['query_task_id']} ({name + ', ' if name else ''}{what})")
 
-    def _sync_rows(self, outcome: Outcome, result: Result) -> None:
-        for stream in self.child_streams:
-            if not isinstance(stream, RowStream) or not stream.selected:
-                continue
-            if stream.query_name == outcome.task.query_name and result.row_count is not None:
-                stream.deliver(outcome, result)
+    def _stream_of(self, task: QueryTask) -> RowStream | None:
+        """Return the selected stream for the rows of a task."""
+        name = task.query_name if isinstance(task, LaunchedTask) else None
+        streams = (s for s in self.child_streams if isinstance(s, RowStream) and s.selected)
+        return next((stream for stream in streams if stream.query_name == name), None)
 
-    def _record_of_result(self, result: Result, task: Running) -> Record:
-        return {
-            "status": result.status,
-            "result_format": result.result_format,
-            "from_cache": result.from_cache,
-            "runtime_seconds": result.runtime_seconds,
-            "row_count": result.row_count,
-            "truncated": result.truncated,
-            "error_message": result.error_message,
-            "errors": list(result.errors),
-            "warnings": list(result.warnings),
-            "fields": result.fields and [msgspec.to_builtins(field) for field in result.fields],
-            "data": self._data(result) if self._wants_data(task) else None,
-        }
+    def _query_of(self, task: QueryTask) -> ConfiguredQuery | None:
+        stream = self._stream_of(task)
+        return stream.query if stream else None
 
-    def _wants_data(self, task: Running) -> bool:
-        return task.query_name is None and self.selected and self.selects("data")
+    def _check_truncation(self, result: Result, task: QueryTask) -> Result:
+        """Return the result, marked as truncated when a limit may have cut it off."""
+        if not isinstance(task, LaunchedTask) or result.row_count is None:
+            return result
+        limit = task.row_limit
+        if not result.truncated and (limit is None or result.row_count < limit):
+            return result
+        query = self._query_of(task)
+        self.logger.warning(
+            "%s: the result of %d rows is as long as its limit allows, there may be more; "
+            "change `limit` at %s",
+            task.query_name,
+            result.row_count,
+            query and query.config_path,
+        )
+        return replace(result, truncated=True)
+
+    def _deliver_rows(self, outcome: Outcome, result: Result, following: Following) -> None:
+        stream = self._stream_of(outcome.task)
+        if stream and result.row_count is not None:
+            batches = stream.batches(result, outcome.task.query_task_id)
+            stream.deliver(outcome, result, self._note_between(batches, following))
+
+    def _note_between(
+        self, batches: Iterator[RecordBatch], following: Following
+    ) -> Iterator[RecordBatch]:
+        """Yield parts of the batches, and act on what happens meanwhile after each."""
+        for batch in batches:
+            for part in batch.parts(_ROWS_AT_ONCE):
+                yield part
+                for event in following.collector.news():
+                    self._note_now(event, following.ledger)
+
+    def _wants_data(self, task: QueryTask) -> bool:
+        return isinstance(task, ExternalTask) and self.selected and self.selects("data")
 
     def _data(self, result: Result) -> dict[str, Any] | None:
         if result.text is not None:
@@ -278,34 +266,24 @@ class QueryTaskResultsStream(LookerStream):
         return {"rows": ReadyJson(tuple(one_array(result.flat_arrays())))}
 
 
-def _record_of_task(outcome: Outcome, query: ConfiguredQuery | None) -> Record:
-    """What is known of a task without its result."""
-    task = outcome.task
-    return {
-        "query_task_id": task.query_task_id,
-        "status": outcome.status,
-        "query_name": task.query_name,
-        "query_id": task.query_id,
-        "look_id": query and query.look_id,
-        "dashboard_id": query and query.dashboard_id,
-        "origin": "given" if task.query_name is None else "launched",
-        "result_format": None,
-        "result_source": outcome.answer and outcome.answer.result_source,
-        "from_cache": None,
-        "attempt": task.attempt,
-        "launched_at": _moment(task.launched_at),
-        "first_seen_at": _moment(task.first_seen_at),
-        "finished_at": _moment(outcome.finished_at),
-        "runtime_seconds": None,
-        "row_count": None,
-        "truncated": None,
-        "error_message": outcome.problem,
-        "errors": [],
-        "warnings": [],
-        "fields": None,
-        "data": None,
-    }
+def _observed_runtime(outcome: Outcome, task: LaunchedTask) -> float | None:
+    """Return the seconds a task took as the tap saw it: `json_bi` does not say."""
+    if outcome.finished_at is None:
+        return None
+    return round(outcome.finished_at - task.launched_at, 3)
 
 
-def _moment(epoch_seconds: float | None) -> str | None:
-    return None if epoch_seconds is None else to_rfc3339(epoch_seconds)
+def report_incomplete(incomplete: Sequence[str], logger: logging.Logger, *, fails: bool) -> None:
+    """Report the tasks that did not complete.
+
+    Raises:
+        TasksNotCompletedError: `fails` is on.
+    """
+    named = "; ".join(incomplete[:_TASKS_NAMED])
+    more = len(incomplete) - _TASKS_NAMED
+    tasks = "query task" if len(incomplete) == 1 else "query tasks"
+    msg = f"{len(incomplete)} {tasks} did not complete: {named}"
+    msg += f"; and {more} more, see query_task_results" if more > 0 else ""
+    if fails:
+        raise TasksNotCompletedError(msg)
+    logger.warning("%s", msg)

@@ -17,7 +17,7 @@ from tap_looker_tasks.records.columns import columns_in_schema, compare, vanishe
 from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
 from tap_looker_tasks.streams.base import FREE_OBJECT, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
-from tap_looker_tasks.tasks.launcher import Bookmark
+from tap_looker_tasks.tasks.launcher import Bookmark, RememberedQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from tap_looker_tasks.discovery import QueryStreamPlan
     from tap_looker_tasks.looker.result import Result
     from tap_looker_tasks.records.columns import Column
-    from tap_looker_tasks.tasks.collector import Outcome
+    from tap_looker_tasks.tasks.actions import Outcome
+    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 
 _RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class QueryTaskRowsStream(RowStream):
-    """One record per result row of tasks made elsewhere."""
+    """One record per result row of external tasks."""
 
     parent_stream_type = QueryTaskResultsStream
     name = "query_task_rows"
@@ -83,8 +84,7 @@ class QueryStream(RowStream):
 
     def __init__(self, tap: Tap, plan: QueryStreamPlan, query_timezone: str) -> None:
         """Take what is known of the query, and the time zone its results are told in."""
-        self.query = plan.query
-        self.query_name = plan.query.name
+        self.query: ConfiguredQuery = plan.query
         self._query_timezone = query_timezone
         super().__init__(tap, name=plan.query.name, schema=dict(plan.schema))
         self.primary_keys = plan.key_properties
@@ -103,8 +103,17 @@ class QueryStream(RowStream):
         is_moment = column.column_type not in {NUMBER, INTEGER}
         return Bookmark(column, self.config.get("start_date") if is_moment else None)
 
+    @property
+    def remembered(self) -> RememberedQuery:
+        """What state remembers of the query."""
+        return RememberedQuery.from_state(self.stream_state.get("query"))
+
     @override
-    def deliver(self, outcome: Outcome, result: Result) -> None:
+    def remember(self, query: RememberedQuery) -> None:
+        self.stream_state["query"] = msgspec.to_builtins(query)
+
+    @override
+    def deliver(self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch]) -> None:
         for difference in compare(self._columns(result), result.fields):
             self.logger.warning("%s: %s", self.name, difference)
         for name in vanished(self.schema, result.fields):
@@ -112,7 +121,7 @@ class QueryStream(RowStream):
         is_whole = self.replication_key is None and self.ABORT_AT_RECORD_COUNT is None
         if is_whole and outcome.finished_at is not None:
             self._stream_version = int(outcome.finished_at * 1000)
-        super().deliver(outcome, result)
+        super().deliver(outcome, result, batches)
         if self._stream_version is not None:
             # Targets may drop what this run did not deliver, now that all of it is there.
             self._write_activate_version_message(self._stream_version)

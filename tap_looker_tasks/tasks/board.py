@@ -1,176 +1,102 @@
-"""Query task statuses, and the `TaskBoard` that says what to do next about the tasks."""
+"""The `TaskBoard`: decides what to do next about a set of query tasks; does nothing itself.
+
+Theory
+------
+The board is a machine that is told the time and what came of the requests it asked for, and
+answers two questions: which request to begin now, and which events follow from a report. It
+has no clock, makes no request and holds no thread, so every order in which a network can answer
+can be played to it in a test.
+
+A query passes through these places, one at a time:
+
+    queued --Prepare--> prepared --Launch--> followed --Poll--> outcome
+                                                 |                ^
+                                                 | lost           | Fetch, when `multi_results`
+                                                 v                | has no result for it
+                                   Cancel, then queued again   fetching
+
+An external task begins at `followed` and ends at its outcome; nobody cancels it.
+
+What always holds:
+
+- A slot is taken from the moment a launch begins until Looker reports the task's end, or has
+  cancelled it: never more than `max_concurrent_tasks` tasks launched here run in Looker.
+- No more than `max_connections` requests are in progress. A request is in progress from the
+  `next_action` that returned it until the report `Created`, `Ended` or `Failed`.
+- Each followed task has one outcome: one `Outcome`, or it is among `unfinished()` at the end.
+- A task is launched again only when Looker no longer runs the one before.
+- `Done` comes last, when nothing in progress is waited for any more.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from itertools import islice
+from dataclasses import replace
 from math import inf
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing_extensions import assert_never
 
-    from tap_looker_tasks.settings import Settings
-
-ABSENT = "absent"
-TIMEOUT = "timeout"
-_PAUSE_GROWTH = 1.5
-# Of the time a task has been running, when others wait for its slot.
-_LONGEST_LAG = 0.05
-# Looker takes about 10,240 bytes of query string; a comma may be sent as `%2C`.
-_MAX_BATCH_BYTES = 10_000
-_SEPARATOR_BYTES = 3
-
-
-class Phase(Enum):
-    """What a status says about the task."""
-
-    FINAL = "the outcome"
-    DOUBTFUL = "an outcome that Looker may take back"
-    UNFINISHED = "no outcome yet"
-
-
-PHASES: Mapping[str, Phase] = MappingProxyType(
-    {
-        "complete": Phase.FINAL,
-        "error": Phase.FINAL,
-        "failure": Phase.FINAL,
-        "killed": Phase.FINAL,
-        TIMEOUT: Phase.FINAL,
-        # Looker reports running tasks as expired for about a second now and then, and a task
-        # just created may be unknown to the node that answers.
-        "expired": Phase.DOUBTFUL,
-        "missing": Phase.DOUBTFUL,
-        ABSENT: Phase.DOUBTFUL,
-        "added": Phase.UNFINISHED,
-        "pending": Phase.UNFINISHED,
-        "running": Phase.UNFINISHED,
-    }
+from tap_looker_tasks.errors import (
+    ApiCallLimitError,
+    RefusedRequestError,
+    RetriableRequestError,
 )
-"""Every status known, in lower case."""
+from tap_looker_tasks.tasks.actions import (
+    Answered,
+    Cancel,
+    Cancelled,
+    Created,
+    Done,
+    Ended,
+    Failed,
+    Fetch,
+    Launch,
+    Launched,
+    NotCancelled,
+    NotLaunched,
+    Outcome,
+    Poll,
+    Prepare,
+    Request,
+    Wait,
+    outcome_of,
+)
+from tap_looker_tasks.tasks.launch_queue import LaunchQueue
+from tap_looker_tasks.tasks.poll_schedule import PollSchedule
+from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask
+from tap_looker_tasks.tasks.statuses import (
+    ABSENT,
+    ADDED,
+    COMPLETE,
+    ERROR,
+    TIMEOUT,
+    Phase,
+    phase_of,
+)
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def phase_of(status: str) -> Phase:
-    """Tell what a status says, in lower case; a word nobody knows is taken for unfinished."""
-    return PHASES.get(status, Phase.UNFINISHED)
+    from tap_looker_tasks.looker.answer_store import HeldAnswer
+    from tap_looker_tasks.settings import Settings
+    from tap_looker_tasks.tasks.actions import Action, Event, QueuedQuery, Report
 
-
-@dataclass(frozen=True, slots=True)
-class QueuedQuery:
-    """A query whose task is still to be created.
-
-    Attributes:
-        query_name: the query's stream.
-        attempt: number of the launch, from 1.
-        not_before: epoch seconds.
-    """
-
-    query_name: str
-    attempt: int = 1
-    not_before: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A query task that exists in Looker and whose outcome is not believed yet.
-
-    Attributes:
-        query_task_id: Looker's id.
-        query_name: the query it was launched for; None for a task made elsewhere.
-        attempt: number of the launch, from 1.
-        launched_at: epoch seconds; None for a task made elsewhere.
-        first_seen_at: epoch seconds of Looker's first answer.
-        status: what Looker said last, or `absent`; None before the first answer.
-        doubted_since: epoch seconds since which the status has been a doubtful one.
-        batch_limit: ids that may be asked for together with this one.
-        query_id: Looker's id of the query; None for a task made elsewhere.
-    """
-
-    query_task_id: str
-    query_name: str | None = None
-    attempt: int = 1
-    launched_at: float | None = None
-    first_seen_at: float | None = None
-    status: str | None = None
-    doubted_since: float | None = None
-    batch_limit: int | None = None
-    query_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A query task whose outcome is believed.
-
-    Attributes:
-        task: the task as it was last seen.
-        status: its final status.
-        finished_at: epoch seconds.
-    """
-
-    task: Running
-    status: str
-    finished_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Create the query's task, then tell `launched`, `launch_postponed` or `launch_failed`."""
-
-    query: QueuedQuery
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """Ask for these tasks in one request; tell `answered` for each, then `poll_ended`.
-
-    `poll_refused` takes the place of both when Looker refuses the request as a whole. Those to
-    be asked for next, if nothing comes between, are `following`.
-    """
-
-    query_task_ids: tuple[str, ...]
-    following: tuple[str, ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Cancel this task, which was launched here."""
-
-    task: Running
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Let this many seconds pass."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing is left to do in this run."""
-
-
-Action = Launch | Poll | Cancel | Wait | Done
+# A launch in progress when the run must end: what it creates had better be known.
+LONGEST_LAST_REQUEST_SECONDS = 2.0
+_UNAUTHORIZED = 401
 
 
 class TaskBoard:
-    """Decides what to do next about a set of query tasks; does nothing itself.
-
-    Polling goes in rounds. A round asks for every running task once, in batches. The pause
-    before the next round grows while nothing finishes; the more of the tasks finished in a
-    round, the sooner comes the next.
-    """
+    """Decides what to do next about a set of query tasks."""
 
     def __init__(
         self,
         settings: Settings,
         *,
-        running: Iterable[Running],
-        waiting: Iterable[QueuedQuery] = (),
-        abandoned: Iterable[Running] = (),
+        tasks: Iterable[FollowedTask] = (),
+        queries: Iterable[QueuedQuery] = (),
+        abandoned: Iterable[LaunchedTask] = (),
         stop_at: float = inf,
     ) -> None:
         """Take up tasks that exist already and queries to launch, until `stop_at`.
@@ -178,212 +104,324 @@ class TaskBoard:
         Tasks abandoned were launched by an earlier run, and are of no use any more.
         """
         self._settings = settings
-        self._running = {task.query_task_id: task for task in running}
-        self._waiting = deque(waiting)
-        self._stop_at = stop_at
-        self._launched_here = sum(task.launched_at is not None for task in self._running.values())
-        self._capacity = settings.max_concurrent_tasks
-        self._launches: Counter[str] = Counter()
+        self._followed = {task.query_task_id: task for task in tasks}
+        self._polls = PollSchedule(settings, self._followed)
+        self._queue = LaunchQueue(
+            queries,
+            slots=settings.max_concurrent_tasks,
+            longest_pause=settings.poll_max_interval_seconds,
+            patience=settings.http_max_tries,
+        )
+        self._to_fetch: deque[str] = deque()
+        self._fetching: dict[str, FollowedTask] = {}
         self._to_cancel = deque(abandoned)
-        self._due: deque[str] = deque()
-        self._unanswered: set[str] = set()
-        self._round_at = 0.0
-        self._pause = settings.poll_interval_seconds
-        self._launched_at = -inf
-        self._asked = self._finished = 0
+        # Lost tasks that are cancelled before their query is launched again.
+        self._lost: dict[str, Outcome] = {}
+        self._launches: Counter[str] = Counter()
+        self._launched_here = sum(self._is_launched(task) for task in self._followed.values())
+        self._in_progress: list[Request] = []
+        self._is_launching_held = False
+        self._stop_at = stop_at
+        self._is_drained = False
+
+    # What to do.
 
     def next_action(self, now: float) -> Action:
-        """Say what to do at `now`, in epoch seconds."""
+        """Return what to do at `now`, in epoch seconds; a request returned is in progress."""
+        if len(self._in_progress) < self._settings.max_connections:
+            request = self._next_request(now)
+            if request is not None:
+                self._in_progress.append(request)
+                return request
+        moment = self._next_moment(now)
+        if self._is_over(now) or (moment == inf and not self._in_progress):
+            return Done()
+        return Wait(max(0.0, min(moment, self._end(now)) - now))
+
+    def _next_request(self, now: float) -> Request | None:
         if self._to_cancel:
             return Cancel(self._to_cancel.popleft())
         if now >= self._stop_at:
-            return Done()
-        if self._may_launch() and now >= self._waiting[0].not_before:
-            return Launch(self._waiting[0])
-        if not self._due:
-            self._due.extend(self._to_ask(now))
-        if self._due:
-            return Poll(self._next_batch(), following=self._first_due())
-        moments = [*self._moments()]
-        return Wait(max(0.0, min(*moments, self._stop_at) - now)) if moments else Done()
-
-    def stop(self) -> None:
-        """Leave what is unfinished to the next run."""
-        self._stop_at = -inf
-
-    def unfinished(self) -> tuple[Running, ...]:
-        """Tell the tasks without an outcome."""
-        return tuple(self._running.values())
-
-    def launched(self, query_task_id: str, query_id: str, now: float) -> Running:
-        """Take in that the task of the last `Launch` was created."""
-        launch = self._waiting.popleft()
-        task = Running(
-            query_task_id,
-            launch.query_name,
-            launch.attempt,
-            launched_at=now,
-            query_id=query_id,
+            return None
+        return (
+            self._next_launch(now)
+            or self._next_fetch()
+            or self._next_poll(now)
+            or self._queue.take_preparation(now)
         )
-        self._launches[launch.query_name] += 1
-        self._running[query_task_id] = task
-        self._launched_here += 1
-        self._launched_at = now
-        # It cannot be ready at once, and the others are not asked more often for its sake.
-        self._pause = self._settings.poll_interval_seconds
-        self._round_at = max(self._round_at, now + self._pause)
-        return task
 
-    def launch_postponed(self, now: float, retry_after: float | None) -> None:
-        """Take in that Looker has too much to do: launch less at once for a while."""
-        self._capacity = max(1, min(self._capacity, self._launched_here) // 2)
-        pause = self._settings.poll_max_interval_seconds if retry_after is None else retry_after
-        self._waiting[0] = replace(self._waiting[0], not_before=now + pause)
-
-    def launch_failed(self) -> None:
-        """Take in that the task of the last `Launch` cannot be created."""
-        self._waiting.popleft()
-
-    def answered(self, query_task_id: str, status: str, now: float) -> Finished | None:
-        """Take in what Looker said of one task; the outcome, once it is believed."""
-        self._unanswered.discard(query_task_id)
-        task = self._running.get(query_task_id)
-        if task is None:
+    def _next_launch(self, now: float) -> Launch | None:
+        if self._is_launching_held:
             return None
-        seen = self._seen(task, status, now)
-        final_status = self._believed(seen, now)
-        if final_status is None:
-            self._running[query_task_id] = seen
-            return None
-        del self._running[query_task_id]
-        self._finished += 1
-        if seen.launched_at is not None:
-            self._free_slot(seen, final_status)
-            if self._is_launched_again(seen, final_status):
-                return None
-        return Finished(seen, final_status, now)
+        return self._queue.take_launch(now, self._slots_taken())
 
-    def poll_ended(self, now: float) -> list[Finished]:
-        """Take in that the answer to the last `Poll` is over: tasks not in it are `absent`."""
-        outcomes = [self.answered(id_, ABSENT, now) for id_ in sorted(self._unanswered)]
-        if not self._due:
-            self._end_round(now)
-        return [finished for finished in outcomes if finished]
+    def _next_fetch(self) -> Fetch | None:
+        return Fetch(self._to_fetch.popleft()) if self._to_fetch else None
 
-    def poll_refused(self, query_task_ids: Sequence[str], now: float) -> list[Finished]:
-        """Take in that Looker refused a whole batch: its tasks are asked for in smaller ones.
+    def _next_poll(self, now: float) -> Poll | None:
+        return self._polls.take_poll(now) if self._may_poll() else None
 
-        One bad id condemns no other: only a task refused on its own counts as `absent`.
+    def _may_poll(self) -> bool:
+        """Return whether a poll leaves connections for launches, which are short."""
+        polls = sum(isinstance(request, Poll | Fetch) for request in self._in_progress)
+        reserved = 2 if self._queue and self._settings.max_connections > 2 else 0  # noqa: PLR2004
+        return polls < self._settings.max_connections - reserved
+
+    def _next_moment(self, now: float) -> float:
+        """Return when `next_action` may return a request, without another report."""
+        if now >= self._stop_at or len(self._in_progress) >= self._settings.max_connections:
+            return inf
+        slots = self._settings.max_concurrent_tasks
+        taken = slots if self._is_launching_held else self._slots_taken()
+        launch_at = self._queue.next_moment(now, taken)
+        return min(launch_at, self._polls.next_moment(now)) if self._may_poll() else launch_at
+
+    def _end(self, now: float) -> float:
+        """Return when the run must end, whatever is in progress."""
+        if now < self._stop_at:
+            return self._stop_at
+        return inf if self._is_drained else self._stop_at + LONGEST_LAST_REQUEST_SECONDS
+
+    def _is_over(self, now: float) -> bool:
+        """Return whether the run must end, and nothing in progress is waited for any more."""
+        if now < self._stop_at:
+            return False
+        awaited = Request if self._is_drained else Launch | Cancel
+        is_awaited = any(isinstance(request, awaited) for request in self._in_progress)
+        return now >= self._end(now) or not (is_awaited or self._to_cancel)
+
+    def _slots_taken(self) -> int:
+        launching = sum(isinstance(request, Launch) for request in self._in_progress)
+        cancelling = sum(isinstance(request, Cancel) for request in self._in_progress)
+        return self._launched_here + launching + cancelling + len(self._to_cancel)
+
+    # What to hold back, and when to end.
+
+    def hold_launching(self, *, is_held: bool) -> None:
+        """Launch nothing while it is held: what was collected waits for the target."""
+        self._is_launching_held = is_held
+
+    def stop(self, now: float) -> None:
+        """Begin nothing more; what is in progress is waited for."""
+        self._stop_at = min(self._stop_at, now)
+        self._is_drained = True
+
+    def is_launching(self) -> bool:
+        """Return whether a launch is in progress."""
+        return any(isinstance(request, Launch) for request in self._in_progress)
+
+    def leave(self) -> list[Event]:
+        """Return what a run that is done leaves to the next one."""
+        ended = "the run ended first"
+        cancels = (request.task for request in self._in_progress if isinstance(request, Cancel))
+        launches = (request.query for request in self._in_progress if isinstance(request, Launch))
+        unfinished = (*self._followed.values(), *self._fetching.values())
+        return [
+            *(NotCancelled(task, ended) for task in (*cancels, *self._to_cancel)),
+            *(NotLaunched(query.query_name, f"no answer; {ended}") for query in launches),
+            *(replace(outcome, finished_at=None) for outcome in self._lost.values()),
+            *(outcome_of(task, task.status or ADDED) for task in unfinished),
+        ]
+
+    def launched_and_unfinished(self) -> tuple[LaunchedTask, ...]:
+        """Return the tasks that this tap launched and that may still run."""
+        tasks = (task.task for task in self._followed.values())
+        lost = (outcome.task for outcome in self._lost.values())
+        return tuple(task for task in (*tasks, *lost) if isinstance(task, LaunchedTask))
+
+    # What happened.
+
+    def note(self, report: Report, now: float) -> list[Event]:
+        """Note what came of a request; return the events that follow from it.
+
+        Raises:
+            RequestError: Looker cannot be asked any more.
         """
-        if len(query_task_ids) == 1:
-            return self.poll_ended(now)
-        for query_task_id in query_task_ids:
-            task = self._running[query_task_id]
-            self._running[query_task_id] = replace(task, batch_limit=len(query_task_ids) // 2)
-        self._due.extendleft(reversed(query_task_ids))
+        match report:
+            case Answered():
+                return self._note_answer(report, now)
+            case Created(request, task):
+                self._drop(request)
+                return [self._note_created(task, now)]
+            case Ended(request):
+                self._drop(request)
+                return self._note_end(request, now)
+            case Failed(request, error):
+                self._drop(request)
+                return self._note_failure(request, error, now)
+            case _:
+                assert_never(report)
+
+    def _drop(self, request: Request) -> None:
+        self._in_progress = [each for each in self._in_progress if each is not request]
+
+    def _note_created(self, task: LaunchedTask, now: float) -> Launched:
+        self._queue.note_created()
+        self._polls.note_launch(task.query_task_id, now)
+        self._launches[task.query_name] += 1
+        self._launched_here += 1
+        self._followed[task.query_task_id] = FollowedTask(task)
+        return Launched(task)
+
+    def _note_answer(self, report: Answered, now: float) -> list[Event]:
+        if task := self._fetching.pop(report.query_task_id, None):
+            return [outcome_of(task, COMPLETE, now, answer=report.answer)]
+        followed = self._followed.get(report.query_task_id)
+        if followed is None:
+            return []
+        if report.status is None:
+            # It may come whole the next time; until then, it counts as no answer.
+            self._followed[report.query_task_id] = replace(followed, problem=report.problem)
+            return []
+        return self._see(followed, report.status, now, answer=report.answer)
+
+    def _see(
+        self,
+        task: FollowedTask,
+        status: str,
+        now: float,
+        *,
+        answer: HeldAnswer | None = None,
+        problem: str | None = None,
+    ) -> list[Event]:
+        """Note a task's status; its outcome, once it is believed."""
+        seen = task.see(status, now, problem)
+        deadline = seen.deadline(
+            self._settings.task_timeout_seconds, self._settings.expired_grace_seconds
+        )
+        final_status = seen.final_status(now, deadline)
+        is_finished = final_status is not None
+        self._polls.note_answer(seen.query_task_id, deadline, is_finished=is_finished)
+        if final_status is None:
+            self._followed[seen.query_task_id] = seen
+            return []
+        del self._followed[seen.query_task_id]
+        if final_status == COMPLETE and answer is None:
+            self._fetching[seen.query_task_id] = replace(seen, status=task.status)
+            self._to_fetch.append(seen.query_task_id)
+            self._free_slot(seen)
+            return []
+        # A task that was given up is without what Looker said last.
+        kept = answer if final_status == status else None
+        return self._conclude(
+            seen, outcome_of(seen, final_status, now, answer=kept, problem=problem)
+        )
+
+    def _conclude(self, task: FollowedTask, outcome: Outcome) -> list[Event]:
+        self._free_slot(task)
+        launched = task.task
+        if not isinstance(launched, LaunchedTask):
+            return [outcome]
+        if self._may_launch_again(launched, outcome.status):
+            self._lost[launched.query_task_id] = outcome
+            self._to_cancel.append(launched)
+            return []
+        if outcome.status == TIMEOUT or phase_of(outcome.status) is not Phase.FINAL:
+            self._to_cancel.append(launched)
+        return [outcome]
+
+    def _free_slot(self, task: FollowedTask) -> None:
+        if self._is_launched(task):
+            self._launched_here -= 1
+            self._queue.note_finished()
+
+    def _may_launch_again(self, task: LaunchedTask, status: str) -> bool:
+        is_lost = phase_of(status) is Phase.DOUBTFUL
+        return is_lost and self._launches[task.query_name] < self._settings.max_task_attempts
+
+    def _note_end(self, request: Request, now: float) -> list[Event]:
+        match request:
+            case Prepare(query_name):
+                self._queue.note_prepared(query_name)
+            case Poll():
+                return self._note_poll_end(request, now)
+            case Cancel(task):
+                return self._note_cancelled(task)
+            case Launch() | Fetch():
+                pass
         return []
 
-    def _may_launch(self) -> bool:
-        return bool(self._waiting) and self._launched_here < self._capacity
+    def _note_poll_end(self, request: Poll, now: float) -> list[Event]:
+        """Tasks that were asked for and not answered are `absent`."""
+        unanswered = self._polls.unanswered(request)
+        events = [
+            event
+            for task in [self._followed[id_] for id_ in unanswered if id_ in self._followed]
+            for event in self._see(task, ABSENT, now, problem=task.problem)
+        ]
+        self._polls.note_end(request, now, others_wait=bool(self._queue))
+        return events
 
-    def _to_ask(self, now: float) -> list[str]:
-        """Every task in the order asked for, when a round is due; else nothing."""
-        if not self._settings.wait_for_completion:
-            return [id_ for id_, task in self._running.items() if task.status is None]
-        return list(self._running) if now >= min(self._moments(), default=inf) else []
+    def _note_cancelled(self, task: LaunchedTask) -> list[Event]:
+        if self._lost.pop(task.query_task_id, None):
+            self._queue.queue_again(task.query_name, task.attempt + 1)
+        return [Cancelled(task)]
 
-    def _moments(self) -> Iterator[float]:
-        """When something is to be done next, in epoch seconds."""
-        if self._may_launch():
-            yield self._waiting[0].not_before
-        if self._running and self._settings.wait_for_completion:
-            yield self._round_at
-            deadlines = map(self._deadline, self._running.values())
-            yield from (deadline for deadline in deadlines if deadline is not None)
+    def _note_failure(self, request: Request, error: Exception, now: float) -> list[Event]:
+        if isinstance(error, ApiCallLimitError):
+            return self._note_limit(request, error, now)
+        match request:
+            case Cancel(task):
+                return self._note_not_cancelled(task, error)
+            case _ if _ends_the_run(error):
+                raise error
+            case Launch() | Prepare():
+                return self._note_launch_failure(request, error, now)
+            case Poll():
+                return self._note_poll_failure(request, error, now)
+            case Fetch(query_task_id):
+                problem = f"complete, but Looker does not give its result: {error}"
+                fetched = self._fetching.pop(query_task_id)
+                return [outcome_of(fetched, ERROR, now, problem=problem)]
 
-    def _deadline(self, task: Running) -> float | None:
-        """When the task's present status becomes its outcome, unless Looker says otherwise."""
-        started_at = _first(task.launched_at, task.first_seen_at)
-        if started_at is None:
-            return None
-        deadline = started_at + self._settings.task_timeout_seconds
-        if task.doubted_since is None:
-            return deadline
-        return min(deadline, task.doubted_since + self._settings.expired_grace_seconds)
+    def _note_limit(self, request: Request, error: Exception, now: float) -> list[Event]:
+        """The request was not made: what it was for is left to the next run."""
+        self.stop(now)
+        match request:
+            case Poll():
+                self._polls.put_back(request)
+            case Launch() | Prepare():
+                self._queue.put_back(request)
+            case Cancel(task):
+                return self._note_not_cancelled(task, error)
+            case Fetch():
+                pass
+        return []
 
-    def _next_batch(self) -> tuple[str, ...]:
-        """Take the next ids to ask for."""
-        batch = self._first_due()
-        for _ in batch:
-            self._due.popleft()
-        self._asked += len(batch)
-        self._unanswered = set(batch)
-        return batch
+    def _note_not_cancelled(self, task: LaunchedTask, error: Exception) -> list[Event]:
+        outcome = self._lost.pop(task.query_task_id, None)
+        return [*([outcome] if outcome else []), NotCancelled(task, str(error))]
 
-    def _first_due(self) -> tuple[str, ...]:
-        """Tell as many ids as fit a request; those of a refused batch keep among themselves."""
-        limit = self._running[self._due[0]].batch_limit if self._due else None
-        room = _MAX_BATCH_BYTES
-        batch: list[str] = []
-        for id_ in islice(self._due, limit or self._settings.batch_size):
-            room -= len(id_) + _SEPARATOR_BYTES
-            if (batch and room < 0) or self._running[id_].batch_limit != limit:
-                break
-            batch.append(id_)
-        return tuple(batch)
+    def _note_launch_failure(
+        self, request: Launch | Prepare, error: Exception, now: float
+    ) -> list[Event]:
+        name = request.query.query_name if isinstance(request, Launch) else request.query_name
+        if isinstance(error, RetriableRequestError) and error.safe_to_retry:
+            taken = self._slots_taken()
+            if not self._queue.postpone(request, now, error.retry_after, taken):
+                raise error
+            return []
+        # Nobody knows whether Looker started it: launching it again might run it twice.
+        self._queue.give_up(name)
+        return [NotLaunched(name, str(error))]
 
-    def _end_round(self, now: float) -> None:
-        fastest, slowest = (
-            self._settings.poll_interval_seconds,
-            self._settings.poll_max_interval_seconds,
-        )
-        # A round of many requests in which few tasks finish is not worth repeating so soon.
-        unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
-        pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
-        if self._waiting:
-            # A slot may be free that nobody knows of.
-            pause = min(pause, (now - self._launched_at) * _LONGEST_LAG)
-        self._pause = min(slowest, max(fastest, pause))
-        self._round_at = now + self._pause
-        self._asked = self._finished = 0
+    def _note_poll_failure(self, request: Poll, error: Exception, now: float) -> list[Event]:
+        was_repeated = isinstance(error, RetriableRequestError) and not request.is_probe
+        if not self._polls.note_failure(request, now, was_repeated=was_repeated):
+            if self._polls.is_given_up:
+                raise error
+            return []
+        (query_task_id,) = request.query_task_ids
+        task = self._followed[query_task_id]
+        return self._see(task, ABSENT, now, problem=str(error))
 
-    def _seen(self, task: Running, status: str, now: float) -> Running:
-        doubtful = phase_of(status) is Phase.DOUBTFUL
-        return replace(
-            task,
-            status=status,
-            first_seen_at=_first(task.first_seen_at, now),
-            doubted_since=_first(task.doubted_since, now) if doubtful else None,
-            batch_limit=None if task.batch_limit != 1 else 1,
-        )
-
-    def _believed(self, task: Running, now: float) -> str | None:
-        """The task's final status, or None while Looker may still say something else."""
-        status = task.status or ABSENT
-        if phase_of(status) is Phase.FINAL:
-            return status
-        deadline = self._deadline(task)
-        if deadline is None or now < deadline:
-            return None
-        # A word that nobody knows says more than `timeout` would.
-        return TIMEOUT if PHASES.get(status) is Phase.UNFINISHED else status
-
-    def _free_slot(self, task: Running, status: str) -> None:
-        self._launched_here -= 1
-        self._capacity = min(self._settings.max_concurrent_tasks, self._capacity + 1)
-        if status == TIMEOUT or phase_of(status) is Phase.UNFINISHED:
-            self._to_cancel.append(task)
-
-    def _is_launched_again(self, task: Running, status: str) -> bool:
-        lost = phase_of(status) is Phase.DOUBTFUL
-        if not lost or task.query_name is None:
-            return False
-        if self._launches[task.query_name] >= self._settings.max_task_attempts:
-            return False
-        self._waiting.append(QueuedQuery(task.query_name, task.attempt + 1))
-        return True
+    @staticmethod
+    def _is_launched(task: FollowedTask) -> bool:
+        return isinstance(task.task, LaunchedTask)
 
 
-def _first(*moments: float | None) -> float | None:
-    """Tell the first moment that is known."""
-    return next((moment for moment in moments if moment is not None), None)
+def _ends_the_run(error: Exception) -> bool:
+    """Return whether no other request can succeed either: wrong credentials, address, disk."""
+    if isinstance(error, RefusedRequestError):
+        return error.http_status == _UNAUTHORIZED
+    return not isinstance(error, RetriableRequestError | ValueError)

@@ -1,296 +1,324 @@
-"""The only loop: asks the board what to do next and does it with client, clock and sleep."""
+"""Collects beside delivery: the only concurrency of the tap.
+
+Three kinds of threads, and what each may touch:
+
+- The coordinator asks the board what to do, hands requests to workers, and tells the board what
+  they report. Nobody else touches the board while it runs.
+- Workers, at most one for each request in progress, make requests and report.
+- The thread that delivers takes events, and never waits for Looker.
+
+Reports and events go through two queues; nothing else is shared.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections import deque
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event as Signal
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
-from typing_extensions import assert_never
-
-from tap_looker_tasks.errors import (
-    ApiCallLimitError,
-    RefusedRequestError,
-    RequestError,
-    RetriableRequestError,
-)
-from tap_looker_tasks.looker.answer_store import AnswerStore
-from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.settings import MAX_BATCH_SIZE
-from tap_looker_tasks.tasks.board import (
-    PHASES,
+from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
+from tap_looker_tasks.tasks.actions import (
+    Answered,
     Cancel,
+    Cancelled,
+    Created,
     Done,
+    Ended,
+    Failed,
     Launch,
+    NotCancelled,
+    Outcome,
     Poll,
-    QueuedQuery,
-    Running,
     Wait,
 )
+from tap_looker_tasks.tasks.statuses import PHASES
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from tap_looker_tasks.looker.answer_store import AnswerStore
     from tap_looker_tasks.looker.client import LookerClient
-    from tap_looker_tasks.looker.multi_results import TaskAnswer
-    from tap_looker_tasks.tasks.board import Action, TaskBoard
-    from tap_looker_tasks.tasks.launcher import Launcher
+    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.tasks.actions import Event, News, Report, Request
+    from tap_looker_tasks.tasks.board import TaskBoard
+    from tap_looker_tasks.tasks.query_task import LaunchedTask
+    from tap_looker_tasks.tasks.requests import TaskRequests
 
-BATCH_REJECTED_STATUSES = frozenset({400, 404, 414, 422})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What is known of a task when it is delivered.
-
-    Attributes:
-        task: the task as it was last seen.
-        status: its final status, or the last one seen when the run ends before the task.
-        finished_at: epoch seconds; None when it is unfinished.
-        answer: what Looker said, when that is more than a status.
-        problem: what is wrong with what Looker said, when that could not be understood.
-    """
-
-    task: Running
-    status: str
-    finished_at: float | None
-    answer: TaskAnswer | None = None
-    problem: str | None = None
+# What waits for the target on disk, before launching pauses.
+MOST_BYTES_ON_DISK = 4 * 1024**3
+_IDLE_SECONDS = 0.25
+_LONGEST_WAIT_SECONDS = 60.0
+_LONGEST_LAST_LAUNCH_SECONDS = 1.5
+_LONGEST_CANCELLING_SECONDS = 2.5
+_LONGEST_JOIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Launched:
-    """A task that was created just now.
-
-    Attributes:
-        task: it.
-    """
-
-    task: Running
+class Idle:
+    """Nothing has happened for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
-    """A task launched by the tap that does not run any more.
+class _End:
+    """No event follows; `error` is why, if collecting failed."""
 
-    Attributes:
-        task: it.
-    """
-
-    task: Running
+    error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotCancelled:
-    """A task launched by the tap that nobody waits for, and that may still run.
+class _Queue:
+    """Passes things from threads to one that may wait for them."""
 
-    Attributes:
-        task: it.
-        reason: one line.
-    """
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._things: deque[Any] = deque()
+        self._signal = Signal()
 
-    task: Running
-    reason: str
+    def put(self, thing: object) -> None:
+        self._things.append(thing)
+        self._signal.set()
+
+    def take_all(self) -> Iterator[Any]:
+        while self._things:
+            yield self._things.popleft()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something is there, or `wake` is called; return whether that was so."""
+        is_there = bool(self._things) or self._clock.wait(
+            self._signal, min(seconds, _LONGEST_WAIT_SECONDS)
+        )
+        self._signal.clear()
+        return is_there
+
+    def wake(self) -> None:
+        self._signal.set()
 
 
-@dataclass(frozen=True, slots=True)
-class NotLaunched:
-    """A query whose task could not be created.
+class _Workers:
+    """Threads that make requests; each keeps its own connection to Looker."""
 
-    Attributes:
-        query_name: the query's stream.
-        reason: one line.
-    """
+    def __init__(self, requests: TaskRequests, reports: _Queue) -> None:
+        self._requests = requests
+        self._reports = reports
+        self._begun: SimpleQueue[Request | None] = SimpleQueue()
+        self._threads: list[Thread] = []
+        self._busy = 0
 
-    query_name: str
-    reason: str
+    def begin(self, request: Request) -> None:
+        """Have a thread make a request; called by one thread only, as `note_end` is."""
+        self._busy += 1
+        if self._busy > len(self._threads):
+            # What hangs in the operating system must not keep the process from ending.
+            thread = Thread(target=self._work, name="looker-request", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._begun.put(request)
+
+    def note_end(self) -> None:
+        self._busy -= 1
+
+    def end(self) -> None:
+        """Let the threads end with what they do."""
+        for _ in self._threads:
+            self._begun.put(None)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(_LONGEST_JOIN_SECONDS)
+
+    def _work(self) -> None:
+        while request := self._begun.get():
+            for report in self._requests.perform(request):
+                self._reports.put(report)
 
 
-Event = Launched | NotLaunched | Cancelled | NotCancelled | Outcome
+class Collector:
+    """Follows and launches the tasks of a board, while what it yields is being delivered."""
 
-
-class Runner:
-    """Follows the tasks of a board until it says that the run is done."""
-
-    def __init__(  # noqa: PLR0913 - the place where all parts meet
+    def __init__(
         self,
         board: TaskBoard,
+        requests: TaskRequests,
         client: LookerClient,
-        launcher: Launcher,
+        answers: AnswerStore,
         *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
+        clock: Clock,
         logger: logging.Logger,
-        longest_patience: int,
-        longest_pause: float,
     ) -> None:
-        """Put the parts together; nothing happens before `outcomes`.
+        """Put the parts together; nothing happens before `start`.
 
         Args:
             board: decides.
-            client: asks Looker.
-            launcher: creates tasks.
-            clock: tells epoch seconds.
-            sleep: lets seconds pass.
+            requests: makes requests.
+            client: whose requests are ended at the end.
+            answers: what they bring, until it is delivered.
+            clock: tells the time.
             logger: for what users should know.
-            longest_patience: launches that may be refused in a row, for load; and requests for
-                results, when none is answered.
-            longest_pause: seconds between such requests.
         """
         self._board = board
         self._client = client
-        self._launcher = launcher
+        self._answers = answers
         self._clock = clock
-        self._sleep = sleep
         self._logger = logger
-        self._longest_patience = self._patience = longest_patience
-        self._longest_pause = longest_pause
-        self._store = AnswerStore()
+        self._reports = _Queue(clock)
+        self._events = _Queue(clock)
+        self._outcomes: deque[Outcome | _End] = deque()
+        self._workers = _Workers(requests, self._reports)
+        self._coordinator = Thread(target=self._coordinate, name="coordinator", daemon=True)
+        self._must_end = False
         self._unknown_statuses: set[str] = set()
-        self._problems: dict[str, str] = {}
-        self._refusals_in_a_row = 0
 
-    def events(self) -> Iterator[Event]:
-        """Yield each task when it is launched, and when its outcome is believed.
+    def start(self) -> None:
+        """Begin to collect."""
+        self._coordinator.start()
 
-        Those left unfinished come last.
+    def close(self) -> None:
+        """End all requests and threads."""
+        self._end_coordinator()
+        self._workers.end()
+        self._client.abort()
+        self._workers.join()
+        self._answers.close()
+
+    # On the thread that delivers.
+
+    def events(self) -> Iterator[Event | Idle]:
+        """Yield what happens; outcomes in the order of completion, after all other news.
 
         Raises:
-            RequestError: Looker could not be asked any more.
+            TapError: Looker could not be asked any more, or there is no room for results.
         """
-        action: Action
-        while not isinstance(action := self._board.next_action(self._clock()), Done):
-            try:
-                yield from self._do(action)
-            except ApiCallLimitError as error:  # noqa: PERF203 - requests cost far more
-                self._logger.warning("%s; the rest is left to the next run", error.message)
-                self._board.stop()
-        for task in self._board.unfinished():
-            yield Outcome(task, task.status or "added", finished_at=None)
+        while True:
+            yield from self.news()
+            if not self._outcomes:
+                if not self._events.wait(_IDLE_SECONDS):
+                    yield Idle()
+                continue
+            match self._outcomes.popleft():
+                case _End(error):
+                    if error:
+                        raise error
+                    return
+                case outcome:
+                    yield outcome
+                    # There may be room again.
+                    self._reports.wake()
 
-    def _do(self, action: Launch | Poll | Cancel | Wait) -> Iterator[Event]:
-        match action:
-            case Launch(query):
-                yield from self._launch(query)
-            case Poll(query_task_ids):
-                yield from self._poll(query_task_ids)
-            case Cancel(task):
-                yield from self._cancel(task)
-            case Wait(seconds):
-                self._sleep(seconds)
-            case _:
-                assert_never(action)
+    def news(self) -> Iterator[News]:
+        """Yield what happened besides outcomes, without waiting."""
+        for event in self._events.take_all():
+            if isinstance(event, Outcome | _End):
+                self._outcomes.append(event)
+            else:
+                yield event
 
-    def _cancel(self, task: Running) -> Iterator[Cancelled | NotCancelled]:
-        try:
-            self._client.kill_query(task.query_task_id)
-        except ApiCallLimitError:
-            raise
-        except RequestError as error:
-            yield NotCancelled(task, error.message)
-        else:
-            yield Cancelled(task)
+    def stop(self) -> None:
+        """Begin nothing more; `news` has what was launched until then.
 
-    def _launch(self, query: QueuedQuery) -> Iterator[Launched | NotLaunched]:
-        try:
-            query_task_id, query_id = self._launcher.launch(query.query_name)
-        except ApiCallLimitError:
-            raise
-        except RetriableRequestError as error:
-            if error.safe_to_retry:
-                self._postpone(error)
+        It takes less than two seconds: a launch in progress may end.
+        """
+        self._end_coordinator()
+        self._note_launches(self._clock.now() + _LONGEST_LAST_LAUNCH_SECONDS)
+        self._client.abort()
+
+    def cancel_unfinished(self) -> Iterator[Cancelled | NotCancelled]:
+        """Cancel what this tap launched, after `stop`; takes less than three seconds."""
+        left = {task.query_task_id: task for task in self._board.launched_and_unfinished()}
+        for task in left.values():
+            self._workers.begin(Cancel(task))
+        give_up_at = self._clock.now() + _LONGEST_CANCELLING_SECONDS
+        while left and (seconds := give_up_at - self._clock.now()) > 0:
+            for report in self._reports.take_all():
+                if isinstance(report, Ended | Failed) and isinstance(report.request, Cancel):
+                    task = report.request.task
+                    if left.pop(task.query_task_id, None):
+                        yield _cancelled(task, report)
+            if left:
+                self._reports.wait(seconds)
+        for task in left.values():
+            yield NotCancelled(task, "no time left to cancel it")
+
+    def _end_coordinator(self) -> None:
+        self._must_end = True
+        self._reports.wake()
+        if self._coordinator.ident is not None:
+            self._coordinator.join()
+
+    def _note_launches(self, moment: float) -> None:
+        while True:
+            for report in self._reports.take_all():
+                if isinstance(report, Created):
+                    self._note(report)
+            seconds = moment - self._clock.now()
+            if seconds <= 0 or not self._board.is_launching():
                 return
-            # Nobody knows whether Looker started it: launching it again might run it twice.
-            self._board.launch_failed()
-            yield NotLaunched(query.query_name, error.message)
-        except RefusedRequestError as error:
-            self._board.launch_failed()
-            yield NotLaunched(query.query_name, error.message)
-        except RequestError:
-            raise
-        except ValueError as error:
-            self._board.launch_failed()
-            yield NotLaunched(query.query_name, str(error))
-        else:
-            self._patience = self._longest_patience
-            yield Launched(self._board.launched(query_task_id, query_id, self._clock()))
+            self._reports.wait(seconds)
 
-    def _postpone(self, error: RetriableRequestError) -> None:
-        self._patience -= 1
-        if self._patience <= 0 and not self._board.unfinished():
-            raise error
-        self._logger.warning("%s; launching less at once for a while", error.message)
-        self._board.launch_postponed(self._clock(), error.retry_after)
+    # On the coordinator's thread.
 
-    def _poll(self, query_task_ids: tuple[str, ...]) -> Iterator[Outcome]:
-        answers = self._client.query_task_multi_results(
-            query_task_ids, new_rows=self._store.new_rows
-        )
+    def _coordinate(self) -> None:
         try:
-            for query_task_id, answer in answers:
-                yield from self._take_in(query_task_id, answer)
-        except RefusedRequestError as error:
-            if error.http_status not in BATCH_REJECTED_STATUSES:
-                raise
-            self._pause_or_raise(error)
-            over = self._board.poll_refused(query_task_ids, self._clock())
+            self._follow_board()
+        except BaseException as error:  # noqa: BLE001 - raised on the thread that delivers
+            self._events.put(_End(error))
         else:
-            self._refusals_in_a_row = 0
-            over = self._board.poll_ended(self._clock())
-        for finished in over:
-            problem = self._problems.pop(finished.task.query_task_id, None)
-            yield Outcome(finished.task, finished.status, finished.finished_at, problem=problem)
+            self._events.put(_End())
 
-    def _pause_or_raise(self, error: RefusedRequestError) -> None:
-        """Tell one id that Looker refuses from an instance that refuses every request.
+    def _follow_board(self) -> None:
+        while not self._must_end:
+            is_full = self._answers.bytes_on_disk > MOST_BYTES_ON_DISK
+            self._board.hold_launching(is_held=is_full)
+            match self._board.next_action(self._clock.now()):
+                case Done():
+                    break
+                case Wait(seconds):
+                    self._reports.wait(seconds)
+                case request:
+                    self._workers.begin(request)
+            for report in self._reports.take_all():
+                self._note(report)
+        if not self._must_end:
+            for event in self._board.leave():
+                self._events.put(event)
 
-        Halving finds one bad id while requests without it are answered. When nothing is
-        answered any more, it is the requests that fail, and no id is condemned for it.
-        """
-        self._refusals_in_a_row += 1
-        beyond_halving = self._refusals_in_a_row - MAX_BATCH_SIZE.bit_length()
-        if beyond_halving >= self._longest_patience:
-            raise error
-        self._logger.warning("%s; asking for its tasks in smaller batches", error.message)
-        if beyond_halving > 0:
-            self._sleep(min(2.0**beyond_halving, self._longest_pause))
+    def _note(self, report: Report) -> None:
+        """Tell the board, and those who deliver."""
+        if isinstance(report, Answered):
+            self._warn_of_answer(report)
+        else:
+            self._workers.note_end()
+        if isinstance(report, Failed):
+            self._warn_of_failure(report)
+        events = self._board.note(report, self._clock.now())
+        for event in events:
+            self._events.put(event)
+        answer = report.answer if isinstance(report, Answered) else None
+        if answer and not any(isinstance(e, Outcome) and e.answer is answer for e in events):
+            answer.discard()
 
-    def _take_in(
-        self, query_task_id: str, answer: TaskAnswer | MalformedAnswer
-    ) -> Iterator[Outcome]:
-        if isinstance(answer, MalformedAnswer):
-            # It may come whole the next time; until then, it counts as no answer.
-            self._logger.warning("query task %s: %s", query_task_id, answer)
-            self._problems[query_task_id] = f"Looker's answer cannot be read: {answer}"
-            return
-        self._problems.pop(query_task_id, None)
-        self._warn_of_unknown(answer.status)
-        finished = self._board.answered(query_task_id, answer.status, self._clock())
-        if finished is None:
-            return
-        if answer.status != finished.status:
-            # It was given up, whatever Looker said last.
-            yield Outcome(finished.task, finished.status, finished.finished_at)
-            return
-        outcome = Outcome(finished.task, finished.status, finished.finished_at, answer)
-        if answer.status == "complete" and answer.data is None:
-            outcome = self._with_result(outcome, answer)
-        yield outcome
-
-    def _with_result(self, outcome: Outcome, answer: TaskAnswer) -> Outcome:
-        """Ask for a result that `multi_results` does not carry, as for some text formats."""
-        try:
-            result = self._client.query_task_results(
-                outcome.task.query_task_id, new_rows=self._store.new_rows
-            )
-        except RefusedRequestError as error:
-            problem = f"complete, but Looker does not give its result: {error.message}"
-            return replace(outcome, status="error", answer=None, problem=problem)
-        return replace(outcome, answer=replace(answer, data=result.data, rows=result.rows))
-
-    def _warn_of_unknown(self, status: str) -> None:
-        if status not in PHASES and status not in self._unknown_statuses:
+    def _warn_of_answer(self, report: Answered) -> None:
+        status = report.status
+        if status is None:
+            self._logger.warning("query task %s: %s", report.query_task_id, report.problem)
+        elif status not in PHASES and status not in self._unknown_statuses:
             self._unknown_statuses.add(status)
             self._logger.warning(
                 "Looker reports a status this tap does not know: %r; taken for unfinished", status
             )
+
+    def _warn_of_failure(self, report: Failed) -> None:
+        error = report.error
+        match report.request:
+            case _ if isinstance(error, ApiCallLimitError):
+                self._logger.warning("%s; the rest is left to the next run", error)
+            case Poll():
+                self._logger.warning("%s; asking for its tasks in smaller requests", error)
+            case Launch() if isinstance(error, RetriableRequestError) and error.safe_to_retry:
+                self._logger.warning("%s; launching less at once for a while", error)
+
+
+def _cancelled(task: LaunchedTask, report: Ended | Failed) -> Cancelled | NotCancelled:
+    return NotCancelled(task, str(report.error)) if isinstance(report, Failed) else Cancelled(task)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from tap_looker_tasks.queries.body import changed_copy, fingerprint, overrides_of
 from tap_looker_tasks.queries.bookmark import from_bookmark
 from tap_looker_tasks.queries.config import UNLIMITED
+from tap_looker_tasks.tasks.query_task import LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.queries.config import QueryConfig
     from tap_looker_tasks.records.columns import Column
     from tap_looker_tasks.settings import Settings
+    from tap_looker_tasks.tasks.actions import QueuedQuery
     from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, StoredQueries, StoredQuery
 
 _LIMIT_OF_LOOKER = 500
@@ -32,6 +39,29 @@ class Bookmark(NamedTuple):
     value: object
 
 
+class RememberedQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What state remembers of a query that was run.
+
+    Attributes:
+        fingerprint: of its configuration.
+        query_id: Looker's id of the query; None when the configuration alone does not say all
+            that is to be known of it.
+        runtime_seconds: how long it took.
+    """
+
+    fingerprint: str | None = None
+    query_id: str | None = None
+    runtime_seconds: float | None = None
+
+    @classmethod
+    def from_state(cls, remembered: object) -> RememberedQuery:
+        """Read what state remembers; nothing, when it is of another shape."""
+        try:
+            return msgspec.convert(remembered or {}, cls)
+        except msgspec.ValidationError:
+            return cls()
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedQuery:
     """A query as it is to be run.
@@ -47,13 +77,24 @@ class PreparedQuery:
     @property
     def limit(self) -> int | None:
         """Most rows that Looker will send; None for all."""
-        limit = int(self.body.get("limit") or _LIMIT_OF_LOOKER)
-        return None if limit == UNLIMITED else limit
+        return _row_limit(self.body.get("limit"))
 
-    @property
-    def fingerprint(self) -> str:
-        """Tells runs of the same query from those of a changed one."""
-        return fingerprint(self.body)
+
+@dataclass(frozen=True, slots=True)
+class _ReadyQuery:
+    """A query that Looker can be told to run.
+
+    Attributes:
+        query_id: Looker's id.
+        fingerprint: of its configuration.
+        row_limit: most rows that Looker will send; None for all, or when it is not known.
+        server_table_calcs: whether Looker must be told to compute table calculations.
+    """
+
+    query_id: str
+    fingerprint: str
+    row_limit: int | None
+    server_table_calcs: bool = False
 
 
 def prepared(
@@ -77,54 +118,130 @@ def prepared(
 
 
 class Launcher:
-    """Launches the queries of one run."""
+    """Launches the queries of one run; for any thread, one for each query at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is known of queries, and what is needed to run them
         self,
         queries: Mapping[str, ConfiguredQuery],
         bookmarks: Mapping[str, Bookmark],
+        remembered: Mapping[str, RememberedQuery],
         *,
         client: LookerClient,
         stored_queries: StoredQueries,
         settings: Settings,
+        clock: Clock,
     ) -> None:
-        """Take queries, and bookmarks of incremental ones, by the name of the query."""
+        """Take queries, bookmarks of incremental ones, and what state remembers, by name."""
         self._queries = queries
         self._bookmarks = bookmarks
+        self._remembered = remembered
         self._client = client
         self._stored_queries = stored_queries
         self._settings = settings
-        self._prepared: dict[str, PreparedQuery] = {}
+        self._clock = clock
+        self._ready: dict[str, _ReadyQuery] = {}
 
-    def prepare(self, query_name: str) -> PreparedQuery:
-        """Make out what to run.
+    def fingerprint(self, query_name: str) -> str:
+        """Return what tells runs of a query from those of one that was changed since.
+
+        Raises:
+            RequestError: it comes from a Look, which Looker does not have or show.
+            LookWithoutQueryError: the Look's query is not there.
+        """
+        query = self._queries[query_name]
+        look_query_id = None
+        if query.config.look_id is not None:
+            # People may give a Look another query.
+            look_query_id = self._stored_queries.find(query, self._client).query_id
+        bookmark = self._bookmarks.get(query_name)
+        return fingerprint_of(
+            query, self._settings.query_timezone, look_query_id, bookmark and bookmark.value
+        )
+
+    def prepare(self, query_name: str) -> None:
+        """Look a query up, and have Looker store what is to be run.
+
+        A query that is configured as it was when it was last run needs neither.
 
         Raises:
             RequestError: Looker does not have the query, or could not be asked.
             ValueError: the query cannot be made out.
         """
-        if query_name not in self._prepared:
-            query = self._queries[query_name]
-            stored = self._stored_queries.find(query, self._client)
-            bookmark = self._bookmarks.get(query_name)
-            timezone = self._settings.query_timezone
-            self._prepared[query_name] = prepared(query, stored, bookmark, timezone)
-        return self._prepared[query_name]
+        wanted = self.fingerprint(query_name)
+        remembered = self._remembered.get(query_name)
+        if remembered and remembered.query_id and remembered.fingerprint == wanted:
+            limit = configured_row_limit(self._queries[query_name].config)
+            self._ready[query_name] = _ReadyQuery(remembered.query_id, wanted, limit)
+            return
+        query = self._queries[query_name]
+        stored = self._stored_queries.find(query, self._client)
+        run = prepared(
+            query, stored, self._bookmarks.get(query_name), self._settings.query_timezone
+        )
+        query_id = run.query_id or self._client.create_query(run.body)
+        self._ready[query_name] = _ReadyQuery(query_id, wanted, run.limit)
 
-    def launch(self, query_name: str) -> tuple[str, str]:
-        """Create a query's task; returns the ids of task and query.
+    def launch(self, query: QueuedQuery) -> LaunchedTask:
+        """Create the task of a query that is prepared.
 
         Raises:
-            RequestError: Looker does not have the query, or refuses to run it.
-            ValueError: the query cannot be made out.
+            RequestError: Looker refuses to run it, or could not be asked.
         """
-        query = self._queries[query_name]
-        wanted = self.prepare(query_name)
-        query_id = wanted.query_id or self._client.create_query(wanted.body)
+        ready, source = self._ready[query.query_name], self._queries[query.query_name]
         query_task_id = self._client.create_query_task(
-            query_id,
+            ready.query_id,
             self._settings.result_format,
-            look_id=query.look_id,
-            dashboard_id=query.dashboard_id,
+            look_id=source.look_id,
+            dashboard_id=source.dashboard_id,
+            server_table_calcs=ready.server_table_calcs,
         )
-        return query_task_id, query_id
+        return LaunchedTask(
+            query_task_id,
+            query.query_name,
+            ready.query_id,
+            query.attempt,
+            launched_at=self._clock.now(),
+            fingerprint=ready.fingerprint,
+            row_limit=ready.row_limit,
+        )
+
+    def query_to_remember(
+        self, task: LaunchedTask, runtime_seconds: float | None
+    ) -> RememberedQuery:
+        """Return what state should remember of a query whose result is delivered."""
+        return RememberedQuery(
+            fingerprint=task.fingerprint,
+            query_id=task.query_id if self._is_reusable(task) else None,
+            runtime_seconds=runtime_seconds,
+        )
+
+    def _is_reusable(self, task: LaunchedTask) -> bool:
+        """Return whether Looker's id is all that is needed to run the query once more."""
+        if task.query_name in self._bookmarks:
+            return False
+        if ready := self._ready.get(task.query_name):
+            return not ready.server_table_calcs
+        remembered = self._remembered.get(task.query_name)
+        return remembered is not None and remembered.query_id == task.query_id
+
+
+def fingerprint_of(
+    query: ConfiguredQuery, query_timezone: str, look_query_id: str | None, bookmark: object
+) -> str:
+    """Hash what determines the rows of a configured query: the same in every run and process."""
+    config = msgspec.structs.replace(query.config, name="", primary_keys=())
+    tile_body = query.tile_body and fingerprint(query.tile_body)
+    determining = [config, query.tile_filters, tile_body, query_timezone, look_query_id, bookmark]
+    return hashlib.sha256(msgspec.json.encode(determining, order="deterministic")).hexdigest()
+
+
+def configured_row_limit(config: QueryConfig) -> int | None:
+    """Return the most rows that Looker will send, as far as the configuration says."""
+    if config.limit is None and config.explore is None:
+        return None
+    return _row_limit(config.limit)
+
+
+def _row_limit(limit: object) -> int | None:
+    rows = int(str(limit or _LIMIT_OF_LOOKER))
+    return None if rows == UNLIMITED else rows

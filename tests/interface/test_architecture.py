@@ -27,7 +27,9 @@ ORDER = (
     "errors",
 )
 PURE = (
-    *("tasks.board", "tasks.ledger", "config_schema", "environment", "settings"),
+    *("tasks.actions", "tasks.board", "tasks.launch_queue", "tasks.ledger"),
+    *("tasks.poll_schedule", "tasks.query_task", "tasks.statuses"),
+    *("config_schema", "environment", "settings"),
     *("instance_url", "task_ids", "queries", "records", "wording"),
     *(
         "looker.auth",

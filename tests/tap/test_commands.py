@@ -88,6 +88,6 @@ def test_a_failing_run_says_so_in_one_line() -> None:
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith("Error: batch_size")
+    assert done.stderr.splitlines()[-1].startswith("Error: TAP_LOOKER_TASKS_BATCH_SIZE")
     assert "hush" not in done.stderr
     assert "Traceback" not in done.stderr

@@ -49,7 +49,7 @@ def test_the_output_is_what_it_was(simulator: Simulator, tap: Callable[..., Run]
         {"status": "killed"},
     ]
     ids = [simulator.add_scripted_task([script]) for script in scripts]
-    run = tap(query_task_ids=ids, batch_size=1)
+    run = tap(query_task_ids=ids, batch_size=1, max_connections=1)
     text = run.output.decode()
     for n, id_ in enumerate(ids):
         text = text.replace(id_, f"task-{n}")

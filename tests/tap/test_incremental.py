@@ -30,7 +30,7 @@ def values(run: Run, column: str) -> list[Any]:
 
 def bookmark(run: Run) -> dict[str, Any]:
     found: dict[str, Any] = run.state["bookmarks"]["flights"]
-    return found
+    return {key: value for key, value in found.items() if key != "query"}
 
 
 @pytest.mark.parametrize("result_format", ["json_detail", "json_bi"])

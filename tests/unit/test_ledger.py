@@ -6,14 +6,23 @@ from typing import Any
 
 import pytest
 
-from tap_looker_tasks.tasks.board import Running
+from tap_looker_tasks.tasks.actions import Outcome
 from tap_looker_tasks.tasks.ledger import Ledger
+from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask
 
 TWELVE = "1970-01-01T00:00:12.000000+00:00"
 
 
-def followed(bookmark: dict[str, Any], *given_ids: str) -> list[str]:
-    return [task.query_task_id for task in Ledger(bookmark, given_ids).tasks_to_follow()]
+def finished(id_: str, status: str, problem: str | None = None) -> Outcome:
+    return Outcome(ExternalTask(id_), status, finished_at=20.0, problem=problem)
+
+
+def unfinished(id_: str, status: str, doubted_since: float | None = None) -> Outcome:
+    return Outcome(ExternalTask(id_), status, doubted_since=doubted_since)
+
+
+def followed(bookmark: dict[str, Any], *external_ids: str) -> list[str]:
+    return [task.query_task_id for task in Ledger(bookmark, external_ids).tasks_to_follow()]
 
 
 def test_everything_is_followed_in_the_order_given() -> None:
@@ -22,9 +31,15 @@ def test_everything_is_followed_in_the_order_given() -> None:
 
 def test_a_finished_task_is_not_followed_again() -> None:
     bookmark: dict[str, Any] = {}
-    Ledger(bookmark, ["a", "b"]).remember(Running("a"), "complete")
+    Ledger(bookmark, ["a", "b"]).remember(finished("a", "complete"))
     assert bookmark["finished"] == {"a": "complete"}
     assert followed(bookmark, "a", "b") == ["b"]
+
+
+def test_a_task_whose_result_could_not_be_had_is_followed_again() -> None:
+    bookmark: dict[str, Any] = {}
+    Ledger(bookmark, ["a"]).remember(finished("a", "error", "HTTP 404"))
+    assert followed(bookmark, "a") == ["a"]
 
 
 def test_a_task_the_input_no_longer_lists_is_forgotten() -> None:
@@ -37,8 +52,8 @@ def test_a_task_the_input_no_longer_lists_is_forgotten() -> None:
 def test_a_task_in_doubt_stays_in_doubt_until_the_next_run() -> None:
     bookmark: dict[str, Any] = {}
     ledger = Ledger(bookmark, ["a", "b"])
-    ledger.leave(Running("a", status="expired", doubted_since=12.0))
-    ledger.leave(Running("b", status="running"))
+    ledger.remember(unfinished("a", "expired", 12.0))
+    ledger.remember(unfinished("b", "running"))
     assert bookmark["doubted_since"] == {"a": TWELVE}
     doubts = {
         t.query_task_id: t.doubted_since for t in Ledger(bookmark, ["a", "b"]).tasks_to_follow()
@@ -49,8 +64,8 @@ def test_a_task_in_doubt_stays_in_doubt_until_the_next_run() -> None:
 def test_a_doubt_ends_with_an_outcome_or_another_status() -> None:
     bookmark: dict[str, Any] = {"doubted_since": {"a": TWELVE, "b": TWELVE}}
     ledger = Ledger(bookmark, ["a", "b"])
-    ledger.remember(Running("a"), "complete")
-    ledger.leave(Running("b", status="running"))
+    ledger.remember(finished("a", "complete"))
+    ledger.remember(unfinished("b", "running"))
     assert not bookmark.get("doubted_since")
 
 
@@ -59,7 +74,7 @@ def test_a_state_of_another_shape_is_begun_anew() -> None:
     assert followed(bookmark, "a") == ["a"]
 
 
-FLIGHTS = Running("t1", "flights", 1, launched_at=12.0, query_id="7")
+FLIGHTS = LaunchedTask("t1", "flights", "7", launched_at=12.0, fingerprint="f")
 IN_FLIGHT = {
     "query_task_id": "t1",
     "query_id": "7",
@@ -71,11 +86,11 @@ IN_FLIGHT = {
 
 def test_a_task_launched_is_resumed_by_the_next_run() -> None:
     bookmark: dict[str, Any] = {}
-    Ledger(bookmark, []).launched(FLIGHTS, "f")
+    Ledger(bookmark, []).note_launched(FLIGHTS)
     assert bookmark["in_flight"] == {"flights": IN_FLIGHT}
     ledger = Ledger(bookmark, [])
     assert ledger.names_in_flight() == ["flights"]
-    assert ledger.resume({"flights": "f"}) == ([FLIGHTS], [])
+    assert ledger.resume({"flights": "f"}) == [FLIGHTS]
     assert bookmark["in_flight"] == {"flights": IN_FLIGHT}
 
 
@@ -83,34 +98,36 @@ def test_a_task_launched_is_resumed_by_the_next_run() -> None:
 def test_a_task_of_a_query_that_changed_is_abandoned(fingerprints: dict[str, str]) -> None:
     bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
     ledger = Ledger(bookmark, [])
-    resumed, [abandoned] = ledger.resume(fingerprints)
-    assert resumed == []
+    assert ledger.resume(fingerprints) == []
+    (abandoned,) = ledger.tasks_to_cancel()
     assert abandoned.query_task_id == FLIGHTS.query_task_id
     assert bookmark["in_flight"] == {}
     # It is not forgotten before it is cancelled.
-    assert Ledger(bookmark, []).resume({}) == ([], [abandoned])
-    Ledger(bookmark, []).cancelled(abandoned)
-    assert Ledger(bookmark, []).resume({}) == ([], [])
+    assert Ledger(bookmark, []).tasks_to_cancel() == [abandoned]
+    Ledger(bookmark, []).note_cancelled(abandoned)
+    assert Ledger(bookmark, []).tasks_to_cancel() == []
     assert "to_cancel" not in bookmark
 
 
 def test_a_task_delivered_is_no_longer_in_flight() -> None:
     bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
     ledger = Ledger(bookmark, ["t1"])
-    ledger.remember(FLIGHTS, "complete")
+    ledger.remember(Outcome(FLIGHTS, "complete", finished_at=20.0))
     assert bookmark == {"finished": {}, "doubted_since": {}, "in_flight": {}}
 
 
 def test_a_task_launched_later_stays_in_flight() -> None:
     bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
-    Ledger(bookmark, []).forget(Running("t0", "flights", launched_at=1.0))
+    Ledger(bookmark, []).forget(LaunchedTask("t0", "flights"))
     assert bookmark["in_flight"] == {"flights": IN_FLIGHT}
 
 
 @pytest.mark.parametrize(
-    "noted", [None, [], {}, {"query_task_id": 5}, IN_FLIGHT | {"attempt": "one"}]
+    "noted",
+    [None, [], {}, {"query_task_id": 5}, IN_FLIGHT | {"attempt": "one"}],
 )
 def test_what_nobody_can_resume_is_forgotten(noted: object) -> None:
     bookmark: dict[str, Any] = {"in_flight": {"flights": noted}}
-    assert Ledger(bookmark, []).resume({"flights": "f"}) == ([], [])
+    ledger = Ledger(bookmark, [])
+    assert (ledger.resume({"flights": "f"}), ledger.tasks_to_cancel()) == ([], [])
     assert bookmark["in_flight"] == {}

@@ -1,0 +1,124 @@
+"""Puts ledger, board, launcher and collector together for one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import TYPE_CHECKING
+
+from tap_looker_tasks.errors import RefusedRequestError
+from tap_looker_tasks.tasks.actions import QueuedQuery
+from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.collector import Collector
+from tap_looker_tasks.tasks.launcher import configured_row_limit
+from tap_looker_tasks.tasks.query_task import FollowedTask
+from tap_looker_tasks.tasks.requests import TaskRequests
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+    from tap_looker_tasks.looker.answer_store import AnswerStore
+    from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.settings import Settings
+    from tap_looker_tasks.tasks.launcher import Launcher, RememberedQuery
+    from tap_looker_tasks.tasks.ledger import Ledger
+    from tap_looker_tasks.tasks.query_task import LaunchedTask
+    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
+
+
+@dataclass(frozen=True, kw_only=True)
+class Following:
+    """Query tasks being followed and launched.
+
+    Attributes:
+        ledger: what state remembers of them.
+        launcher: creates them.
+        collector: collects what they bring.
+    """
+
+    ledger: Ledger
+    launcher: Launcher
+    collector: Collector
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowingParts:
+    """What following query tasks takes.
+
+    Attributes:
+        settings: of the tap.
+        ledger: what state remembers of query tasks.
+        launcher: creates tasks.
+        queries: those to launch, by name.
+        remembered: what state remembers of them, by name.
+        client: asks Looker.
+        answers: keeps what Looker sent until it is delivered.
+        clock: tells the time.
+        logger: for what users should know.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    launcher: Launcher
+    queries: Mapping[str, ConfiguredQuery]
+    remembered: Mapping[str, RememberedQuery]
+    client: LookerClient
+    answers: AnswerStore
+    clock: Clock
+    logger: logging.Logger
+
+
+def begin_following(parts: FollowingParts) -> Following:
+    """Begin to follow external tasks, resume those in flight and launch the rest.
+
+    Raises:
+        RequestError: a Look whose query is in flight could not be asked for.
+    """
+    resumed = _resume(parts)
+    timeout = parts.settings.sync_timeout_seconds
+    in_flight = {task.query_name for task in resumed}
+    board = TaskBoard(
+        parts.settings,
+        tasks=[*parts.ledger.tasks_to_follow(), *map(FollowedTask, resumed)],
+        queries=[
+            QueuedQuery(name) for name in longest_first(parts.remembered) if name not in in_flight
+        ],
+        abandoned=parts.ledger.tasks_to_cancel(),
+        stop_at=inf if timeout is None else parts.clock.now() + timeout,
+    )
+    collector = Collector(
+        board,
+        TaskRequests(parts.client, parts.launcher, parts.answers),
+        parts.client,
+        parts.answers,
+        clock=parts.clock,
+        logger=parts.logger,
+    )
+    collector.start()
+    return Following(ledger=parts.ledger, launcher=parts.launcher, collector=collector)
+
+
+def longest_first(remembered: Mapping[str, RememberedQuery]) -> list[str]:
+    """Order queries: those never run in the order configured, then the longest first."""
+
+    def shortness(query_name: str) -> float:
+        runtime = remembered[query_name].runtime_seconds
+        return -inf if runtime is None else -runtime
+
+    return sorted(remembered, key=shortness)
+
+
+def _resume(parts: FollowingParts) -> list[LaunchedTask]:
+    fingerprints: dict[str, str] = {}
+    for name in parts.ledger.names_in_flight():
+        if name in parts.queries:
+            try:
+                fingerprints[name] = parts.launcher.fingerprint(name)
+            except (RefusedRequestError, ValueError) as error:
+                parts.logger.warning("%s: %s", name, error)
+    return [
+        replace(task, row_limit=configured_row_limit(parts.queries[task.query_name].config))
+        for task in parts.ledger.resume(fingerprints)
+    ]

@@ -1,0 +1,103 @@
+"""The two kinds of query tasks, and what is known of one that is being followed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tap_looker_tasks.tasks.statuses import ABSENT, PHASES, TIMEOUT, Phase, phase_of
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTask:
+    """A query task that somebody else created; it is never cancelled nor launched again.
+
+    Attributes:
+        query_task_id: Looker's id.
+    """
+
+    query_task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedTask:
+    """A query task that this tap created, in this run or an earlier one.
+
+    Attributes:
+        query_task_id: Looker's id.
+        query_name: the stream of the query it was launched for.
+        query_id: Looker's id of the query.
+        attempt: number of the launch, from 1.
+        launched_at: epoch seconds.
+        fingerprint: of the query as it was configured.
+        row_limit: most rows that Looker will send; None for all, or when it is not known.
+    """
+
+    query_task_id: str
+    query_name: str
+    query_id: str | None = None
+    attempt: int = 1
+    launched_at: float = 0.0
+    fingerprint: str | None = None
+    row_limit: int | None = None
+
+
+QueryTask = ExternalTask | LaunchedTask
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedTask:
+    """A query task whose outcome is not believed yet.
+
+    Attributes:
+        task: it.
+        status: what Looker said last, or `absent`; None before the first answer.
+        first_seen_at: epoch seconds of Looker's first answer.
+        doubted_since: epoch seconds since which the status has been a doubtful one.
+        problem: what is wrong with what Looker said last, when that could not be understood.
+    """
+
+    task: QueryTask
+    status: str | None = None
+    first_seen_at: float | None = None
+    doubted_since: float | None = None
+    problem: str | None = None
+
+    @property
+    def query_task_id(self) -> str:
+        """Looker's id."""
+        return self.task.query_task_id
+
+    def see(self, status: str, now: float, problem: str | None = None) -> FollowedTask:
+        """Return what is known after Looker said `status` at `now`."""
+        doubted_since = None
+        if phase_of(status) is Phase.DOUBTFUL:
+            doubted_since = now if self.doubted_since is None else self.doubted_since
+        return replace(
+            self,
+            status=status,
+            first_seen_at=now if self.first_seen_at is None else self.first_seen_at,
+            doubted_since=doubted_since,
+            problem=problem,
+        )
+
+    def deadline(self, task_timeout: float, grace: float) -> float | None:
+        """Return when the present status becomes the outcome, unless Looker says otherwise.
+
+        In epoch seconds; None before Looker answered for an external task.
+        """
+        launched = isinstance(self.task, LaunchedTask)
+        started_at = self.task.launched_at if launched else self.first_seen_at  # type: ignore[union-attr]
+        if started_at is None:
+            return None
+        deadline = started_at + task_timeout
+        return deadline if self.doubted_since is None else min(deadline, self.doubted_since + grace)
+
+    def final_status(self, now: float, deadline: float | None) -> str | None:
+        """Return the status to believe at `now`; None while Looker may still say another."""
+        status = self.status or ABSENT
+        if phase_of(status) is Phase.FINAL:
+            return status
+        if deadline is None or now < deadline:
+            return None
+        # A word that nobody knows says more than `timeout` would.
+        return TIMEOUT if PHASES.get(status) is Phase.UNFINISHED else status

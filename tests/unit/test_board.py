@@ -1,0 +1,698 @@
+"""The board, without a clock: each test tells it the time and what Looker says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import inf
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tap_looker_tasks.errors import (
+    ApiCallLimitError,
+    LoginRefusedError,
+    NoRoomError,
+    RefusedRequestError,
+    RequestError,
+    RetriableRequestError,
+)
+from tap_looker_tasks.looker.answer_store import AnswerStore
+from tap_looker_tasks.looker.multi_results import NULL, TaskAnswer
+from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.tasks.actions import (
+    Answered,
+    Cancel,
+    Cancelled,
+    Created,
+    Done,
+    Ended,
+    Failed,
+    Fetch,
+    Launch,
+    Launched,
+    NotCancelled,
+    NotLaunched,
+    Outcome,
+    Poll,
+    Prepare,
+    QueuedQuery,
+    Wait,
+)
+from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_looker_tasks.tasks.actions import Event, Report, Request
+
+RESULT = AnswerStore().hold(TaskAnswer("complete", data=NULL))
+PASSING = RetriableRequestError("multi_results: HTTP 503")
+REFUSED = RefusedRequestError("multi_results: HTTP 404", http_status=404)
+TOO_MANY = RetriableRequestError("HTTP 429", retry_after=5, safe_to_retry=True)
+
+
+def settings(**config: object) -> Settings:
+    given = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
+    return Settings.from_config(given | {"poll_interval_seconds": 1} | config)
+
+
+def board_of(*ids: str, **config: object) -> TaskBoard:
+    return TaskBoard(settings(**config), tasks=[FollowedTask(ExternalTask(id_)) for id_ in ids])
+
+
+def launching(*names: str, **config: object) -> TaskBoard:
+    return TaskBoard(settings(**config), queries=map(QueuedQuery, names))
+
+
+def launched(id_: str, name: str = "flights", *, at: float = 0, attempt: int = 1) -> LaunchedTask:
+    return LaunchedTask(id_, name, "1", attempt, launched_at=at)
+
+
+def begin(board: TaskBoard, now: float) -> list[Request]:
+    """Begin everything that can be begun, preparations being over at once."""
+    begun: list[Request] = []
+    while not isinstance(action := board.next_action(now), Wait | Done):
+        if isinstance(action, Prepare):
+            assert board.note(Ended(action), now) == []
+        else:
+            begun.append(action)
+    return begun
+
+
+def only(requests: list[Request]) -> Request:
+    (request,) = requests
+    return request
+
+
+def report(board: TaskBoard, now: float, *reports: Report) -> list[Event]:
+    return [event for each in reports for event in board.note(each, now)]
+
+
+def answer(board: TaskBoard, now: float, **statuses: str) -> list[Outcome]:
+    """Play one poll: the tasks named get these statuses, the others are not in the answer."""
+    poll = only(begin(board, now))
+    assert isinstance(poll, Poll)
+    answers = [Answered(poll, id_, status, RESULT) for id_, status in statuses.items()]
+    events = report(board, now, *answers, Ended(poll))
+    return [event for event in events if isinstance(event, Outcome)]
+
+
+def create(board: TaskBoard, id_: str, now: float = 0) -> LaunchedTask:
+    """Play one launch."""
+    (launch, *_) = begin(board, now)
+    assert isinstance(launch, Launch)
+    task = launched(id_, launch.query.query_name, at=now, attempt=launch.query.attempt)
+    assert board.note(Created(launch, task), now) == [Launched(task)]
+    return task
+
+
+def statuses(events: list[Outcome]) -> list[str]:
+    return [event.status for event in events]
+
+
+def left(board: TaskBoard) -> dict[str, str]:
+    """What is unfinished at the end."""
+    events = [event for event in board.leave() if isinstance(event, Outcome)]
+    assert all(event.finished_at is None for event in events)
+    return {event.task.query_task_id: event.status for event in events}
+
+
+def test_a_board_without_tasks_is_done() -> None:
+    assert board_of().next_action(0) == Done()
+
+
+def test_a_finished_task_is_told_once_and_never_asked_for_again() -> None:
+    board = board_of("a", "b")
+    poll = only(begin(board, 0))
+    assert poll == Poll(("a", "b"))
+    assert isinstance(poll, Poll)
+    (outcome,) = report(board, 0, Answered(poll, "a", "complete", RESULT))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.finished_at) == ("complete", 0)
+    again = Answered(poll, "a", "complete", RESULT), Answered(poll, "b", "running")
+    assert report(board, 0, *again, Ended(poll)) == []
+    assert board.next_action(0.25) == Wait(0.75)
+    assert begin(board, 1) == [Poll(("b",))]
+
+
+@pytest.mark.parametrize("status", ["complete", "error", "killed", "failure"])
+def test_a_final_status_is_believed_at_once(status: str) -> None:
+    board = board_of("a")
+    assert statuses(answer(board, 0, a=status)) == [status]
+    assert board.next_action(0) == Done()
+
+
+@pytest.mark.parametrize("status", ["expired", "missing"])
+def test_a_doubtful_status_is_believed_when_it_lasts(status: str) -> None:
+    board = board_of("a", expired_grace_seconds=60)
+    assert answer(board, 100, a=status) == []
+    assert answer(board, 159, a=status) == []
+    assert statuses(answer(board, 160, a=status)) == [status]
+
+
+def test_a_status_that_flaps_is_not_believed() -> None:
+    board = board_of("a", expired_grace_seconds=60)
+    assert answer(board, 0, a="expired") == []
+    assert answer(board, 30, a="running") == []
+    assert answer(board, 61, a="expired") == []
+    assert statuses(answer(board, 65, a="complete")) == ["complete"]
+
+
+def test_a_task_that_looker_never_answers_for_is_absent() -> None:
+    board = board_of("a", "b", expired_grace_seconds=10)
+    assert answer(board, 0, b="running") == []
+    assert statuses(answer(board, 10, b="complete")) == ["complete", "absent"]
+
+
+def test_an_answer_for_a_task_nobody_asked_for_is_passed_over() -> None:
+    board = board_of("a")
+    assert answer(board, 0, a="running", z="complete") == []
+    assert left(board) == {"a": "running"}
+
+
+def test_an_answer_that_cannot_be_read_counts_as_none_and_is_told() -> None:
+    board = board_of("a", expired_grace_seconds=0)
+    poll = only(begin(board, 0))
+    assert isinstance(poll, Poll)
+    (outcome,) = report(board, 0, Answered(poll, "a", None, problem="torn"), Ended(poll))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.problem) == ("absent", "torn")
+
+
+@pytest.mark.parametrize(
+    ("status", "reported"),
+    [("running", "timeout"), ("added", "timeout"), ("paused", "paused"), ("expired", "expired")],
+)
+def test_after_the_timeout_a_task_is_given_up(status: str, reported: str) -> None:
+    board = board_of("a", task_timeout_seconds=100, expired_grace_seconds=1000)
+    assert answer(board, 0, a=status) == []
+    assert answer(board, 99, a=status) == []
+    assert statuses(answer(board, 100, a=status)) == [reported]
+
+
+def test_the_timeout_is_not_slept_through() -> None:
+    board = board_of("a", task_timeout_seconds=10, poll_interval_seconds=15)
+    assert answer(board, 0, a="running") == []
+    assert board.next_action(1) == Wait(9)
+
+
+def test_batches_keep_to_their_size_and_go_side_by_side() -> None:
+    board = board_of(*"abcde", batch_size=2)
+    assert begin(board, 0) == [Poll(("a", "b")), Poll(("c", "d")), Poll(("e",))]
+
+
+def test_no_more_requests_are_made_than_there_are_connections() -> None:
+    board = board_of(*"abcde", batch_size=1, max_connections=2)
+    first, second = begin(board, 0)
+    assert (first, second) == (Poll(("a",)), Poll(("b",)))
+    assert report(board, 0, Answered(second, "b", "running"), Ended(second)) == []  # type: ignore[arg-type]
+    assert begin(board, 0) == [Poll(("c",))]
+
+
+def test_launches_find_a_connection_however_long_the_answers_take() -> None:
+    tasks = [FollowedTask(ExternalTask(id_)) for id_ in "abcde"]
+    limits = settings(batch_size=1, max_connections=4)
+    board = TaskBoard(limits, tasks=tasks, queries=[QueuedQuery("x"), QueuedQuery("y")])
+    kinds = [type(request) for request in begin(board, 0)]
+    assert kinds.count(Launch) == 2
+    assert kinds.count(Poll) == 2
+
+
+def test_a_request_that_hangs_holds_up_no_other() -> None:
+    board = board_of("a", "b", batch_size=1)
+    hanging, poll = begin(board, 0)
+    assert report(board, 0, Answered(poll, "b", "running"), Ended(poll)) == []  # type: ignore[arg-type]
+    assert begin(board, 2) == [Poll(("b",))]
+    assert report(board, 3, Answered(hanging, "a", "running"), Ended(hanging)) == []  # type: ignore[arg-type]
+
+
+@given(st.lists(st.integers(1, 4096), min_size=1, max_size=400), st.integers(1, 250))
+def test_a_batch_fits_a_query_string_whatever_the_ids(lengths: list[int], batch_size: int) -> None:
+    ids = [f"{n:0{length}d}" for n, length in enumerate(lengths)]
+    board = board_of(*ids, batch_size=batch_size, wait_for_completion=False)
+    asked: list[str] = []
+    while isinstance(action := board.next_action(0), Poll):
+        assert len(action.query_task_ids) <= batch_size
+        assert len("query_task_ids=" + "%2C".join(action.query_task_ids)) < 10_240
+        asked += action.query_task_ids
+        answers = [Answered(action, id_, "running") for id_ in action.query_task_ids]
+        assert report(board, 0, *answers, Ended(action)) == []
+    assert action == Done()
+    assert asked == list(dict.fromkeys(ids))
+
+
+def test_one_look_is_one_look() -> None:
+    board = board_of("a", "b", "c", wait_for_completion=False)
+    assert statuses(answer(board, 0, a="complete", b="running")) == ["complete"]
+    assert board.next_action(0) == Done()
+    assert left(board) == {"b": "running", "c": "absent"}
+
+
+def test_one_look_is_taken_at_a_task_just_launched() -> None:
+    board = launching("x", wait_for_completion=False)
+    create(board, "a")
+    assert answer(board, 0, a="running") == []
+    assert board.next_action(0) == Done()
+
+
+def test_one_look_believes_what_was_doubted_in_an_earlier_run() -> None:
+    doubted = FollowedTask(ExternalTask("a"), doubted_since=0)
+    board = TaskBoard(settings(wait_for_completion=False), tasks=[doubted])
+    assert statuses(answer(board, 3600, a="expired")) == ["expired"]
+
+
+def test_a_result_that_is_not_in_the_answer_is_asked_for() -> None:
+    board = board_of("a")
+    poll = only(begin(board, 0))
+    assert isinstance(poll, Poll)
+    assert report(board, 0, Answered(poll, "a", "complete"), Ended(poll)) == []
+    fetch = only(begin(board, 0))
+    assert fetch == Fetch("a")
+    assert isinstance(fetch, Fetch)
+    (outcome,) = report(board, 1, Answered(fetch, "a", "complete", RESULT), Ended(fetch))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.finished_at, outcome.answer) == ("complete", 1, RESULT)
+    assert board.next_action(1) == Done()
+
+
+def test_a_result_that_looker_refuses_is_an_error_and_not_data() -> None:
+    board = board_of("a")
+    poll = only(begin(board, 0))
+    assert isinstance(poll, Poll)
+    report(board, 0, Answered(poll, "a", "complete"), Ended(poll))
+    (outcome,) = report(board, 0, Failed(only(begin(board, 0)), REFUSED))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.answer) == ("error", None)
+    assert "HTTP 404" in str(outcome.problem)
+
+
+def test_a_result_that_was_not_fetched_any_more_is_not_complete() -> None:
+    board = board_of("a")
+    poll = only(begin(board, 0))
+    assert isinstance(poll, Poll)
+    report(board, 0, Answered(poll, "a", "complete"), Ended(poll))
+    report(board, 0, Failed(only(begin(board, 0)), ApiCallLimitError("enough")))
+    assert board.next_action(0) == Done()
+    assert left(board) == {"a": "added"}
+
+
+def play_polls(
+    board: TaskBoard, fails: Callable[[tuple[str, ...]], bool], *, until: float = 1000
+) -> tuple[list[Outcome], int]:
+    """Answer polls, one at a time, `complete` but for those that fail; count them."""
+    now, outcomes, polls = 0.0, list[Outcome](), 0
+    while not isinstance(action := board.next_action(now), Done):
+        if isinstance(action, Wait):
+            now += min(action.seconds, 100)
+            assert now < until
+            continue
+        assert isinstance(action, Poll)
+        polls += 1
+        ids = action.query_task_ids
+        answers = [Answered(action, id_, "complete", RESULT) for id_ in ids]
+        reports = [Failed(action, PASSING)] if fails(ids) else [*answers, Ended(action)]
+        outcomes += [e for e in report(board, now, *reports) if isinstance(e, Outcome)]
+    return outcomes, polls
+
+
+def test_one_bad_id_condemns_no_other() -> None:
+    ids = [f"task{n}" for n in range(50)]
+    board = board_of(*ids, expired_grace_seconds=10)
+    outcomes, polls = play_polls(board, lambda asked: "task13" in asked)
+    ended = {o.task.query_task_id: (o.status, o.problem) for o in outcomes}
+    fine = dict.fromkeys(ids, ("complete", None))
+    assert ended == fine | {"task13": ("absent", str(PASSING))}
+    assert polls <= 25
+
+
+def test_a_looker_that_answers_nothing_condemns_no_id() -> None:
+    board = board_of(*"abcdefgh", expired_grace_seconds=0, http_max_tries=3)
+    with pytest.raises(RetriableRequestError):
+        play_polls(board, lambda _: True)
+    assert [*left(board)] == [*"abcdefgh"]
+
+
+def test_an_outage_that_ends_leaves_no_trace() -> None:
+    board = board_of(*"abcd", expired_grace_seconds=10, http_max_tries=5)
+    failures = iter([True] * 5)
+    outcomes, _ = play_polls(board, lambda _: next(failures, False))
+    assert Counter(statuses(outcomes)) == {"complete": 4}
+
+
+def test_requests_after_a_failure_are_tried_once() -> None:
+    board = board_of("a", "b")
+    poll = only(begin(board, 0))
+    assert poll == Poll(("a", "b"))
+    report(board, 0, Failed(poll, REFUSED))
+    assert begin(board, 0) == [Poll(("a",), is_probe=True)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LoginRefusedError("login"),
+        RequestError("certificate"),
+        NoRoomError("disk"),
+        RefusedRequestError("HTTP 401", http_status=401),
+        KeyError("a defect"),
+    ],
+)
+def test_what_no_other_request_can_cure_ends_the_run(error: Exception) -> None:
+    board = board_of("a")
+    with pytest.raises(type(error)):
+        board.note(Failed(only(begin(board, 0)), error), 0)
+
+
+def test_the_pause_grows_while_nothing_finishes_and_shrinks_when_results_come() -> None:
+    board = board_of("a", "b", poll_interval_seconds=1, poll_max_interval_seconds=3)
+    now, pauses = 0.0, []
+    for _ in range(4):
+        answer(board, now, a="running", b="running")
+        wait = board.next_action(now)
+        assert isinstance(wait, Wait)
+        pauses.append(wait.seconds)
+        now += wait.seconds
+    assert pauses == [1.5, 2.25, 3, 3]
+    answer(board, now, a="complete", b="running")
+    assert board.next_action(now) == Wait(1.125)
+
+
+def test_tasks_finishing_evenly_over_ten_minutes_cost_few_calls() -> None:
+    done_at = {f"task{n}": 3.0 * (n + 1) for n in range(200)}
+    board = board_of(*done_at, poll_interval_seconds=0.25)
+    now, calls = 0.0, 0
+    while not isinstance(action := board.next_action(now), Done):
+        if isinstance(action, Wait):
+            now += action.seconds
+            continue
+        assert isinstance(action, Poll)
+        calls += 1
+        report(
+            board,
+            now,
+            *(
+                Answered(action, id_, "complete" if now >= done_at[id_] else "running", RESULT)
+                for id_ in action.query_task_ids
+            ),
+            Ended(action),
+        )
+    assert calls <= 150
+    assert now <= 615
+
+
+@pytest.mark.parametrize(
+    ("queries", "longest_lag", "most_calls"), [(["next"], 0.06, 110), ([], 0.4, 25)]
+)
+def test_a_slot_that_others_wait_for_is_free_soon(
+    queries: list[str], longest_lag: float, most_calls: int
+) -> None:
+    board = launching("flights", *queries, poll_interval_seconds=0.1, max_concurrent_tasks=1)
+    create(board, "a")
+    now, lags = 0.0, []
+    while now < 100:
+        action = board.next_action(now)
+        if isinstance(action, Wait):
+            lags.append(action.seconds / max(now + action.seconds, 2))
+            now += action.seconds
+        elif isinstance(action, Prepare):
+            board.note(Ended(action), now)
+        else:
+            assert isinstance(action, Poll)
+            assert report(board, now, Answered(action, "a", "running"), Ended(action)) == []
+    assert max(lags) <= longest_lag
+    assert len(lags) <= most_calls
+
+
+def test_the_next_queries_are_prepared_before_a_slot_is_free() -> None:
+    board = launching("x", "y", max_concurrent_tasks=1)
+    assert [board.next_action(0), board.next_action(0)] == [Prepare("x"), Prepare("y")]
+    assert report(board, 0, Ended(Prepare("x"))) == []
+    assert begin(board, 0) == [Launch(QueuedQuery("x"))]
+
+
+def test_a_launch_in_progress_holds_its_slot() -> None:
+    board = launching(*"xyz", max_concurrent_tasks=2)
+    first, second = begin(board, 0)
+    assert (first, second) == (Launch(QueuedQuery("x")), Launch(QueuedQuery("y")))
+    assert begin(board, 0) == []
+    assert isinstance(first, Launch)
+    board.note(Created(first, launched("a", "x")), 0)
+    assert begin(board, 0) == []
+    assert board.note(Failed(second, REFUSED), 0) == [NotLaunched("y", str(REFUSED))]
+    assert begin(board, 0) == [Launch(QueuedQuery("z"))]
+
+
+def test_a_finished_task_frees_a_slot() -> None:
+    board = launching(*"xyz", max_concurrent_tasks=2)
+    for id_, launch in zip("ab", begin(board, 0), strict=True):
+        assert isinstance(launch, Launch)
+        board.note(Created(launch, launched(id_, launch.query.query_name)), 0)
+    assert board.next_action(0) == Wait(1)
+    assert statuses(answer(board, 1, a="complete", b="running")) == ["complete"]
+    assert begin(board, 1) == [Launch(QueuedQuery("z"))]
+
+
+def test_launching_is_held_while_results_wait_for_the_target() -> None:
+    board = launching("x")
+    board.hold_launching(is_held=True)
+    assert begin(board, 0) == []
+    board.hold_launching(is_held=False)
+    assert begin(board, 0) == [Launch(QueuedQuery("x"))]
+
+
+def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
+    board = launching(*map(str, range(8)), max_concurrent_tasks=4)
+    launches = begin(board, 0)
+    assert len(launches) == 4
+    for id_, launch in zip("abc", launches[:3], strict=True):
+        assert isinstance(launch, Launch)
+        board.note(Created(launch, launched(id_, launch.query.query_name)), 0)
+    assert board.note(Failed(launches[3], TOO_MANY), 0) == []
+    assert statuses(answer(board, 1, a="complete", b="complete", c="running"))
+    assert not any(isinstance(request, Launch) for request in begin(board, 4))
+    # Two slots were left, and the two that finished gave two back.
+    assert begin(board, 5) == [Launch(QueuedQuery("3")), *map(Launch, map(QueuedQuery, "45"))]
+
+
+def test_refusals_side_by_side_are_one_refusal() -> None:
+    board = launching(*"abcdefgh", max_concurrent_tasks=8, http_max_tries=2)
+    for launch in begin(board, 0):
+        assert board.note(Failed(launch, TOO_MANY), 0) == []
+    assert len(begin(board, 5)) == 4
+
+
+def test_launches_that_are_always_refused_for_load_end_the_run() -> None:
+    board = launching("x", http_max_tries=2)
+    assert board.note(Failed(only(begin(board, 0)), TOO_MANY), 0) == []
+    with pytest.raises(RetriableRequestError):
+        board.note(Failed(only(begin(board, 5)), TOO_MANY), 5)
+
+
+@pytest.mark.parametrize("error", [REFUSED, PASSING, ValueError("no such field")])
+def test_a_query_that_cannot_be_launched_is_given_up(error: Exception) -> None:
+    board = launching("x")
+    assert board.note(Failed(only(begin(board, 0)), error), 0) == [NotLaunched("x", str(error))]
+    assert board.next_action(0) == Done()
+
+
+def test_a_query_that_cannot_be_prepared_is_given_up() -> None:
+    board = launching("x")
+    prepare = board.next_action(0)
+    assert isinstance(prepare, Prepare)
+    assert board.note(Failed(prepare, REFUSED), 0) == [NotLaunched("x", str(REFUSED))]
+    assert board.next_action(0) == Done()
+
+
+@pytest.mark.parametrize("status", ["expired", "missing"])
+def test_a_lost_task_is_launched_again_up_to_the_limit(status: str) -> None:
+    board = launching("flights", expired_grace_seconds=0)
+    lost = create(board, "a")
+    assert answer(board, 1, a=status) == []
+    cancel = only(begin(board, 1))
+    assert cancel == Cancel(lost)
+    assert board.note(Ended(cancel), 1) == [Cancelled(lost)]
+    again = create(board, "b", 1)
+    assert again.attempt == 2
+    assert statuses(answer(board, 3, b=status)) == [status]
+    assert begin(board, 3) == [Cancel(again)]
+
+
+def test_a_lost_task_that_may_still_run_is_not_launched_again() -> None:
+    board = launching("flights", expired_grace_seconds=0)
+    lost = create(board, "a")
+    assert answer(board, 1, a="expired") == []
+    outcome, not_cancelled = board.note(Failed(only(begin(board, 1)), PASSING), 1)
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "expired"
+    assert not_cancelled == NotCancelled(lost, str(PASSING))
+    assert board.next_action(1) == Done()
+
+
+def test_launches_of_earlier_runs_do_not_count() -> None:
+    resumed = FollowedTask(launched("a", attempt=2))
+    board = TaskBoard(settings(expired_grace_seconds=0), tasks=[resumed])
+    assert answer(board, 1, a="expired") == []
+    board.note(Ended(only(begin(board, 1))), 1)  # type: ignore[arg-type]
+    assert begin(board, 1) == [Launch(QueuedQuery("flights", attempt=3))]
+
+
+def test_a_task_that_nobody_waits_for_any_more_is_cancelled() -> None:
+    board = TaskBoard(settings(), abandoned=[launched("a")])
+    cancel = only(begin(board, 0))
+    assert cancel == Cancel(launched("a"))
+    board.note(Ended(cancel), 0)
+    assert board.next_action(0) == Done()
+
+
+def test_an_external_task_is_never_launched_again_nor_cancelled() -> None:
+    board = board_of("a", "b", expired_grace_seconds=0, task_timeout_seconds=5)
+    assert statuses(answer(board, 0, a="expired", b="running")) == ["expired"]
+    assert statuses(answer(board, 5, b="running")) == ["timeout"]
+    assert board.next_action(5) == Done()
+
+
+def test_a_task_launched_here_is_cancelled_at_its_timeout_and_holds_its_slot_until_then() -> None:
+    limits = settings(task_timeout_seconds=5, max_concurrent_tasks=1)
+    resumed = FollowedTask(launched("a"))
+    board = TaskBoard(limits, tasks=[resumed], queries=[QueuedQuery("y")])
+    assert statuses(answer(board, 5, a="running")) == ["timeout"]
+    cancel = only(begin(board, 5))
+    assert cancel == Cancel(resumed.task)  # type: ignore[arg-type]
+    board.note(Ended(cancel), 6)
+    assert begin(board, 6) == [Launch(QueuedQuery("y"))]
+
+
+def test_a_run_that_must_end_leaves_what_is_unfinished() -> None:
+    board = TaskBoard(
+        settings(), tasks=[FollowedTask(launched("a"))], queries=[QueuedQuery("y")], stop_at=10
+    )
+    poll, launch = begin(board, 0)
+    assert isinstance(launch, Launch)
+    assert isinstance(poll, Poll)
+    board.note(Created(launch, launched("b", "y")), 0)
+    report(board, 0, Answered(poll, "a", "running"), Ended(poll))
+    assert board.next_action(10) == Done()
+    assert left(board) == {"a": "running", "b": "added"}
+
+
+def test_a_run_that_must_end_waits_two_seconds_for_a_launch() -> None:
+    board = TaskBoard(settings(), queries=[QueuedQuery("y")], stop_at=10)
+    assert len(begin(board, 9)) == 1
+    assert board.next_action(10) == Wait(2)
+    assert board.next_action(12) == Done()
+    (event,) = board.leave()
+    assert isinstance(event, NotLaunched)
+
+
+def test_a_run_at_its_call_limit_waits_for_what_is_in_progress() -> None:
+    board = board_of("a", "b", batch_size=1)
+    first, second = begin(board, 0)
+    report(board, 0, Failed(first, ApiCallLimitError("enough")))
+    assert board.next_action(1000) == Wait(inf)
+    (outcome,) = report(board, 1, Answered(second, "b", "complete", RESULT), Ended(second))  # type: ignore[arg-type]
+    assert isinstance(outcome, Outcome)
+    assert board.next_action(1000) == Done()
+    assert left(board) == {"a": "added"}
+
+
+STATUSES = ["added", "running", "complete", "error", "killed", "expired", "missing", "odd", None]
+
+
+class World:
+    """A Looker that answers at random, in any order, what is in progress at the moment."""
+
+    def __init__(self, data: st.DataObject, board: TaskBoard) -> None:
+        self.data = data
+        self.board = board
+        self.now = 0.0
+        self.in_progress: list[Request] = []
+        self.alive: set[str] = set()
+        self.ended: Counter[str] = Counter()
+        self.failures_left = 3
+        self.answers_left = 100
+        self.created = 0
+
+    def let_something_happen(self, longest: float) -> None:
+        if not self.in_progress:
+            self.now += longest
+            return
+        self.now += self.data.draw(st.sampled_from([0.0, min(longest, 20.0), 50.0]))
+        place = self.data.draw(st.integers(0, len(self.in_progress) - 1))
+        request = self.in_progress.pop(place)
+        for each in self.reports(request):
+            for event in self.board.note(each, self.now):
+                self.count(event)
+
+    def reports(self, request: Request) -> list[Report]:
+        if self.failures_left and self.data.draw(st.integers(0, 9)) == 0:
+            self.failures_left -= 1
+            errors = [REFUSED] if isinstance(request, Poll) else [REFUSED, PASSING, TOO_MANY]
+            return [Failed(request, self.data.draw(st.sampled_from(errors)))]
+        match request:
+            case Launch(query):
+                self.created += 1
+                id_ = f"{query.query_name}-{self.created}"
+                self.alive.add(id_)
+                return [Created(request, launched(id_, query.query_name, at=self.now))]
+            case Poll():
+                return [*self.answers(request), Ended(request)]
+            case Fetch(id_):
+                return [Answered(request, id_, "complete", RESULT), Ended(request)]
+            case Cancel(task):
+                self.alive.discard(task.query_task_id)
+        return [Ended(request)]
+
+    def answers(self, poll: Poll) -> list[Report]:
+        answers: list[Report] = []
+        for id_ in poll.query_task_ids:
+            self.answers_left -= 1
+            wanted = STATUSES if self.answers_left > 0 else ["complete"]
+            status = self.data.draw(st.sampled_from(wanted))
+            result = self.data.draw(st.sampled_from([RESULT, None]))
+            if status in {"complete", "error", "killed"}:
+                self.alive.discard(id_)
+            if status:
+                answers.append(Answered(poll, id_, status, result))
+        return answers
+
+    def count(self, event: Event) -> None:
+        match event:
+            case Outcome(LaunchedTask(query_name=name)) | NotLaunched(name):
+                self.ended[name] += 1
+            case Outcome(task):
+                self.ended[task.query_task_id] += 1
+            case NotCancelled(task):
+                self.alive.discard(task.query_task_id)
+
+
+@given(st.data())
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_every_task_ends_exactly_once_in_any_order_whatever_looker_says(
+    data: st.DataObject,
+) -> None:
+    external = [f"external{n}" for n in range(data.draw(st.integers(0, 5)))]
+    names = [f"query{n}" for n in range(data.draw(st.integers(0, 5)))]
+    connections = data.draw(st.integers(1, 4))
+    limits = {"task_timeout_seconds": 300, "max_concurrent_tasks": 2, "batch_size": 3}
+    board = TaskBoard(
+        settings(max_connections=connections, **limits),
+        tasks=[FollowedTask(ExternalTask(id_)) for id_ in external],
+        queries=map(QueuedQuery, names),
+    )
+    world = World(data, board)
+    while not isinstance(action := board.next_action(world.now), Done):
+        if isinstance(action, Wait):
+            assert action.seconds > 0
+            world.let_something_happen(action.seconds)
+            continue
+        world.in_progress.append(action)
+        assert len(world.in_progress) <= connections
+        launching = sum(isinstance(request, Launch) for request in world.in_progress)
+        assert len(world.alive) + launching <= 2
+        assert not isinstance(action, Poll) or 0 < len(action.query_task_ids) <= 3
+        assert world.now < 10_000
+    assert world.ended == Counter([*external, *names])

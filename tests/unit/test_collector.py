@@ -1,0 +1,259 @@
+"""The collector: real threads, and a Looker that answers as each test wants."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_looker_tasks.errors import NoRoomError, RequestError, TapError
+from tap_looker_tasks.looker.answer_store import AnswerStore
+from tap_looker_tasks.looker.multi_results import NULL, TaskAnswer
+from tap_looker_tasks.looker.steady_clock import SteadyClock
+from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.tasks.actions import (
+    Answered,
+    Cancel,
+    Cancelled,
+    Created,
+    Ended,
+    Failed,
+    Launch,
+    Launched,
+    NotCancelled,
+    Outcome,
+    Poll,
+    Prepare,
+    QueuedQuery,
+)
+from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.collector import Collector, Idle
+from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_looker_tasks.tasks.actions import Event as TaskEvent
+    from tap_looker_tasks.tasks.actions import Report, Request
+
+# What should happen happens in a moment; a test that waits longer has failed.
+PATIENCE = 10.0
+
+
+class Looker:
+    """Answers requests in the threads they are made in; stands in for client and requests."""
+
+    def __init__(self) -> None:
+        self.answers = AnswerStore()
+        self.aborted = Event()
+        self.threads: set[threading.Thread] = set()
+        self.requests: deque[Request] = deque()
+        self.before: Callable[[Request], None] = lambda _: None
+        self.failing: dict[type, Exception] = {}
+
+    def perform(self, request: Request) -> Iterator[Report]:
+        self.threads.add(threading.current_thread())
+        self.requests.append(request)
+        self.before(request)
+        if error := self.failing.get(type(request)):
+            yield Failed(request, error)
+            return
+        match request:
+            case Launch(query):
+                name = query.query_name
+                task = LaunchedTask(f"{name}-{query.attempt}", name, "1", query.attempt, 1.0)
+                yield Created(request, task)
+                return
+            case Poll(ids):
+                for id_ in ids:
+                    held = self.answers.hold(TaskAnswer("complete", data=NULL))
+                    yield Answered(request, id_, "complete", held)
+        yield Ended(request)
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def hang_in_polls(self, request: Request) -> None:
+        if isinstance(request, Poll):
+            self.aborted.wait(PATIENCE)
+
+
+@pytest.fixture
+def looker() -> Iterator[Looker]:
+    looker = Looker()
+    yield looker
+    deadline = time.monotonic() + PATIENCE
+    while any(thread.is_alive() for thread in looker.threads) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(thread.is_alive() for thread in looker.threads)
+
+
+def collect(
+    looker: Looker, *names: str, external: tuple[str, ...] = (), **config: object
+) -> Collector:
+    credentials = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
+    quick = {"poll_interval_seconds": 0.01, "poll_max_interval_seconds": 0.05}
+    board = TaskBoard(
+        Settings.from_config(credentials | quick | config),
+        tasks=[FollowedTask(ExternalTask(id_)) for id_ in external],
+        queries=map(QueuedQuery, names),
+    )
+    collector = Collector(
+        board,
+        looker,  # type: ignore[arg-type]
+        looker,  # type: ignore[arg-type]
+        looker.answers,
+        clock=SteadyClock(),
+        logger=logging.getLogger("tests"),
+    )
+    collector.start()
+    return collector
+
+
+def deliver(collector: Collector) -> list[TaskEvent]:
+    events = [event for event in collector.events() if not isinstance(event, Idle)]
+    collector.close()
+    return events
+
+
+def test_everything_is_launched_and_collected(looker: Looker) -> None:
+    events = deliver(collect(looker, "x", "y", external=("a", "b")))
+    outcomes = {event.task.query_task_id for event in events if isinstance(event, Outcome)}
+    assert outcomes == {"a", "b", "x-1", "y-1"}
+    assert sum(isinstance(event, Launched) for event in events) == 2
+    assert len(events) == 6
+
+
+def test_slots_are_refilled_while_nobody_takes_what_was_collected(looker: Looker) -> None:
+    names = [f"q{n}" for n in range(6)]
+    collector = collect(looker, *names, max_concurrent_tasks=2)
+    deadline = time.monotonic() + PATIENCE
+    while sum(isinstance(request, Launch) for request in [*looker.requests]) < len(names):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len(deliver(collector)) == 12
+
+
+def test_launches_are_told_before_outcomes_that_wait(looker: Looker) -> None:
+    collector = collect(looker, "x", external=("a",))
+    # Whatever comes first is left waiting until everything has happened.
+    deadline = time.monotonic() + PATIENCE
+    while not [*collector.news()] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert all(isinstance(event, Outcome) for event in deliver(collector))
+
+
+def test_a_request_that_hangs_holds_up_no_other(looker: Looker) -> None:
+    hanging = Event()
+
+    def hang(request: Request) -> None:
+        if isinstance(request, Poll) and "a" in request.query_task_ids:
+            hanging.set()
+            looker.aborted.wait(PATIENCE)
+
+    looker.before = hang
+    collector = collect(looker, "x", "y", external=("a",))
+    outcomes = (event for event in collector.events() if isinstance(event, Outcome))
+    assert {next(outcomes).task.query_task_id for _ in range(2)} == {"x-1", "y-1"}
+    assert hanging.is_set()
+    collector.close()
+
+
+@pytest.mark.parametrize("error", [RequestError("certificate"), NoRoomError("disk full")])
+def test_what_ends_the_run_is_raised_after_what_was_collected(
+    looker: Looker, error: TapError
+) -> None:
+    looker.before = lambda request: time.sleep(0.1 * isinstance(request, Prepare))
+    looker.failing[Prepare] = error
+    collector = collect(looker, "x", external=("a",))
+    events = collector.events()
+    first = next(event for event in events if not isinstance(event, Idle))
+    assert isinstance(first, Outcome)
+    with pytest.raises(type(error)):
+        next(event for event in events if not isinstance(event, Idle))
+    collector.close()
+
+
+def test_a_defect_in_a_worker_is_not_swallowed(looker: Looker) -> None:
+    looker.failing[Poll] = KeyError("a defect")
+    collector = collect(looker, external=("a",))
+    with pytest.raises(KeyError):
+        deliver(collector)
+    collector.close()
+
+
+def test_what_was_launched_can_be_cancelled_at_any_moment(looker: Looker) -> None:
+    looker.before = looker.hang_in_polls
+    collector = collect(looker, "x", "y")
+    launched: list[TaskEvent] = []
+    for event in collector.events():
+        launched += [event] if isinstance(event, Launched) else []
+        if len(launched) == 2:
+            break
+    collector.stop()
+    assert [*collector.news()] == []
+    cancelled = {e.task.query_name for e in collector.cancel_unfinished()}
+    assert cancelled == {"x", "y"}
+    collector.close()
+
+
+def test_a_launch_in_progress_at_the_end_is_cancelled_too(looker: Looker) -> None:
+    launching = Event()
+
+    def delay(request: Request) -> None:
+        if isinstance(request, Launch):
+            launching.set()
+            time.sleep(0.2)
+
+    looker.before = delay
+    collector = collect(looker, "x")
+    assert launching.wait(PATIENCE)
+    collector.stop()
+    (launched,) = collector.news()
+    assert isinstance(launched, Launched)
+    assert [*collector.cancel_unfinished()] == [Cancelled(launched.task)]
+    collector.close()
+
+
+def test_a_cancellation_that_fails_is_told(looker: Looker) -> None:
+    looker.failing[Cancel] = RequestError("no answer")
+    looker.before = looker.hang_in_polls
+    collector = collect(looker, "x")
+    task = next(event.task for event in collector.events() if isinstance(event, Launched))
+    collector.stop()
+    assert [*collector.cancel_unfinished()] == [NotCancelled(task, "no answer")]
+    collector.close()
+
+
+def test_a_cancellation_that_hangs_does_not_take_longer_than_promised(looker: Looker) -> None:
+    released = Event()
+
+    def hang(request: Request) -> None:
+        if isinstance(request, Cancel | Poll):
+            released.wait(PATIENCE)
+
+    looker.before = hang
+    collector = collect(looker, "x")
+    task = next(event.task for event in collector.events() if isinstance(event, Launched))
+    began = time.monotonic()
+    collector.stop()
+    assert [*collector.cancel_unfinished()] == [NotCancelled(task, "no time left to cancel it")]
+    assert time.monotonic() - began < 5
+    released.set()
+    collector.close()
+
+
+def test_answers_nobody_needs_make_room(looker: Looker) -> None:
+    looker.answers = AnswerStore(memory_bytes=0)
+    collector = collect(looker, external=("a", "b"))
+    for event in collector.events():
+        if isinstance(event, Outcome):
+            assert event.answer
+            assert event.answer.take().data == NULL
+    collector.close()
+    assert looker.answers.bytes_on_disk == 0
