@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint types pytest setup clean pins hashes release-check
+.PHONY: help demo test bench docs lint types pytest setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
@@ -23,6 +23,11 @@ test: lint types pytest ## everything that must pass: lint, types, tests with co
 
 bench: .venv/installed ## how fast, small and steady the tap is, beside other ways
 	@$(BIN)/python -m bench
+
+docs: .venv/installed .venv/docs/installed ## the documentation as a site, in docs/_build; warnings are errors
+	@$(BIN)/python -m docs.generate
+	@.venv/docs/bin/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "Open docs/_build/index.html"
 
 lint: .venv/installed ## ruff, linter and formatter
 	$(BIN)/ruff check .
@@ -43,8 +48,8 @@ release-check: .venv/installed ## all that a release needs but the upload
 setup: .meltano/installed ## install everything, run nothing
 
 clean: ## remove all that was installed or made
-	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json
-	find tap_looker_tasks tests demo bench release -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json docs/_build
+	find tap_looker_tasks tests demo bench docs release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 pins: ## write requirements/*.txt anew from the latest releases that fit together
 	$(MAKE) hashes UPGRADE=--upgrade
@@ -63,6 +68,7 @@ pins: ## write requirements/*.txt anew from the latest releases that fit togethe
 hashes: .venv/installed ## write into requirements/*.txt what pyproject.toml newly names
 	$(compile) --group test --group lint --group demo --extra simulator pyproject.toml --output-file requirements/dev.txt
 	$(compile) --group pyproject.toml:release --output-file requirements/release.txt
+	$(compile) --group pyproject.toml:docs --output-file requirements/docs.txt
 
 # For every Python and platform at once, with the hash of each file, and without a host.
 compile = $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make hashes'
@@ -76,6 +82,12 @@ pip_url = sed -n 's/.*pip_url: .* \($(1)==[^ ]*\)$$/\1/p;s/.*pip_url: .* \(melta
 	@$(PYTHON) -m venv --clear .venv
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/docs/installed: .venv/installed requirements/docs.txt
+	@echo "Installing what builds the documentation (half a minute, once)"
+	@$(PYTHON) -m venv --clear .venv/docs
+	@.venv/docs/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes --requirement requirements/docs.txt
 	@touch $@
 
 .meltano/installed: .venv/installed requirements/plugins.txt meltano.yml

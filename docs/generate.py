@@ -19,11 +19,11 @@ from click.testing import CliRunner
 
 from tap_looker_tasks import errors
 from tap_looker_tasks.records.column_types import _KINDS, column_type_of
-from tap_looker_tasks.settings import Settings
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
 from tap_looker_tasks.tasks.board import PHASES, Phase
+from tests.interface.declared import about, json_type, own_settings
 from tests.interface.test_architecture import MODULES, ORDER, PACKAGE, PURE_MODULES, TAP
 
 if TYPE_CHECKING:
@@ -57,18 +57,6 @@ def write_parts(text: str) -> str:
     return _PART.sub(lambda p: f"{p['begin']}\n{_PARTS[p['name']]()}\n\n{p['end']}", text)
 
 
-def read_settings() -> Mapping[str, Mapping[str, Any]]:
-    """Return the settings as `--about` shows them: name -> JSON Schema."""
-    about = msgspec.json.decode(_run("--about", "--format=json"))
-    settings: Mapping[str, Mapping[str, Any]] = about["settings"]["properties"]
-    return settings
-
-
-def _run(*options: str) -> str:
-    run = CliRunner().invoke(TapLookerTasks.cli, options, prog_name=TapLookerTasks.name)
-    return run.stdout.strip()
-
-
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(_in_cell(cell) for cell in line)} |" for line in lines)
@@ -78,29 +66,25 @@ def _in_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
 
 
-def _settings_table(*, own: bool) -> str:
-    settings = read_settings()
-    shown = [name for name in settings if (name in Settings.__struct_fields__) == own]
-    rows = [(f"`{n}`", _type_and_default(settings[n]), settings[n]["description"]) for n in shown]
+def _settings_table(settings: Mapping[str, dict[str, Any]]) -> str:
+    rows = [(f"`{n}`", _type_and_default(s), s["description"]) for n, s in settings.items()]
     return _table(("setting", "type, default", "meaning"), rows)
 
 
-def _type_and_default(schema: Mapping[str, Any]) -> str:
-    types = schema["type"]
-    (type_,) = {types} if isinstance(types, str) else {*types} - {"null"}
+def _sdk_settings() -> Mapping[str, dict[str, Any]]:
+    own = own_settings()
+    return {name: setting for name, setting in about().items() if name not in own}
+
+
+def _type_and_default(schema: dict[str, Any]) -> str:
     choices = [f"`{choice}`" for choice in schema.get("enum", ()) if choice is not None]
-    remarks = [" or ".join(choices) or type_, _bounds(schema)]
+    remarks = [" or ".join(choices) or json_type(schema)]
     if "default" in schema:
         remarks.append(f"`{msgspec.json.encode(schema['default']).decode()}`".replace('"', ""))
-    elif isinstance(types, str) or "null" not in types:
+    elif "null" not in schema["type"]:
         remarks.append("required")
     remarks.append("secret" if schema.get("secret") else "")
     return ", ".join(remark for remark in remarks if remark)
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    words = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
-    return " and ".join(f"{word} {schema[key]}" for key, word in words.items() if key in schema)
 
 
 def _columns_table(schema: Mapping[str, Any]) -> str:
@@ -139,6 +123,11 @@ def _errors_table() -> str:
     return _table(("exception", "is a", "meaning"), rows)
 
 
+def _help_text() -> str:
+    shown = CliRunner().invoke(TapLookerTasks.cli, ["--help"], prog_name=TapLookerTasks.name)
+    return f"```text\n{shown.stdout.strip()}\n```"
+
+
 def _modules_table() -> str:
     rows = []
     for place in ORDER:
@@ -170,14 +159,14 @@ def _first_line(docstring: str | None) -> str:
 
 _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
-        "settings": partial(_settings_table, own=True),
-        "sdk-settings": partial(_settings_table, own=False),
+        "settings": lambda: _settings_table(own_settings()),
+        "sdk-settings": lambda: _settings_table(_sdk_settings()),
         "query-task-results": partial(_columns_table, QueryTaskResultsStream.schema),
         "query-task-rows": partial(_columns_table, QueryTaskRowsStream.schema),
         "types": _types_table,
         "statuses": _statuses_table,
         "exceptions": _errors_table,
-        "command-line": lambda: f"```text\n{_run('--help')}\n```",
+        "command-line": _help_text,
         "modules": _modules_table,
     }
 )

@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the user configured, checked; field names are the setting names.
 
     A setting is declared here alone: type, default, bounds, title, description, secret. The JSON
-    Schema given to the SDK, `--about`, `meltano.yml`, `plugin.yml` and the README's table follow.
+    Schema given to the SDK, `--about`, `meltano.yml`, `plugin.yml` and the reference follow.
     """
 
     base_url: Annotated[

@@ -26,7 +26,6 @@ _KINDS = {"boolean": "string", "number": "string"}
 _PLACES = {
     "meltano.yml": re.compile(r"(?<=\n    settings:\n).*?(?=\n    \w)", re.DOTALL),
     "plugin.yml": re.compile(r"(?<=\nsettings:\n).*?(?=\n\w)", re.DOTALL),
-    "README.md": re.compile(r"(?<=\n)\| `base_url` \|.*?(?=\n\n)", re.DOTALL),
 }
 
 
@@ -68,32 +67,12 @@ def _meltano_setting(name: str, setting: dict[str, Any]) -> Iterator[tuple[str, 
         yield "options", [{"label": option, "value": option} for option in options]
 
 
-def readme_rows() -> list[str]:
-    """Return the rows of the README's table of settings."""
-    return [
-        f"| `{name}` | {', '.join(_readme_type(setting))} | {setting['description']} |"
-        for name, setting in own_settings().items()
-    ]
-
-
-def _readme_type(setting: dict[str, Any]) -> Iterator[str]:
-    yield json_type(setting)
-    if "null" not in setting["type"]:
-        yield "required"
-    if setting.get("secret"):
-        yield "secret"
-    if "default" in setting:
-        default = setting["default"]
-        yield f"`{str(default).lower() if isinstance(default, bool) else default}`"
-
-
 def main() -> None:
     """Write the settings into the files that repeat them."""
     settings = yaml.safe_dump(meltano_settings(), sort_keys=False, width=1000).rstrip()
     contents = {
         "meltano.yml": indent(settings, "    "),
         "plugin.yml": settings,
-        "README.md": "\n".join(readme_rows()),
     }
     for name, place in _PLACES.items():
         path = PROJECT / name

@@ -1,23 +1,16 @@
-"""Settings and columns are told in several places: all tell the same."""
+"""Settings are told in several places: all tell the same."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-import pytest
 import tomllib
 import yaml
 
 from tap_looker_tasks.settings import Settings
-from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
-from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
-from tests.interface.declared import PROJECT, meltano_settings, own_settings, readme_rows
-
-if TYPE_CHECKING:
-    from singer_sdk import Stream
+from tests.interface.declared import PROJECT, meltano_settings, own_settings
 
 # What MeltanoHub takes of an extractor: https://github.com/meltano/hub/tree/main/schemas
 HUB_KEYS = {
@@ -28,19 +21,6 @@ HUB_KEYS = {
     *("prereq", "settings_preamble", "next_steps", "usage", "log_parser"),
 }
 HUB_KINDS = {"string", "integer", "boolean", "array", "object", "options"}
-README_ROW = re.compile(r"\| `(?P<name>\w+)` \| (?P<type>.+?) \| (?P<meaning>.+) \|")
-
-
-def section(title: str) -> str:
-    """The README's section of that title."""
-    readme = (PROJECT / "README.md").read_text()
-    (text,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", readme, re.DOTALL | re.MULTILINE)
-    return str(text)
-
-
-def readme_table(title: str) -> dict[str, tuple[str, str]]:
-    rows = [README_ROW.fullmatch(line) for line in section(title).splitlines()]
-    return {row["name"]: (row["type"], row["meaning"]) for row in rows if row}
 
 
 def test_every_setting_that_is_checked_is_declared_with_words_for_people() -> None:
@@ -98,28 +78,3 @@ def test_the_plugin_definition_has_what_the_hub_wants() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     pythons = [c.rpartition(" ")[2] for c in project["classifiers"] if ":: Python :: 3." in c]
     assert definition["supported_python_versions"] == pythons
-
-
-def test_the_readme_tells_every_setting_as_about_does() -> None:
-    rows = [line for line in section("Settings").splitlines() if README_ROW.fullmatch(line)]
-    assert rows == readme_rows()
-
-
-@pytest.mark.parametrize("stream", [QueryTaskResultsStream, QueryTaskRowsStream])
-def test_the_readme_tells_every_column_as_the_schema_does(stream: type[Stream]) -> None:
-    table = readme_table("Streams")
-    columns = getattr(stream, "schema")["properties"]  # noqa: B009 - a property on instances
-    for name, column in columns.items():
-        assert table[name][1] == column["description"], name
-
-
-def test_the_readme_names_every_column_in_its_place() -> None:
-    told = list(readme_table("Streams"))
-    assert told == list(
-        dict.fromkeys(
-            [
-                *QueryTaskResultsStream.schema["properties"],
-                *QueryTaskRowsStream.schema["properties"],
-            ]
-        )
-    )
