@@ -1,4 +1,4 @@
-"""The tutorial, done as it says, in a folder of its own."""
+"""What the README and the tutorial say is done, each in a folder of its own."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from docs.walkthrough import Step, read_steps
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tap_looker_tasks.simulator.simulator import Simulator
+
 PROJECT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 # What `make` has done before any test runs.
 DONE_BEFORE = ("make setup", ". .venv/bin/activate", "meltano install")
 EXECUTABLES = {
     "tap-looker-tasks": BIN / "tap-looker-tasks",
-    "target-postgres": PROJECT / ".meltano/loaders/target-postgres/venv/bin/target-postgres",
+    **{
+        target: PROJECT / ".meltano/loaders" / target / "venv/bin" / target
+        for target in ("target-jsonl", "target-postgres")
+    },
 }
 SECONDS = 120
 MARK = "@@@"
 
 
 def as_done_here(page: str) -> str:
-    """The page, with what is installed already, from this checkout, and on a free port."""
+    """The page, with what is installed already, from this checkout."""
     for name, path in EXECUTABLES.items():
         page = page.replace(f"executable: {name}\n", f"executable: {path}\n")
     page = re.sub(r"^ +pip_url: .*\n", "", page, flags=re.MULTILINE)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    page = page.replace("19999", str(port))
-    page = page.replace("$ looker-simulator", f"$ looker-simulator --port {port}")
     return page.replace("../tap-looker-tasks/", f"{PROJECT}/")
 
 
@@ -48,9 +49,10 @@ def as_done_here(page: str) -> str:
 def project_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tutorial-") as folder:
         yield Path(folder, "checkout")
-        # In case it was not done to the end.
+        # In case one was started, and it was not done to the end.
         server = (f"{PROJECT}/docs/postgres.py", "stop", f"{folder}/warehouse/db")
-        subprocess.run([sys.executable, *server], check=True)
+        if Path(folder, "warehouse").exists():
+            subprocess.run([sys.executable, *server], check=True)
 
 
 def do(steps: Sequence[Step], folder: Path) -> list[str]:
@@ -86,25 +88,49 @@ def do(steps: Sequence[Step], folder: Path) -> list[str]:
     return outputs[::2][:-1]
 
 
-def lines(text: str) -> str:
+def without_trailing_blanks(text: str) -> str:
     """Text without the blanks at the ends of lines, which psql writes."""
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
 
 def is_shown(output: str, page: str) -> bool:
-    pattern = ".*".join(re.escape(part) for part in lines(page).split("..."))
-    return re.fullmatch(pattern, lines(output), re.DOTALL) is not None
+    parts = re.split(r"\.\.\.", without_trailing_blanks(page))
+    pattern = ".*".join(re.escape(part) for part in parts)
+    return re.fullmatch(pattern, without_trailing_blanks(output), re.DOTALL) is not None
+
+
+def follow(page: str) -> None:
+    """Do what a page says, and see what it shows."""
+    steps = [step for step in read_steps(page) if step.script not in DONE_BEFORE]
+    with project_folder() as folder:
+        outputs = do(steps, folder)
+    for step, output in zip(steps, outputs, strict=True):
+        assert is_shown(output, step.output), f"{step.script}\n{output}"
 
 
 @pytest.mark.slow
 def test_the_tutorial_does_what_it_says() -> None:
-    page = as_done_here((PROJECT / "docs/tutorial.md").read_text())
-    steps = [*read_steps(page)]
-    assert [s.script for s in steps if s.script in DONE_BEFORE] == [*DONE_BEFORE]
-    steps = [step for step in steps if step.script not in DONE_BEFORE]
+    page = (PROJECT / "docs/tutorial.md").read_text()
+    assert [step.script for step in read_steps(page) if step.script in DONE_BEFORE] == [
+        *DONE_BEFORE
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    page = page.replace("$ looker-simulator", f"$ looker-simulator --port {port}")
+    follow(as_done_here(page.replace("19999", str(port))))
 
-    with project_folder() as folder:
-        outputs = do(steps, folder)
 
-    for step, output in zip(steps, outputs, strict=True):
-        assert is_shown(output, step.output), f"{step.script}\n{output}"
+@pytest.mark.slow
+def test_the_readme_does_what_it_says(simulator: Simulator) -> None:
+    page = as_done_here((PROJECT / "README.md").read_text())
+    for shown, here in {
+        "https://example.cloud.looker.com": simulator.base_url,
+        "LOOKER_CLIENT_ID=... LOOKER_CLIENT_SECRET=...": "LOOKER_CLIENT_ID=simulator "
+        "LOOKER_CLIENT_SECRET=simulator",
+        "look_id: 42": "look_id: 1",
+        "orders.id": "flights.carrier",
+        "$ make demo": f"$ (cd {PROJECT} && python -m demo)",
+    }.items():
+        assert shown in page
+        page = page.replace(shown, here)
+    follow(page)

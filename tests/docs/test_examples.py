@@ -1,0 +1,79 @@
+"""What pages show of state and of other programs is what there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from docs.generate import PROJECT
+from docs.walkthrough import read_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tap_looker_tasks.simulator.simulator import Simulator
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+DAYS = {
+    "name": "open_orders",
+    "explore": {
+        "model": "flights_2013",
+        "explore": "flights",
+        "fields": ["flights.departure_date", "flights.count"],
+    },
+    "replication_key": "flights.departure_date",
+    "limit": 10,
+}
+
+
+def block(page: str, language: str) -> str:
+    (text,) = (b.text for b in read_blocks((PROJECT / page).read_text()) if b.language == language)
+    return text
+
+
+def paths(value: object, path: str = "") -> set[str]:
+    """The keys of nested objects, each with those above it."""
+    if not isinstance(value, dict):
+        return {path}
+    return {path}.union(*(paths(inner, f"{path}/{key}") for key, inner in value.items()))
+
+
+def test_state_has_the_keys_that_the_page_shows(simulator: Simulator, tap: Tap) -> None:
+    query_task_id = simulator.create_task("1")
+    first = tap(queries=[DAYS], query_task_ids=[query_task_id])
+    simulator.fault("hang", operation="query_task_multi_results", times=None)
+    last = tap(
+        queries=[DAYS],
+        query_task_ids=[query_task_id],
+        state=first.state,
+        sync_timeout_seconds=0.5,
+        http_timeout_seconds=0.2,
+        on_interrupt="leave",
+    )
+    shown = json.loads(block("docs/reference/state.md", "json"))
+    (shown_id,) = shown["bookmarks"]["query_task_results"]["finished"]
+    assert {p.replace(shown_id, query_task_id) for p in paths(shown)} == paths(last.state)
+
+
+def test_the_application_leaves_an_id_that_the_tap_follows(
+    simulator: Simulator, tap: Tap, tmp_path: Path
+) -> None:
+    credentials = {
+        "LOOKERSDK_BASE_URL": simulator.base_url,
+        "LOOKERSDK_CLIENT_ID": simulator.client_id,
+        "LOOKERSDK_CLIENT_SECRET": simulator.client_secret,
+        "LOOKERSDK_VERIFY_SSL": "false",
+        "NO_PROXY": "127.0.0.1",
+    }
+    program = block("docs/how-to/external-tasks.md", "python")
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, **credentials}, check=True
+    )
+    run = tap(query_task_ids_file=str(tmp_path / "query_task_ids.txt"))
+    assert [*run.statuses().values()] == ["complete"]
