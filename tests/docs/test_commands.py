@@ -33,7 +33,7 @@ EXECUTABLES = {
         for target in ("target-jsonl", "target-postgres")
     },
 }
-SECONDS = 120
+SECONDS = 300
 MARK = "@@@"
 
 
