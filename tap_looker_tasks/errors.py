@@ -12,23 +12,31 @@ class TapError(click.ClickException):
     """
 
 
-class SettingsError(TapError):
+class RunError(TapError):
+    """The run cannot go on."""
+
+
+class QueryError(TapError):
+    """One query or query task cannot go on; the others can."""
+
+
+class SettingsError(RunError):
     """The configuration must be changed; the message names the setting."""
 
 
-class NoRoomError(TapError):
+class NoRoomError(RunError):
     """A long result does not fit where temporary files are."""
 
 
-class TasksNotCompletedError(TapError):
+class TasksNotCompletedError(RunError):
     """Everything was delivered, but some tasks did not complete."""
 
 
-class RowsLostError(TapError):
+class RowsLostError(RunError):
     """The SDK did not hand rows on to the message writer."""
 
 
-class LookWithoutQueryError(TapError, ValueError):
+class LookWithoutQueryError(QueryError, ValueError):
     """A configured Look cannot be run, because its query is not there."""
 
 
@@ -61,7 +69,11 @@ class RetriableRequestError(RequestError):
         self.safe_to_retry = safe_to_retry
 
 
-class RefusedRequestError(RequestError):
+class UnreachableError(RequestError, RunError):
+    """There is no Looker at the address, or none that can be trusted."""
+
+
+class RefusedRequestError(RequestError, QueryError):
     """Looker will give the same answer again.
 
     Attributes:
@@ -74,9 +86,13 @@ class RefusedRequestError(RequestError):
         self.http_status = http_status
 
 
-class LoginRefusedError(RequestError):
+class TooLongAnswerError(RefusedRequestError):
+    """The answer is longer than `max_response_bytes`, or than memory should hold."""
+
+
+class LoginRefusedError(RequestError, RunError):
     """Looker does not accept the credentials, or there is no Looker."""
 
 
-class ApiCallLimitError(RequestError):
+class ApiCallLimitError(RequestError, RunError):
     """The request was not made, because `api_call_limit` does not allow for it."""

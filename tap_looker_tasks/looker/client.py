@@ -55,7 +55,7 @@ class LookerClient:
 
     Every operation raises `RetriableRequestError` when it kept failing for a reason that may
     pass, `RefusedRequestError` when Looker refused it, `LoginRefusedError` when it refused the
-    credentials, another `RequestError` when the address or certificate is wrong,
+    credentials, `UnreachableError` when the address or certificate is wrong,
     `ApiCallLimitError` when the limit of calls is used up, and `AbortedError` when `abort` ended
     it. None takes longer than `longest_seconds`, whatever the network does.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import TimeoutError as NotInTimeError
 from contextlib import suppress
-from threading import Lock
-from typing import TYPE_CHECKING
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from io import RawIOBase
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.clock import Clock
 
+Addresses = list[tuple[Any, ...]]
 _LEAST_BYTES = 1024
 
 
@@ -41,6 +44,7 @@ class Exchange:
         self._read_at = 0.0
         self._lock = Lock()
         self._handle: socket.socket | None = None
+        self._found: Future[Addresses] | None = None
 
     def expect_long_body(self) -> None:
         """Go on as long as bytes come."""
@@ -84,6 +88,25 @@ class Exchange:
                 self._due_at = self._read_at + self._timeout_seconds
         return count
 
+    def resolve(self, host: str, port: int) -> Addresses:
+        """Return the addresses of a host, as `getaddrinfo` does.
+
+        Raises:
+            OSError: there are none, or not in time.
+        """
+        left = self.seconds_left()
+        found: Future[Addresses] = Future()
+        with self._lock:
+            self._found = found
+        # Nobody can end it, so nobody waits for it longer than for anything else.
+        Thread(target=_resolve, args=(host, port, found), name="resolve", daemon=True).start()
+        if self.aborted.is_set():
+            self.shut()
+        with suppress(CancelledError, NotInTimeError):
+            return found.result(timeout=left)
+        msg = f"the address of {host} was not found in time"
+        raise TimeoutError(msg)
+
     def attach(self, sock: socket.socket) -> None:
         """Take the socket that is used from now on."""
         self.detach()
@@ -96,6 +119,8 @@ class Exchange:
     def shut(self) -> None:
         """End what goes on in another thread."""
         with self._lock:
+            if self._found:
+                self._found.cancel()
             if self._handle:
                 # It may not be connected any more, or not yet.
                 with suppress(OSError):
@@ -107,3 +132,11 @@ class Exchange:
             if self._handle:
                 self._handle.close()
                 self._handle = None
+
+
+def _resolve(host: str, port: int, found: Future[Addresses]) -> None:
+    with suppress(InvalidStateError):
+        try:
+            found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            found.set_exception(error)

@@ -14,9 +14,9 @@ import requests
 from tap_looker_tasks.errors import (
     AbortedError,
     ApiCallLimitError,
-    RefusedRequestError,
     RequestError,
     RetriableRequestError,
+    TooLongAnswerError,
 )
 from tap_looker_tasks.looker.exchange import Exchange
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 LOGOUT = "logout"
 _CHUNK_BYTES = 1 << 20
+_LONGEST_CONTENT_BYTES = 64 * 1024 * 1024
 _LONGEST_ERROR_BYTES = 64 * 1024
 _FIRST_REFUSAL = 300
 _TOO_MANY_REQUESTS = 429
@@ -104,12 +105,23 @@ class Answer:
         return self._response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the body, unpacked, as it comes."""
-        yield from self._http.read_chunks(self._response, self._operation)
+        """Yield the body, unpacked, as it comes.
+
+        Raises:
+            TooLongAnswerError: it is longer than `max_response_bytes`.
+            RetriableRequestError: the rest does not come.
+        """
+        longest = self._http.max_response_bytes
+        yield from self._http.read_chunks(self._response, self._operation, longest)
 
     def content(self) -> bytes:
-        """Read the body as a whole."""
-        return b"".join(self.chunks())
+        """Read the body as a whole.
+
+        Raises:
+            TooLongAnswerError: it is longer than a description of something can be.
+        """
+        longest = min(_LONGEST_CONTENT_BYTES, self._http.max_response_bytes)
+        return b"".join(self._http.read_chunks(self._response, self._operation, longest))
 
     def close(self) -> None:
         """Have done with it, read or not."""
@@ -141,6 +153,7 @@ class Http:
         self._sessions: WeakSet[requests.Session] = WeakSet()
         self._not_before = 0.0
         self._of_thread = threading.local()
+        self.max_response_bytes = connection.max_response_bytes
 
     def begin(self, name: str, longest_seconds: float) -> Operation:
         """Begin an operation, which `abort` and time end."""
@@ -162,7 +175,7 @@ class Http:
         Raises:
             RefusedRequestError: the answer is none of success.
             RetriableRequestError: neither, or there is none, for a reason that may pass.
-            RequestError: the address or certificate is wrong.
+            UnreachableError: the address or certificate is wrong.
             AbortedError: it was aborted.
             ApiCallLimitError: it would be one too many.
         """
@@ -206,9 +219,11 @@ class Http:
         for session in sessions:
             session.close()
 
-    def read_chunks(self, response: requests.Response, operation: Operation) -> Iterator[bytes]:
+    def read_chunks(
+        self, response: requests.Response, operation: Operation, longest: int
+    ) -> Iterator[bytes]:
         """Yield the body of an answer, unpacked, as it comes."""
-        longest = left = self._connection.max_response_bytes
+        left = longest
         chunks = response.iter_content(_CHUNK_BYTES)
         while True:
             with self._translated(operation):
@@ -219,9 +234,9 @@ class Http:
             if left < 0:
                 msg = (
                     f"{operation.name}: the answer of {self._connection.base_url} has more than "
-                    f"{longest} bytes; set max_response_bytes, or ask for less"
+                    f"{longest} bytes; ask for less, or set max_response_bytes"
                 )
-                raise RefusedRequestError(msg, http_status=response.status_code)
+                raise TooLongAnswerError(msg, http_status=response.status_code)
             yield chunk
 
     def end(self, exchange: Exchange) -> None:
@@ -279,6 +294,8 @@ class Http:
             own.session.mount("http://", own.adapter)
             own.session.verify = self._connection.verify
             own.session.headers["User-Agent"] = user_agent()
+            # Of these, a little is unpacked at a time, however much is packed in it.
+            own.session.headers["Accept-Encoding"] = "gzip, deflate"
             # Without one, requests would take credentials for this host from ~/.netrc.
             own.session.auth = _as_prepared
             with self._lock:
@@ -289,14 +306,21 @@ class Http:
         body = b""
         # Whatever comes of the body, the status says enough.
         with suppress(RetriableRequestError), self._translated(operation):
-            body = next(response.iter_content(_LONGEST_ERROR_BYTES), b"")
+            for chunk in response.iter_content(_LONGEST_ERROR_BYTES):
+                body += chunk
+                if len(body) >= _LONGEST_ERROR_BYTES:
+                    break
         error = read_error(response, body, operation.name, self._connection.base_url)
         if isinstance(error, RetriableRequestError):
-            too_many = response.status_code == _TOO_MANY_REQUESTS
-            pause = error.retry_after or (_PAUSE_SECONDS if too_many else 0.0)
-            with self._lock:
-                self._not_before = max(self._not_before, self._clock.now() + pause)
+            self._slow_down(response, error.retry_after)
         return error
+
+    def _slow_down(self, response: requests.Response, pause: float | None) -> None:
+        """Let all requests wait as long as Looker asks for, or a moment when it has too many."""
+        if pause is None:
+            pause = _PAUSE_SECONDS if response.status_code == _TOO_MANY_REQUESTS else 0.0
+        with self._lock:
+            self._not_before = max(self._not_before, self._clock.now() + pause)
 
     @contextmanager
     def _translated(self, operation: Operation) -> Iterator[None]:

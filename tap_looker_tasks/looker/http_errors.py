@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from socket import gaierror
+from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING
 
 import msgspec
 from requests import exceptions as http
-from urllib3.exceptions import ConnectTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from tap_looker_tasks.errors import RefusedRequestError, RequestError, RetriableRequestError
+from tap_looker_tasks.errors import RefusedRequestError, RetriableRequestError, UnreachableError
 from tap_looker_tasks.looker.retries import LONGEST_PAUSE_SECONDS
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     import requests
 
+    from tap_looker_tasks.errors import RequestError
+
+# `NewConnectionError` covers names without an address.
+_NEVER_SENT = (ConnectTimeoutError, NewConnectionError)
 _TOO_MANY_REQUESTS = 429
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -28,30 +32,37 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
     """Turn the exceptions of `requests` into the tap's own."""
     try:
         yield
-    except http.SSLError as error:
-        why = _said(_root_cause(error))
+    except (http.ConnectionError, http.Timeout) as error:
+        raise _no_answer(_causes(error), operation, base_url) from None
+    except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
+        msg = f"{operation}: the answer of {base_url} was cut short ({_said(_causes(error)[-1])})"
+        raise RetriableRequestError(msg) from None
+    except (http.RequestException, OSError) as error:
+        msg = f"{operation}: cannot ask {base_url}: {error}"
+        raise UnreachableError(msg) from None
+
+
+def _no_answer(
+    causes: list[BaseException], operation: str, base_url: str
+) -> UnreachableError | RetriableRequestError:
+    why = _said(causes[-1])
+    if any(isinstance(cause, SSLCertVerificationError) for cause in causes):
         msg = (
             f"{operation}: the certificate of {base_url} is not trusted ({why}); "
             "set ca_bundle to your certificate authority's file"
         )
-        raise RequestError(msg) from None
-    except (http.ConnectionError, http.Timeout) as error:
-        cause = _root_cause(error)
-        msg = f"{operation}: no answer from {base_url} ({_said(cause)}); check base_url"
-        never_sent = isinstance(cause, ConnectionRefusedError | gaierror | ConnectTimeoutError)
-        raise RetriableRequestError(msg, safe_to_retry=never_sent) from None
-    except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
-        msg = f"{operation}: the answer of {base_url} was cut short ({_said(_root_cause(error))})"
-        raise RetriableRequestError(msg) from None
-    except (http.RequestException, OSError) as error:
-        msg = f"{operation}: cannot ask {base_url}: {error}"
-        raise RequestError(msg) from None
+        return UnreachableError(msg)
+    msg = f"{operation}: no answer from {base_url} ({why}); check base_url"
+    never_sent = any(isinstance(cause, _NEVER_SENT) for cause in causes)
+    return RetriableRequestError(msg, safe_to_retry=never_sent)
 
 
-def _root_cause(error: BaseException) -> BaseException:
-    while error.__context__ is not None:
-        error = error.__context__
-    return error
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and those behind it, the root last."""
+    causes = [error]
+    while (cause := causes[-1].__context__) is not None:
+        causes.append(cause)
+    return causes
 
 
 def _said(error: BaseException) -> str:

@@ -1,17 +1,41 @@
-"""Takes a body of JSON apart while it comes."""
+"""Takes a body of JSON apart while it comes.
+
+A body may be longer than memory: hundreds of results, some of them of millions of rows. What is
+wanted of it are its entries, one after the other, each as soon as it is there. `Body` stands at
+a place in the body, holds the chunk around it, and takes what comes next: a mark, a key, a value.
+
+How a value is taken depends on its length, which nobody knows beforehand:
+
+- A guess (`guessed`). Entries begin alike, so one seems to end where the next one begins. That
+  place is found at the speed of memory, and a decoder shows whether the guess was right. After
+  one wrong guess there are no others.
+- As a whole (`value`), by counting brackets: see `json_nesting`. A chunk is looked at in pieces
+  that grow, and shrink around the end.
+- In parts (`value_without`), when it is too long to be held. The arrays of rows at known places
+  are taken some rows at a time, and go to where rows may be many. The rest stays.
+- Not at all. One string or row that is longer than `longest_value` is passed over, and
+  `pop_problem` says so: the entry is spoilt, those after it are not.
+
+So one chunk is held at a time, and one entry, some rows, or one value. Whatever is handed out was
+looked at by a decoder, or will be: counting brackets finds ends, not mistakes.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from itertools import accumulate
-from math import inf
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import msgspec
-
-from tap_looker_tasks.looker.json_text import MalformedAnswer, checked_utf8, on_one_line, quoted
+from tap_looker_tasks.looker.json_nesting import WITHIN_ARRAY, Nesting
+from tap_looker_tasks.looker.json_text import (
+    MalformedAnswer,
+    checked_utf8,
+    is_json,
+    on_one_line,
+    quoted,
+    read_string,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -19,12 +43,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _VISIBLE = re.compile(rb"[^ \t\n\r]")
 _END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
-_STRING_WITH_BRACKETS = re.compile(rb'"[^"]*"')
-_NO_MARKS = bytes(set(range(256)) - set(b'"{}[]'))
-_ONE_KIND_OF_BRACKET = bytes.maketrans(b"[]", b"{}")
-_STEPS = MappingProxyType({ord("{"): 1, ord("}"): -1})
-# Rows are nested this deep or less; what is deeper is counted bracket by bracket.
-_COMMON_DEPTH = 4
 _BETWEEN_MEMBERS = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*\Z')
 _LONGEST_KEY = 256
 # Shorter values are scanned as fast as a guess at their end is checked.
@@ -34,8 +52,11 @@ _FIRST_PIECE = 64
 _LONGEST_PIECE = 64 * 1024
 # So many bytes of rows are held at a time.
 ROWS_AT_ONCE_BYTES = 1024 * 1024
+# Nobody can do anything with a longer string, whoever can hold it.
+LONGEST_VALUE_BYTES = 256 * 1024 * 1024
+_LONGEST_NAME_BYTES = 1024 * 1024
+_LONGEST_NUMBER_BYTES = 64 * 1024
 _NOT_JSON = "not JSON"
-_MORE = "more after its end"
 _EXPECTED = "where an object keyed by query task id was expected"
 _KINDS = MappingProxyType(
     {
@@ -62,72 +83,32 @@ class RowArrays(Protocol):
         """Yield the arrays in the order they were added."""
 
 
-def _is_json(text: bytes) -> bool:
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+@dataclass
+class _Parts:
+    """A value in parts, of which none are kept when there are too many."""
 
+    longest: int
+    size: int = 0
+    parts: list[bytes] = field(default_factory=list)
 
-def _decoded(string: bytes) -> str:
-    try:
-        return msgspec.json.decode(string, type=str)
-    except msgspec.DecodeError:
-        msg = f"not JSON: {quoted(string)}"
-        raise MalformedAnswer(msg) from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Nesting:
-    """Where in a value its text was cut."""
-
-    depth: int
-    in_string: bool
-    in_escape: bool = False
-
-    def after(self, text: bytes) -> _Nesting | None:
-        """Go on by a piece of text; None when the value ends in it.
-
-        Everything here happens a piece at a time, since a look at each character, or at each
-        string, would take longer than Looker takes to send them.
-        """
-        if self.in_escape:
-            text = b"\\" + text
-        in_escape = False
-        if b"\\" in text:
-            text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-            in_escape = text.endswith(b"\\")
-        marks = text.translate(_ONE_KIND_OF_BRACKET, _NO_MARKS)
-        if self.in_string:
-            if not self.depth and b'"' in marks:
-                return None
-            marks = b'"' + marks
-        in_string = marks.count(b'"') % 2 == 1
-        if in_string:
-            marks += b'"'
-        # Two quotes that meet can go, be they one string or the seam of two: what is left
-        # stays within or without strings as it was.
-        marks = _STRING_WITH_BRACKETS.sub(b"", marks.replace(b'""', b""))
-        for _ in range(_COMMON_DEPTH):
-            marks = marks.replace(b"{}", b"")
-        depth = self.depth
-        if marks:
-            depths = tuple(accumulate(map(_STEPS.__getitem__, marks), initial=self.depth))
-            if min(depths) <= 0:
-                return None
-            depth = depths[-1]
-        return _Nesting(depth, in_string, in_escape)
-
-
-_WITHIN_ARRAY = _Nesting(1, in_string=False)
+    def append(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size <= self.longest:
+            self.parts.append(part)
+        else:
+            self.parts.clear()
 
 
 class Body:
     """A body that is taken apart while it comes."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(
+        self, chunks: Iterable[bytes], *, longest_value: int = LONGEST_VALUE_BYTES
+    ) -> None:
         self._chunks = checked_utf8(chunks)
+        self._longest_value = longest_value
+        self._problem: str | None = None
+        self._has_rows = False
         self._text = b""
         self._at = 0
         self._taken = 0
@@ -144,14 +125,15 @@ class Body:
     def end(self) -> None:
         """Make sure that nothing is left."""
         if not self._is_over():
-            raise self._malformed(_MORE)
+            msg = "more after its end"
+            raise self._malformed(msg)
 
     def next_is(self, mark: bytes) -> bool:
         """Look at the next character that is no white space."""
         return self._mark() == mark
 
     def check_beginning(self, *marks: bytes) -> None:
-        """Check what is not taken yet.
+        """Check what comes next.
 
         Raises:
             MalformedAnswer: the next character is none of these.
@@ -167,12 +149,15 @@ class Body:
 
     def key(self) -> str:
         """Take a key, without its colon."""
-        return _decoded(self._string())
+        return read_string(self._string())
 
     def _string(self) -> bytes:
-        if self._mark() != b'"':
-            raise self._malformed(_NOT_JSON)
-        return self._nested(_Nesting(0, in_string=True), inf)
+        self.check_beginning(b'"')
+        try:
+            return self._nested(Nesting(0, in_string=True), _LONGEST_NAME_BYTES)
+        except TooLongError:
+            msg = f"a key of more than {_LONGEST_NAME_BYTES} bytes"
+        raise self._malformed(msg)
 
     def _is_over(self) -> bool:
         """Pass over white space, and tell whether there was nothing else left."""
@@ -218,18 +203,19 @@ class Body:
         between = _BETWEEN_MEMBERS.search(self._text[start:following])
         return start + between.start() + 1 if between else self._at
 
-    def value(self, longest: float = inf) -> bytes:
+    def value(self, longest: float) -> bytes:
         """Take one value.
 
         Raises:
             TooLongError: it has more bytes than `longest`.
         """
-        mark = self._mark()
-        if mark == b'"':
-            return self._nested(_Nesting(0, in_string=True), longest)
-        if mark in {b"{", b"["}:
-            return self._nested(_Nesting(1, in_string=False), longest)
-        return self._scalar()
+        nesting = self._opened()
+        return self._nested(nesting, longest) if nesting else self._scalar()
+
+    def pop_problem(self) -> str | None:
+        """Return what was wrong with what was passed over since the last time."""
+        problem, self._problem, self._has_rows = self._problem, None, False
+        return problem
 
     def value_without(
         self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...] = ()
@@ -241,28 +227,35 @@ class Body:
             return b"[]"
         if mark == b"{" and any(longer[: len(path)] == path for longer in paths):
             return self._object_without(rows, paths, path)
-        return self.value()
+        nesting = self._opened()
+        return self._nested_or_null(nesting) if nesting else self._scalar()
 
     def _object_without(
         self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...]
     ) -> bytes:
-        parts = [self.take(b"{")]
-        while parts[-1] != b"}":
-            if len(parts) == 1 and self.next_is(b"}"):
-                parts.append(self.take(b"}"))
-                break
+        parts = _Parts(self._longest_value)
+        mark = self.take(b"{")
+        if self.next_is(b"}"):
+            return mark + self.take(b"}")
+        while mark != b"}":
             key = self._string()
-            parts += (key, self.take(b":"))
-            parts.append(self.value_without(rows, paths, (*path, _decoded(key))))
-            parts.append(self.take(b",", b"}"))
-        return b"".join(parts)
+            parts.append(mark + key + self.take(b":"))
+            parts.append(self.value_without(rows, paths, (*path, read_string(key))))
+            mark = self.take(b",", b"}")
+        parts.append(mark)
+        return self._joined(parts)
 
     def _take_rows(self, rows: RowArrays) -> None:
         mark = self.take(b"[")
         if self.next_is(b"]"):
             mark = self.take(b"]")
+        elif self._has_rows:
+            self._problem = self._problem or "rows in two places"
+        self._has_rows = True
         while mark != b"]":
-            rows.append(on_one_line(b"[%b]" % self._some_rows()))
+            some_rows = self._some_rows()
+            if not self._problem:
+                rows.append(on_one_line(b"[%b]" % some_rows))
             mark = self.take(b",", b"]")
 
     def _some_rows(self) -> bytes:
@@ -271,13 +264,15 @@ class Body:
             raise self._malformed(_NOT_JSON)
         start = self._at
         end = self._text.find(_BETWEEN_ROWS, start + ROWS_AT_ONCE_BYTES) + 1
-        if end and _is_json(b"[%b]" % self._text[start:end]):
+        if end and is_json(b"[%b]" % self._text[start:end]):
             self._at = end
             return self._text[start:end]
-        return self._rows_scanned(start + ROWS_AT_ONCE_BYTES)
+        return self._rows_scanned()
 
-    def _rows_scanned(self, enough: int) -> bytes:
-        start, nesting = self._at, _WITHIN_ARRAY
+    def _rows_scanned(self) -> bytes:
+        parts = _Parts(self._longest_value)
+        start, nesting = self._at, WITHIN_ARRAY
+        enough = start + ROWS_AT_ONCE_BYTES
         while True:
             end = self._text.find(b"}", max(self._at, enough)) + 1 or len(self._text)
             after = nesting.after(self._text[self._at : end])
@@ -286,15 +281,16 @@ class Body:
                 end = (self._end(nesting) or 0) - 1
                 break
             nesting, self._at = after, end
-            if end >= enough and nesting == _WITHIN_ARRAY and self._text[end - 1 : end] == b"}":
+            if end >= enough and nesting == WITHIN_ARRAY and self._text[end - 1 : end] == b"}":
                 break
             if end == len(self._text):
-                enough -= start
-                if not self._read_on(start):
-                    raise self._cut_short()
+                parts.append(self._text[start:])
+                enough -= end
+                self._next_chunk()
                 start = 0
+        parts.append(self._text[start:end])
         self._at = end
-        return self._text[start:end]
+        return self._joined(parts)
 
     def _read_on(self, start: int) -> bool:
         """Get the next chunk, and keep what was there from `start` on."""
@@ -313,7 +309,14 @@ class Body:
     def _malformed(self, found: str) -> MalformedAnswer:
         return MalformedAnswer(f"{found}: {quoted(memoryview(self._text)[self._at :])}")
 
-    def _nested(self, nesting: _Nesting, longest: float) -> bytes:
+    def _opened(self) -> Nesting | None:
+        """Return where one is after the first character of a value; None for a scalar."""
+        mark = self._mark()
+        if mark == b'"':
+            return Nesting(0, in_string=True)
+        return WITHIN_ARRAY if mark in {b"{", b"["} else None
+
+    def _nested(self, nesting: Nesting, longest: float) -> bytes:
         start, begin = self._at, self._taken + self._at
         self._at += 1
         parts: list[bytes] = []
@@ -324,13 +327,32 @@ class Body:
                 self._text, self._at, self._taken = b"".join(parts), 0, begin
                 raise TooLongError
             start = 0
-            if not self._more():
-                raise self._cut_short()
+            self._next_chunk()
         parts.append(self._text[start:end])
         self._at = end
         return b"".join(parts)
 
-    def _end(self, nesting: _Nesting) -> int | None:
+    def _nested_or_null(self, nesting: Nesting) -> bytes:
+        parts = _Parts(self._longest_value)
+        start = self._at
+        self._at += 1
+        while (end := self._end(nesting)) is None:
+            nesting = self._nesting
+            parts.append(self._text[start:])
+            start = 0
+            self._next_chunk()
+        parts.append(self._text[start:end])
+        self._at = end
+        return self._joined(parts)
+
+    def _joined(self, parts: _Parts) -> bytes:
+        """Put parts together, or null in their place when they are too long."""
+        if parts.size <= parts.longest:
+            return b"".join(parts.parts)
+        self._problem = self._problem or f"a value of more than {parts.longest} bytes"
+        return b"null"
+
+    def _end(self, nesting: Nesting) -> int | None:
         """Find where the value ends in this chunk, by pieces that grow, then shrink."""
         at = self._at
         size = _FIRST_PIECE
@@ -351,16 +373,19 @@ class Body:
         return None
 
     def _scalar(self) -> bytes:
-        parts = []
+        parts = _Parts(_LONGEST_NUMBER_BYTES)
         while True:
             found = _END_OF_SCALAR.search(self._text, self._at)
             end = found.start() if found else len(self._text)
             parts.append(self._text[self._at : end])
             self._at = end
             if found:
-                return b"".join(parts)
-            if not self._more():
-                raise self._cut_short()
+                return self._joined(parts)
+            self._next_chunk()
+
+    def _next_chunk(self) -> None:
+        if not self._more():
+            raise self._cut_short()
 
     def _more(self) -> bool:
         self._taken += len(self._text)

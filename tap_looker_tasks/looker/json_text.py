@@ -56,6 +56,28 @@ def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
     raise MalformedAnswer(msg)
 
 
+def is_json(text: bytes) -> bool:
+    """Check whether a text is JSON, without keeping what is in it."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def read_string(text: bytes) -> str:
+    """Decode a JSON string.
+
+    Raises:
+        MalformedAnswer: it is none.
+    """
+    try:
+        return msgspec.json.decode(text, type=str)
+    except msgspec.DecodeError:
+        msg = f"not JSON: {quoted(text)}"
+    raise MalformedAnswer(msg)
+
+
 def _why_not_json(text: bytes, error: str) -> str:
     """Say what is not JSON, and show it."""
     place = _PLACE.search(error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.looker.json_stream import Body, TooLongError
+from tap_looker_tasks.looker.json_stream import LONGEST_VALUE_BYTES, Body, TooLongError
 from tap_looker_tasks.looker.json_text import MalformedAnswer, read_json
 
 if TYPE_CHECKING:
@@ -58,18 +58,20 @@ def split_answers(
     new_rows: Callable[[], RowArrays] = list,
     *,
     longest_entry: int = LONGEST_ENTRY_BYTES,
+    longest_value: int = LONGEST_VALUE_BYTES,
 ) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
     """Yield (task id, what Looker says of it) as soon as the whole of it has come.
 
     Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry`
-    bytes, the rows go to what `new_rows` makes. An entry that cannot be understood spoils no
-    other: what is wrong with it is yielded in its place.
+    bytes, the rows go to what `new_rows` makes. An entry that cannot be understood, or has a row
+    or string of more than `longest_value` bytes, spoils no other: what is wrong with it is
+    yielded in its place.
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
 
     Raises:
         MalformedAnswer: the body is not one JSON object.
     """
-    body = Body(chunks)
+    body = Body(chunks, longest_value=longest_value)
     body.open()
     if body.next_is(b"}"):
         body.take(b"}")
@@ -95,6 +97,8 @@ def _entry(
     except TooLongError:
         rows = new_rows()
         text = body.value_without(rows, _PATHS_TO_ROWS)
+    if problem := body.pop_problem():
+        return MalformedAnswer(problem)
     try:
         return read_answer(text, rows)
     except MalformedAnswer as malformed:
@@ -121,6 +125,8 @@ def read_payload(
         rows = new_rows()
         text = body.value_without(rows, _PATHS_IN_PAYLOAD)
     body.end()
+    if problem := body.pop_problem():
+        raise MalformedAnswer(problem)
     return read_json(_RAW.decode, text), rows
 
 

@@ -103,7 +103,7 @@ class _Connection(HTTPConnection):
     def _connected(self) -> socket.socket:
         """Connect to the first address that takes it."""
         failure = OSError("no address")
-        addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        addresses = self._exchange().resolve(self._dns_host, self.port)
         for family, type_, protocol, _, address in addresses:
             sock = socket.socket(family, type_, protocol)
             try:

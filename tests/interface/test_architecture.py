@@ -34,9 +34,12 @@ PURE = (
     *(
         "looker.auth",
         "looker.clock",
+        "looker.connection",
+        "looker.json_nesting",
         "looker.json_stream",
         "looker.json_text",
         "looker.multi_results",
+        "looker.result_body",
     ),
     "looker.result",
     *("watch.facts", "watch.figures", "watch.summary"),

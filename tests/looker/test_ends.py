@@ -1,0 +1,273 @@
+"""Whatever the network does, a request has an end."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_looker_tasks.errors import (
+    AbortedError,
+    RetriableRequestError,
+    TooLongAnswerError,
+)
+from tests.looker.raw_server import OK, RawServer, with_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_looker_tasks.looker.client import LookerClient
+
+    Connect = Callable[..., LookerClient]
+    Answer = Callable[[RawServer, socket.socket], None]
+
+LONG = b"x" * 10_000
+ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+PACKED = b"Content-Encoding: gzip\r\n"
+
+
+def send_nothing(server: RawServer, _: socket.socket) -> None:
+    server.closing.wait(20)
+
+
+def drip_header(server: RawServer, connection: socket.socket) -> None:
+    server.drip(connection, OK + b"X: " + LONG)
+
+
+def drip_body(server: RawServer, connection: socket.socket) -> None:
+    connection.sendall(OK + b"Content-Length: 10000\r\n\r\n{")
+    server.drip(connection, b" " * 9_999)
+
+
+def drip_error_body(server: RawServer, connection: socket.socket) -> None:
+    connection.sendall(ERROR + b"Content-Length: 10000\r\n\r\n")
+    server.drip(connection, LONG)
+
+
+def drip_login(server: RawServer, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 10000\r\n\r\n")
+    server.drip(connection, LONG)
+
+
+STUCK = [send_nothing, drip_header, drip_body, drip_error_body]
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "look": lambda client, **kw: client.look("1", **kw),
+    "multi_results": lambda client, **kw: [
+        *client.query_task_multi_results(["a"], new_rows=list, **kw)
+    ],
+    "results": lambda client, **kw: client.query_task_results("a", new_rows=list, **kw),
+    "create_query_task": lambda client, **kw: client.create_query_task("1", "json", **kw),
+    "kill_query": lambda client, **kw: client.kill_query("a", **kw),
+}
+
+
+@pytest.mark.parametrize("answer", STUCK)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_ends_when_its_time_is_over(
+    connect: Connect, answer: Answer, operation: str
+) -> None:
+    with RawServer(answer) as server:
+        client = connect(server.base_url, max_tries=5)
+        began_at = time.monotonic()
+        call = OPERATIONS[operation]
+        # No body is awaited of an answer to a kill.
+        if operation == "kill_query" and answer is drip_body:
+            call(client, longest_seconds=0.3)
+        else:
+            with pytest.raises(RetriableRequestError, match=server.base_url):
+                call(client, longest_seconds=0.3)
+        assert time.monotonic() - began_at < 1
+
+
+@pytest.mark.parametrize("answer", STUCK)
+@pytest.mark.parametrize("operation", ["look", "multi_results"])
+def test_a_request_that_does_not_get_on_ends(
+    connect: Connect, answer: Answer, operation: str
+) -> None:
+    with RawServer(answer) as server:
+        client = connect(server.base_url, timeout_seconds=0.3)
+        began_at = time.monotonic()
+        with pytest.raises(RetriableRequestError):
+            OPERATIONS[operation](client)
+        assert 0.2 < time.monotonic() - began_at < 1
+
+
+def test_a_long_answer_may_take_long_while_it_gets_on(connect: Connect) -> None:
+    def send_slowly(server: RawServer, connection: socket.socket) -> None:
+        body = b'{"a":{"status":"complete","data":"' + b"x" * 8_000 + b'"}}'
+        connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body))
+        for n in range(0, len(body), 1_000):
+            server.closing.wait(0.1)
+            connection.sendall(body[n : n + 1_000])
+
+    with RawServer(send_slowly) as server:
+        client = connect(server.base_url, timeout_seconds=0.4)
+        ((id_, _),) = client.query_task_multi_results(["a"], new_rows=list)
+        assert id_ == "a"
+        # A short answer has no reason to take so long.
+        with pytest.raises(RetriableRequestError):
+            client.look("1")
+
+
+def test_who_reads_slowly_is_not_told_that_looker_is_slow(connect: Connect) -> None:
+    entries = b",".join(b'"%d":{"status":"complete","data":"%b"}' % (n, LONG) for n in range(500))
+
+    def send(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(with_body(b"{" + entries + b"}"))
+
+    with RawServer(send) as server:
+        client = connect(server.base_url, timeout_seconds=0.2)
+        answers = client.query_task_multi_results([str(n) for n in range(500)], new_rows=list)
+        next(answers)
+        time.sleep(0.4)
+        assert len([*answers]) == 499
+
+
+@pytest.fixture
+def unconnectable() -> Iterator[str]:
+    """The address of somebody who listens but lets nobody in."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:
+            sock.settimeout(0)
+            sock.connect_ex(address)
+        yield f"http://127.0.0.1:{address[1]}"
+        for sock in waiting:
+            sock.close()
+
+
+def test_a_connection_that_nobody_takes_ends(connect: Connect, unconnectable: str) -> None:
+    began_at = time.monotonic()
+    with pytest.raises(RetriableRequestError, match="timed out") as caught:
+        connect(unconnectable).create_query_task("1", "json", longest_seconds=0.3)
+    assert time.monotonic() - began_at < 1
+    assert caught.value.safe_to_retry
+
+
+def aborted_after(client: LookerClient, call: Callable[[], object]) -> float:
+    """How long a call takes to end once it is aborted, in seconds."""
+    ended: list[tuple[float, BaseException]] = []
+
+    def make() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - it is looked at below
+            ended.append((time.monotonic(), error))
+
+    threads = [threading.Thread(target=make) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    assert not ended
+    aborted_at = time.monotonic()
+    client.abort()
+    for thread in threads:
+        thread.join(5)
+    assert [type(error) for _, error in ended] == [AbortedError] * 3
+    return max(moment for moment, _ in ended) - aborted_at
+
+
+@pytest.mark.parametrize("answer", STUCK)
+@pytest.mark.parametrize("operation", ["look", "multi_results"])
+def test_what_is_aborted_ends_at_once_in_every_thread(
+    connect: Connect, answer: Answer, operation: str
+) -> None:
+    with RawServer(answer) as server:
+        client = connect(server.base_url, max_tries=5)
+        assert aborted_after(client, lambda: OPERATIONS[operation](client)) < 0.5
+
+
+def test_connecting_is_aborted(connect: Connect, unconnectable: str) -> None:
+    client = connect(unconnectable)
+    assert aborted_after(client, lambda: client.look("1")) < 0.5
+
+
+def test_looking_for_an_address_is_aborted(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(5) and [])
+    client = connect("http://looker.test")
+    try:
+        assert aborted_after(client, lambda: client.look("1")) < 0.5
+        with pytest.raises(RetriableRequestError, match=r"address of looker\.test was not found"):
+            client.look("1", longest_seconds=0.1)
+    finally:
+        answered.set()
+
+
+def test_a_pause_is_aborted_and_later_calls_are_not(connect: Connect) -> None:
+    busy = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n"
+    answers = [busy] * 3
+
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(answers.pop() if answers else with_body(b'{"id":"1"}'))
+
+    with RawServer(answer) as server:
+        client = connect(server.base_url, max_tries=5)
+        assert aborted_after(client, lambda: client.look("1")) < 0.5
+    with RawServer(send_nothing) as server:
+        client = connect(server.base_url)
+        assert aborted_after(client, lambda: client.look("1")) < 0.5
+        with pytest.raises(RetriableRequestError, match="no answer"):
+            client.kill_query("a", longest_seconds=0.2)
+        assert server.count("running_queries/a") == 1
+
+
+def test_an_answer_to_a_kill_that_failed_is_told(connect: Connect) -> None:
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(with_body(b'{"message":"no right to"}', ERROR))
+
+    with RawServer(answer) as server, pytest.raises(RetriableRequestError, match="no right to"):
+        connect(server.base_url).kill_query("a")
+
+
+def test_a_server_without_tls_is_no_looker(connect: Connect) -> None:
+    with RawServer(send_nothing) as server:
+        client = connect(server.base_url.replace("http:", "https:"))
+        with pytest.raises(RetriableRequestError, match="no answer"):
+            client.look("1", longest_seconds=0.3)
+
+
+BOMB_BYTES = 100 * 1024 * 1024
+BOMB = gzip.compress(b" " * BOMB_BYTES, 9)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_a_packed_bomb_is_not_unpacked(connect: Connect, status: int, *, is_chunked: bool) -> None:
+    head = (OK if status == 200 else ERROR) + PACKED
+    bomb = with_body(BOMB, head)
+    if is_chunked:
+        bomb = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BOMB), BOMB)
+
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(bomb)
+
+    with RawServer(answer) as server:
+        client = connect(server.base_url, max_response_bytes=BOMB_BYTES // 10)
+        tracemalloc.start()
+        try:
+            wanted = TooLongAnswerError if status == 200 else RetriableRequestError
+            with pytest.raises(wanted):
+                client.query_task_results("a", new_rows=list)
+            assert tracemalloc.get_traced_memory()[1] < BOMB_BYTES // 4
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
+def test_a_body_that_cannot_be_unpacked_is_cut_short(connect: Connect, encoding: bytes) -> None:
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(with_body(b"no such thing", OK + b"Content-Encoding: %b\r\n" % encoding))
+
+    with RawServer(answer) as server, pytest.raises(RetriableRequestError, match="cut short"):
+        connect(server.base_url).look("1")
