@@ -117,8 +117,9 @@ class Body:
     def open(self) -> None:
         """Take the brace that everything begins with."""
         if self._mark() != b"{":
-            start = self._text[self._at :]
-            found = next((kind for begin, kind in _KINDS.items() if begin.match(start)), None)
+            found = next(
+                (kind for k, kind in _KINDS.items() if k.match(self._text, self._at)), None
+            )
             raise self._malformed(f"{found} {_EXPECTED}" if found else _NOT_JSON)
         self._at += 1
 
@@ -132,27 +133,21 @@ class Body:
         """Look at the next character that is no white space."""
         return self._mark() == mark
 
-    def check_beginning(self, *marks: bytes) -> None:
-        """Check what comes next.
-
-        Raises:
-            MalformedAnswer: the next character is none of these.
-        """
-        if self._mark() not in marks:
-            raise self._malformed(_NOT_JSON)
-
     def take(self, *marks: bytes) -> bytes:
         """Take the next character, which must be one of these."""
-        self.check_beginning(*marks)
+        mark = self._mark()
+        if mark not in marks:
+            raise self._malformed(_NOT_JSON)
         self._at += 1
-        return self._text[self._at - 1 : self._at]
+        return mark
 
     def key(self) -> str:
         """Take a key, without its colon."""
         return read_string(self._string())
 
     def _string(self) -> bytes:
-        self.check_beginning(b'"')
+        if self._mark() != b'"':
+            raise self._malformed(_NOT_JSON)
         try:
             return self._nested(Nesting(0, in_string=True), _LONGEST_NAME_BYTES)
         except TooLongError:

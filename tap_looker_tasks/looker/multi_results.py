@@ -97,8 +97,8 @@ def _entry(
     except TooLongError:
         rows = new_rows()
         text = body.value_without(rows, _PATHS_TO_ROWS)
-    if problem := body.pop_problem():
-        return MalformedAnswer(problem)
+        if problem := body.pop_problem():
+            return MalformedAnswer(problem)
     try:
         return read_answer(text, rows)
     except MalformedAnswer as malformed:
@@ -117,7 +117,9 @@ def read_payload(
         MalformedAnswer: it is no JSON object or list.
     """
     body = Body(chunks)
-    body.check_beginning(b"{", b"[")
+    if not (body.next_is(b"{") or body.next_is(b"[")):
+        msg = "neither an object nor a list"
+        raise MalformedAnswer(msg)
     rows = None
     try:
         text = body.value(longest)
