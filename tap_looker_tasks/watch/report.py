@@ -1,0 +1,206 @@
+"""One HTML file that shows what a run did; it needs nothing else, and no network."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from tap_looker_tasks.errors import TapError
+from tap_looker_tasks.watch.facts import Stage
+from tap_looker_tasks.watch.load import find_hold_up, measure_load
+from tap_looker_tasks.watch.summary import summary_lines
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+
+    from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
+
+_STAGES = tuple(Stage)
+
+
+class ReportError(TapError):
+    """The report cannot be written; the message names the setting and the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a run was given, and what it used of that.
+
+    Attributes:
+        configuration: settings and their values, without secrets.
+        base_url: of the Looker instance.
+        calls: requests made to Looker, by operation.
+        call_limit: the most that are allowed, if there is a limit.
+        slots: tasks that may run in Looker at once.
+    """
+
+    configuration: Mapping[str, object]
+    base_url: str
+    calls: Counter[str]
+    call_limit: int | None
+    slots: int
+
+
+def write_report(path_pattern: str, facts: RunFacts, given: Circumstances, now: float) -> Path:
+    """Write the report of a run; returns where.
+
+    Args:
+        path_pattern: where to, with date patterns of `strftime` for `now` in UTC. Folders that
+            bear a date are created, all others have to be there.
+        facts: of the run.
+        given: what the run was given.
+        now: epoch seconds.
+
+    Raises:
+        ReportError: it cannot be written; no part of it is left behind.
+    """
+    page = _build_page(
+        _data_of(facts, given, now), summary_lines(facts, given.calls, given.call_limit)
+    )
+    try:
+        path = Path(datetime.fromtimestamp(now, timezone.utc).strftime(path_pattern))
+        _create_dated_folders(path, Path(path_pattern))
+        _write_whole(path, page)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        msg = f"report_path: cannot write {path_pattern}: {reason}"
+        raise ReportError(msg) from None
+    return path
+
+
+def _create_dated_folders(path: Path, pattern: Path) -> None:
+    is_dated = any("%" in part for part in pattern.parent.parts)
+    if is_dated:
+        fixed = next(folder for folder in pattern.parents if "%" not in str(folder))
+        if fixed.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is there as a whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _build_page(data: Mapping[str, object], summary: list[str]) -> bytes:
+    """Return the page, whose policy allows for its own scripts and nothing else."""
+    texts = {
+        "style": _read("uPlot.min.css") + _read("report.css"),
+        "chart": _read("uPlot.iife.min.js"),
+        "script": _read("report.js"),
+        "licence": escape(_read("uPlot-LICENSE.txt")),
+        "data": _as_json(data),
+        "summary": escape("\n".join(summary)),
+    }
+    texts["policy"] = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash_of(texts['style'])}'; "
+        f"script-src '{_hash_of(texts['chart'])}' '{_hash_of(texts['script'])}'"
+    )
+    first, *rest = _read("report.html").split("{{")
+    parts = [first]
+    for part in rest:
+        name, _, text = part.partition("}}")
+        parts += [texts[name], text]
+    return "".join(parts).encode("utf-8", errors="replace")
+
+
+def _read(name: str) -> str:
+    return files("tap_looker_tasks.watch").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _hash_of(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _as_json(data: Mapping[str, object]) -> str:
+    """Return JSON that is safe within a `script` element: nothing in it can end that."""
+    return json.dumps(data, separators=(",", ":"), default=str).replace("<", "\\u003c")
+
+
+def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, object]:
+    end = now if facts.ended_at is None else facts.ended_at
+    load, hold_up = measure_load(facts, end), find_hold_up(facts, end, given.slots)
+    return {
+        "run": {
+            "begin": facts.started_at,
+            "seconds": round(end - facts.started_at, 3),
+            "exitCode": facts.exit_status,
+            "error": facts.error,
+            "baseUrl": given.base_url,
+            "total": facts.total,
+            "rows": facts.row_count,
+            "deliveredBytes": facts.delivered_bytes,
+            "collectedBytes": facts.collected_bytes,
+            "slots": given.slots,
+            "callLimit": given.call_limit,
+        },
+        "stages": [stage.value for stage in _STAGES],
+        "tasks": [_task_data(task, facts.started_at, given.base_url) for task in facts.tasks],
+        "load": {"moments": load.moments, "tasks": load.tasks, "slots": load.slots},
+        "holdUp": {
+            "sentence": hold_up.sentence,
+            "writing": round(hold_up.writing_seconds, 3),
+            "crowded": round(hold_up.crowded_seconds, 3),
+            "mostSlots": hold_up.most_slots,
+        },
+        "calls": given.calls.most_common(),
+        "configuration": [
+            (name, value if isinstance(value, str) else json.dumps(value, default=str, indent=1))
+            for name, value in given.configuration.items()
+        ],
+    }
+
+
+def _task_data(task: TaskFacts, begin: float, base_url: str) -> tuple[object, ...]:
+    """Return a task's values in the order that the page's script reads them in."""
+    moments = (
+        task.queued_at,
+        task.running_at,
+        task.finished_at,
+        task.collected_at,
+        task.delivering_at,
+        task.ended_at,
+    )
+    return (
+        task.title,
+        task.query_task_id,
+        task.query_id,
+        _address_of(task.link, base_url),
+        task.attempt,
+        _STAGES.index(task.stage),
+        task.status,
+        task.error,
+        task.row_count,
+        task.delivered_bytes or task.collected_bytes,
+        task.runtime_seconds,
+        [None if at is None else round(at - begin, 3) for at in moments],
+    )
+
+
+def _address_of(link: str | None, base_url: str) -> str | None:
+    """Return the whole address of a page in Looker; None for what is no address of a page."""
+    if not link:
+        return None
+    with suppress(ValueError):
+        address = urljoin(f"{base_url}/", link)
+        if urlsplit(address).scheme in {"http", "https"}:
+            return address
+    return None
