@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_looker_tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def build_config_schema() -> dict[str, Any]:
@@ -28,6 +32,15 @@ def build_config_schema() -> dict[str, Any]:
         },
         "required": required,
     }
+
+
+def describe_settings(properties: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a line for each setting: what it means, its bounds and its default."""
+    return "\n".join(
+        f"  - {name}: {schema.get('description', '')}"
+        + (f", default {json.dumps(schema['default'])}" if "default" in schema else "")
+        for name, schema in properties.items()
+    )
 
 
 def _setting(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
-from tap_looker_tasks.config_schema import build_config_schema
+from tap_looker_tasks.config_schema import build_config_schema, describe_settings
 from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
 from tap_looker_tasks.environment import find_wrong_variables
 from tap_looker_tasks.errors import SettingsError
@@ -74,6 +74,14 @@ class TapLookerTasks(Tap):
         super().__init__(*args, **kwargs)
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
         self._state_writer = self._paced
+
+    @classmethod
+    @override
+    def print_about(cls, output_format: str | None = None) -> None:
+        super().print_about(output_format)
+        if output_format is None:
+            # The SDK's text names the settings only.
+            click.echo(f"Meaning:\n{describe_settings(cls._declare_settings())}")
 
     @classmethod
     @override

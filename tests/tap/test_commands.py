@@ -41,6 +41,7 @@ def test_about_names_every_setting_without_config(arguments: list[str]) -> None:
     assert done.returncode == 0
     for name in ("base_url", "query_task_ids", "expired_grace_seconds", "http_max_tries"):
         assert name in done.stdout
+    assert "per `multi_results` request (1 to 250)" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
@@ -88,6 +89,7 @@ def test_a_failing_run_says_so_in_one_line() -> None:
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith("Error: TAP_LOOKER_TASKS_BATCH_SIZE")
+    line = "Error: TAP_LOOKER_TASKS_BATCH_SIZE: expected an integer <= 250"
+    assert done.stderr.splitlines()[-1] == line
     assert "hush" not in done.stderr
     assert "Traceback" not in done.stderr
