@@ -62,7 +62,7 @@ def _try_package(version: str, python: str, wheel: Path, sdist: Path) -> str:
             archive.extractall(folder, filter="data")
         (tree,) = Path(folder).iterdir()
         # Those of Meltano need what it installs, and are the same on every Python.
-        options = ("-q", "-m", "not slow", "--ignore", "tests/meltano")
+        options = ("-q", "--tb=no", "-m", "not slow", "--ignore", "tests/meltano")
         output = run([own_python, "-m", "pytest", *options], tree)
     (passed,) = re.findall(r"\d+ passed[^=\n]*", output)
     return f"installs, starts, and of the fast tests {passed}"
