@@ -6,10 +6,10 @@ import signal
 import sys
 import threading
 from statistics import mean
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bench.schedule import AT_ONCE, ONE_BY_ONE, run_times
-from tap_looker_tasks.simulator import content
+from tap_looker_tasks.simulator.builtin import BUILTIN
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _FIRST_LIMIT = 1000
 def main() -> None:
     """Serve until SIGTERM; prints the base URL, then the ids of the queries."""
     seconds = [*run_times(int(sys.argv[1])), *run_times(ONE_BY_ONE)]
-    first_id = len(content.QUERIES) + 1
+    first_id = len(BUILTIN.content.queries) + 1
     by_id = {str(first_id + n): seconds_of_one for n, seconds_of_one in enumerate(seconds)}
     # The query of a Look is run without its id.
     latencies = {**by_id, "": mean(run_times(ONE_BY_ONE))}
@@ -35,7 +35,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     with Simulator(SimulatorOptions(query_latency=latencies, concurrency=AT_ONCE)) as simulator:
         ids = [simulator.create_query(body) for body in _bodies(len(seconds))]
-        _add_looks(ids[-ONE_BY_ONE:])
+        for id_ in ids[-ONE_BY_ONE:]:
+            simulator.add_look(id_, f"Look {id_}", id_)
         sys.stdout.write(" ".join([simulator.base_url, *ids]) + "\n")
         sys.stdout.flush()
         stopped.wait()
@@ -45,11 +46,6 @@ def _bodies(count: int) -> Iterator[dict[str, Any]]:
     """Queries of one table with four rows that differ in a limit far above."""
     for number in range(count):
         yield {**_QUERY, "limit": str(_FIRST_LIMIT + number)}
-
-
-def _add_looks(query_ids: list[str]) -> None:
-    looks = cast("dict[str, Any]", content.LOOKS)
-    looks |= {id_: {"title": f"Look {id_}", "query_id": id_} for id_ in query_ids}
 
 
 if __name__ == "__main__":

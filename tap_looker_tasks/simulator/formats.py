@@ -106,7 +106,7 @@ def _json_detail(answer: Answer) -> dict[str, Any]:
         "has_row_totals": bool(answer.row_totals),
         "applied_filters": _applied_filters(answer),
         "number_format": "1,234.56",
-        "explore": {"name": answer.explore.name, "label": answer.explore.name.title()},
+        "explore": {"name": answer.explore.name, "label": answer.explore.title},
         "timezone": answer.timezone,
         "data": [*_cell_rows(answer)],
         "drill_menu_build_time": 0.001,
@@ -128,7 +128,7 @@ def _json_bi(answer: Answer) -> dict[str, Any]:
             "pivots": [*_pivot_columns(answer)],
             "has_totals": answer.totals is not None,
             "has_subtotals": False,
-            "columns_truncated": False,
+            "columns_truncated": answer.columns_truncated,
             "sql": answer.sql,
             "filters": _applied_filters(answer),
             "bigquery_metadata": None,
@@ -150,34 +150,38 @@ def _fields(answer: Answer) -> dict[str, list[dict[str, Any]]]:
         "table_calculations": [],
     }
     for field in answer.fields:
-        described[_category(answer, field)].append(_described(field))
+        described[_category(answer, field)].append(_described(answer, field))
     return described
 
 
 def _category(answer: Answer, field: Field) -> str:
     if field.name in answer.pivots:
         return "pivots"
-    if "." not in field.name and field.name not in _custom_fields(answer):
-        return "table_calculations"
-    return "measures" if field.is_measure else "dimensions"
+    if _is_known(answer, field) or field.name in _custom_fields(answer):
+        return "measures" if field.is_measure else "dimensions"
+    return "table_calculations"
+
+
+def _is_known(answer: Answer, field: Field) -> bool:
+    return field.name in answer.explore.fields
 
 
 def _custom_fields(answer: Answer) -> set[str]:
     text = answer.query.get("dynamic_fields")
-    found = msgspec.json.decode(text) if text else []
+    found = (msgspec.json.decode(text) if text else None) or []
     return {field.get("dimension") or field.get("measure") for field in found}
 
 
-def _described(field: Field) -> dict[str, Any]:
-    if field.sql.startswith("(") or "." not in field.name:
+def _described(answer: Answer, field: Field) -> dict[str, Any]:
+    if not _is_known(answer, field):
         return {"name": field.name, "label": field.label, "type": field.type}
     return {
         "name": field.name,
         "label": field.label,
-        "label_short": field.name.partition(".")[2].replace("_", " ").title(),
+        "label_short": field.label_short,
         "type": field.type,
-        "view": field.name.partition(".")[0],
-        "category": "measure" if field.is_measure else "dimension",
+        "view": field.view,
+        "category": field.category,
         "measure": field.is_measure,
         "is_numeric": field.is_numeric,
         "description": field.description,
@@ -229,7 +233,7 @@ def _cell_rows(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _pivoted_names(answer: Answer) -> set[str]:
-    return {field.name for field in answer.fields if field.is_measure}
+    return {f.name for f in answer.fields if f.is_measure and f.name in answer.columns}
 
 
 def _pivot_key(answer: Answer, cells: Mapping[str, Any]) -> str:
@@ -267,24 +271,28 @@ def _txt(answer: Answer) -> str:
 def _separated(answer: Answer, delimiter: str) -> str:
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(field.label for field in answer.fields)
+    writer.writerow(_labels(answer))
     writer.writerows(_texts(answer))
     return text.getvalue()
 
 
 def _md(answer: Answer) -> str:
-    lines = [[field.label for field in answer.fields], ["---"] * len(answer.fields)]
+    lines = [_labels(answer), ["---"] * len(answer.columns)]
     lines += _texts(answer)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _html(answer: Answer) -> str:
-    heads = "".join(f"<th>{html.escape(field.label)}</th>" for field in answer.fields)
+    heads = "".join(f"<th>{html.escape(label)}</th>" for label in _labels(answer))
     rows = "".join(
         "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>"
         for row in _texts(answer)
     )
     return f"<table><tr>{heads}</tr>{rows}</table>"
+
+
+def _labels(answer: Answer) -> list[str]:
+    return [field.label for field in answer.fields if field.name in answer.columns]
 
 
 def _texts(answer: Answer) -> Iterator[list[str]]:

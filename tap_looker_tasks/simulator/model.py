@@ -1,54 +1,101 @@
-"""The model of the simulated Looker: Explores over all flights from New York in 2013."""
+"""What a LookML model consists of: Explores, and the fields that can be queried in them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-MODEL_NAME = "flights_2013"
+    from typing_extensions import Self
+
+Category = Literal["dimension", "measure", "filter", "parameter"]
 DATE_TYPES: Mapping[str, str] = {
     "date_time": "%Y-%m-%d %H:%M:%S",
+    "date_second": "%Y-%m-%d %H:%M:%S",
+    "date_minute": "%Y-%m-%d %H:%M",
     "date_hour": "%Y-%m-%d %H",
     "date_date": "%Y-%m-%d",
     "date_week": "%Y-%m-%d",
     "date_month": "%Y-%m",
+    "date_quarter": "%Y-%m",
     "date_year": "%Y",
+    "date_raw": "%Y-%m-%d %H:%M:%S",
 }
 """Looker's types of a date dimension, and how their values are written."""
+
+_NUMERIC_TYPES = frozenset(
+    {"number", "int", "count", "count_distinct", "sum", "average", "min", "max", "median"}
+)
 
 
 @dataclass(frozen=True)
 class Field:
-    """A dimension or measure.
+    """A dimension, a measure, or what only filters.
 
     Attributes:
         name: view and field, such as `flights.carrier`.
         type: Looker's type of the field.
-        sql: its expression over the tables of its Explore; `{timezone}` stands for the query's.
-        is_measure: whether `sql` is an aggregate.
+        sql: its expression over the tables of its Explore, an aggregate for a measure;
+            `{timezone}` stands for the query's, and Liquid's `parameter` and `condition` for what
+            the query filters by. Of a filter-only field, the condition it adds, if any.
+        category: Looker's word for the kind of field.
         description: one sentence.
+        filter_sql: the expression that filters compare; `sql` when empty.
+        label: view and field, as people see them; made from the name when empty.
+        convert_tz: whether values of a date are told in the query's time zone; None if no date.
+        datatype: `datetime` or `date`: what the database holds; None if no date.
+        default_value: of a parameter: what stands in when the query does not set it.
+        primary_key: whether it is the key of its view.
+        hidden: whether it is not shown to people.
     """
 
     name: str
     type: str
     sql: str
-    is_measure: bool = False
+    category: Category = "dimension"
     description: str = ""
+    filter_sql: str = ""
+    label: str = ""
+    convert_tz: bool | None = None
+    datatype: str | None = None
+    default_value: str = ""
+    primary_key: bool = False
+    hidden: bool = False
+
+    def __post_init__(self) -> None:
+        """Make a label from the name."""
+        if not self.label:
+            label = self.name.replace(".", " ").replace("_", " ").title()
+            object.__setattr__(self, "label", label)
 
     @property
-    def label(self) -> str:
-        """View and field, as people see them."""
-        return self.name.replace(".", " ").replace("_", " ").title()
+    def is_measure(self) -> bool:
+        """Whether `sql` is an aggregate."""
+        return self.category == "measure"
 
     @property
     def is_numeric(self) -> bool:
         """Whether Looker treats the values as numbers."""
-        numeric = {"number", "int", "count", "count_distinct", "sum", "average", "min", "max"}
-        return self.type in numeric
+        return self.type in _NUMERIC_TYPES
+
+    @property
+    def view(self) -> str:
+        """The view it belongs to."""
+        return self.name.partition(".")[0]
+
+    @property
+    def label_short(self) -> str:
+        """What people see of it within its view."""
+        return self.name.rpartition(".")[2].replace("_", " ").title()
+
+    @property
+    def notation(self) -> str | None:
+        """How its values are written, for `strftime`; None if no date."""
+        if self.type == "date_raw" and self.datatype == "date":
+            return DATE_TYPES["date_date"]
+        return DATE_TYPES.get(self.type)
 
 
 @dataclass(frozen=True)
@@ -60,153 +107,51 @@ class Explore:
         tables: the FROM clause.
         fields: by name.
         description: one sentence.
+        is_readable: whether its fields may be looked up; its queries run in any case.
+        condition: SQL that every query of it is filtered by.
+        label: what people see.
+        always_filter: filters that apply unless the query sets them.
     """
 
     name: str
     tables: str
     fields: Mapping[str, Field]
     description: str
+    is_readable: bool = True
+    condition: str = ""
+    label: str = ""
+    always_filter: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What people see."""
+        return self.label or self.name.replace("_", " ").title()
 
 
-def _dimension(name: str, type_: str, sql: str, description: str = "") -> Field:
-    return Field(name, type_, sql, description=description)
+@dataclass(frozen=True)
+class Model:
+    """A LookML model.
+
+    Attributes:
+        name: what `Query.model` holds.
+        explores: by name.
+    """
+
+    name: str
+    explores: Mapping[str, Explore]
+
+    @classmethod
+    def of(cls, name: str, *explores: Explore) -> Self:
+        """Build a model of its Explores."""
+        return cls(name, {explore.name: explore for explore in explores})
 
 
-def _measure(name: str, type_: str, sql: str, description: str = "") -> Field:
-    return Field(name, type_, sql, is_measure=True, description=description)
+def explore_of(
+    name: str, tables: str, description: str, *fields: Field, is_readable: bool = True
+) -> Explore:
+    """Build an Explore of its fields."""
+    return Explore(name, tables, _by_name(fields), description, is_readable)
 
 
-def _date_group(name: str, utc: str, description: str) -> Iterator[Field]:
-    """The dimensions of a dimension group, from a timestamp in UTC."""
-    local = f"timezone('{{timezone}}', timezone('UTC', {utc}))"
-    for type_ in DATE_TYPES:
-        unit = type_.removeprefix("date_")
-        yield _dimension(f"{name}_{unit}", type_, local, f"{description}, by {unit}")
-
-
-def _tier(sql: str, *limits: int) -> str:
-    """Looker's classic tiers: `Below 500`, `500 to 999`, ..., `2000 or Above`, `Undefined`."""
-    cases = [f"when {sql} < {limits[0]} then 'Below {limits[0]}'"]
-    for low, high in pairwise(limits):
-        cases.append(f"when {sql} < {high} then '{low} to {high - 1}'")
-    last = f"when {sql} >= {limits[-1]} then '{limits[-1]} or Above'"
-    return f"case {' '.join(cases)} {last} else 'Undefined' end"
-
-
-def _yesno(condition: str) -> str:
-    return f"case when {condition} then 'Yes' else 'No' end"
-
-
-def _explore(name: str, tables: str, description: str, *fields: Field) -> Explore:
-    return Explore(name, tables, {field.name: field for field in fields}, description)
-
-
-_AIRPORT_FIELDS = (
-    ("faa", "zipcode", "{0}.faa", "Code of the airport"),
-    ("name", "string", "{0}.name", "Name of the airport"),
-    ("altitude", "number", "{0}.alt", "Feet above the sea"),
-    ("location", "location", "concat({0}.lat, ',', {0}.lon)", "Latitude and longitude"),
-    ("timezone", "string", "{0}.tzone", "Name of the time zone"),
-)
-
-
-def _airport(view: str) -> Iterator[Field]:
-    for name, type_, sql, description in _AIRPORT_FIELDS:
-        yield _dimension(f"{view}.{name}", type_, sql.format(view), description)
-
-
-_FLIGHTS = _explore(
-    "flights",
-    "flights left join airlines using (carrier) "
-    "left join airports origin on origin.faa = flights.origin "
-    "left join airports destination on destination.faa = flights.dest "
-    "left join planes on planes.tailnum = flights.tailnum "
-    "left join weather on weather.origin = flights.origin "
-    "and weather.time_hour = flights.time_hour",
-    "Every flight that left New York in 2013",
-    _dimension("flights.carrier", "string", "flights.carrier", "Code of the airline"),
-    _dimension("flights.number", "number", "flights.flight", "Flight number"),
-    _dimension("flights.tail_number", "string", "flights.tailnum", "Registration of the plane"),
-    _dimension("flights.origin", "string", "flights.origin", "Airport of departure"),
-    _dimension("flights.destination", "string", "flights.dest", "Airport of arrival"),
-    _dimension("flights.distance", "number", "flights.distance", "Miles"),
-    _dimension(
-        "flights.distance_tier",
-        "tier",
-        _tier("flights.distance", 500, 1000, 2000),
-        "Miles, in tiers",
-    ),
-    _dimension("flights.air_time", "number", "flights.air_time", "Minutes in the air"),
-    _dimension("flights.departure_delay", "number", "flights.dep_delay", "Minutes"),
-    _dimension("flights.arrival_delay", "number", "flights.arr_delay", "Minutes"),
-    _dimension(
-        "flights.is_cancelled", "yesno", _yesno("flights.dep_time is null"), "Never departed"
-    ),
-    *_date_group("flights.departure", "flights.departure", "Scheduled departure"),
-    _dimension("airlines.name", "string", "airlines.name", "Name of the airline"),
-    *_airport("origin"),
-    *_airport("destination"),
-    _dimension("planes.manufacturer", "string", "planes.manufacturer", "Who built the plane"),
-    _dimension("planes.year", "number", "planes.year", "Year in which it was built"),
-    _dimension("planes.seats", "number", "planes.seats", "Seats"),
-    _dimension("weather.temperature", "number", "weather.temp", "Degrees Fahrenheit"),
-    _measure("flights.count", "count", "count(*)", "Number of flights"),
-    _measure(
-        "flights.destinations", "count_distinct", "count(distinct flights.dest)", "Airports served"
-    ),
-    _measure("flights.total_distance", "sum", "sum(flights.distance)", "Miles flown"),
-    _measure(
-        "flights.average_arrival_delay", "average", "avg(flights.arr_delay)", "Minutes, on average"
-    ),
-    _measure("flights.shortest_distance", "min", "min(flights.distance)", "Miles"),
-    _measure("flights.longest_delay", "max", "max(flights.arr_delay)", "Minutes"),
-    _measure(
-        "flights.carriers",
-        "list",
-        "list(distinct flights.carrier order by flights.carrier)",
-        "Airlines that flew",
-    ),
-    _measure(
-        "flights.cancelled_share",
-        "number",
-        "count(*) filter (flights.dep_time is null) / count(*)",
-        "Share of flights that never departed",
-    ),
-    _measure("flights.broken", "sum", "sum(flights.no_such_column)", "Fails in the database"),
-)
-_AIRPORTS = _explore(
-    "airports",
-    "airports",
-    "The airports of the United States",
-    *_airport("airports"),
-    _measure("airports.count", "count", "count(*)", "Number of airports"),
-    _measure("airports.highest", "max", "max(airports.alt)", "Feet above the sea"),
-)
-_WEATHER = _explore(
-    "weather",
-    "weather",
-    "The weather at New York's airports, hour by hour",
-    _dimension("weather.origin", "string", "weather.origin", "Airport"),
-    *_date_group("weather.observed", "weather.time_hour", "Hour of the observation"),
-    _dimension("weather.temperature", "number", "weather.temp", "Degrees Fahrenheit"),
-    _dimension("weather.wind_speed", "number", "weather.wind_speed", "Miles an hour"),
-    _dimension("weather.is_freezing", "yesno", _yesno("weather.temp < 32"), "Below 32 °F"),
-    _measure("weather.count", "count", "count(*)", "Number of observations"),
-    _measure("weather.average_temperature", "average", "avg(weather.temp)", "Degrees Fahrenheit"),
-)
-_NUMBERS = _explore(
-    "numbers",
-    "numbers",
-    "Values that lose something on their way when handled without care",
-    _dimension("numbers.id", "number", "numbers.id", "Place in the table"),
-    _dimension("numbers.integer", "number", "numbers.integer", "More than 53 bits"),
-    _dimension("numbers.decimal", "number", "numbers.decimal", "30 digits"),
-    _dimension("numbers.text", "string", "numbers.text", "Not only ASCII"),
-    _measure("numbers.count", "count", "count(*)", "Number of rows"),
-    _measure("numbers.sum", "sum", "sum(numbers.integer)", "More than 53 bits"),
-)
-
-EXPLORES: Mapping[str, Explore] = {
-    explore.name: explore for explore in (_FLIGHTS, _AIRPORTS, _WEATHER, _NUMBERS)
-}
-"""The Explores of the model, by name."""
+def _by_name(fields: Iterable[Field]) -> dict[str, Field]:
+    return {field.name: field for field in fields}

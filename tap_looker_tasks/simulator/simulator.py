@@ -6,14 +6,18 @@ import asyncio
 import random
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from tap_looker_tasks.simulator.application import build_application
 from tap_looker_tasks.simulator.engine import Database, load_database
-from tap_looker_tasks.simulator.server import Looker, application
+from tap_looker_tasks.simulator.faults import Fault
+from tap_looker_tasks.simulator.looker import Looker
+from tap_looker_tasks.simulator.network import Network
 from tap_looker_tasks.simulator.tasks import QueryTasks
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 CREDENTIAL = "simulator"
 _HOST = "127.0.0.1"
 _BACKLOG = 128
+_ANSWERED_AT_ONCE = 64
+_SEND_BUFFER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,9 @@ class SimulatorOptions:
         concurrency: queries at once; the others queue.
         result_ttl_seconds: how long results stay.
         token_lifetime_seconds: how long a login lasts.
+        round_trip_seconds: what every request takes, beside other requests.
+        stall_timeout_seconds: closes a connection whose client does not read the body for that
+            long, as proxies do; None: never.
         seed: of the latencies drawn.
     """
 
@@ -49,6 +58,8 @@ class SimulatorOptions:
     concurrency: int = 15
     result_ttl_seconds: float = 300
     token_lifetime_seconds: float = 3600
+    round_trip_seconds: float = 0.0
+    stall_timeout_seconds: float | None = None
     seed: int = 0
 
 
@@ -86,10 +97,10 @@ class Simulator:
                 client_secret=self.client_secret,
                 token_lifetime_seconds=self._options.token_lifetime_seconds,
             )
-            listener = _listener(self._options.port)
+            listener = _listener(self._options)
             starting.callback(listener.close)
             self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
-            server = _Server(self._looker, listener)
+            server = _Server(self._looker, listener, self._options)
             starting.callback(server.stop)
             self._started = starting.pop_all()
         return self
@@ -125,6 +136,10 @@ class Simulator:
         """Store a query, as an application would; returns its id."""
         return self._looker.create_query(body)
 
+    def add_look(self, look_id: str, title: str, query_id: str) -> None:
+        """Save a query as a Look, as a person would."""
+        self._looker.looks[look_id] = {"title": title, "query_id": query_id}
+
     def create_task(self, query_id: str, result_format: str = "json_detail") -> str:
         """Start a run of a stored query, as an application would; returns the task's id."""
         about = {"query_id": query_id, "result_format": result_format}
@@ -154,8 +169,12 @@ class Simulator:
         return task.status
 
     def fault(self, name: str, **details: Any) -> None:
-        """Let something go wrong; see `Faults.add`."""
-        self._looker.faults.add(name, **details)
+        """Let something go wrong; `details` are those of `Fault`: times, operation, after, ...
+
+        Raises:
+            KeyError: there is no fault of that name.
+        """
+        self._looker.faults.add(Fault(name, **details))
 
     def clear_faults(self) -> None:
         """Let nothing go wrong any more."""
@@ -174,11 +193,14 @@ class Simulator:
         )
 
 
-def _listener(port: int) -> socket.socket:
+def _listener(options: SimulatorOptions) -> socket.socket:
     # asyncio sends small answers without delay only on sockets that say they are TCP's.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((_HOST, port))
+    if options.stall_timeout_seconds is not None:
+        # The system would take megabytes that nobody reads.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    listener.bind((_HOST, options.port))
     listener.listen(_BACKLOG)
     return listener
 
@@ -186,9 +208,13 @@ def _listener(port: int) -> socket.socket:
 class _Server:
     """uvicorn on a thread of its own."""
 
-    def __init__(self, looker: Looker, listener: socket.socket) -> None:
+    def __init__(self, looker: Looker, listener: socket.socket, options: SimulatorOptions) -> None:
+        network = Network(
+            options.round_trip_seconds, options.stall_timeout_seconds, self._find_transport
+        )
         config = uvicorn.Config(
-            application(looker, self._drop),
+            build_application(looker, network),
+            http="h11",
             log_level="error",
             access_log=False,
             lifespan="off",
@@ -196,19 +222,27 @@ class _Server:
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._server.serve(sockets=[listener])),
+            target=lambda: asyncio.run(self._serve(listener)),
             name="looker-simulator",
             daemon=True,
         )
         self._thread.start()
+
+    async def _serve(self, listener: socket.socket) -> None:
+        # The loop's own threads are too few on a small machine: `run_query` waits on one.
+        threads = ThreadPoolExecutor(_ANSWERED_AT_ONCE, thread_name_prefix="looker-operation")
+        asyncio.get_running_loop().set_default_executor(threads)
+        await self._server.serve(sockets=[listener])
 
     def stop(self) -> None:
         self._server.should_exit = True
         self._server.force_exit = True
         self._thread.join()
 
-    def _drop(self, client: object) -> None:
-        """Close the connection of a client, known by its address."""
-        for connection in [*self._server.server_state.connections]:
+    def _find_transport(self, client: object) -> asyncio.Transport | None:
+        """Return the connection of a client, known by its address."""
+        for connection in self._server.server_state.connections:
             if getattr(connection, "client", None) == client:
-                connection.transport.abort()
+                transport: asyncio.Transport | None = connection.transport
+                return transport
+        return None

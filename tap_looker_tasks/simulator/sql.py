@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.simulator.filters import Filter
+from tap_looker_tasks.simulator.liquid import expand_liquid
 from tap_looker_tasks.simulator.model import DATE_TYPES, Field
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from tap_looker_tasks.simulator.model import Explore
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-_EXPRESSION = re.compile(r"""(?:\$\{[\w.]+\}|[\s\d.+\-*/(),]|"[^"]*"|concat|coalesce|round)*""")
+_EXPRESSION = re.compile(
+    r"""(?:\$\{[\w.]+\}|[\s\d.+\-*/(),]|"[^"]*"|concat|coalesce|round|sum|mean|max|min)*"""
+)
+# Over the whole column: a table calculation's, as Looker's `sum` is.
+_OVER_ALL = re.compile(r"\b(sum|mean|max|min)\((c\d+)\)")
+_UNITS = {"time": "second", "date": "day"}
+_SORT = re.compile(r"(.+?)(?:\s+(asc|desc))?(?:\s+\d+)?\s*")
 _AGGREGATES = {
     "sum": "sum({0})",
     "average": "avg({0})",
@@ -36,71 +43,103 @@ class Statement:
 
     Attributes:
         fields: what is asked for, table calculations last.
-        columns: their names.
-        measures: names of the measures among them.
+        columns: names of the fields that have values.
+        measures: names of the measures among the fields.
     """
 
     def __init__(
-        self, explore: Explore, query: Mapping[str, Any], timezone: str, now: datetime
+        self,
+        explore: Explore,
+        query: Mapping[str, Any],
+        zone_and_now: tuple[str, datetime],
+        *,
+        server_table_calcs: bool,
     ) -> None:
         """Look up everything the query names.
+
+        Args:
+            explore: what is queried.
+            query: the body.
+            zone_and_now: the query's time zone, and the present in it, without an offset.
+            server_table_calcs: whether table calculations are computed.
 
         Raises:
             InvalidQueryError: something is not there.
             FilterError: a filter expression is wrong.
         """
-        self._tables = explore.tables
+        self._explore = explore
         self._query = query
-        self._timezone = timezone
+        self._timezone, self._now = zone_and_now
         self._known = dict(explore.fields)
+        self._filters = {**explore.always_filter, **(query.get("filters") or {})}
         self._calculations: dict[str, Field] = {}
-        self._add_dynamic_fields()
-        asked = [*(query.get("fields") or ()), *(query.get("pivots") or ())]
-        if not asked:
-            msg = "The query has no fields"
-            raise InvalidQueryError(msg)
-        names = dict.fromkeys(name for name in asked if name not in self._calculations)
-        self._selected = [self._field(name) for name in names]
+        self._aliases: dict[str, str] = {}
+        self._selected = self._select_fields()
         self.fields = (*self._selected, *self._calculations.values())
-        self.columns = tuple(field.name for field in self.fields)
+        self._computed = self.fields if server_table_calcs else tuple(self._selected)
+        self.columns = tuple(field.name for field in self._computed)
         self.measures = tuple(field.name for field in self.fields if field.is_measure)
-        self._where, self._having = self._conditions(now)
+        self._where, self._having = self._conditions()
         self._order = self._ordered()
 
     def text(self, limit: int | None) -> str:
-        """SELECT with every column, in the order asked for, and no more rows than `limit`."""
+        """Return a SELECT with every column, in the order asked for, of at most `limit` rows."""
         inner = self._grouped(self._selected)
-        calculated = [f"{self._formatted(f)} as {_quoted(f.name)}" for f in self._selected_outer()]
+        outer = [self._outer(field) for field in self._computed]
         end = f" limit {limit}" if limit is not None else ""
         order = f" order by {', '.join(self._order)}" if self._order else ""
-        return f"{_select(calculated)} from ({inner}){order}{end}"
+        return f"{_select(outer)} from ({inner}){order}{end}"
 
     def totals(self) -> tuple[tuple[str, ...], str]:
-        """Columns and SELECT of the measures over all rows."""
+        """Return columns and SELECT of the measures over all rows."""
         measures = [field for field in self._selected if field.is_measure]
         return tuple(field.name for field in measures), self._grouped(measures)
 
     def row_totals(self) -> tuple[tuple[str, ...], str]:
-        """Columns and SELECT of the measures over all pivot values."""
+        """Return columns and SELECT of the measures over all pivot values."""
         pivots = self._query.get("pivots") or ()
         fields = [field for field in self._selected if field.name not in pivots]
         ordered = sorted(fields, key=lambda field: field.is_measure)
-        columns = [self._formatted(replace(f, sql=_quoted(f.name))) for f in ordered]
+        columns = [self._formatted(replace(f, sql=self._aliases[f.name])) for f in ordered]
         names = tuple(field.name for field in ordered)
         return names, f"{_select(columns)} from ({self._grouped(ordered)})"
 
-    def _selected_outer(self) -> list[Field]:
-        """The columns, in terms of the grouped select."""
-        selected = [replace(field, sql=_quoted(field.name)) for field in self._selected]
-        return [*selected, *self._calculations.values()]
+    def _select_fields(self) -> list[Field]:
+        """Return the fields asked for, but for table calculations, and name their columns."""
+        self._add_custom_fields()
+        asked = [*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())]
+        if not asked:
+            msg = "The query has no fields"
+            raise InvalidQueryError(msg)
+        names = dict.fromkeys(name for name in asked if name not in self._calculations)
+        for place, name in enumerate((*names, *self._calculations)):
+            # DuckDB ignores case in names.
+            self._aliases[name] = f"c{place}"
+        for name, field in self._calculations.items():
+            sql = _translated(field.sql, self._alias)
+            self._calculations[name] = replace(field, sql=sql)
+        return [self._field(name) for name in names]
+
+    def _alias(self, name: str) -> str:
+        try:
+            return self._aliases[name]
+        except KeyError:
+            msg = f'Unknown field "{name}" in a table calculation'
+            raise InvalidQueryError(msg) from None
+
+    def _outer(self, field: Field) -> str:
+        """Return a column in terms of the grouped select."""
+        alias = self._aliases[field.name]
+        sql = field.sql if field.name in self._calculations else alias
+        return f"{self._formatted(replace(field, sql=sql))} as {alias}"
 
     def _grouped(self, fields: Iterable[Field]) -> str:
         columns, keys = [], []
         for field in fields:
-            columns.append(f"{self._sql(field)} as {_quoted(field.name)}")
+            columns.append(f"{self._sql(field)} as {self._aliases[field.name]}")
             if not field.is_measure:
                 keys.append(str(len(columns)))
-        text = f"{_select(columns)} from {self._tables}"
+        text = f"{_select(columns)} from {self._expanded(self._explore.tables)}"
         if self._where:
             text += f" where {' and '.join(self._where)}"
         if keys:
@@ -110,17 +149,41 @@ class Statement:
         return text
 
     def _sql(self, field: Field) -> str:
-        """The field's expression; date-times are cut to their unit, as timestamps."""
-        sql = field.sql.replace("{timezone}", self._timezone)
-        if field.type not in DATE_TYPES:
+        """Return the field's expression; date-times are cut to their unit, as timestamps."""
+        sql = self._expanded(field.sql)
+        if field.type not in DATE_TYPES or field.type == "date_raw":
             return sql
-        unit = field.type.removeprefix("date_").replace("date", "day").replace("time", "second")
-        return f"date_trunc('{unit}', {sql})"
+        unit = field.type.removeprefix("date_")
+        return f"date_trunc('{_UNITS.get(unit, unit)}', {sql})"
 
     def _formatted(self, field: Field) -> str:
-        """The column as Looker tells its values."""
-        notation = DATE_TYPES.get(field.type)
+        """Return the column as Looker tells its values."""
+        notation = field.notation
         return f"strftime({field.sql}, '{notation}')" if notation else field.sql
+
+    def _expanded(self, sql: str) -> str:
+        return expand_liquid(
+            sql.replace("{timezone}", self._timezone), self._parameter, self._templated
+        )
+
+    def _parameter(self, name: str) -> str:
+        """Return the value of a parameter, as SQL."""
+        field = self._field(name)
+        value = str(self._filters.get(name) or field.default_value)
+        if field.type == "unquoted":
+            return re.sub(r"\W", "", value)
+        if field.is_numeric and re.fullmatch(r"-?\d+(\.\d+)?", value):
+            return value
+        return "'{}'".format(value.replace("'", "''"))
+
+    def _templated(self, name: str, sql: str) -> str:
+        """Return the condition of a templated filter: true unless the query filters by it."""
+        field, expression = self._field(name), self._filters.get(name)
+        if not expression:
+            return "true"
+        if field.type.startswith("date"):
+            sql = f"timezone('{self._timezone}', timezone('UTC', {sql}))"
+        return _condition(field, Filter(sql, expression, self._now))
 
     def _field(self, name: str) -> Field:
         try:
@@ -129,54 +192,72 @@ class Statement:
             msg = f'Unknown field "{name}"'
             raise InvalidQueryError(msg) from None
 
-    def _add_dynamic_fields(self) -> None:
+    def _add_custom_fields(self) -> None:
         described = self._query.get("dynamic_fields")
-        for found in json.loads(described) if described else ():
+        for found in (json.loads(described) if described else None) or ():
             match found:
+                case {"is_disabled": True}:
+                    pass
                 case {"table_calculation": name, "expression": expression}:
                     type_ = found.get("_type_hint") or "number"
-                    sql = _translated(expression, _quoted)
-                    self._calculations[name] = Field(name, type_, sql, is_measure=True)
+                    self._calculations[name] = Field(name, type_, expression, "measure")
                 case {"dimension": name, "expression": expression}:
                     sql = _translated(expression, lambda n: self._sql(self._field(n)))
                     self._known[name] = Field(name, found.get("_type_hint") or "string", sql)
                 case {"measure": name, "based_on": based_on, "type": type_}:
                     aggregate = _AGGREGATES.get(type_, "sum({0})")
                     sql = aggregate.format(self._sql(self._field(based_on)))
-                    self._known[name] = Field(name, type_, sql, is_measure=True)
+                    self._known[name] = Field(name, type_, sql, "measure")
                 case _:
                     msg = f"Unknown kind of dynamic field: {sorted(found)}"
                     raise InvalidQueryError(msg)
 
-    def _conditions(self, now: datetime) -> tuple[list[str], list[str]]:
-        where: list[str] = []
+    def _conditions(self) -> tuple[list[str], list[str]]:
+        where = [self._expanded(self._explore.condition)] if self._explore.condition else []
         having: list[str] = []
-        for name, expression in (self._query.get("filters") or {}).items():
+        for name, expression in self._filters.items():
             field = self._field(name)
-            condition = _condition(field, Filter(self._unformatted(field), expression, now))
-            (having if field.is_measure else where).append(condition)
+            if condition := self._condition_on(field, expression):
+                (having if field.is_measure else where).append(condition)
         return where, having
 
-    def _unformatted(self, field: Field) -> str:
-        return field.sql.replace("{timezone}", self._timezone)
+    def _condition_on(self, field: Field, expression: str) -> str:
+        """Return what a filter of the query demands; empty for what only SQL refers to."""
+        if field.category == "parameter":
+            return ""
+        if field.category == "filter":
+            return self._expanded(field.sql)
+        sql = self._expanded(field.filter_sql or field.sql)
+        return _condition(field, Filter(sql, expression, self._now))
 
     def _ordered(self) -> list[str]:
         sorts = [sort for sort in self._query.get("sorts") or () if sort.split()]
         if sorts:
-            return [self._sort(sort) for sort in sorts]
+            return [order for sort in sorts if (order := self._sort(sort))]
         dates = [f.name for f in self._selected if f.type in DATE_TYPES]
-        measures = [f.name for f in self.fields if f.is_measure and f.is_numeric]
+        measures = [f.name for f in self._computed if f.is_measure and f.is_numeric]
         first = [*dates, *measures][:1]
         rest = [f.name for f in self._selected if not f.is_measure and f.name not in first]
-        return [*(f"{_quoted(name)} desc" for name in first), *map(_quoted, rest)]
+        return [
+            *(f"{self._aliases[name]} desc" for name in first),
+            *(self._aliases[name] for name in rest),
+        ]
 
-    def _sort(self, sort: str) -> str:
-        name, *direction = sort.split()
-        if name not in self.columns:
+    def _sort(self, sort: str) -> str | None:
+        """Return an ORDER BY term; None for a table calculation that is not computed."""
+        name, descending = _read_sort(sort)
+        if name not in self._aliases:
             msg = f'Cannot sort by "{name}": not a field of the query'
             raise InvalidQueryError(msg)
-        descending = direction[:1] == ["desc"]
-        return f"{_quoted(name)} {'desc nulls last' if descending else 'asc nulls first'}"
+        if name not in self.columns:
+            return None
+        return f"{self._aliases[name]} {'desc nulls last' if descending else 'asc nulls first'}"
+
+
+def _read_sort(sort: str) -> tuple[str, bool]:
+    """Return a field, and whether it descends; a number after it names a pivot's column."""
+    match = _SORT.fullmatch(sort.strip())
+    return (match[1], match[2] == "desc") if match else (sort, False)
 
 
 def _select(columns: Iterable[str]) -> str:
@@ -184,15 +265,11 @@ def _select(columns: Iterable[str]) -> str:
 
 
 def _condition(field: Field, filter_: Filter) -> str:
-    if field.type in DATE_TYPES:
+    if field.type.startswith("date"):
         return filter_.on_date()
     if field.type == "yesno":
         return filter_.on_yesno()
     return filter_.on_number() if field.is_numeric else filter_.on_text()
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', ""))
 
 
 def _translated(expression: str, column: Callable[[str], str]) -> str:
@@ -201,4 +278,5 @@ def _translated(expression: str, column: Callable[[str], str]) -> str:
         msg = f"Cannot read the expression {expression!r}"
         raise InvalidQueryError(msg)
     text = re.sub(r'"([^"]*)"', r"'\1'", expression)
-    return _REFERENCE.sub(lambda match: column(match[1]), text)
+    text = _REFERENCE.sub(lambda match: column(match[1]), text)
+    return _OVER_ALL.sub(r"\1(\2) over ()", text)

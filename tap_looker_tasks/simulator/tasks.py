@@ -140,7 +140,9 @@ class QueryTasks:
 
     def _result(self, task: QueryTask, started_at: float) -> tuple[str, bytes]:
         try:
-            answer = self._database.run(task.body)
+            answer = self._database.run(
+                task.body, server_table_calcs=bool(task.about.get("server_table_calcs"))
+            )
         except QueryFailedError as failure:
             payload = formats.failed(failure, task.result_format, query_task_id=task.query_task_id)
             return "error", formats.encode(payload)

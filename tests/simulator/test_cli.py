@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tap_looker_tasks.simulator import cli
 from tap_looker_tasks.simulator.faults import FAULTS
 
 COMMAND = Path(sys.executable).with_name("looker-simulator")
@@ -59,11 +60,22 @@ def test_it_serves_until_it_is_interrupted(number: int) -> None:
         (["--fault", "nonsense"], "nonsense"),
         (["--fault", "server_error:often"], "often"),
         (["--latency", "long"], "long"),
+        (["--round-trip", "-1"], "--round-trip"),
+        (["--stall-timeout", "soon"], "soon"),
         (["--host", "0.0.0.0"], "--host"),
     ],
 )
 def test_a_wrong_option_is_named(arguments: list[str], reason: str) -> None:
     assert reason in refused(*arguments)
+
+
+def test_a_package_that_is_wanting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Python does it for a module that was found to be absent.
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    for name in [name for name in sys.modules if name.startswith("tap_looker_tasks.simulator.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(SystemExit, match=r"duckdb.*pip install 'tap-looker-tasks\[simulator\]'"):
+        cli.main()
 
 
 def test_a_port_in_use_is_named(simulator: object) -> None:

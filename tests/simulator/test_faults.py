@@ -3,62 +3,34 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
 from tap_looker_tasks.simulator.faults import FAULTS
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.simulator.browser import Browser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tap_looker_tasks.simulator.engine import Database
-
-
-class Browser:
-    """Asks the simulator, as any HTTP client would."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        self.api = f"{simulator.base_url}/api/4.0"
-        self.session = requests.Session()
-        credentials = {"client_id": "simulator", "client_secret": "simulator"}
-        token = self.session.post(f"{self.api}/login", data=credentials, timeout=20).json()
-        self.session.headers["Authorization"] = f"token {token['access_token']}"
-
-    def ask(self, *ids: str, timeout: float = 20) -> requests.Response:
-        url = f"{self.api}/query_tasks/multi_results?query_task_ids={','.join(ids)}"
-        return self.session.get(url, timeout=timeout, allow_redirects=False)
-
-    def entry(self, id_: str) -> dict[str, Any]:
-        while True:
-            entry: dict[str, Any] = self.ask(id_).json()[id_]
-            if entry["status"] not in {"added", "running"}:
-                return entry
-
-
-@pytest.fixture
-def browser(simulator: Simulator) -> Iterator[Browser]:
-    browser = Browser(simulator)
-    with browser.session:
-        yield browser
-
-
-@pytest.fixture
-def finished(simulator: Simulator, browser: Browser) -> str:
-    id_ = simulator.create_task("4", "json_detail")
-    browser.entry(id_)
-    return id_
 
 
 @pytest.mark.parametrize(
     ("fault", "status", "body"),
     [
         ("rate_limited", 429, "message"),
+        ("rate_limited_bare", 429, "message"),
         ("server_error", 500, "message"),
         ("unavailable", 503, "message"),
         ("bad_gateway", 502, "<html>"),
+        ("gateway_timeout", 504, "<html>"),
+        ("not_found", 404, "message"),
+        ("uri_too_long", 414, "<html>"),
+        ("validation_failed", 422, "message"),
+        ("invalid_json", 200, '{"status": "comp'),
         ("not_found_html", 404, "<html>"),
         ("bad_request", 400, "message"),
         ("not_json", 200, "<html>"),
@@ -76,29 +48,30 @@ def test_an_answer_is_replaced_once(
     assert browser.ask(finished).json()[finished]["status"] == "complete"
 
 
-@pytest.mark.parametrize("fault", ["rate_limited", "unavailable"])
+@pytest.mark.parametrize(
+    ("fault", "retry_after"),
+    [
+        ("rate_limited", "0"),
+        ("unavailable", "0"),
+        ("rate_limited_seconds", "2.5"),
+        ("rate_limited_nonsense", "nan"),
+        ("rate_limited_bare", None),
+    ],
+)
 def test_a_server_under_load_says_when_to_come_back(
-    simulator: Simulator, browser: Browser, finished: str, fault: str
+    simulator: Simulator, browser: Browser, finished: str, fault: str, retry_after: str | None
 ) -> None:
-    simulator.fault(fault)
-    assert browser.ask(finished).headers["Retry-After"] == "0"
+    simulator.fault(fault, seconds=2.5)
+    assert browser.ask(finished).headers.get("Retry-After") == retry_after
 
 
-@pytest.mark.parametrize("fault", ["dropped", "cut_short"])
-def test_a_connection_ends_early(
-    simulator: Simulator, browser: Browser, finished: str, fault: str
+def test_a_server_under_load_names_a_date(
+    simulator: Simulator, browser: Browser, finished: str
 ) -> None:
-    simulator.fault(fault)
-    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-        browser.ask(finished)
-    assert browser.ask(finished).ok
-
-
-def test_an_answer_is_late(simulator: Simulator, browser: Browser, finished: str) -> None:
-    simulator.fault("hang", seconds=5)
-    with pytest.raises(requests.ReadTimeout):
-        browser.ask(finished, timeout=0.2)
-    assert browser.ask(finished).ok
+    simulator.fault("rate_limited_date", seconds=3600)
+    answer = browser.ask(finished)
+    named, sent = (parsedate_to_datetime(answer.headers[n]) for n in ("Retry-After", "Date"))
+    assert 3595 <= (named - sent).total_seconds() <= 3605
 
 
 @pytest.mark.parametrize(
@@ -136,6 +109,55 @@ def test_a_result_is_elsewhere(simulator: Simulator, browser: Browser, finished:
     assert browser.entry(finished)["data"] is None
     result = browser.session.get(f"{browser.api}/query_tasks/{finished}/results", timeout=20)
     assert len(result.json()["data"]) > 5
+
+
+def test_a_result_names_no_fields(simulator: Simulator, browser: Browser, finished: str) -> None:
+    simulator.fault("no_fields")
+    assert "fields" not in browser.entry(finished)["data"]
+    assert "fields" in browser.entry(finished)["data"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "flag"), [("columns_truncated", True), ("columns_truncated_text", "true")]
+)
+def test_a_result_says_that_pivots_were_cut(
+    simulator: Simulator, browser: Browser, fault: str, flag: object
+) -> None:
+    id_ = simulator.create_task("4", "json_bi")
+    assert browser.entry(id_)["data"]["metadata"]["columns_truncated"] is False
+    simulator.fault(fault)
+    assert browser.entry(id_)["data"]["metadata"]["columns_truncated"] == flag
+    simulator.fault("no_fields")
+    assert browser.entry(id_)["data"]["metadata"]["fields"] == {}
+
+
+def test_an_entry_is_no_object(simulator: Simulator, browser: Browser, finished: str) -> None:
+    simulator.fault("entry_not_an_object")
+    assert browser.ask(finished).json() == {finished: 5}
+
+
+def test_a_fault_concerns_one_task_only(
+    simulator: Simulator, browser: Browser, finished: str
+) -> None:
+    other = simulator.create_task("4", "json_detail")
+    browser.entry(other)
+    simulator.fault("server_error", times=None, query_task_id=other)
+    assert browser.ask(finished).ok
+    assert browser.ask(other).status_code == 500
+    assert browser.ask(finished, other).status_code == 500
+    results = f"{browser.api}/query_tasks/{other}/results"
+    assert browser.session.get(results, timeout=20).status_code == 500
+    simulator.clear_faults()
+    simulator.fault("missing", times=None, query_task_id=other)
+    told = browser.ask(finished, other).json()
+    assert [told[finished]["status"], told[other]["status"]] == ["complete", "missing"]
+
+
+def test_a_token_is_refused_ever_after(
+    simulator: Simulator, browser: Browser, finished: str
+) -> None:
+    simulator.fault("token_expired")
+    assert [browser.ask(finished).status_code for _ in range(2)] == [401, 401]
 
 
 def test_a_result_is_nonsense(simulator: Simulator, browser: Browser, finished: str) -> None:
@@ -230,6 +252,5 @@ def test_it_is_alive(simulator: Simulator) -> None:
 
 
 def test_every_fault_is_tested() -> None:
-    with open(__file__, encoding="utf-8") as file:  # noqa: PTH123 - its own path
-        text = file.read()
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [name for name in FAULTS if json.dumps(name) not in text] == []

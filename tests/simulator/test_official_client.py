@@ -151,7 +151,8 @@ def test_looks_and_dashboards_are_described(looker: Looker40SDK) -> None:
 
 
 def test_explores_are_described(looker: Looker40SDK) -> None:
-    assert [model.name for model in looker.all_lookml_models()] == ["flights_2013"]
+    models = [model.name for model in looker.all_lookml_models()]
+    assert models == ["flights_2013", "shop", "system__activity"]
     explore = looker.lookml_model_explore("flights_2013", "flights", fields="fields")
     assert explore.fields and explore.fields.dimensions and explore.fields.measures  # noqa: PT018
     types = {field.name: field.type for field in explore.fields.dimensions}

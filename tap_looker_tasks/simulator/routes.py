@@ -1,0 +1,86 @@
+"""Which verb and path is which operation of Looker's API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from tap_looker_tasks.simulator import content_operations as content
+from tap_looker_tasks.simulator import task_operations as tasks
+from tap_looker_tasks.simulator.api_request import ApiRequest
+from tap_looker_tasks.simulator.looker import Looker
+
+API = "/api/4.0"
+Operation = Callable[[Looker, ApiRequest], Response]
+
+
+class ApiRoute(NamedTuple):
+    """An operation, and the requests that are for it.
+
+    Attributes:
+        verb: HTTP method.
+        path: below `/api/4.0`, with parameters in braces.
+        operation: named after its operationId.
+    """
+
+    verb: str
+    path: str
+    operation: Operation
+
+    @property
+    def operation_id(self) -> str:
+        """Looker's operationId."""
+        return getattr(self.operation, "__name__", "")
+
+    def matches(self, verb: str, parts: list[str]) -> bool:
+        """Return whether it is for a request to a path of these parts."""
+        known = self.path.split("/")
+        return (
+            verb == self.verb
+            and len(known) == len(parts)
+            and all(k == p or k.startswith("{") for k, p in zip(known, parts, strict=True))
+        )
+
+
+ROUTES = (
+    ApiRoute("POST", "/login", content.login),
+    ApiRoute("DELETE", "/logout", content.logout),
+    ApiRoute("GET", "/user", content.me),
+    ApiRoute("POST", "/queries", content.create_query),
+    ApiRoute("POST", "/queries/run/{result_format}", content.run_inline_query),
+    ApiRoute("GET", "/queries/slug/{slug}", content.query_for_slug),
+    ApiRoute("GET", "/queries/{query_id}", content.query),
+    ApiRoute("GET", "/queries/{query_id}/run/{result_format}", content.run_query),
+    ApiRoute("GET", "/looks/{look_id}", content.look),
+    ApiRoute("GET", "/looks/{look_id}/run/{result_format}", content.run_look),
+    ApiRoute("GET", "/dashboards/{dashboard_id}", content.dashboard),
+    ApiRoute(
+        "GET",
+        "/dashboards/{dashboard_id}/dashboard_elements",
+        content.dashboard_dashboard_elements,
+    ),
+    ApiRoute("GET", "/lookml_models", content.all_lookml_models),
+    ApiRoute(
+        "GET",
+        "/lookml_models/{lookml_model_name}/explores/{explore_name}",
+        content.lookml_model_explore,
+    ),
+    ApiRoute("POST", "/query_tasks", tasks.create_query_task),
+    ApiRoute("GET", "/query_tasks/multi_results", tasks.query_task_multi_results),
+    ApiRoute("GET", "/query_tasks/{query_task_id}", tasks.query_task),
+    ApiRoute("GET", "/query_tasks/{query_task_id}/results", tasks.query_task_results),
+    ApiRoute("GET", "/running_queries", tasks.all_running_queries),
+    ApiRoute("DELETE", "/running_queries/{query_task_id}", tasks.kill_query),
+)
+"""Every operation; the first whose path matches is taken."""
+
+
+def find_operation(verb: str, path: str) -> str:
+    """Return the operationId of a request; for what is not Looker's API, a word for it."""
+    if not path.startswith(f"{API}/"):
+        return "alive" if path == "/alive" else "simulator"
+    parts = path.removeprefix(API).split("/")
+    found = (route.operation_id for route in ROUTES if route.matches(verb, parts))
+    return next(found, "unknown")

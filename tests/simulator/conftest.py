@@ -1,0 +1,28 @@
+"""A client and a finished task for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.simulator.browser import Browser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_looker_tasks.simulator.simulator import Simulator
+
+
+@pytest.fixture
+def browser(simulator: Simulator) -> Iterator[Browser]:
+    browser = Browser(simulator)
+    with browser.session:
+        yield browser
+
+
+@pytest.fixture
+def finished(simulator: Simulator, browser: Browser) -> str:
+    id_ = simulator.create_task("4", "json_detail")
+    browser.entry(id_)
+    return id_
