@@ -20,7 +20,7 @@ from tap_looker_tasks.errors import (
 )
 from tap_looker_tasks.looker.exchange import Exchange
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
-from tap_looker_tasks.looker.sockets import Adapter
+from tap_looker_tasks.looker.sockets import Adapter, read_pieces
 
 if TYPE_CHECKING:
     import logging
@@ -224,7 +224,7 @@ class Http:
     ) -> Iterator[bytes]:
         """Yield the body of an answer, unpacked, as it comes."""
         left = longest
-        chunks = response.iter_content(_CHUNK_BYTES)
+        chunks = read_pieces(response.raw, _CHUNK_BYTES)
         while True:
             with self._translated(operation):
                 chunk = next(chunks, None)
@@ -281,6 +281,8 @@ class Http:
                 # Looker's API does not redirect; a sign-in page or a wrong address does.
                 allow_redirects=False,
                 timeout=exchange.seconds_left(),
+                # A session's own is overruled by the environment.
+                verify=self._connection.verify,
                 stream=True,
                 **request,
             )
@@ -292,7 +294,6 @@ class Http:
             own.session = self._new_session()
             own.session.mount("https://", own.adapter)
             own.session.mount("http://", own.adapter)
-            own.session.verify = self._connection.verify
             own.session.headers["User-Agent"] = user_agent()
             # Of these, a little is unpacked at a time, however much is packed in it.
             own.session.headers["Accept-Encoding"] = "gzip, deflate"
@@ -306,10 +307,7 @@ class Http:
         body = b""
         # Whatever comes of the body, the status says enough.
         with suppress(RetriableRequestError), self._translated(operation):
-            for chunk in response.iter_content(_LONGEST_ERROR_BYTES):
-                body += chunk
-                if len(body) >= _LONGEST_ERROR_BYTES:
-                    break
+            body = next(read_pieces(response.raw, _LONGEST_ERROR_BYTES), b"")
         error = read_error(response, body, operation.name, self._connection.base_url)
         if isinstance(error, RetriableRequestError):
             self._slow_down(response, error.retry_after)

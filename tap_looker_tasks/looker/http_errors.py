@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from requests import exceptions as http
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from tap_looker_tasks.errors import RefusedRequestError, RetriableRequestError, UnreachableError
 from tap_looker_tasks.looker.retries import LONGEST_PAUSE_SECONDS
@@ -29,12 +35,12 @@ _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 @contextmanager
 def translate_errors(operation: str, base_url: str) -> Iterator[None]:
-    """Turn the exceptions of `requests` into the tap's own."""
+    """Turn the exceptions of `requests` and `urllib3` into the tap's own."""
     try:
         yield
-    except (http.ConnectionError, http.Timeout) as error:
+    except (http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError) as error:
         raise _no_answer(_causes(error), operation, base_url) from None
-    except (http.ChunkedEncodingError, http.ContentDecodingError) as error:
+    except HTTPError as error:
         msg = f"{operation}: the answer of {base_url} was cut short ({_said(_causes(error)[-1])})"
         raise RetriableRequestError(msg) from None
     except (http.RequestException, OSError) as error:

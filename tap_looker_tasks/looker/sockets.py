@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import partial
-from http.client import HTTPResponse
+from http.client import HTTPResponse as HTTPClientResponse
 from io import BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,12 +12,17 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import override
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from urllib3 import PoolManager, ProxyManager
+    from urllib3 import HTTPResponse, PoolManager, ProxyManager
 
     from tap_looker_tasks.looker.exchange import Exchange
 
@@ -64,13 +69,37 @@ class Adapter(HTTPAdapter):
         return pool
 
 
+def read_pieces(response: HTTPResponse, length: int) -> Iterator[bytes]:
+    """Yield a body, unpacked, in pieces of about a length, and all of it that comes.
+
+    Raises:
+        OSError: the rest does not come.
+        HTTPError: likewise, or it cannot be unpacked.
+    """
+    failure: Exception | None = None
+    while failure is None:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while size < length and (part := response.read1(length, decode_content=True)):
+                parts.append(part)
+                size += len(part)
+        except (OSError, HTTPError) as error:
+            failure = error
+        if parts:
+            yield b"".join(parts)
+        elif failure is None:
+            return
+    raise failure
+
+
 class _Connection(HTTPConnection):
     """A connection that asks, at each step, how long it may take."""
 
     def __init__(self, exchange: Callable[[], Exchange], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._exchange = exchange
-        self.response_class = cast("type[HTTPResponse]", self._new_response)
+        self.response_class = cast("type[HTTPClientResponse]", self._new_response)
 
     def _new_response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _Response:
         return _Response(self._exchange(), sock, *args, **kwargs)
@@ -134,7 +163,7 @@ class _TlsConnection(_Connection, HTTPSConnection):
     pass
 
 
-class _Response(HTTPResponse):
+class _Response(HTTPClientResponse):
     def __init__(self, exchange: Exchange, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         raw = self.fp.detach()

@@ -8,11 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
+    from typing import IO
 
     from typing_extensions import Self
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\n"
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -20,25 +23,32 @@ def with_body(body: bytes, head: bytes = OK) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-TOKEN = with_body(b'{"access_token":"t","expires_in":3600}')
-
-
 class RawServer:
     """Logs everybody in; other requests are answered by a function that is given the connection.
 
     Attributes:
         requests: the first lines of the requests.
+        refused_tokens: headers that are not accepted; the token of login n is `t<n>`.
+        answers_logout: whether it answers a logout by itself.
         closing: set when the server is to end.
     """
 
-    def __init__(self, answer: Callable[[RawServer, socket.socket], None]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[RawServer, socket.socket], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._connections: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self.requests: list[str] = []
         self.closing = threading.Event()
-        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.refused_tokens: set[str] = set()
+        self.answers_logout = True
+        scheme = "https" if tls else "http"
+        self.base_url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         self._run(self._accept)
@@ -76,17 +86,34 @@ class RawServer:
                 self._run(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rb") as file:
+        with suppress(OSError), connection:
+            self._serve_requests(
+                self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            )
+
+    def _serve_requests(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as file:
             while request := file.readline().decode("latin-1"):
-                length = 0
-                while (line := file.readline().lower()) not in {b"\r\n", b""}:
-                    if line.startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
-                file.read(length)
+                headers = _read_headers(file)
+                file.read(int(headers.get("content-length", 0)))
                 self.requests.append(request)
+                token = headers.get("authorization")
                 if "/login" in request:
-                    connection.sendall(TOKEN)
-                elif "/logout" in request:
+                    connection.sendall(self._new_token())
+                elif token in self.refused_tokens:
+                    connection.sendall(with_body(b"{}", UNAUTHORIZED))
+                elif "/logout" in request and self.answers_logout:
                     connection.sendall(NO_CONTENT)
                 else:
                     self._answer(self, connection)
+
+    def _new_token(self) -> bytes:
+        return with_body(b'{"access_token":"t%d","expires_in":3600}' % self.count("/login"))
+
+
+def _read_headers(file: IO[bytes]) -> dict[str, str]:
+    headers = {}
+    while (line := file.readline().decode("latin-1").strip()) != "":
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    return headers

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.multi_results import TaskAnswer, split_answers
+from tap_looker_tasks.looker.multi_results import TaskAnswer, read_payload, split_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,3 +346,86 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
     assert answer.rows.count == 1_000_001
     assert answer.rows.longest < 2_000_000
     assert peak < 40_000_000
+
+
+LONG_TEXT = st.text(alphabet='ab"\\{}[],: \u00e9', min_size=60, max_size=90)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(TRICKY_TEXT, VALUES | LONG_TEXT | st.lists(LONG_TEXT), max_size=4),
+    st.integers(1, 70),
+)
+def test_a_value_longer_than_memory_spoils_its_own_task_only(
+    payload: dict[str, Any], chunk: int
+) -> None:
+    said = {"status": "complete", "data": payload}
+    map_ = {"before": {"status": "complete", "data": 1}, "it": said, "after": {"status": "added"}}
+    body = json.dumps(map_, ensure_ascii=False).encode()
+    chunks = [body[at : at + chunk] for at in range(0, len(body), chunk)]
+    answers = dict(split_answers(chunks, longest_entry=20, longest_value=100))
+    assert [*answers] == ["before", "it", "after"]
+    assert as_it_came(answers["before"]) == map_["before"]
+    assert isinstance(answers["after"], TaskAnswer)
+    if isinstance(answers["it"], MalformedAnswer):
+        assert "a value of more than 100 bytes" in str(answers["it"])
+        assert len(json.dumps(said)) > 100
+    else:
+        assert as_it_came(answers["it"]) == said
+
+
+def test_a_row_that_is_too_long_is_passed_over_without_being_held() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'{"a":{"status":"complete","data":[{"x":1},{"x":"'
+        for _ in range(100):
+            yield b"x" * 1_000_000
+        yield b'"},{"x":3}]},"b":{"status":"complete","data":[]}}'
+
+    tracemalloc.start()
+    try:
+        answers = dict(split_answers(chunks(), longest_entry=1_000, longest_value=5_000_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(answers["a"], MalformedAnswer)
+    assert as_it_came(answers["b"]) == {"status": "complete", "data": []}
+    assert peak < 20_000_000
+
+
+def test_rows_in_two_places_are_not_mixed() -> None:
+    mixed = entry(b'{"rows":[{"x":1}],"data":[{"y":2}]}')
+    body = b'{"a":%b,"b":{"status":"added"}}' % mixed
+    answers = dict(split_answers([body], longest_entry=8))
+    assert "rows in two places" in str(answers["a"])
+    assert isinstance(answers["b"], TaskAnswer)
+
+
+def test_an_endless_key_is_no_key() -> None:
+    found = refusal(b'{"', *[b"x" * 1_000_000] * 3)
+    assert found.startswith("a key of more than 1048576 bytes")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.dictionaries(TRICKY_TEXT, VALUES, max_size=3), max_size=5),
+    st.sampled_from(["list", "data", "rows"]),
+    st.data(),
+    st.integers(1, 60),
+    st.integers(0, 40),
+)
+def test_the_body_of_one_result_is_read_as_its_entry_would_be(
+    rows: list[dict[str, Any]], shape: str, data: st.DataObject, chunk: int, longest: int
+) -> None:
+    payload: Any = rows if shape == "list" else {"more": 1, shape: rows}
+    body = data.draw(spaced_json(payload)).encode()
+    chunks = [body[at : at + chunk] for at in range(0, len(body), chunk)]
+    text, arrays = read_payload(chunks, list, longest=longest)
+    found = json.loads(bytes(text))
+    if arrays is not None:
+        taken = [row for array in arrays for row in json.loads(array)]
+        assert taken == rows
+        assert found == ([] if shape == "list" else {"more": 1, shape: []})
+    else:
+        assert found == payload
+    with pytest.raises(MalformedAnswer):
+        read_payload([body.rstrip()[:-1]], list, longest=longest)

@@ -1,0 +1,395 @@
+"""One client for many threads: one token, one count, one pace; and what it makes of answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_looker_tasks.errors import (
+    ApiCallLimitError,
+    LoginRefusedError,
+    QueryError,
+    RefusedRequestError,
+    RequestError,
+    RetriableRequestError,
+    RunError,
+    TooLongAnswerError,
+    UnreachableError,
+)
+from tests.looker.raw_server import OK, RawServer, with_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.simulator.simulator import Simulator
+
+    Connect = Callable[..., LookerClient]
+
+MANY = 16
+
+
+def answering(*answers: bytes) -> Callable[[RawServer, socket.socket], None]:
+    """Give these answers, the last one again and again."""
+    left = [*answers]
+
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+
+    return answer
+
+
+class StandingClock:
+    """Stands still but for pauses."""
+
+    def __init__(self) -> None:
+        self._now = 1_000_000.0
+        self.pauses: list[float] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(round(seconds, 3))
+        self._now += seconds
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        self.sleep(seconds)
+        return event.is_set()
+
+
+def in_threads(call: Callable[[], object]) -> list[object]:
+    """Make a call in many threads at once; returns results and errors."""
+    barrier = Barrier(MANY)
+
+    def make(_: int) -> object:
+        barrier.wait(5)
+        try:
+            return call()
+        except RequestError as error:
+            return error
+
+    with ThreadPoolExecutor(MANY) as threads:
+        return [*threads.map(make, range(MANY))]
+
+
+def test_threads_share_a_token_and_one_renews_it(connect: Connect) -> None:
+    with RawServer(answering(with_body(b'{"id":"1"}'))) as server:
+        client = connect(server.base_url)
+        assert in_threads(lambda: client.look("1")) == [{"id": "1"}] * MANY
+        assert server.count("/login") == 1
+        server.refused_tokens.add("token t1")
+        assert in_threads(lambda: client.look("1")) == [{"id": "1"}] * MANY
+        assert server.count("/login") == 2
+        client.close()
+        assert server.count("/logout") == 1
+
+
+def test_a_token_that_is_never_accepted_is_renewed_once(connect: Connect) -> None:
+    with RawServer(answering(b"")) as server:
+        server.refused_tokens.update({"token t1", "token t2", "token t3"})
+        with pytest.raises(RefusedRequestError, match="401"):
+            connect(server.base_url).look("1")
+        assert server.count("/login") == 2
+
+
+@pytest.mark.parametrize("limit", [3, 10])
+def test_threads_never_make_more_calls_than_allowed(connect: Connect, limit: int) -> None:
+    with RawServer(answering(with_body(b"{}"))) as server:
+        client = connect(server.base_url, call_limit=limit)
+        found = in_threads(lambda: client.look("1"))
+        assert found.count({}) == limit - 2
+        refused = [error for error in found if error != {}]
+        assert {type(error) for error in refused} == {ApiCallLimitError}
+        client.close()
+        assert len(server.requests) == client.calls.total() == limit
+
+
+def test_a_client_closes_although_a_logout_hangs(connect: Connect) -> None:
+    def hang(server: RawServer, connection: socket.socket) -> None:
+        if "/logout" in server.requests[-1]:
+            server.closing.wait(20)
+        connection.sendall(with_body(b"{}"))
+
+    with RawServer(hang) as server:
+        server.answers_logout = False
+        client = connect(server.base_url, timeout_seconds=0.3)
+        client.look("1")
+        client.close()
+        assert server.count("/logout") == 1
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [("7", 7), ("600", 60), ("soon", 1), ("0", 0)])
+def test_who_is_told_to_wait_lets_all_wait(
+    connect: Connect, retry_after: str, seconds: float
+) -> None:
+    head = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %b\r\n" % retry_after.encode()
+    with RawServer(answering(with_body(b"{}", head), with_body(b'{"id":"t"}'))) as server:
+        clock = StandingClock()
+        client = connect(server.base_url, clock=clock)
+        with pytest.raises(RetriableRequestError) as caught:
+            client.create_query_task("1", "json")
+        assert caught.value.safe_to_retry
+        if seconds:
+            # There is no time to wait: it is not asked.
+            with pytest.raises(RetriableRequestError, match="asks to wait"):
+                client.kill_query("a", longest_seconds=seconds / 2)
+        assert client.look("1") == {"id": "t"}
+        assert clock.pauses == ([seconds] if seconds else [])
+        assert len(server.requests) == 3
+
+
+def test_an_answer_cut_off_is_asked_for_again_without_what_came(connect: Connect) -> None:
+    entry = b'"%b":{"status":"complete","data":[]}'
+    whole = b"{%b}" % b",".join(entry % id_ for id_ in (b"a", b"b", b"c", b"never asked for"))
+    cut = [whole[: len(entry) + 5], b'{"b":{"status":"running"},"b":{"status":"killed"},']
+    bodies = [with_body(body)[:-1] for body in (cut[0] + b" ", cut[1] + b" ")]
+    answers = answering(*bodies, with_body(whole))
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        answers(server, connection)
+        if len(server.requests) < 4:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    with RawServer(answer) as server:
+        clock = StandingClock()
+        # Each try brings something, so that two tries are enough for three.
+        client = connect(server.base_url, max_tries=2, clock=clock)
+        found = [
+            (id_, getattr(said, "status", said))
+            for id_, said in client.query_task_multi_results(["a", "b", "c"], new_rows=list)
+        ]
+        assert found == [("a", "complete"), ("b", "running"), ("c", "complete")]
+        asked = [request.split()[1].partition("=")[2] for request in server.requests[1:]]
+        assert asked == ["a,b,c", "b,c", "c"]
+        assert len(clock.pauses) == 2
+
+
+def test_tries_of_one_call_may_be_fewer(connect: Connect) -> None:
+    with RawServer(answering(with_body(b"[]"))) as server:
+        client = connect(server.base_url, max_tries=5, clock=StandingClock())
+        with pytest.raises(RetriableRequestError, match="a list where an object"):
+            [*client.query_task_multi_results(["a"], new_rows=list, max_tries=2)]
+        assert server.count("multi_results") == 2
+
+
+PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><form></form></html>"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "data"),
+    [
+        ("application/json", b'[{"a":1}]', [{"a": 1}]),
+        ("application/json; charset=utf-8", b' {"data":[]} ', {"data": []}),
+        ("text/plain", b'[{"a":1}]', [{"a": 1}]),
+        ("", b"[]", []),
+        ("text/csv", b"[a],b\n1,2\n", "[a],b\n1,2\n"),
+        ("text/csv", b'{"a","b"\n', '{"a","b"\n'),
+        ("text/plain", b"[see] b\n", "[see] b\n"),
+        ("text/plain", "\u00e9".encode(), "\u00e9"),
+        ("text/html", b"<style>td{}</style><table></table>", "<style>td{}</style><table></table>"),
+        ("text/html", b"<table><tr><td>a</table>", "<table><tr><td>a</table>"),
+        ("text/csv", b"", None),
+        ("application/json", b'[{"a":1}', RetriableRequestError),
+        ("application/json", b"", RetriableRequestError),
+        ("application/json", b"5", RetriableRequestError),
+        ("application/json", b'[],"status":"killed"', RetriableRequestError),
+        ("application/json", PAGE, RetriableRequestError),
+        ("text/plain", b'[{"a":', RetriableRequestError),
+        ("text/html", PAGE, RefusedRequestError),
+        ("text/html", b"<table><form action=/login>", RefusedRequestError),
+        ("text/html", b"<div>Maintenance</div>", RefusedRequestError),
+        ("text/plain", PAGE, RefusedRequestError),
+        ("text/csv", b"\xff", RefusedRequestError),
+    ],
+)
+def test_a_result_is_read_as_it_is_declared_or_begins(
+    connect: Connect, content_type: str, body: bytes, data: object
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\n"
+    if content_type:
+        head += b"Content-Type: %b\r\n" % content_type.encode()
+    with RawServer(answering(with_body(body, head))) as server:
+        client = connect(server.base_url)
+        if isinstance(data, type):
+            with pytest.raises(RequestError) as caught:
+                client.query_task_results("a", new_rows=list)
+            assert type(caught.value) is data
+            assert server.base_url in caught.value.message
+        else:
+            answer = client.query_task_results("a", new_rows=list)
+            assert answer.status == "complete"
+            assert (answer.data and json.loads(bytes(answer.data))) == data
+
+
+@pytest.mark.parametrize("head", [b"202 Accepted", b"204 No Content"])
+def test_a_result_that_is_not_ready_is_asked_for_again(connect: Connect, head: bytes) -> None:
+    waiting = b"HTTP/1.1 %b\r\n\r\n" % head
+    if head.startswith(b"202"):
+        waiting = with_body(b"", waiting.removesuffix(b"\r\n"))
+    with RawServer(answering(waiting, with_body(b"[]"))) as server:
+        client = connect(server.base_url, max_tries=2, clock=StandingClock())
+        assert client.query_task_results("a", new_rows=list).data is not None
+
+
+def test_a_long_result_goes_where_rows_may_be_many(connect: Connect) -> None:
+    rows = [{"n": n, "text": "x" * 1_000} for n in range(10_000)]
+    with RawServer(answering(with_body(json.dumps({"data": rows}).encode()))) as server:
+        made: list[list[bytes]] = []
+
+        def new_rows() -> list[bytes]:
+            made.append([])
+            return made[-1]
+
+        answer = connect(server.base_url).query_task_results("a", new_rows=new_rows)
+        assert json.loads(bytes(answer.data or b"")) == {"data": []}
+        assert answer.rows is made[0]
+        assert [row for array in made[0] for row in json.loads(array)] == rows
+
+
+def test_a_redirect_is_not_followed(connect: Connect) -> None:
+    with RawServer(answering(with_body(b"{}"))) as elsewhere:
+        head = b"HTTP/1.1 302 Found\r\nLocation: %b/\r\n" % elsewhere.base_url.encode()
+        with RawServer(answering(with_body(b"", head))) as server:
+            client = connect(server.base_url)
+            with pytest.raises(RefusedRequestError, match="302"):
+                client.query_task_results("a", new_rows=list)
+        assert elsewhere.requests == []
+
+
+def test_ids_are_encoded_and_everything_is_asked_for_by_its_name(connect: Connect) -> None:
+    with RawServer(answering(with_body(b'{"id":"1"}'))) as server:
+        client = connect(server.base_url)
+        odd = "a/b?c=d,\u00e9 #%"
+        part = "a%2Fb%3Fc%3Dd%2C%C3%A9%20%23%25"
+        assert [*client.query_task_multi_results([odd, "e"], new_rows=list)] == []
+        assert client.create_query_task(odd, "json", server_table_calcs=True) == "1"
+        assert client.create_query_task(odd, "json") == "1"
+        client.kill_query(odd)
+        client.look(odd)
+        client.dashboard(odd)
+        client.run_query(odd, limit=1, server_table_calcs=True)
+        client.lookml_model_explore(odd, odd)
+        client.versions()
+        client.me()
+        described = "name,type,label,description,convert_tz,datatype,is_fiscal,time_interval,"
+        described += "primary_key,hidden"
+        groups = ",".join(
+            f"{group}({described})" for group in ("dimensions", "measures", "filters", "parameters")
+        )
+        assert [request.split(" HTTP")[0] for request in server.requests[1:]] == [
+            f"GET /api/4.0/query_tasks/multi_results?query_task_ids={part},e",
+            "POST /api/4.0/query_tasks?server_table_calcs=true",
+            "POST /api/4.0/query_tasks",
+            f"DELETE /api/4.0/running_queries/{part}",
+            f"GET /api/4.0/looks/{part}",
+            f"GET /api/4.0/dashboards/{part}?fields=title,dashboard_filters,dashboard_elements",
+            f"GET /api/4.0/queries/{part}/run/json_detail?limit=1&server_table_calcs=true",
+            f"GET /api/4.0/lookml_models/{part}/explores/{part}?fields=fields({groups})",
+            "GET /api/4.0/versions",
+            "GET /api/4.0/user",
+        ]
+
+
+def test_a_launch_whose_login_failed_surely_did_not_happen(
+    connect: Connect, simulator: Simulator
+) -> None:
+    client = connect(
+        simulator.base_url,
+        client_id=simulator.client_id,
+        client_secret=simulator.client_secret,
+    )
+    simulator.fault("dropped", operation="login")
+    with pytest.raises(RetriableRequestError) as caught:
+        client.create_query_task("1", "json")
+    assert caught.value.safe_to_retry
+    simulator.fault("launched_but_dropped")
+    with pytest.raises(RetriableRequestError) as caught:
+        client.create_query_task("1", "json")
+    assert not caught.value.safe_to_retry
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"id":null}', b'{"id":""}', b"[" * 100_000])
+def test_an_answer_of_another_shape_is_no_id(connect: Connect, body: bytes) -> None:
+    with RawServer(answering(with_body(body))) as server:
+        client = connect(server.base_url)
+        expected = "did not answer as Looker's API does"
+        with pytest.raises(RetriableRequestError, match=expected):
+            client.create_query_task("1", "json")
+        with pytest.raises(RetriableRequestError, match=expected):
+            client.create_query({"model": "m"})
+
+
+def test_a_description_longer_than_any_is_not_read(connect: Connect) -> None:
+    with RawServer(answering(with_body(b" " * 2_000))) as server:
+        client = connect(server.base_url, max_response_bytes=1_000)
+        with pytest.raises(TooLongAnswerError, match=r"more than 1000 bytes.*max_response_bytes"):
+            client.look("1")
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
+    """A server's side of TLS, and the file of the authority behind it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    request += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [openssl, *request, "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
+
+
+def test_a_certificate_is_verified(
+    connect: Connect, tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    context, authority = tls
+    with RawServer(answering(with_body(b"{}")), context) as server:
+        with pytest.raises(UnreachableError, match=r"certificate .* is not trusted.*ca_bundle"):
+            connect(server.base_url).look("1")
+        assert server.requests == []
+        # What is configured counts, whatever the environment says.
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "elsewhere.pem")
+        assert connect(server.base_url, verify=str(authority)).look("1") == {}
+
+
+def test_an_answer_by_tls_ends_in_time(connect: Connect, tls: tuple[ssl.SSLContext, Path]) -> None:
+    def drip(server: RawServer, connection: socket.socket) -> None:
+        server.drip(connection, OK + b"X: " + b"x" * 1_000)
+
+    context, authority = tls
+    with RawServer(drip, context) as server:
+        client = connect(server.base_url, verify=str(authority))
+        with pytest.raises(RetriableRequestError, match="no answer"):
+            client.look("1", longest_seconds=0.3)
+        with ThreadPoolExecutor(1) as thread:
+            call = thread.submit(client.look, "1")
+            assert not Event().wait(0.2)
+            client.abort()
+            with pytest.raises(RequestError, match="given up"):
+                call.result(0.5)
+
+
+def test_errors_tell_whether_it_is_the_query_or_the_run() -> None:
+    assert issubclass(RefusedRequestError, QueryError)
+    kinds: tuple[type[Any], ...] = (LoginRefusedError, ApiCallLimitError, UnreachableError)
+    assert all(issubclass(kind, RunError) for kind in kinds)
+    assert not issubclass(RetriableRequestError, QueryError | RunError)
