@@ -395,7 +395,8 @@ def test_a_row_that_is_too_long_is_passed_over_without_being_held() -> None:
 def test_rows_in_two_places_are_not_mixed() -> None:
     mixed = entry(b'{"rows":[{"x":1}],"data":[{"y":2}]}')
     body = b'{"a":%b,"b":{"status":"added"}}' % mixed
-    answers = dict(split_answers([body], longest_entry=8))
+    chunks = [body[at : at + 5] for at in range(0, len(body), 5)]
+    answers = dict(split_answers(chunks, longest_entry=8))
     assert "rows in two places" in str(answers["a"])
     assert isinstance(answers["b"], TaskAnswer)
 
