@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+from math import ceil
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.watch.facts import PHASES, Stage
-from tap_looker_tasks.watch.figures import format_count, format_duration
+from tap_looker_tasks.watch.figures import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
     Interval = tuple[float, float]
 
 SAMPLES = 400
-# Of the run's time, from which on one thing is named as what held it up.
-_MOST = 0.7
+
+
+class Cause(Enum):
+    """What a run waits for at a moment; the first one that holds."""
+
+    TARGET = "results wait for the target"
+    SLOTS = "queries wait, all slots in use"
+    LOOKER = "Looker runs queries"
+    LAST_ROWS = "the last rows are delivered"
+    ELSE = "preparing and ending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +51,12 @@ class HoldUp:
 
     Attributes:
         sentence: the same in words.
-        seconds: of the whole run.
-        writing_seconds: while records were being written.
-        crowded_seconds: while queries waited and all slots were in use.
+        seconds: for each `Cause`, in their order; together they are the run.
         most_slots: tasks that held a slot at once.
     """
 
     sentence: str
-    seconds: float
-    writing_seconds: float
-    crowded_seconds: float
+    seconds: tuple[float, ...]
     most_slots: int
 
 
@@ -80,42 +86,62 @@ def measure_load(facts: RunFacts, now: float, samples: int = SAMPLES) -> Load:
 
 def find_hold_up(facts: RunFacts, now: float, slots: int) -> HoldUp:
     """Return what the run waited for until `now`, when `slots` tasks may run at once."""
-    writing = _in_phase(facts, now, Stage.DELIVERING)
-    queued = _in_phase(facts, now, Stage.QUEUED)
-    held = [*_slots_held(facts, now)]
-    seconds = max(now - facts.started_at, 0.001)
-    writing_seconds = sum(s for s, (count,) in _sweep([writing]) if count)
-    crowded_seconds = sum(
-        s for s, (used, waiting) in _sweep([held, queued]) if used >= slots and waiting
+    seconds = dict.fromkeys(Cause, 0.0)
+    most_slots = 0
+    by_stage = [_in_phase(facts, now, stage) for stage in PHASES]
+    for length, (used, *counts) in _sweep([[*_slots_held(facts, now)], *by_stage]):
+        seconds[_find_cause(counts, is_full=used >= slots)] += length
+        most_slots = max(most_slots, used)
+    seconds[Cause.ELSE] += max(0.0, now - facts.started_at - sum(seconds.values()))
+    return HoldUp(_explain(seconds, facts, now), tuple(seconds.values()), most_slots)
+
+
+def _find_cause(counts: Sequence[int], *, is_full: bool) -> Cause:
+    """Return what is waited for while so many tasks are in each of `PHASES`."""
+    queued, running, collecting, collected, delivering = counts
+    causes = (
+        (Cause.TARGET, collected),
+        (Cause.SLOTS, queued and is_full),
+        (Cause.LOOKER, running or collecting),
+        (Cause.LAST_ROWS, delivering),
+        (Cause.ELSE, True),
     )
-    most_slots = max((used for _, (used,) in _sweep([held])), default=0)
-    if writing_seconds / seconds >= _MOST:
-        sentence = (
-            f"The target: records were being written {writing_seconds / seconds:.0%} of the time."
-        )
-    elif crowded_seconds / seconds >= _MOST:
-        sentence = (
-            f"The slots: {format_count(slots, 'slot')} in Looker "
-            f"{'was' if slots == 1 else 'were'} in use while queries waited, "
-            f"{crowded_seconds / seconds:.0%} of the time; see max_concurrent_tasks."
-        )
-    else:
-        sentence = _name_longest(facts.tasks, now)
-    return HoldUp(sentence, seconds, writing_seconds, crowded_seconds, most_slots)
+    return next(cause for cause, holds in causes if holds)
+
+
+def _explain(seconds: Mapping[Cause, float], facts: RunFacts, now: float) -> str:
+    """Return a sentence on what the run waited for most."""
+    cause = max(seconds, key=lambda cause: seconds[cause])
+    share = f"{seconds[cause] / max(sum(seconds.values()), 0.001):.0%} of the run"
+    match cause:
+        case Cause.TARGET:
+            return f"The target: results waited for it {share}."
+        case Cause.SLOTS:
+            return (
+                f"The slots: all of them were in use while queries waited, {share}; "
+                "see max_concurrent_tasks."
+            )
+        case Cause.LOOKER:
+            return f"Looker: queries ran and nothing else was to do, {share}; " + _name_longest(
+                facts.tasks, now
+            )
+        case Cause.LAST_ROWS:
+            return f"The target: everything was there, and was being delivered, {share}."
+        case _:
+            return f"Neither Looker nor the target: the run prepared and ended, {share}."
 
 
 def _name_longest(tasks: Iterable[TaskFacts], now: float) -> str:
-    runtimes = (
-        (phase.end - phase.begin, task)
-        for task in tasks
-        for phase in task.phases(now)
-        if phase.stage is Stage.RUNNING
+    seconds, task = max(
+        (
+            (phase.end - phase.begin, task)
+            for task in tasks
+            for phase in task.phases(now)
+            if phase.stage is Stage.RUNNING
+        ),
+        key=lambda pair: pair[0],
     )
-    longest = max(runtimes, key=lambda pair: pair[0], default=None)
-    if longest is None:
-        return "Nothing: no task ran."
-    seconds, task = longest
-    return f"Looker: {task.title} took longest, {format_duration(seconds)}."
+    return f"{task.title} took longest, {format_duration(seconds)}."
 
 
 def _in_phase(facts: RunFacts, now: float, stage: Stage) -> list[Interval]:
@@ -176,10 +202,9 @@ def _most_counts(intervals: Iterable[Interval], samples: int) -> tuple[int, ...]
     most = [0] * samples
     count, place = 0, 0
     for at, step in [*changes, (float(samples), 0)]:
-        here = min(int(max(at, 0.0)), samples - 1)
-        for sample in range(place, here + 1):
+        for sample in range(place, min(ceil(at), samples)):
             most[sample] = max(most[sample], count)
         count += step
-        most[here] = max(most[here], count)
-        place = here
+        place = min(max(int(at), 0), samples - 1)
+        most[place] = max(most[place], count)
     return tuple(most)

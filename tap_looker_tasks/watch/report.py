@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from tap_looker_tasks.errors import TapError
 from tap_looker_tasks.watch.facts import Stage
-from tap_looker_tasks.watch.load import find_hold_up, measure_load
+from tap_looker_tasks.watch.load import Cause, find_hold_up, measure_load
 from tap_looker_tasks.watch.summary import summary_lines
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
 _STAGES = tuple(Stage)
+_SHORT = 60
 
 
 class ReportError(TapError):
@@ -157,16 +158,26 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
         "load": {"moments": load.moments, "tasks": load.tasks, "slots": load.slots},
         "holdUp": {
             "sentence": hold_up.sentence,
-            "writing": round(hold_up.writing_seconds, 3),
-            "crowded": round(hold_up.crowded_seconds, 3),
+            "causes": [
+                (cause.value, round(seconds, 3))
+                for cause, seconds in zip(Cause, hold_up.seconds, strict=True)
+            ],
             "mostSlots": hold_up.most_slots,
         },
         "calls": given.calls.most_common(),
         "configuration": [
-            (name, value if isinstance(value, str) else json.dumps(value, default=str, indent=1))
+            (name, value if isinstance(value, str) else _as_text(value))
             for name, value in given.configuration.items()
         ],
     }
+
+
+def _as_text(value: object) -> str:
+    """Return a value as JSON, in one line if it is short."""
+    line = json.dumps(value, default=str, ensure_ascii=False)
+    if len(line) <= _SHORT:
+        return line
+    return json.dumps(value, default=str, ensure_ascii=False, indent=2)
 
 
 def _task_data(task: TaskFacts, begin: float, base_url: str) -> tuple[object, ...]:

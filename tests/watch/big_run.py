@@ -10,9 +10,11 @@ from tap_looker_tasks.watch.report import Circumstances
 from tests.watch.told import START
 
 _ERRORS = (
-    'SQL Error in query: relation "analytics.order_items_snapshot" does not exist\n'
-    "LINE 14: LEFT JOIN analytics.order_items_snapshot AS snapshot ON ...\n"
-    "HINT: Perhaps you meant to reference the table analytics.order_items.",
+    (
+        'SQL Error in query: relation "analytics.order_items_snapshot" does not exist\n'
+        "LINE 14: LEFT JOIN analytics.order_items_snapshot AS snapshot ON ...\n"
+        "HINT: Perhaps you meant to reference the table analytics.order_items."
+    ),
     "The query was killed by an administrator",
     "Query execution failed: - Resources exceeded during query execution",
 )

@@ -5,10 +5,10 @@
   const PAGE = 100;
   const byId = (id) => document.getElementById(id);
 
-  // Control characters and those that turn the direction of text are shown, not obeyed.
+  // Control characters, halves of characters and those that turn the direction of text are shown, not obeyed.
   const visible = (text) => String(text)
     .replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
-    .replace(/[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+    .replace(/[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]|\p{Surrogate}/gu, "\ufffd");
 
   function element(name, attributes = {}, ...children) {
     const made = document.createElement(name);
@@ -37,7 +37,7 @@
     return `${size.toFixed(1)} TB`;
   }
   const count = (number, noun) => `${whole.format(number)} ${noun}${number === 1 ? "" : "s"}`;
-  const share = (part) => (run.seconds ? `${Math.round((100 * part) / run.seconds)} %` : "–");
+  const share = (part) => (run.seconds ? (part < run.seconds / 200 ? "<1%" : `${Math.round((100 * part) / run.seconds)}%`) : "–");
 
   const tasks = rows.map(([title, id, queryId, link, attempt, stage, status, error, rowCount, size, runtime, moments], index) => {
     const begun = moments.slice(0, 5);
@@ -50,9 +50,10 @@
       until = begun[phase];
     }
     const begin = phases.length ? phases[0][1] : end;
+    const work = phases.length ? phases[Math.min(phases[0][0] ? 0 : 1, phases.length - 1)][1] : end;
     const ended = stages[stage];
     const group = ended === "delivered" ? "delivered" : ended === "failed" || ended === "not launched" ? "failed" : ended;
-    return { index, title: visible(title), id, queryId, link, attempt, ended, group, status, error, rowCount, size, runtime, phases, begin, end,
+    return { index, title: visible(title), id, queryId, link, attempt, ended, group, status, error, rowCount, size, runtime, phases, begin, work, end,
       words: [title, id, queryId, status, ended, error].filter((word) => word !== null).join("\n").toLowerCase() };
   });
   const groups = new Map();
@@ -92,9 +93,15 @@
     fill("calls", calls.map(([name, number]) => [name, whole.format(number)]));
     fill("configuration", configuration);
     byId("hold-up").textContent = visible(holdUp.sentence);
-    for (const [name, seconds] of [["Records were being written", holdUp.writing], ["Queries waited, all slots in use", holdUp.crowded]]) {
-      byId("shares").append(element("div", {}, element("dt", {}, name), element("dd", {}, `${share(seconds)} · ${duration(seconds)}`)));
-    }
+    const tints = ["collected", "slots", "running", "delivering", "line"];
+    holdUp.causes.forEach(([name, seconds], index) => {
+      if (!seconds) return;
+      const part = element("i"), mark = element("i");
+      part.style.flexGrow = seconds;
+      part.style.background = mark.style.background = `var(--${tints[index]})`;
+      byId("share-bar").append(part);
+      byId("shares").append(element("div", {}, element("dt", {}, mark, name), element("dd", {}, share(seconds), element("small", {}, ` ${duration(seconds)}`))));
+    });
     byId("legend").append(...PHASES.map((phase, index) => {
       const mark = element("i");
       mark.style.background = `var(--${phase})`;
@@ -120,6 +127,7 @@
   const axis = (more) => ({ stroke: colors.soft, font: font(), grid: { stroke: colors.line, width: 1 }, ticks: { show: false }, ...more });
   const timeAxis = () => axis({ values: (_, splits) => splits.map(clockOf), space: 70, size: 30 });
   const end = Math.max(run.seconds, 0.001, ...tasks.length ? [tasks.reduce((most, task) => Math.max(most, task.end), 0)] : []);
+  const NAMED = 40;
   const GUTTER = () => (innerWidth < 740 ? 44 : 150);
 
   function plot(id, height, options, data) {
@@ -145,10 +153,10 @@
   }
 
   let timeline = null;
-  const shownTasks = tasks.filter((task) => task.phases.length).sort((a, b) => a.begin - b.begin || a.end - b.end);
+  const shownTasks = tasks.filter((task) => task.phases.length).sort((a, b) => a.work - b.work || a.end - b.end);
   function drawTimeline() {
     const n = Math.max(shownTasks.length, 1);
-    const height = Math.min(Math.max(n * 20, 90), 460) + 36;
+    const height = (n <= NAMED ? Math.max(n * 20, 80) : 460) + 36;
     const draw = (u) => {
       const { ctx, bbox } = u, { min, max } = u.scales.y;
       const from = Math.max(0, Math.floor(min)), to = Math.min(shownTasks.length, Math.ceil(max));
@@ -162,8 +170,10 @@
         for (const [phase, begin, last] of shownTasks[row].phases) {
           const x = u.valToPos(begin, "x", true);
           ctx.fillStyle = colors[PHASES[phase]];
+          ctx.globalAlpha = phase === 0 ? 0.5 : 1;
           ctx.fillRect(x, top, Math.max(u.valToPos(last, "x", true) - x, last > begin ? 1 : 0), Math.max(high - gap, 1));
         }
+        ctx.globalAlpha = 1;
         if (shownTasks[row].group === "failed") {
           ctx.fillStyle = colors.bad;
           ctx.fillRect(u.valToPos(shownTasks[row].end, "x", true), top, 3 * devicePixelRatio, Math.max(high - gap, 1));
@@ -173,15 +183,17 @@
     };
     const labels = axis({ size: GUTTER(), grid: { show: false }, gap: 8,
       splits: (u, _, min, max) => {
-        const step = Math.max(1, Math.ceil((max - min) / Math.floor(u.bbox.height / devicePixelRatio / 18)));
-        const places = [];
-        for (let row = Math.max(0, Math.ceil(min)); row < Math.min(max, shownTasks.length); row += step) places.push(row + (step === 1 ? 0.5 : 0));
+        const most = Math.floor(u.bbox.height / devicePixelRatio / 18), places = [];
+        const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((size) => (max - min) / size <= most) || 10000;
+        for (let row = Math.max(0, Math.floor(min / step) * step); row < Math.min(max, shownTasks.length); row += step) {
+          if (row >= min) places.push(row + 0.5);
+        }
         return places;
       },
       values: (u, splits) => splits.map((place) => {
-        if (GUTTER() < 100) return String(Math.floor(place) + 1);
-        const title = shownTasks[Math.floor(place)] ? shownTasks[Math.floor(place)].title : "";
-        return title.length > 20 ? `${title.slice(0, 19)}…` : title;
+        const task = shownTasks[Math.floor(place)];
+        if (!task || GUTTER() < 100 || splits.length < 2 || splits[1] - splits[0] > 1) return whole.format(Math.floor(place) + 1);
+        return task.title.length > 19 ? `${task.title.slice(0, 18)}…` : task.title;
       }) });
     const tip = element("div", { class: "tip" });
     tip.hidden = true;
@@ -189,7 +201,7 @@
       scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: { dir: -1, range: (_, min, max) => (min === null ? [0, n] : [min, max]) } },
       series: [{}, { show: true, paths: () => null, points: { show: false } }],
       axes: [timeAxis(), labels],
-      cursor: { y: true, drag: { x: true, y: n > 40, uni: 30, setScale: true } },
+      cursor: { y: true, drag: { x: true, y: n > NAMED, uni: 30, setScale: true } },
       hooks: { draw: [draw], setCursor: [(u) => showTip(u, tip)] },
     }, [[0, end], [0, n]]);
     timeline.over.append(tip);
@@ -218,17 +230,17 @@
 
   function drawLoad() {
     const stacked = [], sum = load.moments.map(() => 0);
-    for (const counts of load.tasks) {
+    for (const counts of load.tasks.slice(1)) {
       counts.forEach((value, index) => { sum[index] += value; });
       stacked.push([...sum]);
     }
     // The highest stack is drawn first, those below it over it.
-    const order = PHASES.map((_, index) => PHASES.length - 1 - index);
+    const order = [4, 3, 2, 1];
     plot("load", 170, {
       scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: { range: (_, min, max) => [0, Math.max(max, 1)] } },
       series: [{}, ...order.map((phase) => ({ stroke: colors[PHASES[phase]], fill: colors[PHASES[phase]], width: 0, points: { show: false } }))],
       axes: [timeAxis(), axis({ size: GUTTER(), space: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] })],
-    }, withEnds(order.map((phase) => stacked[phase])));
+    }, withEnds(order.map((phase) => stacked[phase - 1])));
   }
   function withEnds(series) {
     return [[0, ...load.moments, end], ...series.map((values) => [values[0], ...values, values[values.length - 1]])];
@@ -254,22 +266,22 @@
 
   // ---------------------------------------------------------------- table
 
-  const text = (value) => (a, b) => value(a).localeCompare(value(b));
+  const collator = new Intl.Collator();
+  const text = (value) => (a, b) => collator.compare(value(a), value(b));
   const number = (value) => (a, b) => value(a) - value(b);
   const known = (value) => (value === null || value === undefined ? -1 : value);
   const columns = [
-    { key: "begin", name: "Task", compare: text((t) => t.title), cell: nameCell },
-    { key: "status", name: "Status", compare: text((t) => t.ended + (t.status || "")), cell: statusCell },
-    { key: "rows", name: "Rows", compare: number((t) => t.rowCount), big: true, cell: (t) => numberCell("Rows", whole.format(t.rowCount)) },
-    { key: "size", name: "Size", compare: number((t) => t.size), big: true, cell: (t) => numberCell("Size", t.size ? bytes(t.size) : "") },
-    { key: "runtime", name: "Runtime", compare: number((t) => known(t.runtime)), big: true, cell: (t) => numberCell("Runtime", duration(t.runtime)) },
-    { key: "total", name: "In the run", compare: number((t) => t.end - t.begin), big: true, cell: (t) => numberCell("In the run", duration(t.end - t.begin)) },
-    { key: "attempt", name: "Attempt", compare: number((t) => t.attempt), big: true, cell: (t) => numberCell("Attempt", String(t.attempt)) },
-    { key: "timeline", name: "Timeline", compare: (a, b) => a.begin - b.begin || a.end - b.end, cell: barCell },
-    { key: "error", name: "Error", compare: text((t) => t.error || "\uffff"), cell: errorCell },
+    { name: "Task", compare: text((t) => t.title), cell: nameCell },
+    { name: "Status", compare: text((t) => t.ended + (t.status || "")), cell: statusCell },
+    { name: "Rows", compare: number((t) => t.rowCount), big: true, cell: (t) => numberCell("Rows", whole.format(t.rowCount)) },
+    { name: "Size", compare: number((t) => t.size), big: true, cell: (t) => numberCell("Size", t.size ? bytes(t.size) : "") },
+    { name: "Runtime", compare: number((t) => known(t.runtime)), big: true, cell: (t) => numberCell("Runtime", duration(t.runtime)) },
+    { name: "In the run", compare: number((t) => t.end - t.begin), big: true, cell: (t) => numberCell("In the run", duration(t.end - t.begin)) },
+    { name: "Attempt", compare: number((t) => t.attempt), big: true, cell: (t) => numberCell("Attempt", String(t.attempt)) },
+    { name: "Timeline", compare: (a, b) => a.work - b.work || a.end - b.end, cell: barCell },
   ];
   const view = { search: "", group: "", page: 0, column: 7, descending: false };
-  let matching = tasks, drawn = 0;
+  let matching = tasks;
 
   function nameCell(task) {
     const title = task.link && /^https?:/.test(task.link)
@@ -296,13 +308,18 @@
     }
     return element("td", { class: "bar" }, track);
   }
-  function errorCell(task) {
-    if (!task.error) return element("td", { class: "error" });
-    const full = visible(task.error), line = full.split("\n", 1)[0];
-    if (line === full && full.length <= 90) return element("td", { class: "error" }, full);
-    const details = element("details", {}, element("summary", {}, line.length > 90 ? `${line.slice(0, 89)}…` : line), element("pre", {}, full));
+  function rowsOf(task) {
+    const row = element("tr", {}, ...columns.map((column) => column.cell(task)));
+    if (!task.error) return [row];
+    row.className = "has-error";
+    return [row, element("tr", { class: "error" }, element("td", { colspan: String(columns.length) }, errorText(task)))];
+  }
+  function errorText(task) {
+    const full = visible(task.error), [line] = full.split("\n", 1);
+    if (line === full && full.length <= 200) return element("p", {}, full);
+    const details = element("details", {}, element("summary", {}, line.length > 200 ? `${line.slice(0, 199)}…` : line), element("pre", {}, full));
     details.open = isPrinting;
-    return element("td", { class: "error" }, details);
+    return details;
   }
 
   function select() {
@@ -317,13 +334,12 @@
     view.page = Math.min(view.page, pages - 1);
     const first = isPrinting ? 0 : view.page * PAGE, part = isPrinting ? matching : matching.slice(first, first + PAGE);
     const body = byId("table").tBodies[0];
-    body.replaceChildren(...part.map((task) => element("tr", {}, ...columns.map((column) => column.cell(task)))));
+    body.replaceChildren(...part.flatMap(rowsOf));
     if (!part.length) body.append(element("tr", {}, element("td", { class: "empty", colspan: String(columns.length) }, "No task matches.")));
     byId("shown").textContent = matching.length === tasks.length && pages === 1 ? count(tasks.length, "task")
       : `${whole.format(first + (part.length ? 1 : 0))} to ${whole.format(first + part.length)} of ${count(matching.length, "task")}`;
     byId("pages").hidden = pages === 1;
     byId("pages").replaceChildren(turn("Previous", view.page - 1, view.page === 0), element("span", { class: "quiet" }, `Page ${view.page + 1} of ${whole.format(pages)}`), turn("Next", view.page + 1, view.page === pages - 1));
-    drawn += 1;
   }
   function turn(name, page, isOff) {
     const button = element("button", { type: "button" }, name);
@@ -344,7 +360,7 @@
   }
   function drawFilters() {
     const chip = (name, group, number) => {
-      const button = element("button", { type: "button", "aria-pressed": String(view.group === group) }, name, element("span", {}, whole.format(number)));
+      const button = element("button", { type: "button", "aria-pressed": String(view.group === group) }, `${name} `, element("span", {}, whole.format(number)));
       button.addEventListener("click", () => { show({ group, page: 0 }); [...byId("filters").children].find((b) => b.getAttribute("aria-pressed") === "true").focus(); });
       return button;
     };
@@ -360,7 +376,6 @@
     drawRows();
   }
   byId("search").addEventListener("input", (event) => show({ search: event.target.value, page: 0 }));
-  if (failed) view.group = "";
 
   // ---------------------------------------------------------------- page
 

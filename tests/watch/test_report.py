@@ -1,0 +1,379 @@
+"""The report of a run, as Chromium shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_looker_tasks.watch.facts import RunFacts
+from tap_looker_tasks.watch.load import find_hold_up, measure_load
+from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
+from tests.watch.big_run import circumstances, tell_big_run
+from tests.watch.chromium import running_chromium
+from tests.watch.told import CALLS, START, tell_a_run, tell_half_a_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Literal
+
+    from playwright.sync_api import Page
+
+    Color = Literal["light", "dark"]
+
+HOSTILE = (
+    "</script><script>window.broken = 1</script>",
+    '<img src=x onerror="window.broken = 2">',
+    "\"'`${window.broken = 3}{{script}}<!--",
+    "a\u202eb\x00c\x1b[31md\ud800e\u2028f",
+)
+# Until the page is laid out anew.
+CLICK_AND_MEASURE = """(name) => {
+  const buttons = [...document.querySelectorAll("#table th button")];
+  const begin = performance.now();
+  buttons.find((button) => button.textContent === name).click();
+  document.body.offsetHeight;
+  return performance.now() - begin;
+}"""
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with running_chromium() as browser:
+        # All of these tests look at pages that are there at once.
+        page = browser.new_page()
+        page.set_default_timeout(10_000)
+        yield page
+
+
+@pytest.fixture
+def show(page: Page, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """Write a report and open it; whatever the page complains of or asks for fails the test."""
+    complaints: list[str] = []
+    requests: list[str] = []
+    listeners: dict[Any, Callable[[Any], None]] = {
+        "pageerror": lambda error: complaints.append(str(error)),
+        "console": lambda message: complaints.append(message.text),
+        "request": lambda request: requests.append(request.url),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    path = tmp_path / "run.html"
+
+    def show(
+        facts: RunFacts,
+        given: Circumstances | None = None,
+        width: int = 1280,
+        color: Color = "light",
+    ) -> Page:
+        write_report(str(path), facts, given or circumstances(), START + 99)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=color)
+        page.goto(path.as_uri())
+        return page
+
+    yield show
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
+    assert complaints == []
+    assert set(requests) <= {path.as_uri(), f"{path.as_uri()}#tasks"}
+
+
+def first_cells(page: Page) -> list[str]:
+    return page.locator("#table tbody td.name > :first-child").all_inner_texts()
+
+
+def test_it_shows_what_happened(show: Callable[..., Page]) -> None:
+    page = show(tell_a_run(), replace(circumstances(), calls=CALLS))
+    assert page.locator("h1").inner_text() == "2 of 4 tasks failed"
+    assert "2 of 4 tasks failed" in page.title()
+    assert page.locator("#badge").inner_text() == "ended with exit code 1"
+    assert page.locator("#run-error").inner_text() == "2 query tasks did not complete"
+    totals = page.locator("#totals").inner_text()
+    assert "Left for the next run\n1" in totals
+    assert "API calls\n44\nof 20,000 allowed" in totals
+    assert "Most slots at once\n2\nof 10" in totals
+    assert "query_task_multi_results\t40" in page.locator("#calls").inner_text()
+    assert "max_concurrent_tasks\t10" in page.locator("#configuration").inner_text()
+    assert page.locator("#hold-up").inner_text().endswith("events took longest, 58 s.")
+    # Three charts are drawn, with something on them.
+    for name in ("timeline", "load", "slots"):
+        drawn = page.evaluate(
+            "(name) => { const c = document.querySelector(`#${name} canvas`);"
+            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            "return new Set(new Uint32Array(d.buffer)).size }",
+            name,
+        )
+        assert drawn > 5, name
+
+
+def test_the_table_shows_each_task_and_its_error_in_full(show: Callable[..., Page]) -> None:
+    page = show(tell_a_run())
+    row = page.locator("#table tbody tr", has_text="task-orders-2")
+    assert row.locator(".status").inner_text() == "failed error"
+    assert row.locator("[data-name=Attempt]").inner_text().endswith("2")
+    assert row.locator(".track").get_attribute("aria-label") == (
+        "running in Looker 30 s, waiting for the target 1.0 s"
+    )
+    details = page.locator("#table details")
+    details.locator("summary").click()
+    assert 'SQL Error: column "a" does\nnot exist </script>' in details.locator("pre").inner_text()
+
+
+def test_it_sorts_searches_and_filters(show: Callable[..., Page]) -> None:
+    page = show(tell_a_run())
+    page.get_by_role("button", name="Rows").click()
+    assert page.locator("th[aria-sort=descending]").inner_text() == "Rows"
+    assert first_cells(page)[0] == "query task task-external"
+    page.get_by_role("button", name="Rows").click()
+    assert first_cells(page)[-1] == "query task task-external"
+    page.get_by_role("button", name="Task", exact=True).click()
+    assert first_cells(page) == [
+        "events",
+        "orders",
+        "orders",
+        "query task task-external",
+        "users",
+    ]
+    page.get_by_role("button", name="failed 2").click()
+    assert first_cells(page) == ["orders", "users"]
+    page.get_by_role("searchbox").fill("REFUSED IT")
+    assert first_cells(page) == ["users"]
+    page.get_by_role("searchbox").fill("nothing like it")
+    assert page.locator("#table tbody").inner_text() == "No task matches."
+
+
+def test_it_is_used_by_keyboard(show: Callable[..., Page]) -> None:
+    page = show(tell_a_run())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.type("orders")
+    assert first_cells(page) == ["orders", "orders"]
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "failed 2"
+    assert first_cells(page) == ["orders"]
+
+
+def test_nothing_hostile_gets_through(show: Callable[..., Page]) -> None:
+    facts = RunFacts(START)
+    for text in HOSTILE:
+        facts.queued(text, START)
+        facts.launched(text, text, text, 1, START, f"javascript:{text}")
+        facts.delivered(text, text, None, f"{text}\n{text}", None, START + 1)
+    everything = "\n".join(HOSTILE)
+    facts.ended(1, everything, START + 2)
+    given = Circumstances(dict.fromkeys(HOSTILE, everything), everything, Counter(HOSTILE), None, 1)
+    page = show(facts, given)
+    assert page.evaluate("window.broken") is None
+    assert page.locator("img").count() == page.locator("#table a").count() == 0
+    readable = re.sub("[\ud800\u202e]", "\ufffd", everything)
+    readable = readable.replace("\x00", "\u2400").replace("\x1b", "\u241b")
+    for place in ("#table .name bdi", "#configuration th", "#calls th"):
+        assert page.locator(place).all_text_contents() == readable.split("\n"), place
+    assert page.locator("#run-error").text_content() == readable
+
+
+def test_the_page_may_run_and_load_nothing_of_others(show: Callable[..., Page]) -> None:
+    page = show(tell_a_run())
+    policy = page.locator("meta[http-equiv]").get_attribute("content") or ""
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; base-uri 'none'; form-action 'none'; style-src")
+
+
+def test_queries_are_linked_to_looker(show: Callable[..., Page]) -> None:
+    facts = RunFacts(START)
+    facts.launched("1", "a_look", "7", 1, START, "/looks/12")
+    facts.launched("2", "a_share", "8", 1, START, "https://other.test/x/a")
+    page = show(facts)
+    look = page.get_by_role("link", name="a_look")
+    assert look.get_attribute("href") == "https://example.cloud.looker.com/looks/12"
+    assert look.get_attribute("rel") == "noopener noreferrer"
+    share = page.get_by_role("link", name="a_share")
+    assert share.get_attribute("href") == "https://other.test/x/a"
+
+
+def test_a_small_screen_needs_no_scrolling_sideways(show: Callable[..., Page]) -> None:
+    facts = tell_big_run(30)
+    for width in (320, 390, 820):
+        page = show(facts, width=width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#table tbody .bar").first.is_visible()
+
+
+def test_dark_mode_is_dark(show: Callable[..., Page]) -> None:
+    page = show(tell_a_run(), color="dark")
+    shades = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", shades))) < 60
+
+
+def test_printed_it_holds_every_task(show: Callable[..., Page]) -> None:
+    page = show(tell_big_run(150), color="dark")
+    assert page.locator("#table tbody td.name").count() == 100
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#table tbody td.name").count() == 165
+    assert page.locator("#table details:not([open])").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(31, 35, 40)"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#table tbody td.name").count() == 100
+
+
+def test_a_run_without_tasks_has_a_report(show: Callable[..., Page]) -> None:
+    facts = RunFacts(START)
+    facts.ended(1, "login: Looker refused client_id and client_secret", START + 0.5)
+    page = show(facts)
+    assert page.locator("h1").inner_text() == "0 of 0 tasks delivered"
+    assert "refused client_id" in page.locator("#run-error").inner_text()
+
+
+@pytest.mark.slow
+def test_five_thousand_tasks_are_no_trouble(show: Callable[..., Page], tmp_path: Path) -> None:
+    facts = tell_big_run(4_600)
+    assert len(facts.tasks) > 5_000
+    page = show(facts)
+    assert (tmp_path / "run.html").stat().st_size < 6_000_000
+    opened = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    assert opened < 2_000
+    for name in ("Rows", "Task", "Timeline"):
+        # Other programs run at the same time: the best of some is what it takes.
+        milliseconds = min(page.evaluate(CLICK_AND_MEASURE, name) for _ in range(5))
+        assert milliseconds < 200, name
+    page.get_by_role("button", name="Next").click()
+    assert page.locator("#shown").inner_text() == "101 to 200 of 5,060 tasks"
+
+
+# ---------------------------------------------------------------- where it goes
+
+
+def write(pattern: Path | str, now: float = START) -> Path:
+    return write_report(str(pattern), tell_half_a_run(), circumstances(), now)
+
+
+def test_a_path_may_bear_the_date(tmp_path: Path) -> None:
+    path = write(tmp_path / "%Y" / "%m" / "run-%d-%H%M%S.html")
+    assert path == tmp_path / "2014" / "05" / "run-13-165320.html"
+    assert path.read_text().startswith("<!doctype html>")
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_second_run_replaces_the_report_as_a_whole(tmp_path: Path) -> None:
+    before = write(tmp_path / "run.html").read_text()
+    write_report(str(tmp_path / "run.html"), tell_a_run(), circumstances(), START)
+    assert (tmp_path / "run.html").read_text() != before
+    assert [path.name for path in tmp_path.iterdir()] == ["run.html"]
+
+
+def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path, reason in (
+        (tmp_path / "not there" / "run.html", "No such file or directory"),
+        (tmp_path / "not there" / "%Y" / "run.html", "No such file or directory"),
+        (tmp_path / "file" / "run.html", "Not a directory"),
+        (tmp_path / "folder", "Is a directory"),
+        ("/dev/full/run.html", "Not a directory"),
+    ):
+        with pytest.raises(ReportError) as raised:
+            write(path)
+        assert raised.value.message == f"report_path: cannot write {path}: {reason}"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    import resource  # noqa: PLC0415
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(ReportError, match=r"cannot write .*: File too large"):
+            write(tmp_path / "run.html")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_data_of_the_page_is_plain_json(tmp_path: Path) -> None:
+    text = write(tmp_path / "run.html").read_text()
+    (data,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL
+    )
+    assert "<" not in data
+    assert len(json.loads(data)["tasks"]) == 4
+
+
+# ---------------------------------------------------------------- what held it up
+
+
+def tell_one(*, running: float, waiting: float, delivering: float) -> tuple[RunFacts, float]:
+    facts = RunFacts(START)
+    facts.launched("1", "orders", "7", 1, START)
+    facts.finished("1", "complete", START + running)
+    facts.collected("1", 1, START + running)
+    facts.delivering("1", START + running + waiting)
+    end = START + running + waiting + delivering
+    facts.delivered("1", "complete", 1, None, None, end)
+    facts.ended(0, None, end)
+    return facts, end
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sentence"),
+    [
+        ((8, 1, 1), "Looker: queries ran and nothing else was to do, 80% of the run; orders took "),
+        ((1, 8, 1), "The target: results waited for it 80% of the run."),
+        ((1, 1, 8), "The target: everything was there, and was being delivered, 80% of the run."),
+    ],
+)
+def test_what_took_most_is_named(seconds: tuple[int, int, int], sentence: str) -> None:
+    running, waiting, delivering = seconds
+    facts, end = tell_one(running=running, waiting=waiting, delivering=delivering)
+    hold_up = find_hold_up(facts, end, slots=10)
+    assert hold_up.sentence.startswith(sentence)
+    assert sum(hold_up.seconds) == pytest.approx(10)
+
+
+def test_queries_that_wait_for_slots_are_named() -> None:
+    facts = RunFacts(START)
+    for name in ("a", "b"):
+        facts.queued(name, START)
+    facts.launched("1", "a", "7", 1, START)
+    assert find_hold_up(facts, START + 5, slots=1).sentence == (
+        "The slots: all of them were in use while queries waited, 100% of the run; "
+        "see max_concurrent_tasks."
+    )
+
+
+def test_a_run_that_never_began_waited_for_nobody() -> None:
+    assert find_hold_up(RunFacts(START), START + 2, slots=1).seconds[-1] == 2
+
+
+def test_load_counts_the_tasks_of_each_moment() -> None:
+    facts, end = tell_one(running=2.5, waiting=5, delivering=2.5)
+    load = measure_load(facts, end, samples=4)
+    assert load.moments == (1.25, 3.75, 6.25, 8.75)
+    assert load.tasks == (
+        (0.0, 0.0, 0.0, 0.0),
+        (1.0, 0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0),
+        (0.0, 1.0, 1.0, 0.0),
+        (0.0, 0.0, 0.0, 1.0),
+    )
+    assert load.slots == (1, 0, 0, 0)
+
+
+def test_building_the_report_is_cheap() -> None:
+    facts = tell_big_run(4_600)
+    before = time.process_time()
+    measure_load(facts, START + 3_000)
+    find_hold_up(facts, START + 3_000, 10)
+    # A fifth of a second here; the bound holds on a machine far slower.
+    assert time.process_time() - before < 3
