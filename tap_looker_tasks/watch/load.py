@@ -21,12 +21,16 @@ SAMPLES = 400
 
 
 class Cause(Enum):
-    """What a run waits for at a moment; the first one that holds."""
+    """What would have to be faster at a moment for the run to end sooner.
 
-    TARGET = "results wait for the target"
+    Looker and the target work at the same time. As long as Looker has something to do, the
+    target keeps nobody waiting; it does when all else is done, or while nothing is launched
+    although there is a free slot.
+    """
+
     SLOTS = "queries wait, all slots in use"
     LOOKER = "Looker runs queries"
-    LAST_ROWS = "the last rows are delivered"
+    TARGET = "only the target works"
     ELSE = "preparing and ending"
 
 
@@ -63,24 +67,15 @@ class HoldUp:
 def measure_load(facts: RunFacts, now: float, samples: int = SAMPLES) -> Load:
     """Return what went on at the same time, from the start of the run until `now`."""
     begin, width = facts.started_at, max(now - facts.started_at, 0.001) / samples
-    phases = [phase for task in facts.tasks for phase in task.phases(now)]
+    by_stage = _split_by_stage(facts, now)
+
+    def scale(intervals: Iterable[Interval]) -> list[Interval]:
+        return [((b - begin) / width, (e - begin) / width) for b, e in intervals]
+
     return Load(
         tuple(round((i + 0.5) * width, 3) for i in range(samples)),
-        tuple(
-            _mean_counts(
-                [
-                    ((p.begin - begin) / width, (p.end - begin) / width)
-                    for p in phases
-                    if p.stage is stage
-                ],
-                samples,
-            )
-            for stage in PHASES
-        ),
-        _most_counts(
-            [((b - begin) / width, (e - begin) / width) for b, e in _slots_held(facts, now)],
-            samples,
-        ),
+        tuple(_mean_counts(scale(by_stage[stage]), samples) for stage in PHASES),
+        _most_counts(scale(_slots_held(facts, now)), samples),
     )
 
 
@@ -88,8 +83,8 @@ def find_hold_up(facts: RunFacts, now: float, slots: int) -> HoldUp:
     """Return what the run waited for until `now`, when `slots` tasks may run at once."""
     seconds = dict.fromkeys(Cause, 0.0)
     most_slots = 0
-    by_stage = [_in_phase(facts, now, stage) for stage in PHASES]
-    for length, (used, *counts) in _sweep([[*_slots_held(facts, now)], *by_stage]):
+    intervals = [[*_slots_held(facts, now)], *_split_by_stage(facts, now).values()]
+    for length, (used, *counts) in _sweep(intervals):
         seconds[_find_cause(counts, is_full=used >= slots)] += length
         most_slots = max(most_slots, used)
     seconds[Cause.ELSE] += max(0.0, now - facts.started_at - sum(seconds.values()))
@@ -100,10 +95,10 @@ def _find_cause(counts: Sequence[int], *, is_full: bool) -> Cause:
     """Return what is waited for while so many tasks are in each of `PHASES`."""
     queued, running, collecting, collected, delivering = counts
     causes = (
-        (Cause.TARGET, collected),
         (Cause.SLOTS, queued and is_full),
+        (Cause.TARGET, queued and delivering),
         (Cause.LOOKER, running or collecting),
-        (Cause.LAST_ROWS, delivering),
+        (Cause.TARGET, collected or delivering),
         (Cause.ELSE, True),
     )
     return next(cause for cause, holds in causes if holds)
@@ -114,21 +109,18 @@ def _explain(seconds: Mapping[Cause, float], facts: RunFacts, now: float) -> str
     cause = max(seconds, key=lambda cause: seconds[cause])
     share = f"{seconds[cause] / max(sum(seconds.values()), 0.001):.0%} of the run"
     match cause:
-        case Cause.TARGET:
-            return f"The target: results waited for it {share}."
         case Cause.SLOTS:
             return (
-                f"The slots: all of them were in use while queries waited, {share}; "
+                f"The slots: for {share}, all of them were in use while queries waited; "
                 "see max_concurrent_tasks."
             )
         case Cause.LOOKER:
-            return f"Looker: queries ran and nothing else was to do, {share}; " + _name_longest(
-                facts.tasks, now
-            )
-        case Cause.LAST_ROWS:
-            return f"The target: everything was there, and was being delivered, {share}."
+            longest = _name_longest(facts.tasks, now)
+            return f"Looker: for {share}, its queries were what was waited for; {longest}"
+        case Cause.TARGET:
+            return f"The target: for {share}, it was all that was waited for."
         case _:
-            return f"Neither Looker nor the target: the run prepared and ended, {share}."
+            return f"Neither Looker nor the target: {share} went by before and after them."
 
 
 def _name_longest(tasks: Iterable[TaskFacts], now: float) -> str:
@@ -144,13 +136,13 @@ def _name_longest(tasks: Iterable[TaskFacts], now: float) -> str:
     return f"{task.title} took longest, {format_duration(seconds)}."
 
 
-def _in_phase(facts: RunFacts, now: float, stage: Stage) -> list[Interval]:
-    return [
-        (phase.begin, phase.end)
-        for task in facts.tasks
-        for phase in task.phases(now)
-        if phase.stage is stage
-    ]
+def _split_by_stage(facts: RunFacts, now: float) -> dict[Stage, list[Interval]]:
+    """Return when a task was in each of `PHASES`."""
+    by_stage: dict[Stage, list[Interval]] = {stage: [] for stage in PHASES}
+    for task in facts.tasks:
+        for phase in task.phases(now):
+            by_stage[phase.stage].append((phase.begin, phase.end))
+    return by_stage
 
 
 def _slots_held(facts: RunFacts, now: float) -> Iterator[Interval]:

@@ -2,7 +2,7 @@
 (() => {
   const { run, stages, tasks: rows, load, holdUp, calls, configuration } = JSON.parse(document.getElementById("data").textContent);
   const PHASES = ["queued", "running", "collecting", "collected", "delivering"];
-  const PAGE = 100;
+  const PAGE = 50;
   const byId = (id) => document.getElementById(id);
 
   // Control characters, halves of characters and those that turn the direction of text are shown, not obeyed.
@@ -53,7 +53,7 @@
     const work = phases.length ? phases[Math.min(phases[0][0] ? 0 : 1, phases.length - 1)][1] : end;
     const ended = stages[stage];
     const group = ended === "delivered" ? "delivered" : ended === "failed" || ended === "not launched" ? "failed" : ended;
-    return { index, title: visible(title), id, queryId, link, attempt, ended, group, status, error, rowCount, size, runtime, phases, begin, work, end,
+    return { index, title: visible(title), id, queryId, link, attempt, ended, group, status, error, rowCount, size, runtime, phases, begin, work, end, order: `${ended} ${status}`,
       words: [title, id, queryId, status, ended, error].filter((word) => word !== null).join("\n").toLowerCase() };
   });
   const groups = new Map();
@@ -93,7 +93,7 @@
     fill("calls", calls.map(([name, number]) => [name, whole.format(number)]));
     fill("configuration", configuration);
     byId("hold-up").textContent = visible(holdUp.sentence);
-    const tints = ["collected", "slots", "running", "delivering", "line"];
+    const tints = ["slots", "running", "collected", "line"];
     holdUp.causes.forEach(([name, seconds], index) => {
       if (!seconds) return;
       const part = element("i"), mark = element("i");
@@ -134,7 +134,7 @@
     const place = byId(id);
     place.replaceChildren();
     const width = place.clientWidth;
-    const chart = new uPlot({ width, height, padding: [6, 4, 0, 0], legend: { show: false }, ...options,
+    const chart = new uPlot({ width, height, padding: [6, 16, 0, 0], legend: { show: false }, ...options,
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: true }, sync: { key: "run" }, ...options.cursor },
       hooks: { ...options.hooks, setScale: [(u, key) => key === "x" && follow(u)] } }, data, place);
     plots.push(chart);
@@ -266,13 +266,12 @@
 
   // ---------------------------------------------------------------- table
 
-  const collator = new Intl.Collator();
-  const text = (value) => (a, b) => collator.compare(value(a), value(b));
+  const text = (value) => (a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0);
   const number = (value) => (a, b) => value(a) - value(b);
   const known = (value) => (value === null || value === undefined ? -1 : value);
   const columns = [
     { name: "Task", compare: text((t) => t.title), cell: nameCell },
-    { name: "Status", compare: text((t) => t.ended + (t.status || "")), cell: statusCell },
+    { name: "Status", compare: text((t) => t.order), cell: statusCell },
     { name: "Rows", compare: number((t) => t.rowCount), big: true, cell: (t) => numberCell("Rows", whole.format(t.rowCount)) },
     { name: "Size", compare: number((t) => t.size), big: true, cell: (t) => numberCell("Size", t.size ? bytes(t.size) : "") },
     { name: "Runtime", compare: number((t) => known(t.runtime)), big: true, cell: (t) => numberCell("Runtime", duration(t.runtime)) },
@@ -347,32 +346,31 @@
     button.addEventListener("click", () => { show({ page }); byId("tasks").scrollIntoView(); byId("tasks").focus({ preventScroll: true }); });
     return button;
   }
-  function drawHead() {
-    byId("table").tHead.rows[0].replaceChildren(...columns.map((column, index) => {
-      const button = element("button", { type: "button" }, column.name);
-      const isSorted = index === view.column;
-      button.addEventListener("click", () => {
-        show({ column: index, descending: view.column === index ? !view.descending : Boolean(column.big), page: 0 });
-        byId("table").tHead.rows[0].cells[index].firstChild.focus();
-      });
-      return element("th", { scope: "col", class: column.big ? "number" : null, "aria-sort": isSorted ? (view.descending ? "descending" : "ascending") : null }, button);
-    }));
-  }
-  function drawFilters() {
-    const chip = (name, group, number) => {
-      const button = element("button", { type: "button", "aria-pressed": String(view.group === group) }, `${name} `, element("span", {}, whole.format(number)));
-      button.addEventListener("click", () => { show({ group, page: 0 }); [...byId("filters").children].find((b) => b.getAttribute("aria-pressed") === "true").focus(); });
-      return button;
-    };
-    const names = ["failed", "left for the next run", ...[...groups.keys()].filter((g) => !["failed", "left for the next run", "delivered"].includes(g)).sort(), "delivered"];
-    byId("filters").replaceChildren(chip("all", "", tasks.length), ...names.filter((g) => groups.has(g)).map((g) => chip(g, g, groups.get(g))));
+  const heads = columns.map((column, index) => {
+    const button = element("button", { type: "button" }, column.name);
+    button.addEventListener("click", () => show({ column: index, descending: view.column === index ? !view.descending : Boolean(column.big), page: 0 }));
+    return element("th", { scope: "col", class: column.big ? "number" : null }, button);
+  });
+  byId("table").tHead.rows[0].append(...heads);
+  const names = ["failed", "left for the next run", ...[...groups.keys()].filter((g) => !["failed", "left for the next run", "delivered"].includes(g)).sort(), "delivered"];
+  const chips = [["all", "", tasks.length], ...names.filter((g) => groups.has(g)).map((g) => [g, g, groups.get(g)])].map(([name, group, number]) => {
+    const button = element("button", { type: "button" }, `${name} `, element("span", {}, whole.format(number)));
+    button.addEventListener("click", () => show({ group, page: 0 }));
+    return { button, group };
+  });
+  byId("filters").append(...chips.map(({ button }) => button));
+  function markChoices() {
+    heads.forEach((head, index) => {
+      if (index === view.column) head.setAttribute("aria-sort", view.descending ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    for (const { button, group } of chips) button.setAttribute("aria-pressed", String(view.group === group));
   }
   function show(change) {
     Object.assign(view, change);
     if (byId("search").value !== view.search) byId("search").value = view.search;
     select();
-    drawHead();
-    drawFilters();
+    markChoices();
     drawRows();
   }
   byId("search").addEventListener("input", (event) => show({ search: event.target.value, page: 0 }));
