@@ -305,17 +305,15 @@ class RunFacts:
     def time_left(self, now: float, slots: int) -> TimeLeft | None:
         """Return how long the run will still take, as far as earlier runs tell."""
         waiting, running = self.in_stage(Stage.QUEUED), self.in_stage(Stage.RUNNING)
-        expected = [self.expected_seconds(task) for task in (*waiting, *running)]
-        known = [seconds for seconds in expected if seconds is not None]
-        rests = [
+        rests = [seconds for task in waiting if (seconds := self.expected_seconds(task))]
+        rests += [
             max(0.0, seconds - now + (task.running_at or now))
             for task in running
-            if (seconds := self.expected_seconds(task)) is not None
+            if (seconds := self.expected_seconds(task))
         ]
-        rests += [s for task in waiting if (s := self.expected_seconds(task)) is not None]
         in_looker = max(*rests, sum(rests) / slots) if rests else 0.0
         seconds = max(in_looker, self._seconds_to_deliver())
-        return TimeLeft(seconds, len(known) == len(expected)) if seconds else None
+        return TimeLeft(seconds, len(rests) == len(waiting) + len(running)) if seconds else None
 
     def _seconds_to_deliver(self) -> float:
         """Return how long it takes to deliver what is here, at the speed so far."""
