@@ -32,6 +32,10 @@ class TasksNotCompletedError(RunError):
     """Everything was delivered, but some tasks did not complete."""
 
 
+class StorageError(RunError):
+    """A BATCH file cannot be stored."""
+
+
 class RowsLostError(RunError):
     """The SDK did not hand rows on to the message writer."""
 

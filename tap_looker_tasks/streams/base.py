@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from importlib.metadata import version
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream, metrics
 from singer_sdk import typing as th
+from singer_sdk.batch import Batcher
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
+from singer_sdk.helpers._batch import BatchFileFormat
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
-from tap_looker_tasks.errors import RowsLostError
+from tap_looker_tasks.errors import RowsLostError, SettingsError
+from tap_looker_tasks.singer.batch_files import BatchFiles
 from tap_looker_tasks.singer.message_writer import RecordChunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
     from tap_looker_tasks.looker.result import Result
@@ -40,18 +44,24 @@ class LookerStream(Stream):
 
     @property
     def takes_raw_json(self) -> bool:
-        """Whether records reach the message writer as they are.
+        """Whether records reach the message writer, or a BATCH file, as they are.
 
-        Stream maps, flattening and BATCH files need decoded values; they cannot read the
+        Stream maps, flattening and Parquet files need decoded values; they cannot read the
         JSON that the message writer would pass through.
         """
         first, *others = self.stream_maps
+        batches = self.get_batch_config(self.config)
         return (
             not others
             and type(first) is SameRecordTransform
             and not first.flattening_enabled
-            and self.get_batch_config(self.config) is None
+            and (batches is None or batches.encoding.format == BatchFileFormat.JSONL)
         )
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        # Each record is remembered in state as soon as it is out; only rows wait for a file.
+        return None
 
     def selects(self, property_name: str) -> bool:
         """Tell whether the catalog selects a property."""
@@ -82,6 +92,18 @@ class RowStream(LookerStream):
     def remember(self, query: RememberedQuery) -> None:
         """Have state remember the query that was run; external tasks have none."""
 
+    @override
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        if self.get_batch_config(self.config) is None:
+            super()._write_activate_version_message(full_table_version)
+            return
+        # Rows of a BATCH have no version: targets would take them for those to be deleted.
+        self.logger.warning(
+            "%s: rows of earlier runs stay in the target, as no version is activated with "
+            "`batch_config`",
+            self.name,
+        )
+
     @abstractmethod
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         """Yield the records of a task."""
@@ -95,6 +117,59 @@ class RowStream(LookerStream):
     def goes_in_chunks(self) -> bool:
         """Whether records take the short way to the message writer, many at a time."""
         return self.takes_raw_json and self.ABORT_AT_RECORD_COUNT is None
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """Return how rows go out as BATCH.
+
+        Raises:
+            SettingsError: `batch_config` lacks something.
+        """
+        # A test run wants a record.
+        if self.ABORT_AT_RECORD_COUNT is not None:
+            return None
+        try:
+            return super(LookerStream, self).get_batch_config(config)
+        except TypeError as error:
+            msg = (
+                f"batch_config: needs `encoding` with `format`, and `storage` with `root`: {error}"
+            )
+            raise SettingsError(msg) from None
+
+    @override
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+        """Yield the files of one task's rows.
+
+        Raises:
+            StorageError: a file cannot be stored.
+        """
+        records: Iterator[Record] = self._sync_records(context, write_messages=False)
+        if not self.goes_in_chunks:
+            records = self._map_records(records)
+        if batch_config.encoding.format == BatchFileFormat.JSONL:
+            for url in BatchFiles(batch_config, self.tap_name, self.name).write(records):
+                yield batch_config.encoding, [url]
+            return
+        batcher = Batcher(self.tap_name, self.name, batch_config)
+        for manifest in batcher.get_batches(records):
+            yield batch_config.encoding, manifest
+
+    def _map_records(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield records as selection and stream maps have them; the SDK's files ignore both.
+
+        Raises:
+            SettingsError: stream maps make several streams of this one.
+        """
+        first, *others = self.stream_maps
+        if others:
+            msg = f"stream_maps: {self.name} cannot become several streams with `batch_config`"
+            raise SettingsError(msg)
+        for record in records:
+            mapped = first.transform({name: record[name] for name in record if self.selects(name)})
+            if mapped is not None:
+                yield mapped
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:

@@ -81,6 +81,8 @@ class QueryStream(RowStream):
     """One record per row of a configured query, in typed columns."""
 
     parent_stream_type = QueryTaskResultsStream
+    # What the replication key came to in rows that were read to the end.
+    _latest: object = None
 
     def __init__(self, tap: Tap, plan: QueryStreamPlan, query_timezone: str) -> None:
         """Take what is known of the query, and the time zone its results are told in."""
@@ -118,10 +120,10 @@ class QueryStream(RowStream):
             self.logger.warning("%s: %s", self.name, difference)
         for name in vanished(self.schema, result.fields):
             self.logger.warning("%s: %s is not in the result any more", self.name, name)
-        is_whole = self.replication_key is None and self.ABORT_AT_RECORD_COUNT is None
-        if is_whole and outcome.finished_at is not None:
+        if self._may_activate(result) and outcome.finished_at is not None:
             self._stream_version = int(outcome.finished_at * 1000)
         super().deliver(outcome, result, batches)
+        self._move_bookmark()
         if self._stream_version is not None:
             # Targets may drop what this run did not deliver, now that all of it is there.
             self._write_activate_version_message(self._stream_version)
@@ -139,10 +141,24 @@ class QueryStream(RowStream):
                 latest = [next_bookmark(bookmark.column, [*latest, *values])]
         for problem in reader.problems:
             self.logger.warning("%s: %s", self.name, problem)
-        if bookmark is not None and latest[0] is not None:
-            # Only now is the last row out.
+        self._latest = next(iter(latest), None)
+
+    def _move_bookmark(self) -> None:
+        """Have state remember how far the rows go, now that the last one is out."""
+        if self._latest is not None:
             self.stream_state["replication_key"] = self.replication_key
-            self.stream_state["replication_key_value"] = latest[0]
+            self.stream_state["replication_key_value"] = self._latest
+
+    def _may_activate(self, result: Result) -> bool:
+        """Return whether the rows are all there are, so that those of earlier runs may go."""
+        if self.replication_key is not None or self.ABORT_AT_RECORD_COUNT is not None:
+            return False
+        if result.truncated:
+            self.logger.warning(
+                "%s: rows of earlier runs stay in the target, as the result may not be whole",
+                self.name,
+            )
+        return not result.truncated
 
     @override
     def _increment_stream_state(
