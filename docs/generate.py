@@ -18,7 +18,7 @@ import msgspec
 from click.testing import CliRunner
 
 from tap_looker_tasks import errors
-from tap_looker_tasks.records.column_types import _KINDS, column_type_of
+from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
@@ -97,7 +97,7 @@ def _columns_table(schema: Mapping[str, Any]) -> str:
 
 def _types_table() -> str:
     types = defaultdict(list)
-    for looker_type in _KINDS:
+    for looker_type in TYPE_BY_LOOKER_TYPE:
         types[column_type_of(looker_type)].append(f"`{looker_type}`")
     rows = [(", ".join(names), _declare(kind.json_schema)) for kind, names in types.items()]
     unknown = ("anything else, such as `list` and `location`", "any type")

@@ -16,9 +16,10 @@ from tap_looker_tasks.records.columns import (
     ROW_NUMBER,
     column_name,
     columns_of,
+    query_fields,
     stream_schema,
 )
-from tap_looker_tasks.records.fields import explore_fields, result_fields
+from tap_looker_tasks.records.fields import KnownFields, explore_fields, fields_in_result
 from tap_looker_tasks.settings import refuse
 from tap_looker_tasks.tasks.launcher import prepared
 from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, query_of_tile
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tap_looker_tasks.looker.client import LookerClient
-    from tap_looker_tasks.records.fields import ExploreField
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.launcher import PreparedQuery
     from tap_looker_tasks.tasks.stored_queries import StoredQueries
@@ -111,7 +111,7 @@ class Discovery:
         self._client = client
         self._stored_queries = stored_queries
         self._logger = logger
-        self._explores: dict[tuple[str, str], dict[str, ExploreField] | str | None] = {}
+        self._explores: dict[tuple[str, str], KnownFields | str | None] = {}
 
     def plans(self, queries: list[ConfiguredQuery]) -> list[QueryStreamPlan]:
         """Describe the stream of each query.
@@ -143,15 +143,13 @@ class Discovery:
         problems = field_problems(query.config_path, query.config, wanted.body, known)
         yield from problems
         if not problems:
-            columns = columns_of(known, wanted.body)
+            columns = columns_of(known.fields, wanted.body)
             schema = stream_schema(columns, key_properties(query))
             title = query.title or stored.title
             described = {"title": title, "description": stored.description}
             yield QueryStreamPlan(query, schema | {k: v for k, v in described.items() if v})
 
-    def _known_fields(
-        self, query: ConfiguredQuery, wanted: PreparedQuery
-    ) -> dict[str, ExploreField]:
+    def _known_fields(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
         model, explore = str(wanted.body.get("model")), str(wanted.body.get("view"))
         if (model, explore) not in self._explores:
             self._explores[model, explore] = self._metadata(model, explore)
@@ -164,16 +162,16 @@ class Discovery:
             case fields:
                 return fields
 
-    def _metadata(self, model: str, explore: str) -> dict[str, ExploreField] | str | None:
+    def _metadata(self, model: str, explore: str) -> KnownFields | str | None:
         """Fields of an Explore; what is wrong with it; None when nobody may read it."""
         try:
-            return explore_fields(self._client.lookml_model_explore(model, explore))
+            return KnownFields(explore_fields(self._client.lookml_model_explore(model, explore)))
         except RefusedRequestError as error:
             if error.http_status == _FORBIDDEN:
                 return None
             return f"there is no Explore {model}/{explore}: {error}"
 
-    def _probed(self, query: ConfiguredQuery, wanted: PreparedQuery) -> dict[str, ExploreField]:
+    def _probed(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
         """Fields of a query, from one row of it."""
         self._logger.warning(
             "%s: the fields of Explore %s/%s may not be read; running the query for one row",
@@ -182,11 +180,13 @@ class Discovery:
             wanted.body.get("view"),
         )
         query_id = wanted.query_id or self._client.create_query(wanted.body)
-        body = self._client.run_query(query_id, limit=1)
+        body = self._client.run_query(
+            query_id, limit=1, server_table_calcs=wanted.server_table_calcs
+        )
         result = read_result(TaskAnswer("complete", data=as_data(body)))
         if result.error_message:
             raise ValueError(result.error_message)
-        return result_fields(result.fields or ())
+        return fields_in_result(query_fields(wanted.body), result.fields or ())
 
 
 def _place_of_source(query: ConfiguredQuery) -> str:

@@ -28,6 +28,7 @@ from tap_looker_tasks.looker.result import (
     Result,
     first_byte,
 )
+from tap_looker_tasks.looker.shapes import as_object, as_objects, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -50,6 +51,8 @@ _CATEGORIES = MappingProxyType(
         "table_calculations": "table_calculation",
     }
 )
+_BOOLEANS = MappingProxyType({"true": True, "false": False})
+_NOT_TRUNCATED = frozenset({"", "false", "no", "none", "null", "0"})
 _WHITE_SPACE = b" \t\n\r"
 
 
@@ -69,8 +72,7 @@ class _Payload(msgspec.Struct):
     fields: Any = None
     pivots: Any = None
     has_totals: Any = None
-    has_row_totals: Any = None
-    has_subtotals: Any = None
+    columns_truncated: Any = None
 
 
 class _AnyObject(msgspec.Struct, gc=False):
@@ -83,7 +85,7 @@ _TEXT = msgspec.json.Decoder(str)
 
 
 def as_data(body: bytes) -> msgspec.Raw | None:
-    """Take the body of one task's results, which may be text, for the payload it would be.
+    """Return the payload that the body of one task's results, which may be text, would be.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
     """
@@ -127,36 +129,37 @@ def read_result(answer: TaskAnswer) -> Result:
 def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
     status = answer.status
     reported = _as_errors(payload.errors) + _as_errors(payload.error)
-    metadata = _as_dict(payload.metadata)
+    metadata = as_object(payload.metadata)
     if first_byte(payload.rows) == b"[":
+        columns_truncated = _says_truncated(metadata.get("columns_truncated"))
         return _concluded(
             Result(
                 status,
                 "json_bi",
+                truncated=columns_truncated or None,
+                columns_truncated=columns_truncated,
                 fields=_fields(metadata.get("fields")),
                 pivots=_pivots(metadata.get("pivots")),
                 has_totals=metadata.get("has_totals") is True,
-                has_row_totals=metadata.get("has_row_totals") is True,
-                has_subtotals=metadata.get("has_subtotals") is True,
             ),
             reported,
             _arrays(answer, payload.rows),
         )
     is_detail = first_byte(payload.data) == b"[" or payload.data == NULL
+    columns_truncated = _says_truncated(payload.columns_truncated)
     result = _concluded(
         Result(
             status,
             "json_detail" if is_detail else None,
             from_cache=_flag(payload.from_cache),
-            truncated=_flag(payload.truncated),
+            truncated=columns_truncated or _flag(payload.truncated),
+            columns_truncated=columns_truncated,
             runtime_seconds=_seconds(payload.runtime),
-            time_zone=_text_or_none(_as_dict(payload.added_params).get("query_timezone"))
-            or _text_or_none(payload.timezone),
+            time_zone=as_text(as_object(payload.added_params).get("query_timezone"))
+            or as_text(payload.timezone),
             fields=_fields(payload.fields),
             pivots=_pivots(payload.pivots),
             has_totals=payload.has_totals is True,
-            has_row_totals=payload.has_row_totals is True,
-            has_subtotals=payload.has_subtotals is True,
         ),
         reported,
         _arrays(answer, payload.data) if first_byte(payload.data) == b"[" else None,
@@ -280,24 +283,24 @@ def _message(error: Mapping[str, object]) -> str:
 def _fields(found: object) -> tuple[Field, ...] | None:
     if not isinstance(found, dict):
         return None
-    groups = {group: _as_dicts(found.get(group)) for group in (*_CATEGORIES, "pivots")}
-    pivots = {entry.get("name") for entry in groups["pivots"]}
-    dimensions = {entry.get("name") for entry in groups["dimensions"]}
+    groups = {
+        group: [e for e in as_objects(found.get(group)) if isinstance(e.get("name"), str)]
+        for group in (*_CATEGORIES, "pivots")
+    }
+    pivots = {entry["name"] for entry in groups["pivots"]}
+    dimensions = {entry["name"] for entry in groups["dimensions"]}
     # A pivot is a dimension, whether or not it is listed among them.
-    groups["dimensions"] += [
-        entry for entry in groups["pivots"] if entry.get("name") not in dimensions
-    ]
+    groups["dimensions"] += [e for e in groups["pivots"] if e["name"] not in dimensions]
     return tuple(
         Field(
-            name=name,
-            label=_text_or_none(entry.get("label")),
-            type=_text_or_none(entry.get("type")),
+            name=entry["name"],
+            label=as_text(entry.get("label")),
+            type=as_text(entry.get("type")),
             category=category,
-            is_pivot=category == "dimension" and name in pivots,
+            is_pivot=category == "dimension" and entry["name"] in pivots,
         )
         for group, category in _CATEGORIES.items()
         for entry in groups[group]
-        if isinstance(name := entry.get("name"), str)
     )
 
 
@@ -306,9 +309,9 @@ def _pivots(found: object) -> tuple[Pivot, ...]:
         Pivot(
             key=key,
             is_total=entry.get("is_total") is True or key == ROW_TOTAL,
-            data=_as_dict(entry.get("data")),
+            data=as_object(entry.get("data")),
         )
-        for entry in _as_dicts(found)
+        for entry in as_objects(found)
         if isinstance(key := entry.get("key"), str)
     )
 
@@ -318,25 +321,22 @@ def _check_utf8(data: msgspec.Raw) -> None:
         pass
 
 
-def _as_dict(found: object) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
-
-
-def _as_dicts(found: object) -> list[dict[str, Any]]:
-    entries = found if isinstance(found, list) else []
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
-def _text_or_none(found: object) -> str | None:
-    return found if isinstance(found, str) else None
-
-
 def _one_line(found: object) -> str:
     return " ".join(found.split()) if isinstance(found, str) else ""
 
 
 def _flag(found: object) -> bool | None:
+    """Read what is a boolean, or text in some answers."""
+    if isinstance(found, str):
+        return _BOOLEANS.get(found.strip().lower())
     return found if isinstance(found, bool) else None
+
+
+def _says_truncated(found: object) -> bool:
+    """Read `columns_truncated`: the documentation has it as text, and does not say which."""
+    if isinstance(found, str):
+        return found.strip().lower() not in _NOT_TRUNCATED
+    return found is True
 
 
 def _seconds(found: object) -> float | None:

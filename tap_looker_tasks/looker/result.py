@@ -69,14 +69,13 @@ class Result:
         status: the task's status, put right by what the payload says.
         result_format: `json_detail`, `json_bi` or `json`, as the shape tells.
         from_cache: whether Looker took the result from its cache.
-        truncated: whether a row limit cut the result off.
+        truncated: whether a row limit or a column limit cut the result off.
+        columns_truncated: whether it was (also) a column limit, which cuts off pivots.
         runtime_seconds: time the query took.
         time_zone: the one its date-times are in.
         fields: the fields of its rows.
         pivots: its pivoted columns.
         has_totals: whether Looker computed column totals.
-        has_row_totals: whether Looker computed row totals.
-        has_subtotals: whether Looker computed subtotals.
         errors: what made the task fail, as Looker says it.
         warnings: errors that Looker marks as not fatal.
         error_message: the first error, in one line.
@@ -90,13 +89,12 @@ class Result:
     result_format: str | None = None
     from_cache: bool | None = None
     truncated: bool | None = None
+    columns_truncated: bool = False
     runtime_seconds: float | None = None
     time_zone: str | None = None
     fields: tuple[Field, ...] | None = None
     pivots: tuple[Pivot, ...] = ()
     has_totals: bool = False
-    has_row_totals: bool = False
-    has_subtotals: bool = False
     errors: tuple[Mapping[str, object], ...] = ()
     warnings: tuple[Mapping[str, object], ...] = ()
     error_message: str | None = None
@@ -104,6 +102,13 @@ class Result:
     row_count: int | None = None
     arrays: Iterable[bytes] = field(default=(), repr=False, compare=False)
     is_long: bool = False
+
+    @property
+    def is_pivoted(self) -> bool:
+        """Whether each row holds many records, one for each pivot."""
+        return any(not pivot.is_total for pivot in self.pivots) or any(
+            field.is_pivot for field in self.fields or ()
+        )
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield each row as field name -> value, as `rows_at_once` does."""

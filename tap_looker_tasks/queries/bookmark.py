@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tap_looker_tasks.records.column_types import (
     DATE,
     DATE_TIME,
-    INTEGER,
     LOCAL_DATE_TIME,
-    NUMBER,
+    NUMBERS,
     read_number,
 )
 from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.records.columns import Column
 
 
-NUMBERS = frozenset({NUMBER, INTEGER})
 MOMENTS = frozenset({DATE, DATE_TIME, LOCAL_DATE_TIME})
 _MOMENT = r"\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?"
 _INTERVAL = re.compile(
@@ -35,13 +34,21 @@ _INTERVAL = re.compile(
 )
 _COMPARISON = re.compile(r"(?:>=|<=|>|<)\s*-?\d+(?:\.\d+)?")
 _ANY = frozenset({"", "any time", "any value"})
+_WRITTEN_DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"
+# How records have moments; a catalog may declare them as text.
 _WRITTEN = MappingProxyType(
     {
-        DATE: re.compile(r"\d{4}-\d\d-\d\d"),
-        DATE_TIME: re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"),
-        LOCAL_DATE_TIME: re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d(\.\d+)?)?"),
+        DATE: re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
+        DATE_TIME: re.compile(_WRITTEN_DATE_TIME, re.ASCII),
     }
 )
+_WRITTEN_AT_ALL = re.compile(
+    rf"{_WRITTEN_DATE_TIME}"
+    r"|\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?",
+    re.ASCII,
+)
+# Looker reads a filter in the query's time zone, even where it does not convert the values.
+_MARGIN = timedelta(days=1)
 
 
 def from_bookmark(
@@ -72,14 +79,18 @@ def from_bookmark(
 
 
 def can_combine(column: Column, existing: str | None) -> bool:
-    """Tell whether a bookmark can be combined with the filter on the same field.
+    """Return whether a bookmark can be combined with the filter on the same field.
 
     It can where both together are one expression that Looker documents: one comparison of a
     number, or dates from, before, or between two days.
     """
+    return _can_combine(existing, with_number=column.column_type in NUMBERS)
+
+
+def _can_combine(existing: str | None, *, with_number: bool) -> bool:
     if not existing or existing.strip().lower() in _ANY:
         return True
-    pattern = _COMPARISON if column.column_type in NUMBERS else _INTERVAL
+    pattern = _COMPARISON if with_number else _INTERVAL
     return pattern.fullmatch(existing.strip()) is not None
 
 
@@ -88,7 +99,11 @@ def bookmark_filter(
 ) -> str:
     """Write the filter expression for the rows from a bookmark on, its own rows included.
 
+    It begins a day earlier for a field that Looker does not convert to the query's time zone:
+    it reads the filter in that zone all the same, and nobody knows the database's.
+
     <https://docs.cloud.google.com/looker/docs/filter-expressions>
+    <https://docs.cloud.google.com/looker/docs/reference/param-field-convert-tz>
 
     Args:
         column: of the replication key.
@@ -99,16 +114,24 @@ def bookmark_filter(
     Raises:
         ValueError: the bookmark cannot be read, or not be combined with the existing filter.
     """
-    if not can_combine(column, existing):
+    is_number = _is_number(column, bookmark)
+    if not _can_combine(existing, with_number=is_number):
         msg = f"a bookmark cannot be combined with the filter {existing!r} on {column.field}"
         raise ValueError(msg)
     existing = (existing or "").strip()
     if existing.lower() in _ANY:
         existing = ""
-    if column.column_type in NUMBERS:
+    if is_number:
         start = f">={_plain_number(bookmark)}"
         return f"{existing} AND {start}" if existing else start
     return _from(_local_moment(column, str(bookmark), query_timezone), existing)
+
+
+def _is_number(column: Column, bookmark: object) -> bool:
+    """Return whether a column holds numbers; a catalog may declare them as text."""
+    if column.column_type in NUMBERS | MOMENTS:
+        return column.column_type in NUMBERS
+    return next(_read_numbers([bookmark]), None) is not None
 
 
 def _plain_number(value: object) -> str:
@@ -124,10 +147,18 @@ def _local_moment(column: Column, bookmark: str, query_timezone: str) -> str:
         bookmark = to_local(bookmark, zone_named(query_timezone))
     # Without fractions of a second, or without the time if the field has none.
     moment = bookmark.replace("T", " ")[: 10 if column.column_type is DATE else 19]
-    if not re.fullmatch(_MOMENT, moment):
+    if not re.fullmatch(_MOMENT, moment, re.ASCII):
         msg = f"{bookmark!r} is no {column.column_type.name}"
         raise ValueError(msg)
-    return moment
+    return moment if column.converts_time_zone else _day_before(moment)
+
+
+def _day_before(moment: str) -> str:
+    try:
+        day = date.fromisoformat(moment[:10]) - _MARGIN
+    except (ValueError, OverflowError):
+        return moment
+    return f"{day.isoformat()}{moment[10:]}"
 
 
 def _has_offset(bookmark: str) -> bool:
@@ -151,7 +182,7 @@ def _from(start: str, existing: str) -> str:
 def next_bookmark(column: Column, values: Iterable[object]) -> int | str | None:
     """Choose the greatest of the replication key's values; None when there is none.
 
-    Numbers with a fraction become strings, lest their digits get lost in JSON.
+    Numbers with a fraction become strings, so that JSON keeps their digits.
 
     Args:
         column: of the replication key.
@@ -159,16 +190,21 @@ def next_bookmark(column: Column, values: Iterable[object]) -> int | str | None:
             the column is, and nulls, are passed over.
     """
     if column.column_type in NUMBERS:
-        greatest = max(_numbers(values), default=None)
-        return str(greatest) if isinstance(greatest, Decimal) else greatest
-    pattern = _WRITTEN[column.column_type]
-    return max(
-        (value for value in values if isinstance(value, str) and pattern.fullmatch(value)),
-        default=None,
-    )
+        return _greatest_number(values)
+    values = [*values]
+    pattern = _WRITTEN.get(column.column_type, _WRITTEN_AT_ALL)
+    texts = [value for value in values if isinstance(value, str) and pattern.fullmatch(value)]
+    if texts or column.column_type in MOMENTS:
+        return max(texts, default=None)
+    return _greatest_number(values)
 
 
-def _numbers(values: Iterable[object]) -> Iterator[int | Decimal]:
+def _greatest_number(values: Iterable[object]) -> int | str | None:
+    greatest = max(_read_numbers(values), default=None)
+    return str(greatest) if isinstance(greatest, Decimal) else greatest
+
+
+def _read_numbers(values: Iterable[object]) -> Iterator[int | Decimal]:
     for value in values:
         try:
             number = read_number(value)

@@ -5,21 +5,27 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.queries.bookmark import MOMENTS, NUMBERS, can_combine
-from tap_looker_tasks.records.columns import Column, collisions, columns_of, query_fields
-from tap_looker_tasks.records.fields import ExploreField, custom_fields
+from tap_looker_tasks.queries.bookmark import MOMENTS, can_combine
+from tap_looker_tasks.records.column_types import NUMBERS
+from tap_looker_tasks.records.columns import collisions, columns_of, query_fields
+from tap_looker_tasks.records.fields import custom_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from tap_looker_tasks.queries.config import QueryConfig
+    from tap_looker_tasks.records.columns import Column
+    from tap_looker_tasks.records.fields import ExploreField, KnownFields
+
+# Looker filters them as dates, whatever their values are.
+_NUMBERS_FILTERED_AS_DATES = frozenset({"date_raw", "date_year", "date_fiscal_year"})
 
 
 def field_problems(
     config_path: str,
     config: QueryConfig,
     body: Mapping[str, Any],
-    known: Mapping[str, ExploreField],
+    known: KnownFields,
 ) -> list[str]:
     """Say what is wrong with the fields of a query, a line each, with its config path.
 
@@ -27,21 +33,27 @@ def field_problems(
         config_path: of the query, such as `queries[3]`.
         config: what is configured.
         body: the query itself.
-        known: the fields of its Explore.
+        known: the fields that it may use.
     """
     try:
-        known = {**known, **custom_fields(body.get("dynamic_fields"))}
+        fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
     except ValueError as error:
         return [f"{config_path}.dynamic_fields: {error}"]
     names = query_fields(body)
     filters = {**(config.explore.filters if config.explore else {}), **config.filters}
-    columns = {column.field: column for column in columns_of(known, body)}
+    columns = {column.field: column for column in columns_of(fields, body)}
+    if known.are_all:
+        in_explore = [
+            *unknown(f"{config_path}.fields", names, fields, "field of the Explore"),
+            *unknown(f"{config_path}.filters", filters, fields, "field of the Explore"),
+        ]
+    else:
+        in_explore = []
     return [
-        *unknown(f"{config_path}.fields", names, known, "field of the Explore"),
+        *in_explore,
         *(f"{config_path}.fields: {problem}" for problem in collisions(columns.values())),
-        *unknown(f"{config_path}.filters", filters, known, "field of the Explore"),
         *unknown(f"{config_path}.primary_keys", config.primary_keys, names, "field of the query"),
-        *_replication_key_problems(config_path, config, body, columns, known),
+        *_replication_key_problems(config_path, config, body, columns, fields),
     ]
 
 
@@ -54,6 +66,12 @@ def unknown(
             similar = get_close_matches(name, known, n=1, cutoff=0.8)
             hint = f"; did you mean {similar[0]}?" if similar else ""
             yield f"{config_path}: {name} is no {what}{hint}"
+
+
+def _can_filter_from(column: Column) -> bool:
+    if column.column_type in NUMBERS:
+        return column.looker_type not in _NUMBERS_FILTERED_AS_DATES
+    return column.column_type in MOMENTS
 
 
 def _replication_key_problems(
@@ -70,7 +88,7 @@ def _replication_key_problems(
     column = columns.get(key)
     if not column or key not in known:
         return
-    if column.column_type not in NUMBERS | MOMENTS or known[key].category == "table_calculation":
+    if not _can_filter_from(column) or known[key].category == "table_calculation":
         what = column.looker_type or known[key].category or "field of an unknown type"
         yield (
             f"{config_path}.replication_key: {key} is a {what}; only a date, date-time or number "

@@ -10,13 +10,14 @@ from functools import lru_cache, partial
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from tap_looker_tasks.looker.shapes import as_objects, as_text
 from tap_looker_tasks.records.timestamps import to_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-
-if TYPE_CHECKING:
     _Converter = Callable[[Any], object]
 
 
@@ -30,6 +31,8 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_HOUR = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d", re.ASCII)
 _HOUR_ENDS = len("2026-01-31 12")
 _MINUTES = re.compile(r":[0-5]\d:[0-5]\d(?:\.\d+)?", re.ASCII)
+# Numbers keep their digits.
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _YESNO = MappingProxyType(
     {
         None: None,
@@ -93,8 +96,8 @@ def _string(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
         return str(value)
-    msg = f"{value!r} is no string"
-    raise ValueError(msg)
+    # Structs, arrays and variants of a database: targets load their text, but no object.
+    return _ENCODER.encode(value).decode()
 
 
 @lru_cache(_DATES_REMEMBERED)
@@ -184,12 +187,12 @@ _TYPES = MappingProxyType(
             *("date_day_of_week", "date_time_of_day"),
         ),
         NUMBER: (
-            *("number", "int", "distance", "sum", "sum_distinct", "average", "average_distinct"),
+            *("number", "distance", "sum", "sum_distinct", "average", "average_distinct"),
             *("min", "max", "median", "median_distinct", "percentile", "percentile_distinct"),
             *("running_total", "percent_of_total", "percent_of_previous", "period_over_period"),
         ),
         INTEGER: (
-            *("count", "count_distinct"),
+            *("int", "count", "count_distinct"),
             *("date_year", "date_month_num", "date_fiscal_month_num", "date_week_of_year"),
             *("date_day_of_year", "date_day_of_month", "date_day_of_week_index"),
             "date_hour_of_day",
@@ -197,16 +200,23 @@ _TYPES = MappingProxyType(
         YESNO: ("yesno", "date_yesno"),
         DATE: ("date", "date_date", "date_week"),
         DATE_TIME: (
-            *("date_time", "date_raw", "date_hour", "date_minute", "date_second"),
+            *("date_time", "date_hour", "date_minute", "date_second"),
             *("date_millisecond", "date_microsecond"),
         ),
+        # Looker never converts it to the query's time zone.
+        LOCAL_DATE_TIME: ("date_raw",),
     }
 )
-_KINDS = MappingProxyType({type_: kind for kind, types in _TYPES.items() for type_ in types})
+# Integral values of these types are one JSON Schema type or the other.
+NUMBERS = frozenset({NUMBER, INTEGER})
+_RAW = MappingProxyType({"date": DATE, "epoch": NUMBER, "yyyymmdd": NUMBER})
+TYPE_BY_LOOKER_TYPE = MappingProxyType(
+    {type_: kind for kind, types in _TYPES.items() for type_ in types}
+)
 
 
 def column_type_of(looker_type: str | None) -> ColumnType:
-    """Find the kind of a field by LookML's type; a type nobody knows may have any value.
+    """Find the column type of a field by LookML's type; a type nobody knows may have any value.
 
     <https://docs.cloud.google.com/looker/docs/reference/param-field-type>
     """
@@ -215,15 +225,40 @@ def column_type_of(looker_type: str | None) -> ColumnType:
     if looker_type.startswith("duration_"):
         return NUMBER
     # `date_minute15` and `date_hour6` are written as minutes and hours are.
-    return _KINDS.get(looker_type.rstrip("0123456789"), ANYTHING)
+    return TYPE_BY_LOOKER_TYPE.get(looker_type.rstrip("0123456789"), ANYTHING)
+
+
+def column_type_of_raw(datatype: str | None) -> ColumnType:
+    """Find the column type of a `date_raw` by its `datatype`: it is as the database has it.
+
+    <https://docs.cloud.google.com/looker/docs/reference/param-field-dimension-group#datatype>
+    """
+    return _RAW.get(datatype or "", LOCAL_DATE_TIME)
 
 
 def column_type_in_schema(json_schema: Mapping[str, Any]) -> ColumnType:
-    """Tell what a property of a stream's schema holds; a catalog may have changed it."""
-    types = json_schema.get("type") or ()
-    first = next((t for t in ([types] if isinstance(types, str) else types) if t != "null"), None)
-    declared = {
-        (kind.json_schema["type"][0], kind.json_schema.get("format")): kind  # type: ignore[index]
-        for kind in (STRING, NUMBER, INTEGER, YESNO, DATE, DATE_TIME)
+    """Find what a property of a stream's schema holds; a catalog may have changed it at will."""
+    declared = [*_alternatives(json_schema)]
+    if len(declared) != 1:
+        return ANYTHING
+    [(type_, format_)] = declared
+    return _DECLARED.get((type_, format_)) or _DECLARED.get((type_, None), ANYTHING)
+
+
+def _alternatives(json_schema: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Yield each type but null that a schema allows for, with its format."""
+    types = json_schema.get("type")
+    for type_ in types if isinstance(types, list | tuple) else [types]:
+        if isinstance(type_, str) and type_ != "null":
+            yield type_, as_text(json_schema.get("format"))
+    for key in ("anyOf", "oneOf"):
+        for alternative in as_objects(json_schema.get(key)):
+            yield from _alternatives(alternative)
+
+
+_DECLARED = MappingProxyType(
+    {
+        (column_type.json_schema["type"][0], column_type.json_schema.get("format")): column_type  # type: ignore[index]
+        for column_type in (STRING, NUMBER, INTEGER, YESNO, DATE, DATE_TIME)
     }
-    return declared.get((first, json_schema.get("format")), ANYTHING)
+)

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tap_looker_tasks.looker.shapes import as_object, as_text
 from tap_looker_tasks.records.column_types import (
     ANYTHING,
     DATE,
     DATE_TIME,
+    INTEGER,
     LOCAL_DATE_TIME,
+    NUMBER,
+    NUMBERS,
     STRING,
     ColumnType,
     column_type_in_schema,
     column_type_of,
+    column_type_of_raw,
 )
 from tap_looker_tasks.records.fields import ExploreField, custom_fields
 
@@ -27,7 +32,9 @@ if TYPE_CHECKING:
 
 QUERY_TASK_ID = "_query_task_id"
 ROW_NUMBER = "_row_number"
-_LONGEST_EXAMPLE = 60
+RAW = "date_raw"
+# Said in the schema, since a catalog is all that a later run may know of a field.
+_DATABASE_ZONE = "in the database's time zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Column:
         looker_type: Looker's type, when it is known.
         title: Looker's label.
         description: Looker's description.
+        converts_time_zone: whether its values are in the query's time zone; otherwise they are
+            in the database's, if they are moments.
     """
 
     name: str
@@ -49,6 +58,7 @@ class Column:
     looker_type: str | None = None
     title: str | None = None
     description: str | None = None
+    converts_time_zone: bool = True
 
 
 def column_name(field: str) -> str:
@@ -63,13 +73,26 @@ def query_fields(query: Mapping[str, Any]) -> tuple[str, ...]:
         ValueError: its `dynamic_fields` are not a JSON array of objects.
     """
     # Looker computes table calculations whether or not the fields name them.
-    calculations = (
-        field.name
-        for field in custom_fields(query.get("dynamic_fields")).values()
-        if field.category == "table_calculation"
+    names = (
+        *(query.get("fields") or ()),
+        *(query.get("pivots") or ()),
+        *_table_calculations(query),
     )
-    names = (*(query.get("fields") or ()), *(query.get("pivots") or ()), *calculations)
     return tuple(dict.fromkeys(names))
+
+
+def has_table_calculations(query: Mapping[str, Any]) -> bool:
+    """Return whether a query has table calculations, which Looker computes only when asked to.
+
+    Raises:
+        ValueError: its `dynamic_fields` are not a JSON array of objects.
+    """
+    return bool(_table_calculations(query))
+
+
+def _table_calculations(query: Mapping[str, Any]) -> list[str]:
+    fields = custom_fields(query.get("dynamic_fields")).values()
+    return [field.name for field in fields if field.category == "table_calculation"]
 
 
 def columns_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -> tuple[Column, ...]:
@@ -89,26 +112,42 @@ def columns_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -> t
 
 
 def _column(field: ExploreField) -> Column:
-    column_type = column_type_of(field.type)
-    if column_type is DATE_TIME and not field.converts_time_zone:
-        column_type = LOCAL_DATE_TIME
     return Column(
         name=column_name(field.name),
         field=field.name,
-        column_type=column_type,
+        column_type=_column_type(field),
         looker_type=field.type,
         title=field.label,
         description=field.description,
+        converts_time_zone=field.converts_time_zone and field.type != RAW,
     )
 
 
-def columns_in_schema(schema: Mapping[str, Any], fields: Iterable[str]) -> tuple[Column, ...]:
-    """Find the columns of fields in a stream's schema; a field may have none there."""
-    properties = schema["properties"]
-    return tuple(
-        Column(name, field, column_type_in_schema(properties[name]))
-        for field in fields
-        if (name := column_name(field)) in properties
+def _column_type(field: ExploreField) -> ColumnType:
+    if field.type == RAW:
+        return column_type_of_raw(field.datatype)
+    column_type = column_type_of(field.type)
+    if column_type is NUMBER and field.is_primary_key:
+        # Keys with fractions are rare, and would be reported; targets join on integers.
+        return INTEGER
+    is_local = column_type is DATE_TIME and not field.converts_time_zone
+    return LOCAL_DATE_TIME if is_local else column_type
+
+
+def column_in_schema(schema: Mapping[str, Any], field: str) -> Column | None:
+    """Find the column of a field in a stream's schema, which a catalog may have changed."""
+    name = column_name(field)
+    if name not in schema["properties"]:
+        return None
+    declared = as_object(schema["properties"][name])
+    description = as_text(declared.get("description")) or ""
+    column_type = column_type_in_schema(declared)
+    return Column(
+        name,
+        field,
+        column_type,
+        # Text may hold moments of any time zone.
+        converts_time_zone=column_type is not STRING and _DATABASE_ZONE not in description,
     )
 
 
@@ -142,10 +181,16 @@ def stream_schema(columns: Iterable[Column], key_properties: Sequence[str]) -> d
 
 
 def _property(column: Column) -> dict[str, Any]:
-    said = {"title": column.title, "description": column.description}
+    said = {"title": column.title, "description": _description(column)}
     # The SDK looks for `anyOf` in the first place.
     schema = {key: _plain(value) for key, value in column.column_type.json_schema.items()}
     return schema | {key: text for key, text in said.items() if text}
+
+
+def _description(column: Column) -> str | None:
+    if column.converts_time_zone or column.column_type not in {DATE, DATE_TIME, LOCAL_DATE_TIME}:
+        return column.description
+    return f"{column.description} ({_DATABASE_ZONE})" if column.description else _DATABASE_ZONE
 
 
 def _plain(found: object) -> object:
@@ -155,35 +200,22 @@ def _plain(found: object) -> object:
     return found
 
 
-def vanished(schema: Mapping[str, Any], fields: Iterable[Field] | None) -> list[str]:
-    """Name the columns of a stream's schema that a result has no field for."""
-    if fields is None:
-        return []
-    names = {column_name(field.name) for field in fields} | {QUERY_TASK_ID, ROW_NUMBER}
-    return [name for name in schema["properties"] if name not in names]
-
-
 def compare(columns: Iterable[Column], fields: Iterable[Field] | None) -> list[str]:
-    """Say, in one line each, where a result is not what its columns were declared for.
+    """Say, in one line each, where a result's types are not what its columns were declared for.
 
     Args:
         columns: as declared.
         fields: those the result names; None when it names none.
     """
-    if fields is None:
-        return []
-    found = {field.name: field for field in fields}
+    found = {field.name: field.type for field in fields or ()}
     return [message for column in columns if (message := _drift(column, found.get(column.field)))]
 
 
-def _drift(column: Column, field: Field | None) -> str | None:
-    if field is None:
-        return f"{column.field}: not in the result any more"
-    found = column_type_of(field.type)
-    declared = column_type_of(column.looker_type) if column.looker_type else column.column_type
-    # A catalog does not tell Looker's type: moments may be declared as text on purpose.
-    is_text = not column.looker_type and declared is STRING and found in {DATE, DATE_TIME}
-    if not field.type or is_text or declared in {found, ANYTHING}:
+def _drift(column: Column, looker_type: str | None) -> str | None:
+    declared, found = column.column_type, column_type_of(looker_type)
+    # Text, and what may be anything, goes out as declared whatever it is.
+    takes_all = declared in {ANYTHING, STRING, LOCAL_DATE_TIME}
+    is_known = found is not ANYTHING and looker_type != RAW
+    if takes_all or not is_known or declared is found or {declared, found} <= NUMBERS:
         return None
-    was = column.looker_type or declared.name
-    return f"{column.field}: declared as {was}, but {field.type} in the result"
+    return f"{column.field}: declared as {declared.name}, but {looker_type} in the result"

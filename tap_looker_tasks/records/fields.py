@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.looker.json_text import quoted
+from tap_looker_tasks.looker.shapes import as_object, as_objects, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,8 @@ class ExploreField:
         category: `dimension`, `measure`, `filter`, `parameter` or `table_calculation`.
         converts_time_zone: whether its date-times are in the query's time zone; otherwise
             nobody but the database knows which one they are in.
+        datatype: how the database keeps a time: `date`, `datetime`, `epoch`, `timestamp`, ...
+        is_primary_key: whether it is the primary key of its view.
     """
 
     name: str
@@ -37,42 +40,69 @@ class ExploreField:
     description: str | None = None
     category: str | None = None
     converts_time_zone: bool = True
+    datatype: str | None = None
+    is_primary_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFields:
+    """The fields that a query may use, as far as they are known.
+
+    Attributes:
+        fields: by name.
+        are_all: whether these are all fields of the Explore; otherwise they are those of the
+            query, and there may be others to filter by.
+    """
+
+    fields: Mapping[str, ExploreField]
+    are_all: bool = True
 
 
 def explore_fields(explore: Mapping[str, Any]) -> dict[str, ExploreField]:
-    """Read the fields of an Explore, by name.
+    """Read the fields of an Explore, by name; what is no field is passed over.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/lookml_model_explore>
 
     Args:
         explore: the answer, whose `fields` have at least `name` and `type`, and for the
-            schema's sake `label`, `description` and `convert_tz`.
+            schema's sake `label`, `description`, `convert_tz`, `datatype` and `primary_key`.
     """
-    groups = explore.get("fields") or {}
+    groups = as_object(explore.get("fields"))
+    # A name in several groups is what can be selected.
     found = (
         (group.removesuffix("s"), entry)
-        for group in ("dimensions", "measures", "filters", "parameters")
-        for entry in groups.get(group) or ()
+        for group in ("parameters", "filters", "measures", "dimensions")
+        for entry in as_objects(groups.get(group))
     )
     return {
-        entry["name"]: ExploreField(
-            name=entry["name"],
-            type=entry.get("type"),
-            label=entry.get("label"),
-            description=entry.get("description"),
+        name: ExploreField(
+            name=name,
+            type=as_text(entry.get("type")),
+            label=as_text(entry.get("label")),
+            description=as_text(entry.get("description")),
             category=category,
             converts_time_zone=entry.get("convert_tz") is not False,
+            datatype=as_text(entry.get("datatype")),
+            is_primary_key=entry.get("primary_key") is True,
         )
         for category, entry in found
+        if (name := as_text(entry.get("name")))
     }
 
 
-def result_fields(fields: Iterable[Field]) -> dict[str, ExploreField]:
-    """Take the fields that a result names for those of an Explore nobody may read."""
-    return {
+def fields_in_result(names: Iterable[str], fields: Iterable[Field]) -> KnownFields:
+    """Take what a result says of a query's fields, in place of an Explore nobody may read.
+
+    Args:
+        names: what the query asks for; a result may say less.
+        fields: those that the result describes.
+    """
+    known = {name: ExploreField(name, type=None) for name in names}
+    known |= {
         field.name: ExploreField(field.name, field.type, field.label, category=field.category)
         for field in fields
     }
+    return KnownFields(known, are_all=False)
 
 
 def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
@@ -81,7 +111,7 @@ def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
 
     Args:
-        dynamic_fields: a JSON string, as queries have it, or None.
+        dynamic_fields: a JSON string, as queries have it; None or `null` for none.
 
     Raises:
         ValueError: it is not a JSON array of objects.
@@ -89,7 +119,7 @@ def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
     if not dynamic_fields:
         return {}
     try:
-        found = msgspec.json.decode(str(dynamic_fields), type=list[dict[str, Any]])
+        found = msgspec.json.decode(str(dynamic_fields), type=list[dict[str, Any]] | None) or ()
     except (msgspec.DecodeError, RecursionError):
         msg = f"not a JSON array of custom fields: {quoted(str(dynamic_fields).encode())}"
         raise ValueError(msg) from None
@@ -97,7 +127,7 @@ def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
         _custom_field(entry, category)
         for entry in found
         for category in ("table_calculation", "dimension", "measure")
-        if isinstance(entry.get(category), str) and entry.get("is_disabled") is not True
+        if as_text(entry.get(category)) and entry.get("is_disabled") is not True
     )
     return {field.name: field for field in fields}
 
@@ -105,12 +135,12 @@ def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
 def _custom_field(entry: Mapping[str, Any], category: str) -> ExploreField:
     type_ = entry.get("type")
     # The greatest and least of dates are dates; everything else says what it is.
-    if type_ is None or type_ in {"min", "max"}:
+    if type_ is None or type_ in ("min", "max"):
         type_ = entry.get("_type_hint") or type_
     return ExploreField(
         name=entry[category],
-        type=type_ if isinstance(type_, str) else None,
-        label=entry.get("label"),
-        description=entry.get("description"),
+        type=as_text(type_),
+        label=as_text(entry.get("label")),
+        description=as_text(entry.get("description")),
         category=category,
     )

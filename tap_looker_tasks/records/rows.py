@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
+from tap_looker_tasks.looker.result import OBJECT_OF_RAWS, ROWS, first_byte
 from tap_looker_tasks.records.column_types import UNREADABLE
 from tap_looker_tasks.records.columns import QUERY_TASK_ID, ROW_NUMBER
 from tap_looker_tasks.records.timestamps import zone_named
@@ -23,19 +25,27 @@ if TYPE_CHECKING:
 
 _Values = Sequence[object]
 _Converter = Callable[[Any], object]
+_CellsReader = Callable[[bytes], list[msgspec.Struct]]
+_NO_PIVOTS = "rows that are pivoted, without a description of the pivots"
 # Numbers keep their digits.
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+# msgspec's structs cannot have fields whose names are escaped in JSON.
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 
 
 class RecordType:
     """The columns that all records of a stream have."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Take the names of the columns, in the order of the records."""
+        """Keep the names of the columns, in the order of the records."""
         self.names = tuple(names)
         # Columns may have names that no attribute could have.
         columns = {f"column_{place}": name for place, name in enumerate(self.names)}
-        self.struct = msgspec.defstruct("Record", columns, rename=columns, gc=False)
+        self.struct = (
+            None
+            if any(map(_ESCAPED.search, self.names))
+            else msgspec.defstruct("Record", columns, rename=columns, gc=False)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,8 @@ class RecordBatch:
     def lines(self) -> bytes:
         """Write them as JSON, each on a line."""
         # A list: what another iterable yields, msgspec 0.22 never lets go of.
+        if self.type.struct is None:
+            return _ENCODER.encode_lines([*self.records()])
         return _ENCODER.encode_lines([*map(self.type.struct, *self.columns)])
 
     def only(self, names: Sequence[str]) -> RecordBatch:
@@ -124,8 +136,7 @@ class RowReader:
         Raises:
             MalformedAnswer: a row cannot be understood.
         """
-        is_pivoted = any(field.is_pivot for field in result.fields or ())
-        read = self._pivoted_values if is_pivoted else self._values
+        read = self._pivoted_values if result.is_pivoted else self._values
         first = 1
         for count, columns in read(result):
             if count:
@@ -165,31 +176,19 @@ class RowReader:
         """Yield for some rows at a time how many they are, and the values of each column."""
         if result.result_format == "json":
             for rows in result.rows_at_once():
-                columns = [[row.get(field) for row in rows] for field in self._fields]
-                yield len(rows), self._converted(columns)
+                values = [[row.get(field) for row in rows] for field in self._fields]
+                yield len(rows), self._converted(values)
             return
-        decode = _rows_decoder(self._columns)
+        _check_not_pivoted(result)
+        read_cells = _cells_reader(self._columns)
         for array in result.arrays:
-            yield self._values_of_cells(decode, array)
-
-    def _values_of_cells(
-        self, decode: Callable[[bytes], list[msgspec.Struct]], array: bytes
-    ) -> tuple[int, list[_Values]]:
-        try:
-            rows = read_json(decode, array)
-        except UnexpectedJson:
-            # Some value has no cell around it.
-            objects = read_json(_OBJECTS.decode, array)
-            values = ([_unwrapped(row.get(field)) for row in objects] for field in self._fields)
-            return len(objects), self._converted(values)
-        cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
-        return len(rows), self._converted([cell.value for cell in column] for column in cells)
+            count, columns = _read_cells(read_cells, self._fields, array)
+            yield count, self._converted(columns)
 
     def _pivoted_values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
         if result.row_count and not pivots:
-            msg = "rows that are pivoted, without a description of the pivots"
-            raise MalformedAnswer(msg)
+            raise MalformedAnswer(_NO_PIVOTS)
         keys = {pivot.key for pivot in pivots}
         for rows in result.rows_at_once():
             values = (
@@ -199,9 +198,45 @@ class RowReader:
             yield len(rows) * len(pivots), self._converted(values)
 
 
-def _rows_decoder(columns: Iterable[Column]) -> Callable[[bytes], list[msgspec.Struct]]:
-    """Make what decodes the cells of these columns, and passes over all others."""
+def _check_not_pivoted(result: Result) -> None:
+    """Check that cells hold values, when nothing describes what they hold.
+
+    Raises:
+        MalformedAnswer: they hold a cell for each of some pivots.
+    """
+    array = b"[]" if result.fields else next(iter(result.arrays), b"[]")
+    for row in read_json(ROWS.decode, array)[:1]:
+        for cell in read_json(OBJECT_OF_RAWS.decode, row).values():
+            parts = read_json(OBJECT_OF_RAWS.decode, cell) if first_byte(cell) == b"{" else {}
+            if parts and "value" not in parts and all(map(_is_object, parts.values())):
+                raise MalformedAnswer(_NO_PIVOTS)
+
+
+def _is_object(raw: msgspec.Raw) -> bool:
+    return first_byte(raw) == b"{"
+
+
+def _read_cells(
+    read_cells: _CellsReader | None, fields: Sequence[str], array: bytes
+) -> tuple[int, list[_Values]]:
+    """Read how many rows there are, and the values of each column."""
+    try:
+        if read_cells is not None:
+            rows = read_json(read_cells, array)
+            cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
+            return len(rows), [[cell.value for cell in column] for column in cells]
+    except UnexpectedJson:
+        # Some value has no cell around it.
+        pass
+    objects = read_json(_OBJECTS.decode, array)
+    return len(objects), [[_unwrapped(row.get(field)) for row in objects] for field in fields]
+
+
+def _cells_reader(columns: Iterable[Column]) -> _CellsReader | None:
+    """Make what decodes the cells of these columns, and passes over all others, if it can be."""
     names = {f"cell_{place}": column.field for place, column in enumerate(columns)}
+    if any(map(_ESCAPED.search, names.values())):
+        return None
     row = msgspec.defstruct(
         "Row", [(name, _Cell, _Cell()) for name in names], rename=names, gc=False
     )

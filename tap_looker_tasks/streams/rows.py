@@ -12,8 +12,9 @@ from typing_extensions import override
 from tap_looker_tasks.discovery import replication_key
 from tap_looker_tasks.looker.json_text import read_json
 from tap_looker_tasks.queries.bookmark import next_bookmark
-from tap_looker_tasks.records.column_types import INTEGER, NUMBER
-from tap_looker_tasks.records.columns import columns_in_schema, compare, vanished
+from tap_looker_tasks.records.column_types import NUMBERS
+from tap_looker_tasks.records.columns import column_in_schema, compare
+from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
 from tap_looker_tasks.streams.base import FREE_OBJECT, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.discovery import QueryStreamPlan
     from tap_looker_tasks.looker.result import Result
-    from tap_looker_tasks.records.columns import Column
     from tap_looker_tasks.tasks.actions import Outcome
     from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
@@ -98,11 +98,13 @@ class QueryStream(RowStream):
         field = self.query.config.replication_key
         if field is None or self.replication_key is None:
             return None
-        (column,) = columns_in_schema(self.schema, [field])
+        column = column_in_schema(self.schema, field)
+        if column is None:
+            return None
         state = self.stream_state
         if state.get("replication_key") == self.replication_key:
             return Bookmark(column, state.get("replication_key_value"))
-        is_moment = column.column_type not in {NUMBER, INTEGER}
+        is_moment = column.column_type not in NUMBERS
         return Bookmark(column, self.config.get("start_date") if is_moment else None)
 
     @property
@@ -116,11 +118,10 @@ class QueryStream(RowStream):
 
     @override
     def deliver(self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch]) -> None:
-        for difference in compare(self._columns(result), result.fields):
-            self.logger.warning("%s: %s", self.name, difference)
-        for name in vanished(self.schema, result.fields):
-            self.logger.warning("%s: %s is not in the result any more", self.name, name)
-        if self._may_activate(result) and outcome.finished_at is not None:
+        match = self._match(result)
+        for message in (*compare(match.columns, result.fields), *match.differences):
+            self.logger.warning("%s: %s", self.name, message)
+        if self._may_activate(result, match) and outcome.finished_at is not None:
             self._stream_version = int(outcome.finished_at * 1000)
         super().deliver(outcome, result, batches)
         self._move_bookmark()
@@ -131,8 +132,12 @@ class QueryStream(RowStream):
     @override
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         time_zone = result.time_zone or self._query_timezone
-        reader = RowReader(self._columns(result), time_zone)
+        match = self._match(result)
+        reader = RowReader(match.columns, time_zone)
         bookmark = self.bookmark
+        if bookmark is not None and bookmark.column.name in match.missing:
+            # The warning is there already; nothing says how far this result goes.
+            bookmark = None
         latest: list[object] = [] if bookmark is None else [bookmark.value]
         for batch in reader.batches(result, query_task_id):
             yield batch
@@ -149,16 +154,17 @@ class QueryStream(RowStream):
             self.stream_state["replication_key"] = self.replication_key
             self.stream_state["replication_key_value"] = self._latest
 
-    def _may_activate(self, result: Result) -> bool:
+    def _may_activate(self, result: Result, match: ColumnMatch) -> bool:
         """Return whether the rows are all there are, so that those of earlier runs may go."""
         if self.replication_key is not None or self.ABORT_AT_RECORD_COUNT is not None:
             return False
-        if result.truncated:
+        is_whole = not (result.truncated or match.missing)
+        if not is_whole:
             self.logger.warning(
                 "%s: rows of earlier runs stay in the target, as the result may not be whole",
                 self.name,
             )
-        return not result.truncated
+        return is_whole
 
     @override
     def _increment_stream_state(
@@ -167,11 +173,8 @@ class QueryStream(RowStream):
         # The SDK would move the bookmark with every record, and not know Looker's types.
         pass
 
-    def _columns(self, result: Result) -> tuple[Column, ...]:
-        """The columns wanted; all of them when the result does not name its fields."""
-        fields = [field.name for field in result.fields or ()]
-        return tuple(
-            column
-            for column in columns_in_schema(self.schema, fields)
-            if self.selects(column.name) or column.name == self.replication_key
+    def _match(self, result: Result) -> ColumnMatch:
+        """The columns wanted, and what a result has of them."""
+        return match_columns(
+            self.schema, result, lambda name: self.selects(name) or name == self.replication_key
         )

@@ -11,6 +11,7 @@ import msgspec
 from tap_looker_tasks.queries.body import changed_copy, fingerprint, overrides_of
 from tap_looker_tasks.queries.bookmark import from_bookmark
 from tap_looker_tasks.queries.config import UNLIMITED
+from tap_looker_tasks.records.columns import has_table_calculations
 from tap_looker_tasks.tasks.query_task import LaunchedTask
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class PreparedQuery:
     def limit(self) -> int | None:
         """Most rows that Looker will send; None for all."""
         return _row_limit(self.body.get("limit"))
+
+    @property
+    def server_table_calcs(self) -> bool:
+        """Whether Looker must be asked to compute table calculations."""
+        return has_table_calculations(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,7 @@ class Launcher:
             query, stored, self._bookmarks.get(query_name), self._settings.query_timezone
         )
         query_id = run.query_id or self._client.create_query(run.body)
-        self._ready[query_name] = _ReadyQuery(query_id, wanted, run.limit)
+        self._ready[query_name] = _ReadyQuery(query_id, wanted, run.limit, run.server_table_calcs)
 
     def launch(self, query: QueuedQuery) -> LaunchedTask:
         """Create the task of a query that is prepared.

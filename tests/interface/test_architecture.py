@@ -41,7 +41,7 @@ PURE = (
         "looker.multi_results",
         "looker.result_body",
     ),
-    "looker.result",
+    *("looker.result", "looker.shapes"),
     *("watch.facts", "watch.figures", "watch.summary"),
 )
 IMPURE_IMPORTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -35,15 +36,18 @@ from tap_looker_tasks.queries.config import (
 from tap_looker_tasks.queries.sharding import shard_of
 from tap_looker_tasks.queries.tiles import tile_queries
 from tap_looker_tasks.records.column_types import (
+    ANYTHING,
     DATE,
     DATE_TIME,
     INTEGER,
     LOCAL_DATE_TIME,
     NUMBER,
+    STRING,
+    YESNO,
     ColumnType,
 )
 from tap_looker_tasks.records.columns import Column
-from tap_looker_tasks.records.fields import ExploreField
+from tap_looker_tasks.records.fields import ExploreField, KnownFields, fields_in_result
 
 KNOWN = {
     field.name: field
@@ -51,11 +55,13 @@ KNOWN = {
         ExploreField("orders.id", "number", category="dimension"),
         ExploreField("orders.created_date", "date_date", category="dimension"),
         ExploreField("orders.created_month", "date_month", category="dimension"),
+        ExploreField("orders.created_year", "date_year", category="dimension"),
         ExploreField("orders.status", "string", category="dimension"),
         ExploreField("orders.count", "count", category="measure"),
         ExploreField("orders.period", "date", category="filter"),
     )
 }
+ALL = KnownFields(KNOWN)
 STORED = {
     "id": "7",
     "can": {"run": True},
@@ -157,7 +163,7 @@ def test_fields_that_do_not_exist_are_named() -> None:
         primary_keys=("orders.count", "orders.id"),
         replication_key="orders.created_date",
     )
-    assert field_problems("queries[3]", wanted, explore_body(explore, "UTC"), KNOWN) == [
+    assert field_problems("queries[3]", wanted, explore_body(explore, "UTC"), ALL) == [
         "queries[3].fields: orders.idd is no field of the Explore; did you mean orders.id?",
         "queries[3].filters: orders.statsu is no field of the Explore; did you mean orders.status?",
         "queries[3].filters: nothing.like.it is no field of the Explore",
@@ -166,10 +172,18 @@ def test_fields_that_do_not_exist_are_named() -> None:
     ]
 
 
+def test_where_the_explore_may_not_be_read_any_filter_may_be_one_of_its_fields() -> None:
+    known = fields_in_result(["orders.id"], [])
+    wanted = config(filters={"orders.anything": "1"}, primary_keys=("orders.gone",))
+    assert field_problems("queries[0]", wanted, {"fields": ["orders.id"]}, known) == [
+        "queries[0].primary_keys: orders.gone is no field of the query"
+    ]
+
+
 def test_two_fields_of_one_column_are_refused() -> None:
     names = ["a.b__c", "a__b.c"]
     known = {name: ExploreField(name, "string") for name in names}
-    assert field_problems("queries[0]", config(), {"fields": names}, known) == [
+    assert field_problems("queries[0]", config(), {"fields": names}, KnownFields(known)) == [
         "queries[0].fields: 'a.b__c' and 'a__b.c' would both be the column a__b__c"
     ]
 
@@ -181,11 +195,11 @@ def test_custom_fields_are_fields() -> None:
     ]
     body = {"fields": ["orders.id", "buyers"], "dynamic_fields": json.dumps(dynamic_fields)}
     wanted = config(filters={"buyers": ">1"}, primary_keys=("share",), replication_key="buyers")
-    assert field_problems("queries[0]", wanted, body, KNOWN) == []
-    [problem] = field_problems("queries[0]", config(replication_key="share"), body, KNOWN)
+    assert field_problems("queries[0]", wanted, body, ALL) == []
+    [problem] = field_problems("queries[0]", config(replication_key="share"), body, ALL)
     assert problem.startswith("queries[0].replication_key: share is a number; only a date")
     broken = body | {"dynamic_fields": "{"}
-    [problem] = field_problems("queries[0]", config(), broken, KNOWN)
+    [problem] = field_problems("queries[0]", config(), broken, ALL)
     assert problem == "queries[0].dynamic_fields: not a JSON array of custom fields: '{'"
 
 
@@ -194,12 +208,13 @@ def test_custom_fields_are_fields() -> None:
     [
         ("orders.status", "is a string; only"),
         ("orders.created_month", "is a date_month; only"),
+        ("orders.created_year", "is a date_year; only"),
         ("orders.id", None),
         ("orders.created_date", None),
     ],
 )
 def test_a_replication_key_can_be_filtered(key: str, hint: str | None) -> None:
-    found = field_problems("queries[0]", config(replication_key=key), {"fields": [key]}, KNOWN)
+    found = field_problems("queries[0]", config(replication_key=key), {"fields": [key]}, ALL)
     assert bool(found) == bool(hint)
     assert hint is None or f"queries[0].replication_key: {key} {hint}" in found[0]
 
@@ -207,12 +222,12 @@ def test_a_replication_key_can_be_filtered(key: str, hint: str | None) -> None:
 def test_a_filter_that_leaves_no_room_for_a_bookmark_is_refused() -> None:
     body = STORED | {"filters": {"orders.created_date": "7 days"}}
     wanted = config(replication_key="orders.created_date")
-    [problem] = field_problems("queries[0]", wanted, body, KNOWN)
+    [problem] = field_problems("queries[0]", wanted, body, ALL)
     assert problem.startswith(
         "queries[0].replication_key: a bookmark cannot be combined with the filter '7 days'"
     )
     dropped = config(replication_key="orders.created_date", filters={"orders.created_date": ""})
-    assert field_problems("queries[0]", dropped, body, KNOWN) == []
+    assert field_problems("queries[0]", dropped, body, ALL) == []
 
 
 def test_an_explore_query_is_written_in_lookers_words() -> None:
@@ -309,12 +324,35 @@ def test_the_querys_own_filters_win_over_the_tiles() -> None:
         # 02:30 comes twice that day.
         (DATE_TIME, "2026-10-25T01:30:00Z", None, "after 2026-10-25 01:30:00"),
         (LOCAL_DATE_TIME, "2026-01-31 12:30:00.123", None, "after 2026-01-31 12:30:00"),
+        # A catalog may declare a key as text.
+        (STRING, "2026-01-31 12:30:00", "before 2026-03-01", "2026-01-31 12:30:00 to 2026-03-01"),
+        (STRING, "2026-01-31", None, "after 2026-01-31"),
+        (STRING, "0", "<9", "<9 AND >=0"),
+        (STRING, 12, None, ">=12"),
+        (ANYTHING, "10.50", None, ">=10.50"),
     ],
 )
 def test_a_bookmark_is_a_filter_expression(
     kind: ColumnType, bookmark: object, existing: str | None, expression: str
 ) -> None:
     assert bookmark_filter(column(kind), bookmark, "Europe/Vienna", existing) == expression
+
+
+@pytest.mark.parametrize(
+    ("kind", "bookmark", "expression"),
+    [
+        (LOCAL_DATE_TIME, "2026-03-01 12:30:00", "after 2026-02-28 12:30:00"),
+        (LOCAL_DATE_TIME, "2026-03-01 12:30:00 UTC", "after 2026-02-28 13:30:00"),
+        (DATE, "2026-01-01", "after 2025-12-31"),
+        (DATE, "0001-01-01", "after 0001-01-01"),
+        (STRING, "7", ">=7"),
+    ],
+)
+def test_a_field_in_another_time_zone_is_asked_for_from_a_day_before(
+    kind: ColumnType, bookmark: str, expression: str
+) -> None:
+    key = replace(column(kind), converts_time_zone=False)
+    assert bookmark_filter(key, bookmark, "Europe/Vienna") == expression
 
 
 @pytest.mark.parametrize(
@@ -383,6 +421,10 @@ def test_an_incremental_query_is_sorted_and_filtered_by_its_replication_key() ->
             "2026-01-31T12:30:00.5+00:00",
         ),
         (LOCAL_DATE_TIME, ["2026-01-31 12:30:00", "later"], "2026-01-31 12:30:00"),
+        (LOCAL_DATE_TIME, ["2026-01-31", "2026-02-01 10:00:00 UTC"], "2026-02-01 10:00:00 UTC"),
+        (STRING, ["2026-03-01 23:30:00", "2026-03-02 00:30:00", "7"], "2026-03-02 00:30:00"),
+        (STRING, ["9", None, "10", "new"], 10),
+        (YESNO, [True, None, False], None),
         *((kind, [None], None) for kind in (NUMBER, DATE, DATE_TIME, LOCAL_DATE_TIME)),
     ],
 )

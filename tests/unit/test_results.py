@@ -192,9 +192,8 @@ def test_json_bi() -> None:
 
 def test_the_totals_that_json_bi_appends_are_no_row() -> None:
     rows = [{"flights.count": {"value": 1}}, {"flights.count": {"value": 1}}]
-    result = result_of("complete", bi(rows, has_totals=True, has_subtotals=True))
+    result = result_of("complete", bi(rows, has_totals=True))
     assert result.has_totals
-    assert result.has_subtotals
     assert flat(result) == [{"flights.count": 1}]
     assert flat(result_of("complete", bi([], has_totals=True))) == []
     assert flat(result_of("complete", {"has_totals": True, "data": rows})) == [
@@ -256,11 +255,10 @@ PIVOTED_ROWS = [
 
 @pytest.mark.parametrize("form", ["json_detail", "json_bi"])
 def test_pivoted_measures_stay_one_object(form: str) -> None:
-    payload: dict[str, Any] = {"data": PIVOTED_ROWS, "pivots": PIVOTS, "has_row_totals": True}
+    payload: dict[str, Any] = {"data": PIVOTED_ROWS, "pivots": PIVOTS}
     if form == "json_bi":
-        payload = bi(PIVOTED_ROWS, pivots=PIVOTS, has_row_totals=True)
+        payload = bi(PIVOTED_ROWS, pivots=PIVOTS)
     result = result_of("complete", payload)
-    assert result.has_row_totals
     assert result.pivots == (
         Pivot("2019|FIELD|Yes", is_total=False, data={"a.year": "2019", "a.new": "Yes"}),
         Pivot("value", is_total=False, data={"a.year": "value", "a.new": None}),

@@ -33,6 +33,7 @@ from tap_looker_tasks.records.column_types import (
 from tap_looker_tasks.records.columns import (
     Column,
     collisions,
+    column_in_schema,
     columns_of,
     compare,
     query_fields,
@@ -42,8 +43,9 @@ from tap_looker_tasks.records.fields import (
     ExploreField,
     custom_fields,
     explore_fields,
-    result_fields,
+    fields_in_result,
 )
+from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
 
@@ -156,6 +158,7 @@ def test_every_minute_of_a_year_of_changes_is_read_rightly(zone: ZoneInfo) -> No
         *(("count", INTEGER), ("count_distinct", INTEGER), ("date_hour_of_day", INTEGER)),
         *(("string", STRING), ("zipcode", STRING), ("tier", STRING), ("date_month", STRING)),
         *(("yesno", YESNO), ("date_date", DATE), ("date_week", DATE), ("date", DATE)),
+        *(("date_raw", LOCAL_DATE_TIME), ("int", INTEGER)),
         *(("date_time", DATE_TIME), ("date_minute15", DATE_TIME), ("date_hour6", DATE_TIME)),
         *(("list", ANYTHING), ("location", ANYTHING), ("brand new", ANYTHING)),
         *((None, ANYTHING), ("", ANYTHING)),
@@ -181,6 +184,7 @@ def test_the_type_decides_about_the_kind(looker_type: str | None, kind: ColumnTy
         (STRING, "7030", "7030"),
         (STRING, "7.10", "7.10"),
         (STRING, "true", "true"),
+        (STRING, '{"a": [1, 0.10]}', '{"a":[1,0.10]}'),
         (YESNO, '"Yes"', True),
         (YESNO, '"No"', False),
         (YESNO, "true", True),
@@ -210,7 +214,7 @@ def test_null_is_null(kind: ColumnType) -> None:
     [
         *((NUMBER, '"NaN"', "NaN"), (NUMBER, '"12 kg"', "12 kg"), (NUMBER, "true", True)),
         *((NUMBER, "[1]", [1]), (INTEGER, "1.5", Decimal("1.5")), (INTEGER, "true", True)),
-        *((INTEGER, "1e999999", Decimal("1e999999")), (STRING, "[1]", [1])),
+        *((INTEGER, "1e999999", Decimal("1e999999")),),
         *((YESNO, '"Ja"', "Ja"), (YESNO, "[1]", [1]), (YESNO, "2", 2)),
         *((DATE, '"2019-02-30"', "2019-02-30"), (DATE, "20190230", 20190230)),
         *((DATE, '"2019-12-22 10:00:00"', "2019-12-22 10:00:00"), (DATE, '"20191222"', "20191222")),
@@ -313,7 +317,7 @@ def test_custom_fields_are_read() -> None:
         "latest": ("measure", "date"),
         "most": ("measure", "max"),
     }
-    assert custom_fields(None) == custom_fields("") == {}
+    assert custom_fields(None) == custom_fields("") == custom_fields("null") == {}
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "nonsense", "[" * 5000])
@@ -348,9 +352,11 @@ def test_a_time_that_looker_does_not_convert_stays_a_string() -> None:
 
 
 def test_a_probe_stands_in_for_an_explore() -> None:
-    known = result_fields([Field("orders.count", "Orders", "count", "measure")])
-    assert columns_of(known, {"fields": ["orders.count"]}) == (
+    names = ["orders.count", "orders.other"]
+    known = fields_in_result(names, [Field("orders.count", "Orders", "count", "measure")])
+    assert columns_of(known.fields, {"fields": names}) == (
         Column("orders__count", "orders.count", INTEGER, "count", "Orders"),
+        Column("orders__other", "orders.other", ANYTHING),
     )
 
 
@@ -528,14 +534,140 @@ def test_no_number_loses_a_digit(number: Decimal | int) -> None:
         assert Decimal(msgspec.json.encode(found).decode().strip('"')) == number
 
 
-def test_a_result_other_than_declared_is_reported() -> None:
+def test_values_of_other_types_than_declared_are_reported() -> None:
     fields = [
         Field("orders.id", None, "string", "dimension"),
-        Field("orders.count", None, "count_distinct", "measure"),
+        Field("orders.status", None, "yesno", "dimension"),
+        Field("orders.count", None, "number", "measure"),
         Field("note", None, "number", "table_calculation"),
     ]
-    assert compare(COLUMNS, fields) == [
-        "orders.id: declared as number, but string in the result",
-        "orders.status: not in the result any more",
-    ]
+    assert compare(COLUMNS, fields) == ["orders.id: declared as number, but string in the result"]
     assert compare(COLUMNS, None) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "expected"),
+    [
+        ({"type": ["null", "integer"]}, "7.0", 7),
+        ({"type": "string"}, "12345678901234567890.10", "12345678901234567890.10"),
+        ({"type": ["string", "null"]}, '{"a": [1, 2.50]}', '{"a":[1,2.50]}'),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, '"7"', 7),
+        ({"type": ["string", "null"], "format": "time"}, '"12:30"', "12:30"),
+        ({"type": ["boolean"]}, '"Yes"', True),
+        ({"type": ["string", "integer"]}, "7", 7),
+        ({"type": "array"}, "[1]", [1]),
+        ({}, '{"a": 1}', {"a": 1}),
+        (None, "5", 5),
+    ],
+)
+def test_values_are_what_a_catalog_declares(declared: object, value: str, expected: object) -> None:
+    schema = {"properties": {"v__f": declared}}
+    found = column_in_schema(schema, "v.f")
+    assert found is not None
+    assert read_one(found.column_type, value) == (expected, [])
+    assert column_in_schema(schema, "v.g") is None
+
+
+RAW_FIELDS = {
+    "fields": {
+        "dimensions": [
+            {"name": "k.made_raw", "type": "date_raw", "datatype": "timestamp"},
+            {"name": "k.day_raw", "type": "date_raw", "datatype": "date"},
+            {"name": "k.epoch_raw", "type": "date_raw", "datatype": "epoch"},
+            {"name": "k.local_date", "type": "date_date", "convert_tz": False},
+            {"name": "k.id", "type": "number", "primary_key": True},
+            {"name": "k.weight", "type": "number", "primary_key": False},
+            {"type": "string"},
+            "nonsense",
+        ],
+    }
+}
+
+
+def test_raw_times_are_as_the_database_has_them_and_keys_are_integers() -> None:
+    fields = explore_fields(RAW_FIELDS)
+    columns = columns_of(fields, {"fields": [*fields]})
+    assert [(c.field, c.column_type, c.converts_time_zone) for c in columns] == [
+        ("k.made_raw", LOCAL_DATE_TIME, False),
+        ("k.day_raw", DATE, False),
+        ("k.epoch_raw", NUMBER, False),
+        ("k.local_date", DATE, False),
+        ("k.id", INTEGER, True),
+        ("k.weight", NUMBER, True),
+    ]
+    # A catalog is all that the next run knows.
+    schema = stream_schema(columns, [])
+    again = [column_in_schema(schema, column.field) for column in columns]
+    assert [column and column.converts_time_zone for column in again] == [
+        *(False, False, True, False, True, True),
+    ]
+
+
+def match(result: Result, *deselected: str) -> ColumnMatch:
+    schema = stream_schema(COLUMNS, ["_row_number"])
+    return match_columns(schema, result, lambda name: name not in deselected)
+
+
+def test_a_result_that_describes_no_fields_delivers_what_its_rows_hold() -> None:
+    rows = [{"orders.id": {"value": 1}}, {"orders.status": {"value": "new"}, "more": {"value": 1}}]
+    for result in (detail(rows), detail(rows, fields={}), bi(rows, fields={"dimensions": []})):
+        found = match(result)
+        assert [column.field for column in found.columns] == ["orders.id", "orders.status"]
+        assert found.missing == ("orders__count", "note")
+        [first, second] = records(found.columns, result)
+        assert (first["orders__id"], second["orders__status"]) == (1, "new")
+    assert match(detail(rows), "orders__count", "note").missing == ()
+
+
+def test_a_result_without_rows_and_fields_has_lost_nothing() -> None:
+    assert match(detail([])) == ColumnMatch((), (), ())
+    described = match(detail([], fields=FIELDS))
+    assert [column.field for column in described.columns] == [c.field for c in COLUMNS]
+
+
+def test_what_a_result_has_beyond_its_declared_columns_is_named() -> None:
+    fields = {
+        "dimensions": [{"name": "orders.id", "type": "number"}, {"name": "orders.new"}],
+        "measures": [{"name": "orders.count"}],
+    }
+    # `json_bi` may leave table calculations out of what it describes.
+    result = bi([{"note": {"value": "x"}, "orders.id": {"value": 1}}], fields=fields)
+    found = match(result)
+    assert [column.field for column in found.columns] == ["orders.id", "orders.count", "note"]
+    assert found.differences == [
+        "orders__status is not in the result any more",
+        "orders.new is in the result, but not in the catalog: discover again to load it",
+    ]
+
+
+def test_a_raw_time_is_not_shifted_whatever_an_older_catalog_says() -> None:
+    fields = {"dimensions": [{"name": "k.made_raw", "type": "date_raw"}]}
+    result = detail([{"k.made_raw": {"value": "2026-03-01 12:00:00"}}], fields=fields)
+    schema = stream_schema([column("k.made_raw", DATE_TIME)], [])
+    found = match_columns(schema, result, lambda _: True)
+    batches = RowReader(found.columns, "America/New_York").batches(result, "t")
+    [record] = [record for batch in batches for record in batch.records()]
+    assert record["k__made_raw"] == "2026-03-01 12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("shape", "more", "truncated"),
+    [
+        (bi, {"columns_truncated": True}, True),
+        (bi, {"columns_truncated": "true"}, True),
+        (bi, {"columns_truncated": "50"}, True),
+        (bi, {"columns_truncated": "false"}, None),
+        (bi, {"columns_truncated": ""}, None),
+        (bi, {}, None),
+        (detail, {"truncated": False, "columns_truncated": True}, True),
+        (detail, {"truncated": "true"}, True),
+        (detail, {"truncated": False}, False),
+        (detail, {"truncated": [1]}, None),
+    ],
+)
+def test_pivots_cut_off_are_truncation_too(
+    shape: Callable[..., Result], more: dict[str, Any], truncated: object
+) -> None:
+    result = shape([], **more)
+    assert result.truncated is truncated
+    assert result.columns_truncated == ("columns_truncated" in more and truncated is True)
