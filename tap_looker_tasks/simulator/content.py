@@ -76,15 +76,15 @@ def as_dashboard(
 ) -> dict[str, Any]:
     """Describe a dashboard, complete: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Dashboard>."""
     common = {"can": {"show": True}, "dashboard_id": dashboard_id}
-    filters = [{**common, **found} for found in dashboard["dashboard_filters"]]
+    filters = [{**common, **found} for found in dashboard.get("dashboard_filters", ())]
     elements = [
         {**common, "deleted": False, **_with_query(element, queries)}
-        for element in dashboard["dashboard_elements"]
+        for element in dashboard.get("dashboard_elements", ())
     ]
     return {
         "id": dashboard_id,
         "can": {"show": True},
-        "title": dashboard["title"],
+        "title": dashboard.get("title"),
         "description": None,
         "deleted": False,
         "hidden": False,
@@ -102,7 +102,7 @@ def _with_query(
     element: Mapping[str, Any], queries: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Add the query of a tile that is stored beside it, as Looker does."""
-    query_id = element["query_id"]
-    if query_id is None:
+    query_id = str(element.get("query_id"))
+    if query_id not in queries:
         return dict(element)
     return {**element, "query": as_query(query_id, queries[query_id])}

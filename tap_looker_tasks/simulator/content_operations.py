@@ -92,6 +92,12 @@ def dashboard_dashboard_elements(looker: Looker, request: ApiRequest) -> Respons
     return answer_json(elements, request.fields)
 
 
+def dashboard_dashboard_filters(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /dashboards/{dashboard_id}/dashboard_filters`."""
+    filters = looker.dashboard(request.path["dashboard_id"])["dashboard_filters"]
+    return answer_json(filters, request.fields)
+
+
 def all_lookml_models(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /lookml_models`."""
     models = [as_model(model) for model in looker.database.project.models.values()]

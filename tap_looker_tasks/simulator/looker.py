@@ -40,6 +40,7 @@ class Looker:
     Attributes:
         queries: bodies of the stored and created queries, by id.
         looks: title and `query_id` of the stored and added Looks, by id.
+        dashboards: title, filters and elements of the stored and added dashboards, by id.
         calls: requests answered, in order.
         cancelled: tasks that `kill_query` ended.
     """
@@ -53,6 +54,7 @@ class Looker:
     faults: Faults = field(default_factory=Faults)
     queries: dict[str, Mapping[str, Any]] = field(init=False)
     looks: dict[str, Mapping[str, Any]] = field(init=False)
+    dashboards: dict[str, Mapping[str, Any]] = field(init=False)
     calls: list[Call] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
     _tokens: dict[str, float] = field(default_factory=dict)
@@ -60,8 +62,10 @@ class Looker:
 
     def __post_init__(self) -> None:
         """Begin with what is stored beside the models."""
-        self.queries = {**self.database.project.content.queries}
-        self.looks = {**self.database.project.content.looks}
+        stored = self.database.project.content
+        self.queries = {**stored.queries}
+        self.looks = {**stored.looks}
+        self.dashboards = {**stored.dashboards}
 
     def login(self, client_id: str, client_secret: str) -> dict[str, Any]:
         """Give out a token."""
@@ -108,7 +112,7 @@ class Looker:
 
     def dashboard(self, dashboard_id: str) -> dict[str, Any]:
         """Describe a dashboard, complete."""
-        found = self.database.project.content.dashboards.get(dashboard_id)
+        found = self.dashboards.get(dashboard_id)
         if found is None:
             raise HttpError(404, "Not found")
         return content.as_dashboard(dashboard_id, found, self.queries)

@@ -38,8 +38,9 @@ class Field:
         name: view and field, such as `flights.carrier`.
         type: Looker's type of the field.
         sql: its expression over the tables of its Explore, an aggregate for a measure;
-            `{timezone}` stands for the query's, and Liquid's `parameter` and `condition` for what
-            the query filters by. Of a filter-only field, the condition it adds, if any.
+            `{timezone}` stands for the query's, `{now}` for the present in UTC, and Liquid's
+            `parameter` and `condition` for what the query filters by. Of a filter-only field, the
+            condition it adds, if any.
         category: Looker's word for the kind of field.
         description: one sentence.
         filter_sql: the expression that filters compare; `sql` when empty.
@@ -147,10 +148,15 @@ class Model:
 
 
 def explore_of(
-    name: str, tables: str, description: str, *fields: Field, is_readable: bool = True
+    name: str,
+    tables: str,
+    description: str,
+    *fields: Field,
+    is_readable: bool = True,
+    condition: str = "",
 ) -> Explore:
     """Build an Explore of its fields."""
-    return Explore(name, tables, _by_name(fields), description, is_readable)
+    return Explore(name, tables, _by_name(fields), description, is_readable, condition)
 
 
 def _by_name(fields: Iterable[Field]) -> dict[str, Field]:

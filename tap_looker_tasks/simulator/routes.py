@@ -61,6 +61,11 @@ ROUTES = (
         "/dashboards/{dashboard_id}/dashboard_elements",
         content.dashboard_dashboard_elements,
     ),
+    ApiRoute(
+        "GET",
+        "/dashboards/{dashboard_id}/dashboard_filters",
+        content.dashboard_dashboard_filters,
+    ),
     ApiRoute("GET", "/lookml_models", content.all_lookml_models),
     ApiRoute(
         "GET",

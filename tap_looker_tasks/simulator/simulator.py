@@ -140,9 +140,27 @@ class Simulator:
         """Save a query as a Look, as a person would."""
         self._looker.looks[look_id] = {"title": title, "query_id": query_id}
 
-    def create_task(self, query_id: str, result_format: str = "json_detail") -> str:
+    def add_dashboard(self, dashboard_id: str, dashboard: Mapping[str, Any]) -> None:
+        """Save a dashboard, or change it.
+
+        `dashboard` is what Looker's API says of it: `title`, and lists of `dashboard_filters` and
+        `dashboard_elements`.
+        """
+        self._looker.dashboards[dashboard_id] = dashboard
+
+    def create_task(
+        self,
+        query_id: str,
+        result_format: str = "json_detail",
+        *,
+        server_table_calcs: bool = False,
+    ) -> str:
         """Start a run of a stored query, as an application would; returns the task's id."""
-        about = {"query_id": query_id, "result_format": result_format}
+        about = {
+            "query_id": query_id,
+            "result_format": result_format,
+            "server_table_calcs": server_table_calcs,
+        }
         return self._looker.create_query_task(about).query_task_id
 
     def add_scripted_task(self, answers: Sequence[Mapping[str, Any] | bytes | None]) -> str:

@@ -162,6 +162,8 @@ class Statement:
         return f"strftime({field.sql}, '{notation}')" if notation else field.sql
 
     def _expanded(self, sql: str) -> str:
+        here = f"timezone('{self._timezone}', timestamp '{self._now}')"
+        sql = sql.replace("{now}", f"timezone('UTC', {here})")
         return expand_liquid(
             sql.replace("{timezone}", self._timezone), self._parameter, self._templated
         )

@@ -244,7 +244,7 @@ _TITLES: Mapping[str, str] = {
     "15": "Orders with names that break things",
     "16": "Orders by state and customer, pivots cut by the column limit",
     "17": "Orders by city, with custom fields that are null",
-    "18": "Looker's own history: 1,994 runs of queries",
+    "18": "Looker's own history: the runs of queries in the last 90 days",
     "19": "Looker's users",
     "20": "Looker's Looks",
     "21": "Looker's dashboards",

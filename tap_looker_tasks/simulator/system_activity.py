@@ -40,7 +40,7 @@ TABLES = """
         timestamp '2025-12-15 11:00:00' + to_days(n::integer) as created,
         false as deleted
     from range(1, 7) as numbers(n);
-    create table activity_history as select
+    create view activity_history as select
         n as id,
         1 + n % 8 as user_id,
         1 + n % 40 as query_id,
@@ -52,10 +52,12 @@ TABLES = """
         case when n % 3 = 0 then 'cache' else 'query' end as result_source,
         (n * 37 % 4000) / 1000.0 as runtime,
         md5('history' || n) as slug,
-        timestamp '2026-01-01 00:00:00' + to_minutes((n * 65)::integer) as created
-    from range(1, 1995) as numbers(n);
+        timestamp '2025-01-01 00:00:00' + to_minutes((n * 65)::integer) as created
+    from range(1, 100000) as numbers(n);
 """
-"""1,994 runs of queries, one each 65 minutes from 2026-01-01 to 2026-03-31, and what they ran."""
+"""Runs of queries, one each 65 minutes from 2025 to 2037, and what they ran."""
+
+_LAST_90_DAYS = "history.created between {now} - interval 90 days and {now}"
 
 _UNITS = ("raw", "time", "date", "week", "month")
 _USER = (
@@ -119,6 +121,7 @@ SYSTEM_ACTIVITY = Model.of(
         _JOINS,
         "Every run of a query in the last 90 days",
         *(*_HISTORY, *_USER, *_QUERY, *_LOOK, *_DASHBOARD),
+        condition=_LAST_90_DAYS,
     ),
     explore_of("user", 'activity_user as "user"', "Who may log in", *_USER),
     explore_of(

@@ -37,7 +37,7 @@ _IN_PLACE_OF_DATA: Mapping[str, bytes] = {"no_data": b"null", "malformed_data": 
 
 def create_query_task(looker: Looker, request: ApiRequest) -> Response:
     """Answer `POST /query_tasks`."""
-    about = {**request.body, "server_table_calcs": True}
+    about = {**request.body, "server_table_calcs": request.is_set("server_table_calcs")}
     task = looker.create_query_task(about, limit=request.query.get("limit"))
     return answer_json(_as_query_task(task), request.fields)
 
