@@ -10,8 +10,10 @@ myst_enable_extensions = ["deflist"]
 
 html_theme = "furo"
 html_title = "tap-looker-tasks"
+html_favicon = "logo.svg"
 html_show_copyright = False
 html_show_sphinx = False
+html_show_sourcelink = False
 # The pages are read without network, too.
 html_theme_options = {"navigation_with_keys": True}
 nitpicky = True

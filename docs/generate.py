@@ -68,7 +68,7 @@ def _in_cell(text: str) -> str:
 
 def _settings_table(settings: Mapping[str, dict[str, Any]]) -> str:
     rows = [(f"`{n}`", _type_and_default(s), s["description"]) for n, s in settings.items()]
-    return _table(("setting", "type, default", "meaning"), rows)
+    return _table(("setting", "type", "meaning"), rows)
 
 
 def _sdk_settings() -> Mapping[str, dict[str, Any]]:
@@ -80,7 +80,8 @@ def _type_and_default(schema: dict[str, Any]) -> str:
     choices = [f"`{choice}`" for choice in schema.get("enum", ()) if choice is not None]
     remarks = [" or ".join(choices) or json_type(schema)]
     if "default" in schema:
-        remarks.append(f"`{msgspec.json.encode(schema['default']).decode()}`".replace('"', ""))
+        default = msgspec.json.encode(schema["default"]).decode().strip('"')
+        remarks.append(f"default `{default}`")
     elif "null" not in schema["type"]:
         remarks.append("required")
     remarks.append("secret" if schema.get("secret") else "")

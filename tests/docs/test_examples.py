@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docs.generate import PROJECT
 from docs.walkthrough import read_blocks
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Tap = Callable[..., Run]
 
-DAYS = {
+DAYS: dict[str, Any] = {
     "name": "open_orders",
     "explore": {
         "model": "flights_2013",
@@ -77,3 +77,19 @@ def test_the_application_leaves_an_id_that_the_tap_follows(
     )
     run = tap(query_task_ids_file=str(tmp_path / "query_task_ids.txt"))
     assert [*run.statuses().values()] == ["complete"]
+
+
+def test_all_that_is_wrong_is_listed_at_once_as_the_page_shows(tap: Tap) -> None:
+    misspelt = {**DAYS["explore"], "fields": ["flights.cont"]}
+    wrong = [
+        {"name": "a", "explore": misspelt},
+        {"name": "b", "look_id": 1, "primary_keys": ["flights.carier"]},
+    ]
+    run = tap("--discover", queries=wrong)
+    assert block("docs/how-to/check-first.md", "text") in run.log
+
+
+def test_the_calls_made_are_told_as_the_page_shows(simulator: Simulator, tap: Tap) -> None:
+    simulator.clear_calls()
+    run = tap(queries=[{"name": "airlines", "look_id": 1, "limit": -1}], poll_interval_seconds=5)
+    assert block("docs/how-to/api-quotas.md", "text") in run.log
