@@ -18,11 +18,13 @@ import msgspec
 from click.testing import CliRunner
 
 from tap_looker_tasks import errors
+from tap_looker_tasks.looker.answer_store import MEMORY_BYTES
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
-from tap_looker_tasks.tasks.board import PHASES, Phase
+from tap_looker_tasks.tasks.collector import MOST_BYTES_ON_DISK
+from tap_looker_tasks.tasks.statuses import PHASES, Phase
 from tests.interface.declared import about, json_type, own_settings
 from tests.interface.test_architecture import MODULES, ORDER, PACKAGE, PURE_MODULES, TAP
 
@@ -124,6 +126,15 @@ def _errors_table() -> str:
     return _table(("exception", "is a", "meaning"), rows)
 
 
+def _bounds_table() -> str:
+    bounds = {
+        "in memory, results together": MEMORY_BYTES,
+        "in temporary files, before launching pauses": MOST_BYTES_ON_DISK,
+    }
+    rows = ((where, f"{bound >> 20:,} MiB") for where, bound in bounds.items())
+    return _table(("where results wait", "up to"), rows)
+
+
 def _help_text() -> str:
     shown = CliRunner().invoke(TapLookerTasks.cli, ["--help"], prog_name=TapLookerTasks.name)
     return f"```text\n{shown.stdout.strip()}\n```"
@@ -167,6 +178,7 @@ _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "types": _types_table,
         "statuses": _statuses_table,
         "exceptions": _errors_table,
+        "bounds": _bounds_table,
         "command-line": _help_text,
         "modules": _modules_table,
     }
