@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from docs.generate import PROJECT
 from docs.walkthrough import read_blocks
 
@@ -93,3 +95,16 @@ def test_the_calls_made_are_told_as_the_page_shows(simulator: Simulator, tap: Ta
     simulator.clear_calls()
     run = tap(queries=[{"name": "airlines", "look_id": 1, "limit": -1}], poll_interval_seconds=5)
     assert block("docs/how-to/api-quotas.md", "text") in run.log
+
+
+def test_system_activity_is_kept_and_goes_on_from_its_bookmark(tap: Tap) -> None:
+    config = yaml.safe_load(block("docs/how-to/system-activity.md", "yaml"))
+    first = tap(**config)
+    assert first.exit_code == 0
+    history = first.records("history")
+    assert len({record["history__id"] for record in history}) == len(history) == 1994
+    assert all(first.records(query["name"]) for query in config["queries"])
+
+    again = tap(**config, state=first.state)
+    latest = max(record["history__created_time"] for record in history)
+    assert [r["history__created_time"] for r in again.records("history")] == [latest]
