@@ -1,6 +1,7 @@
 # Needs git, make and Python 3.11 to 3.14. Everything else is put into this folder:
 #   .venv     the project, its checks, Meltano and the simulator
 #   .meltano  Meltano's own: a virtual environment for the tap and for each target
+#   .cache    environments of programs that only test-warehouses needs
 #   .demo     what the last demo left behind: configuration, logs, state
 
 PYTHON ?= python3
@@ -10,11 +11,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench docs lint types pytest setup clean pins hashes release-check
+.PHONY: help demo test test-warehouses bench docs lint types pytest setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .meltano/installed ## Looker query tasks end to end: simulator, tap, Meltano, PostgreSQL
 	@$(BIN)/python -m demo
@@ -42,13 +43,16 @@ pytest: .meltano/installed ## the tests, with their branch coverage
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+test-warehouses: .meltano/installed ## every type of column into every target, in environments of their own
+	$(BIN)/python -m pytest -m warehouses
+
 release-check: .venv/installed ## all that a release needs but the upload
 	@$(BIN)/python -m release
 
 setup: .meltano/installed ## install everything, run nothing
 
 clean: ## remove all that was installed or made
-	rm -rf .venv .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json docs/_build
+	rm -rf .venv .cache .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json docs/_build
 	find tap_looker_tasks tests demo bench docs release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 pins: ## write requirements/*.txt anew from the latest releases that fit together

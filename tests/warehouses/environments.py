@@ -1,0 +1,34 @@
+"""Virtual environments of programs that cannot share one with the tap, made on first use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent.parent
+_FOLDER = PROJECT / ".cache" / "environments"
+
+
+def environment(name: str) -> Path:
+    """Make an environment of what `requirements/<name>.txt` pins; return its folder of commands."""
+    pins = (PROJECT / "requirements" / f"{name}.txt").read_text()
+    folder = _FOLDER / name
+    installed = folder / "installed"
+    if not installed.exists() or installed.read_text() != pins:
+        _succeed([sys.executable, "-m", "venv", "--clear", str(folder)])
+        requirements = f"requirements/{name}.txt"
+        python = str(folder / "bin" / "python")
+        _succeed([python, "-m", "pip", "install", "--quiet", "--requirement", requirements])
+        installed.write_text(pins)
+    return folder / "bin"
+
+
+def warehouse_command(name: str) -> str:
+    """Return a command of the environment that most targets share."""
+    return str(environment("warehouses") / name)
+
+
+def _succeed(command: list[str]) -> None:
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-2000:]
