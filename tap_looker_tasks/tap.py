@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from functools import cached_property
 from io import StringIO
@@ -32,15 +33,20 @@ from tap_looker_tasks.singer.state_writer import PacedStateWriter
 from tap_looker_tasks.singer.stream_maps import refuse_wrong_stream_maps, register_streams
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryStream, QueryTaskRowsStream
+from tap_looker_tasks.streams.watching import RunWatch
 from tap_looker_tasks.task_ids import parse_ids_file
 from tap_looker_tasks.tasks.assembly import FollowingParts, begin_following
 from tap_looker_tasks.tasks.launcher import Launcher
 from tap_looker_tasks.tasks.ledger import Ledger
 from tap_looker_tasks.tasks.stored_queries import StoredQueries
+from tap_looker_tasks.watch.facts import RunFacts
+from tap_looker_tasks.watch.progress import Progress
+from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
+from tap_looker_tasks.watch.summary import describe_calls, summary_lines
 from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.streams.base import RowStream
@@ -66,9 +72,7 @@ class TapLookerTasks(Tap):
         self._clock = clock or SteadyClock()
         self._calls: Counter[str] = Counter()
         self._interrupts: Interrupts | None = None
-        # However the command ends, this is the last line of its log.
         if command := click.get_current_context(silent=True):
-            command.call_on_close(self._tell_calls)
             command.call_on_close(self._end_command)
             self._interrupts = Interrupts()
         super().__init__(*args, **kwargs)
@@ -176,16 +180,23 @@ class TapLookerTasks(Tap):
         for plan in plans:
             yield QueryStream(self, plan, settings.query_timezone)
 
-    def _tell_calls(self) -> None:
-        """Tell what Looker may count."""
-        calls = ", ".join(f"{count} {name}" for name, count in self._calls.most_common())
-        if calls:
-            self.logger.info("API calls made: %s", calls)
-
     @cached_property
     def _outcomes(self) -> QueryTaskResultsStream:
         fails = self.config.get("fail_on_task_error", True)
-        return QueryTaskResultsStream(self, self._paced, self._follow, fails=fails)
+        return QueryTaskResultsStream(self, self._paced, self._watch, self._follow, fails=fails)
+
+    @cached_property
+    def _watch(self) -> RunWatch:
+        facts = RunFacts(self._clock.now())
+        progress = Progress(
+            facts,
+            logger=self.logger,
+            calls=self._calls,
+            call_limit=self.config.get("api_call_limit"),
+            slots=self.config.get("max_concurrent_tasks", 1),
+            stream=sys.stderr,
+        )
+        return RunWatch(facts, progress, clock=self._clock, output=self.message_writer)
 
     @cached_property
     def _paced(self) -> PacedStateWriter:
@@ -205,8 +216,40 @@ class TapLookerTasks(Tap):
                 self._paced.write_now(self.state)
             self._close_client()
         finally:
+            self._tell_end(sys.exc_info()[1])
             if self._interrupts:
                 self._interrupts.restore()
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        """Tell what the command did, and write the report of a run."""
+        facts = self._watch.facts
+        if not facts.total:
+            if self._calls:
+                self.logger.info("%s", describe_calls(self._calls, None))
+            return
+        message = None if error is None or isinstance(error, SystemExit) else describe(error)
+        facts.ended(exit_status_of(error), message, self._clock.now())
+        for line in summary_lines(facts, self._calls, self.settings.api_call_limit):
+            self.logger.info("%s", line)
+        self._write_report(facts)
+
+    def _write_report(self, facts: RunFacts) -> None:
+        settings = self.settings
+        if settings.report_path is None:
+            return
+        given = Circumstances(
+            configuration=without_secrets(self.config, self.config_jsonschema),
+            base_url=settings.base_url,
+            calls=self._calls,
+            call_limit=settings.api_call_limit,
+            slots=settings.max_concurrent_tasks,
+        )
+        try:
+            path = write_report(settings.report_path, facts, given, self._clock.now())
+        except ReportError as error:
+            self.logger.warning("%s", error.message)
+        else:
+            self.logger.info("report of this run: %s", path)
 
     def _must_cancel(self) -> bool:
         is_interrupted = self._interrupts is not None and self._interrupts.number is not None
@@ -259,6 +302,32 @@ class TapLookerTasks(Tap):
             logger=self.logger,
         )
         return begin_following(parts)
+
+
+def exit_status_of(error: BaseException | None) -> int:
+    """Return the exit status of a command that an exception ends."""
+    match error:
+        case None:
+            return 0
+        case SystemExit(code=int(code)):
+            return code
+        case _:
+            return 1
+
+
+def describe(error: BaseException) -> str:
+    """Return what people are told of an exception."""
+    return error.message if isinstance(error, click.ClickException) else repr(error)
+
+
+def without_secrets(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without the settings that are declared as secret."""
+    declared = schema["properties"]
+    return {
+        name: value
+        for name, value in config.items()
+        if name in declared and not declared[name].get("secret")
+    }
 
 
 def connection_of(settings: Settings) -> Connection:

@@ -61,7 +61,7 @@ class AnswerStore:
         except BaseException:
             self._folder.discard(path)
             raise
-        return HeldAnswer(self, replace(answer, data=None), 0, path)
+        return HeldAnswer(self, replace(answer, data=None), size, path)
 
     def close(self) -> None:
         """Remove all files."""
@@ -75,15 +75,20 @@ class AnswerStore:
 
 
 class HeldAnswer:
-    """An answer that waits; it is taken or discarded once."""
+    """An answer that waits; it is taken or discarded once.
+
+    Attributes:
+        size_bytes: length of its data, wherever that is.
+    """
 
     def __init__(
         self, store: AnswerStore, answer: TaskAnswer, size: int, path: Path | None
     ) -> None:
-        """Take what is in memory, and the path of what is not."""
+        """Take an answer with data of some size, and the path of that when it is in a file."""
+        self.size_bytes = size
         self._store = store
         self._answer = answer
-        self._size = size
+        self._memory = 0 if path else size
         self._path = path
 
     def take(self) -> TaskAnswer:
@@ -101,5 +106,5 @@ class HeldAnswer:
         self._let_go()
 
     def _let_go(self) -> None:
-        self._store._release(self._size, self._path)  # noqa: SLF001 - both are one thing
-        self._size, self._path = 0, None
+        self._store._release(self._memory, self._path)  # noqa: SLF001 - both are one thing
+        self._memory, self._path = 0, None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.records.rows import RecordBatch
     from tap_looker_tasks.singer.state_writer import PacedStateWriter
+    from tap_looker_tasks.streams.watching import RunWatch
     from tap_looker_tasks.tasks.actions import News
     from tap_looker_tasks.tasks.assembly import Following
     from tap_looker_tasks.tasks.ledger import Ledger
@@ -60,6 +61,7 @@ class QueryTaskResultsStream(LookerStream):
         self,
         tap: Tap,
         states: PacedStateWriter,
+        watch: RunWatch,
         follow: Callable[[dict[str, Any], Sequence[RowStream]], Following],
         *,
         fails: bool,
@@ -69,11 +71,13 @@ class QueryTaskResultsStream(LookerStream):
         Args:
             tap: the tap.
             states: where STATE is written.
+            watch: is told what happens.
             follow: begins to follow tasks, given this stream's bookmark and the selected ones.
             fails: whether the run fails when a task did not complete.
         """
         super().__init__(tap)
         self._states = states
+        self._watch = watch
         self._follow = follow
         self._fails = fails
         self._following: Following | None = None
@@ -93,14 +97,17 @@ class QueryTaskResultsStream(LookerStream):
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
         self._following = following = self._follow(self.stream_state, streams)
+        self._watch.begin(following)
         for event in following.collector.events():
             match event:
                 case Idle():
                     # Let the target have everything so far.
                     self._states.write_state(self._tap.state)
+                    self._watch.tick()
                 case Outcome():
                     record, outcome = self._deliver(event, following)
                     yield record
+                    self._watch.note_delivered(outcome, record)
                     # Only now is the task's last record out.
                     self._remember(outcome, record, following)
                 case _:
@@ -127,6 +134,7 @@ class QueryTaskResultsStream(LookerStream):
             for cancellation in following.collector.cancel_unfinished():
                 self._note(cancellation, following.ledger)
         following.collector.close()
+        self._watch.end()
 
     def _remember(self, outcome: Outcome, record: Record, following: Following) -> None:
         following.ledger.remember(outcome)
@@ -143,6 +151,7 @@ class QueryTaskResultsStream(LookerStream):
             self._states.write_now(self._tap.state)
 
     def _note(self, event: News, ledger: Ledger) -> None:
+        self._watch.note(event)
         match event:
             case Launched(task):
                 ledger.note_launched(task)
@@ -181,6 +190,7 @@ class QueryTaskResultsStream(LookerStream):
         """Deliver the task's rows; return its own record, and the outcome as it turned out."""
         answer = outcome.answer.take() if outcome.answer else None
         result, data = Result(status=outcome.status), None
+        self._watch.note_delivering(outcome)
         try:
             if answer:
                 result = read_result(answer)
@@ -236,15 +246,16 @@ class QueryTaskResultsStream(LookerStream):
         stream = self._stream_of(outcome.task)
         if stream and result.row_count is not None:
             batches = stream.batches(result, outcome.task.query_task_id)
-            stream.deliver(outcome, result, self._note_between(batches, following))
+            stream.deliver(outcome, result, self._note_between(batches, outcome, following))
 
     def _note_between(
-        self, batches: Iterator[RecordBatch], following: Following
+        self, batches: Iterator[RecordBatch], outcome: Outcome, following: Following
     ) -> Iterator[RecordBatch]:
         """Yield parts of the batches, and act on what happens meanwhile after each."""
         for batch in batches:
             for part in batch.parts(_ROWS_AT_ONCE):
                 yield part
+                self._watch.note_rows(outcome, len(part))
                 for event in following.collector.news():
                     self._note_now(event, following.ledger)
 

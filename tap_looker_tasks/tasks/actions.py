@@ -154,6 +154,23 @@ class NotCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Collected:
+    """A task whose outcome is here and waits to be delivered.
+
+    Attributes:
+        query_task_id: Looker's id.
+        status: its final status.
+        size_bytes: length of its result.
+        at: epoch seconds.
+    """
+
+    query_task_id: str
+    status: str
+    size_bytes: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What is known of a task when it is delivered.
 
@@ -177,7 +194,7 @@ class Outcome:
     problem: str | None = None
 
 
-News = Launched | NotLaunched | Cancelled | NotCancelled
+News = Launched | NotLaunched | Cancelled | NotCancelled | Collected
 Event = News | Outcome
 
 

@@ -16,7 +16,7 @@ from tap_looker_tasks.tasks.requests import TaskRequests
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tap_looker_tasks.looker.answer_store import AnswerStore
     from tap_looker_tasks.looker.client import LookerClient
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.launcher import Launcher, RememberedQuery
     from tap_looker_tasks.tasks.ledger import Ledger
-    from tap_looker_tasks.tasks.query_task import LaunchedTask
+    from tap_looker_tasks.tasks.query_task import LaunchedTask, QueryTask
     from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 
@@ -36,11 +36,17 @@ class Following:
         ledger: what state remembers of them.
         launcher: creates them.
         collector: collects what they bring.
+        tasks: those that exist already.
+        queued: the queries to launch, in order.
+        runtimes: how many seconds each query took when it was last run, as far as known.
     """
 
     ledger: Ledger
     launcher: Launcher
     collector: Collector
+    tasks: Sequence[QueryTask]
+    queued: Sequence[str]
+    runtimes: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +85,12 @@ def begin_following(parts: FollowingParts) -> Following:
     resumed = _resume(parts)
     timeout = parts.settings.sync_timeout_seconds
     in_flight = {task.query_name for task in resumed}
+    queued = [name for name in longest_first(parts.remembered) if name not in in_flight]
+    tasks = [*parts.ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
     board = TaskBoard(
         parts.settings,
-        tasks=[*parts.ledger.tasks_to_follow(), *map(FollowedTask, resumed)],
-        queries=[
-            QueuedQuery(name) for name in longest_first(parts.remembered) if name not in in_flight
-        ],
+        tasks=tasks,
+        queries=map(QueuedQuery, queued),
         abandoned=parts.ledger.tasks_to_cancel(),
         stop_at=inf if timeout is None else parts.clock.now() + timeout,
     )
@@ -97,7 +103,14 @@ def begin_following(parts: FollowingParts) -> Following:
         logger=parts.logger,
     )
     collector.start()
-    return Following(ledger=parts.ledger, launcher=parts.launcher, collector=collector)
+    return Following(
+        ledger=parts.ledger,
+        launcher=parts.launcher,
+        collector=collector,
+        tasks=[task.task for task in tasks],
+        queued=queued,
+        runtimes={name: query.runtime_seconds for name, query in parts.remembered.items()},
+    )
 
 
 def longest_first(remembered: Mapping[str, RememberedQuery]) -> list[str]:

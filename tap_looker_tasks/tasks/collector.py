@@ -24,6 +24,7 @@ from tap_looker_tasks.tasks.actions import (
     Answered,
     Cancel,
     Cancelled,
+    Collected,
     Created,
     Done,
     Ended,
@@ -294,6 +295,11 @@ class Collector:
             self._warn_of_failure(report)
         events = self._board.note(report, self._clock.now())
         for event in events:
+            if isinstance(event, Outcome) and event.finished_at is not None:
+                size = event.answer.size_bytes if event.answer else 0
+                self._events.put(
+                    Collected(event.task.query_task_id, event.status, size, event.finished_at)
+                )
             self._events.put(event)
         answer = report.answer if isinstance(report, Answered) else None
         if answer and not any(isinstance(e, Outcome) and e.answer is answer for e in events):

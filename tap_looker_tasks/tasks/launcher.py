@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -47,18 +48,19 @@ class RememberedQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         fingerprint: of its configuration.
         query_id: Looker's id of the query; None when the configuration alone does not say all
             that is to be known of it.
-        runtime_seconds: how long it took.
+        runtime_seconds: how long it took, in whole seconds: some targets cannot write state
+            with a fraction in it.
     """
 
     fingerprint: str | None = None
     query_id: str | None = None
-    runtime_seconds: float | None = None
+    runtime_seconds: int | None = None
 
     @classmethod
     def from_state(cls, remembered: object) -> RememberedQuery:
         """Read what state remembers; nothing, when it is of another shape."""
         try:
-            return msgspec.convert(remembered or {}, cls)
+            return msgspec.convert(remembered or {}, cls, strict=False)
         except msgspec.ValidationError:
             return cls()
 
@@ -218,7 +220,7 @@ class Launcher:
         return RememberedQuery(
             fingerprint=task.fingerprint,
             query_id=task.query_id if self._is_reusable(task) else None,
-            runtime_seconds=runtime_seconds,
+            runtime_seconds=None if runtime_seconds is None else ceil(runtime_seconds),
         )
 
     def _is_reusable(self, task: LaunchedTask) -> bool:

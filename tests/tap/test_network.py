@@ -213,13 +213,14 @@ def test_a_query_string_is_never_too_long(simulator: Simulator, tap: Tap, length
     assert all(len(call.query_task_ids) <= 250 for call in polls)
 
 
-def test_the_last_line_of_the_log_tells_the_calls_made(simulator: Simulator, tap: Tap) -> None:
+def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap: Tap) -> None:
     run = tap(query_task_ids=[simulator.add_scripted_task([{"status": "complete", "data": []}])])
-    told = "API calls made: 1 login, 1 query_task_multi_results, 1 logout"
-    assert run.log.splitlines()[-1].endswith(told)
+    told = "API calls made: 3 (1 login, 1 query_task_multi_results, 1 logout)"
+    *_, delivered, calls = run.log.splitlines()
+    assert "delivered 1 of 1 query task" in delivered
+    assert calls.endswith(told)
     failed = tap(query_task_ids=[simulator.add_scripted_task([{"status": "killed"}])])
-    *_, last, error = failed.log.splitlines()
-    assert last.endswith(told)
-    assert error.startswith("Error: ")
+    assert told in failed.log
+    assert failed.log.splitlines()[-1].startswith("Error: ")
     refused = tap(queries=[{"name": "gone", "query_id": 999}])
-    assert "API calls made: 1 login, 1 query, 1 logout\nError: " in refused.log
+    assert "API calls made: 3 (1 login, 1 query, 1 logout)\nError: " in refused.log

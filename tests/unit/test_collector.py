@@ -20,6 +20,7 @@ from tap_looker_tasks.tasks.actions import (
     Answered,
     Cancel,
     Cancelled,
+    Collected,
     Created,
     Ended,
     Failed,
@@ -116,7 +117,9 @@ def collect(
 
 
 def deliver(collector: Collector) -> list[TaskEvent]:
-    events = [event for event in collector.events() if not isinstance(event, Idle)]
+    events: list[TaskEvent] = [
+        event for event in collector.events() if not isinstance(event, Idle | Collected)
+    ]
     collector.close()
     return events
 
@@ -172,10 +175,10 @@ def test_what_ends_the_run_is_raised_after_what_was_collected(
     looker.failing[Prepare] = error
     collector = collect(looker, "x", external=("a",))
     events = collector.events()
-    first = next(event for event in events if not isinstance(event, Idle))
+    first = next(event for event in events if not isinstance(event, Idle | Collected))
     assert isinstance(first, Outcome)
     with pytest.raises(type(error)):
-        next(event for event in events if not isinstance(event, Idle))
+        next(event for event in events if not isinstance(event, Idle | Collected))
     collector.close()
 
 
