@@ -1,39 +1,51 @@
-"""Finds out, without running anything, what streams the configured queries become."""
+"""Finds out, without running anything, what streams the configured queries become.
+
+Everything that does not depend on each other is looked up at the same time, each once: the
+dashboards first, then each query, and its Explore.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.errors import ApiCallLimitError, RefusedRequestError
+import msgspec
+
+from tap_looker_tasks.errors import RefusedRequestError
 from tap_looker_tasks.looker.multi_results import TaskAnswer
 from tap_looker_tasks.looker.payload import as_data, read_result
-from tap_looker_tasks.queries.checks import field_problems
+from tap_looker_tasks.queries.checks import field_problems, field_warnings
 from tap_looker_tasks.queries.config import name_problems
-from tap_looker_tasks.queries.tiles import tile_queries
-from tap_looker_tasks.records.columns import (
+from tap_looker_tasks.queries.configured_query import ConfiguredQuery
+from tap_looker_tasks.queries.sharding import share_queries
+from tap_looker_tasks.queries.tiles import Tiles, tile_queries
+from tap_looker_tasks.records.columns import columns_of, query_fields, stream_schema
+from tap_looker_tasks.records.fields import KnownFields, explore_fields, fields_in_result
+from tap_looker_tasks.records.names import (
     QUERY_TASK_ID,
     ROW_NUMBER,
     column_name,
-    columns_of,
-    query_fields,
-    stream_schema,
+    find_column_name,
+    shorten,
 )
-from tap_looker_tasks.records.fields import KnownFields, explore_fields, fields_in_result
 from tap_looker_tasks.settings import refuse
 from tap_looker_tasks.tasks.launcher import prepared
-from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, query_of_tile
+from tap_looker_tasks.tasks.side_by_side import Lookups, map_concurrently
+from tap_looker_tasks.tasks.stored_queries import name_what_is_not_there
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tap_looker_tasks.looker.client import LookerClient
+    from tap_looker_tasks.queries.config import DashboardConfig
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.launcher import PreparedQuery
     from tap_looker_tasks.tasks.stored_queries import StoredQueries
 
-_FORBIDDEN = 403
+# Looker does not say which: who may not see an Explore is told that it is not there.
+_NOT_READABLE = frozenset({403, 404})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,49 +63,103 @@ class QueryStreamPlan:
     @property
     def key_properties(self) -> tuple[str, ...]:
         """Columns that tell its records apart."""
-        return key_properties(self.query)
+        return key_columns(self.query, self.schema["properties"])
+
+    @property
+    def replication_key(self) -> str | None:
+        """Column that an incremental query goes on from."""
+        key = self.query.config.replication_key
+        return None if key is None else _column_of(key, self.schema["properties"])
 
 
-def key_properties(query: ConfiguredQuery) -> tuple[str, ...]:
-    """Columns that tell the records of a query apart."""
-    keys = tuple(map(column_name, query.config.primary_keys))
+@dataclass(frozen=True, slots=True)
+class FoundQueries:
+    """The queries of this shard.
+
+    Attributes:
+        queries: those of `queries`, and the tiles of `dashboards`.
+        problems: a line for each that cannot be, of whichever shard.
+    """
+
+    queries: tuple[ConfiguredQuery, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A query that was looked up: its stream, or what is wrong with it."""
+
+    plan: QueryStreamPlan | None = None
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def key_columns(query: ConfiguredQuery, columns: Iterable[str]) -> tuple[str, ...]:
+    """Choose the columns that tell the records of a query apart."""
+    columns = frozenset(columns)
+    keys = tuple(_column_of(field, columns) for field in query.config.primary_keys)
     return keys or (QUERY_TASK_ID, ROW_NUMBER)
 
 
-def replication_key(query: ConfiguredQuery) -> str | None:
-    """Column that an incremental query goes on from."""
-    key = query.config.replication_key
-    return None if key is None else column_name(key)
+def _column_of(field: str, columns: Iterable[str]) -> str:
+    return find_column_name(field, columns) or column_name(field)
 
 
 def configured_queries(
     settings: Settings, client: LookerClient, logger: logging.Logger
-) -> list[ConfiguredQuery]:
-    """All queries: those of `queries`, and the tiles of `dashboards`, which Looker is asked for.
+) -> tuple[ConfiguredQuery, ...]:
+    """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
+
+    Only dashboards are asked for.
 
     Raises:
         SettingsError: a dashboard is not there, a filter has no effect, or names clash.
         RequestError: Looker could not be asked.
     """
-    queries = [
-        ConfiguredQuery(config, f"queries[{n}]") for n, config in enumerate(settings.queries)
-    ]
-    problems: list[str] = []
-    for n, dashboard in enumerate(settings.dashboards):
-        config_path, dashboard_id = f"dashboards[{n}]", str(dashboard.dashboard_id)
-        try:
-            elements = client.dashboard_dashboard_elements(dashboard_id)
-        except RefusedRequestError as error:
-            problems.append(f"{config_path}.dashboard_id: {error.message}")
-            continue
-        found = tile_queries(dashboard, elements, config_path)
-        for warning in found.warnings:
+    found = find_queries(settings, client, logger)
+    refuse(found.problems)
+    return found.queries
+
+
+def find_queries(settings: Settings, client: LookerClient, logger: logging.Logger) -> FoundQueries:
+    """Find the queries as `configured_queries` does, with what is wrong with the others.
+
+    Raises:
+        RequestError: Looker could not be asked.
+    """
+    dashboards = map_concurrently(
+        partial(_find_tiles, client), enumerate(settings.dashboards), settings.max_connections
+    )
+    for tiles in dashboards:
+        for warning in tiles.warnings:
             logger.warning("%s", warning)
-        problems += found.problems
-        queries += [query_of_tile(tile, dashboard_id, config_path) for tile in found.tiles]
-    places = ((f"{query.config_path}.name", query.name) for query in queries)
-    refuse([*problems, *name_problems(places)])
-    return queries
+    queries = [
+        *(ConfiguredQuery(config, f"queries[{n}]") for n, config in enumerate(settings.queries)),
+        *(query for tiles in dashboards for query in tiles.queries),
+    ]
+    queries = [_shorten_name(query, settings.max_name_length) for query in queries]
+    names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
+    shards = share_queries((query.name for query in queries), settings.shard_count)
+    return FoundQueries(
+        tuple(query for query in queries if shards[query.name] == settings.shard_index),
+        (*(problem for tiles in dashboards for problem in tiles.problems), *names),
+    )
+
+
+def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> Tiles:
+    n, config = numbered
+    config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
+    try:
+        with name_what_is_not_there(f"dashboard {dashboard_id}"):
+            dashboard = client.dashboard(dashboard_id)
+    except RefusedRequestError as error:
+        return Tiles(problems=(f"{config_path}.dashboard_id: {error.message}",))
+    return tile_queries(config, dashboard, config_path)
+
+
+def _shorten_name(query: ConfiguredQuery, longest: int) -> ConfiguredQuery:
+    name = shorten(query.name, longest)
+    return replace(query, config=msgspec.structs.replace(query.config, name=name))
 
 
 class Discovery:
@@ -111,87 +177,94 @@ class Discovery:
         self._client = client
         self._stored_queries = stored_queries
         self._logger = logger
-        self._explores: dict[tuple[str, str], KnownFields | str | None] = {}
+        # None for one that may not be read.
+        self._explores = Lookups[tuple[str, str], KnownFields | None]()
 
-    def plans(self, queries: list[ConfiguredQuery]) -> list[QueryStreamPlan]:
-        """Describe the stream of each query.
+    def all_plans(self) -> list[QueryStreamPlan]:
+        """Describe the streams of all configured queries of this shard.
 
         Raises:
             SettingsError: some cannot be run as configured; the message lists them all.
             RequestError: Looker could not be asked.
         """
-        plans: list[QueryStreamPlan] = []
-        problems: list[str] = []
-        for query in queries:
-            found = [*self._examined(query)]
-            plans += [plan for plan in found if isinstance(plan, QueryStreamPlan)]
-            problems += [problem for problem in found if isinstance(problem, str)]
-        refuse(problems)
-        return plans
+        found = find_queries(self._settings, self._client, self._logger)
+        return self.plans(found.queries, found.problems)
 
-    def _examined(self, query: ConfiguredQuery) -> Iterator[QueryStreamPlan | str]:
-        """The plan of a query, or its problems."""
+    def plans(
+        self, queries: Sequence[ConfiguredQuery], problems: Sequence[str] = ()
+    ) -> list[QueryStreamPlan]:
+        """Describe the stream of each query.
+
+        Args:
+            queries: what to describe.
+            problems: what is wrong besides.
+
+        Raises:
+            SettingsError: some cannot be run as configured; the message lists them all.
+            RequestError: Looker could not be asked.
+        """
+        found = map_concurrently(self._examine, queries, self._settings.max_connections)
+        for examined in found:
+            for warning in examined.warnings:
+                self._logger.warning("%s", warning)
+        refuse([*problems, *(problem for examined in found for problem in examined.problems)])
+        return [examined.plan for examined in found if examined.plan]
+
+    def _examine(self, query: ConfiguredQuery) -> _Examined:
         try:
             stored = self._stored_queries.find(query, self._client)
             wanted = prepared(query, stored, None, self._settings.query_timezone)
-            known = self._known_fields(query, wanted)
-        except ApiCallLimitError:
-            raise
+            known = self._find_fields(query, wanted)
         except (RefusedRequestError, ValueError) as error:
-            yield f"{_place_of_source(query)}: {error}"
-            return
-        problems = field_problems(query.config_path, query.config, wanted.body, known)
-        yield from problems
-        if not problems:
-            columns = columns_of(known.fields, wanted.body)
-            schema = stream_schema(columns, key_properties(query))
-            title = query.title or stored.title
-            described = {"title": title, "description": stored.description}
-            yield QueryStreamPlan(query, schema | {k: v for k, v in described.items() if v})
+            return _Examined(problems=(f"{query.source_path}: {error}",))
+        longest = self._settings.max_name_length
+        problems = field_problems(query.config_path, query.config, wanted.body, known, longest)
+        if problems:
+            return _Examined(problems=tuple(problems))
+        columns = columns_of(known.fields, wanted.body, longest)
+        keys = key_columns(query, (column.name for column in columns))
+        described = {"title": query.title or stored.title, "description": stored.description}
+        schema = stream_schema(columns, keys) | {k: v for k, v in described.items() if v}
+        return _Examined(
+            QueryStreamPlan(query, schema),
+            warnings=tuple(field_warnings(query.config_path, query.config, columns, longest)),
+        )
 
-    def _known_fields(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
-        model, explore = str(wanted.body.get("model")), str(wanted.body.get("view"))
-        if (model, explore) not in self._explores:
-            self._explores[model, explore] = self._metadata(model, explore)
-        found = self._explores[model, explore]
-        match found:
-            case str(problem):
-                raise ValueError(problem)
-            case None:
-                return self._probed(query, wanted)
-            case fields:
-                return fields
+    def _find_fields(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
+        model, explore = str(wanted.body["model"]), str(wanted.body["view"])
+        known = self._explores.find((model, explore), partial(self._read_explore, model, explore))
+        return known or self._probe(query, wanted)
 
-    def _metadata(self, model: str, explore: str) -> KnownFields | str | None:
-        """Fields of an Explore; what is wrong with it; None when nobody may read it."""
+    def _read_explore(self, model: str, explore: str) -> KnownFields | None:
         try:
             return KnownFields(explore_fields(self._client.lookml_model_explore(model, explore)))
         except RefusedRequestError as error:
-            if error.http_status == _FORBIDDEN:
+            if error.http_status in _NOT_READABLE:
                 return None
-            return f"there is no Explore {model}/{explore}: {error}"
+            raise
 
-    def _probed(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
-        """Fields of a query, from one row of it."""
+    def _probe(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
+        """Find the fields of a query in one row of it.
+
+        Raises:
+            ValueError: it fails.
+        """
+        explore = f"{wanted.body['model']}/{wanted.body['view']}"
         self._logger.warning(
-            "%s: the fields of Explore %s/%s may not be read; running the query for one row",
+            "%s: the fields of Explore %s may not be read; running the query for one row",
             query.config_path,
-            wanted.body.get("model"),
-            wanted.body.get("view"),
+            explore,
         )
-        query_id = wanted.query_id or self._client.create_query(wanted.body)
-        body = self._client.run_query(
-            query_id, limit=1, server_table_calcs=wanted.server_table_calcs
-        )
-        result = read_result(TaskAnswer("complete", data=as_data(body)))
-        if result.error_message:
-            raise ValueError(result.error_message)
+        try:
+            query_id = wanted.query_id or self._client.create_query(wanted.body)
+            body = self._client.run_query(
+                query_id, limit=1, server_table_calcs=wanted.server_table_calcs
+            )
+            result = read_result(TaskAnswer("complete", data=as_data(body)))
+            failure = result.error_message
+        except (RefusedRequestError, ValueError) as error:
+            failure, result = str(error), None
+        if failure or not result:
+            msg = f"there is no Explore {explore} that may be read, and the query fails: {failure}"
+            raise ValueError(msg)
         return fields_in_result(query_fields(wanted.body), result.fields or ())
-
-
-def _place_of_source(query: ConfiguredQuery) -> str:
-    config = query.config
-    for source in ("query_id", "query_slug", "look_id", "explore"):
-        if query.dashboard_id is None and getattr(config, source) is not None:
-            return f"{query.config_path}.{source}"
-    return query.config_path

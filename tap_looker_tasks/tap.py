@@ -170,11 +170,11 @@ class TapLookerTasks(Tap):
         if not (self.config.get("queries") or self.config.get("dashboards")):
             return
         settings = self.settings
-        queries = configured_queries(settings, self._client, self.logger)
         if self.input_catalog is None:
             discovery = Discovery(settings, self._client, self._stored_queries, self.logger)
-            plans = discovery.plans(queries)
+            plans = discovery.all_plans()
         else:
+            queries = configured_queries(settings, self._client, self.logger)
             known = {name: entry.schema.to_dict() for name, entry in self.input_catalog.items()}
             plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
         for plan in plans:
@@ -273,11 +273,7 @@ class TapLookerTasks(Tap):
     def _follow(self, bookmark: dict[str, Any], selected: Sequence[RowStream]) -> Following:
         """Begin to follow external tasks, and to launch the queries of the selected streams."""
         settings = self.settings
-        streams = [
-            stream
-            for stream in selected
-            if isinstance(stream, QueryStream) and _is_mine(stream.name, settings)
-        ]
+        streams = [stream for stream in selected if isinstance(stream, QueryStream)]
         external_ids = [id_ for id_ in _external_ids(settings) if _is_mine(id_, settings)]
         queries = {stream.name: stream.query for stream in streams}
         remembered = {stream.name: stream.remembered for stream in streams}

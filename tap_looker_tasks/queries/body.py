@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -25,13 +25,26 @@ _NO_INFLUENCE = _NOT_WRITABLE | {"vis_config", "filter_config", "visible_ui_sect
 NOTHING: tuple[object, ...] = (None, "", [], {}, (), False)
 
 
+class _Query(msgspec.Struct):
+    """What is relied on of the shape of Looker's `Query`."""
+
+    model: str
+    view: str
+    fields: list[str] | None = None
+    pivots: list[str] | None = None
+    sorts: list[str] | None = None
+    filters: dict[str, Any] | None = None
+    dynamic_fields: str | None = None
+    limit: int | Annotated[str, msgspec.Meta(pattern=r"^(-?\d+)?$")] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """What is wanted of a query other than it says itself.
 
     Attributes:
         limit: most rows wanted; -1 for all.
-        filters: field -> filter expression, in config_path of the query's own.
+        filters: field -> filter expression, in place of the query's own.
         query_timezone: the one to run in.
         sort_first: field to sort by, ascending, before all others.
     """
@@ -57,6 +70,24 @@ def explore_body(config: ExploreConfig, query_timezone: str) -> dict[str, Any]:
         for key, value in body.items()
         if value not in NOTHING
     }
+
+
+def check_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the body of a query that Looker has; of one that it has yet to store, what counts.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
+
+    Raises:
+        ValueError: it is of another shape than Looker describes.
+    """
+    try:
+        msgspec.convert(body, _Query)
+    except msgspec.ValidationError as error:
+        msg = f"this is no query as Looker describes it: {error}"
+        raise ValueError(msg) from None
+    if body.get("id") not in NOTHING:
+        return body
+    return {key: value for key, value in body.items() if key not in _NOT_WRITABLE}
 
 
 def changed_copy(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any] | None:

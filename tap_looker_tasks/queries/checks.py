@@ -9,6 +9,7 @@ from tap_looker_tasks.queries.bookmark import MOMENTS, can_combine
 from tap_looker_tasks.records.column_types import NUMBERS
 from tap_looker_tasks.records.columns import collisions, columns_of, query_fields
 from tap_looker_tasks.records.fields import custom_fields
+from tap_looker_tasks.records.names import describe_renamed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ def field_problems(
     config: QueryConfig,
     body: Mapping[str, Any],
     known: KnownFields,
+    longest_name: int,
 ) -> list[str]:
     """Say what is wrong with the fields of a query, a line each, with its config path.
 
@@ -34,6 +36,7 @@ def field_problems(
         config: what is configured.
         body: the query itself.
         known: the fields that it may use.
+        longest_name: bytes that the name of a column may have.
     """
     try:
         fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
@@ -41,7 +44,7 @@ def field_problems(
         return [f"{config_path}.dynamic_fields: {error}"]
     names = query_fields(body)
     filters = {**(config.explore.filters if config.explore else {}), **config.filters}
-    columns = {column.field: column for column in columns_of(fields, body)}
+    columns = {column.field: column for column in columns_of(fields, body, longest_name)}
     if known.are_all:
         in_explore = [
             *unknown(f"{config_path}.fields", names, fields, "field of the Explore"),
@@ -53,8 +56,39 @@ def field_problems(
         *in_explore,
         *(f"{config_path}.fields: {problem}" for problem in collisions(columns.values())),
         *unknown(f"{config_path}.primary_keys", config.primary_keys, names, "field of the query"),
+        *_pivot_problems(config_path, config, body),
         *_replication_key_problems(config_path, config, body, columns, fields),
     ]
+
+
+def field_warnings(
+    config_path: str, config: QueryConfig, columns: Iterable[Column], longest_name: int
+) -> list[str]:
+    """Say what to know of the columns of a query, a line each, with its config path."""
+    columns = [*columns]
+    renamed = describe_renamed({c.field: c.name for c in columns}, longest_name)
+    repeated = (
+        f"{config.replication_key} is in the database's time zone, so each run asks for a day "
+        "more: without primary_keys its rows are loaded again"
+        for column in columns
+        if column.field == config.replication_key and not column.converts_time_zone
+        if not config.primary_keys
+    )
+    return [
+        *(f"{config_path}.fields: {line}" for line in renamed),
+        *(f"{config_path}.replication_key: {line}" for line in repeated),
+    ]
+
+
+def _pivot_problems(
+    config_path: str, config: QueryConfig, body: Mapping[str, Any]
+) -> Iterator[str]:
+    missing = [name for name in body.get("pivots") or () if name not in config.primary_keys]
+    if config.primary_keys and missing:
+        yield (
+            f"{config_path}.primary_keys: the query is pivoted, with a record for each pivot "
+            f"value; only with {' and '.join(missing)} do keys tell records apart"
+        )
 
 
 def unknown(

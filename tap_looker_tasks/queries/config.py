@@ -45,7 +45,7 @@ class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         look_id: a Look.
         explore: a query of its own.
         limit: most rows wanted; -1 for all.
-        filters: field -> filter expression, in config_path of the query's own.
+        filters: field -> filter expression, in place of the query's own.
         primary_keys: fields that tell the rows apart.
         replication_key: field to go on from in the next run.
     """

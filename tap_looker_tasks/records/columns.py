@@ -23,6 +23,12 @@ from tap_looker_tasks.records.column_types import (
     column_type_of_raw,
 )
 from tap_looker_tasks.records.fields import ExploreField, custom_fields
+from tap_looker_tasks.records.names import (
+    QUERY_TASK_ID,
+    ROW_NUMBER,
+    find_column_name,
+    name_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +36,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.result import Field
 
 
-QUERY_TASK_ID = "_query_task_id"
-ROW_NUMBER = "_row_number"
 RAW = "date_raw"
 # Said in the schema, since a catalog is all that a later run may know of a field.
 _DATABASE_ZONE = "in the database's time zone"
@@ -59,11 +63,6 @@ class Column:
     title: str | None = None
     description: str | None = None
     converts_time_zone: bool = True
-
-
-def column_name(field: str) -> str:
-    """Name the column of a field: `orders.created_date` -> `orders__created_date`."""
-    return field.replace(".", "__")
 
 
 def query_fields(query: Mapping[str, Any]) -> tuple[str, ...]:
@@ -95,25 +94,30 @@ def _table_calculations(query: Mapping[str, Any]) -> list[str]:
     return [field.name for field in fields if field.category == "table_calculation"]
 
 
-def columns_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -> tuple[Column, ...]:
+def columns_of(
+    known: Mapping[str, ExploreField], query: Mapping[str, Any], longest_name: int
+) -> tuple[Column, ...]:
     """Describe the columns of a query, in the query's order.
 
     Args:
         known: the fields of its Explore; a field that is not among them may have any value.
         query: its body: `fields`, `pivots` and `dynamic_fields`.
+        longest_name: bytes that the name of a column may have.
 
     Raises:
         ValueError: its `dynamic_fields` are not a JSON array of objects.
     """
     known = {**known, **custom_fields(query.get("dynamic_fields"))}
+    names = name_columns(query_fields(query), longest_name)
     return tuple(
-        _column(known.get(name) or ExploreField(name, type=None)) for name in query_fields(query)
+        _column(known.get(field) or ExploreField(field, type=None), name)
+        for field, name in names.items()
     )
 
 
-def _column(field: ExploreField) -> Column:
+def _column(field: ExploreField, name: str) -> Column:
     return Column(
-        name=column_name(field.name),
+        name=name,
         field=field.name,
         column_type=_column_type(field),
         looker_type=field.type,
@@ -136,8 +140,8 @@ def _column_type(field: ExploreField) -> ColumnType:
 
 def column_in_schema(schema: Mapping[str, Any], field: str) -> Column | None:
     """Find the column of a field in a stream's schema, which a catalog may have changed."""
-    name = column_name(field)
-    if name not in schema["properties"]:
+    name = find_column_name(field, schema["properties"])
+    if name is None:
         return None
     declared = as_object(schema["properties"][name])
     description = as_text(declared.get("description")) or ""

@@ -9,13 +9,8 @@ import msgspec
 
 from tap_looker_tasks.looker.json_text import read_json
 from tap_looker_tasks.records.column_types import DATE_TIME, LOCAL_DATE_TIME
-from tap_looker_tasks.records.columns import (
-    QUERY_TASK_ID,
-    RAW,
-    ROW_NUMBER,
-    column_in_schema,
-    column_name,
-)
+from tap_looker_tasks.records.columns import RAW, column_in_schema
+from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_NUMBER, find_column_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,20 +63,22 @@ def match_columns(
     Raises:
         MalformedAnswer: a row cannot be understood.
     """
-    described = {column_name(field.name): field.name for field in result.fields or ()}
+    properties = schema["properties"]
     own = {QUERY_TASK_ID, ROW_NUMBER}
-    wanted = [name for name in schema["properties"] if name not in own and wants(name)]
-    named = described | _find_in_rows(result, {name for name in wanted if name not in described})
+    wanted = [name for name in properties if name not in own and wants(name)]
+    described = {
+        field.name: find_column_name(field.name, properties) for field in result.fields or ()
+    }
+    fields = {name: field for field, name in described.items() if name}
+    fields |= _find_in_rows(result, {name for name in wanted if name not in fields})
     raw = {field.name for field in result.fields or () if field.type == RAW}
-    found = (column_in_schema(schema, named[name]) for name in wanted if name in named)
+    found = (column_in_schema(schema, fields[name]) for name in wanted if name in fields)
     # A result without rows and without a description has lost nothing.
     tells = bool(described or result.row_count)
     return ColumnMatch(
         columns=tuple(_unconverted(column, raw) for column in found if column),
-        missing=tuple(name for name in wanted if tells and name not in named),
-        undeclared=tuple(
-            field for name, field in described.items() if name not in schema["properties"]
-        ),
+        missing=tuple(name for name in wanted if tells and name not in fields),
+        undeclared=tuple(field for field, name in described.items() if name is None),
     )
 
 
@@ -95,11 +92,14 @@ def _unconverted(column: Column, raw: set[str]) -> Column:
 def _find_in_rows(result: Result, names: set[str]) -> dict[str, str]:
     """Find the fields of columns among what rows hold: column name -> field."""
     found: dict[str, str] = {}
+    seen: set[str] = set()
     for key in _keys_of_rows(result) if names else ():
-        if (name := column_name(key)) in names:
-            found.setdefault(name, key)
-            if len(found) == len(names):
-                break
+        if key not in seen:
+            seen.add(key)
+            if name := find_column_name(key, names):
+                found.setdefault(name, key)
+                if len(found) == len(names):
+                    break
     return found
 
 

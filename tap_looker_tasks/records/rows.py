@@ -13,7 +13,7 @@ import msgspec
 from tap_looker_tasks.looker.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
 from tap_looker_tasks.looker.result import OBJECT_OF_RAWS, ROWS, first_byte
 from tap_looker_tasks.records.column_types import UNREADABLE
-from tap_looker_tasks.records.columns import QUERY_TASK_ID, ROW_NUMBER
+from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_NUMBER
 from tap_looker_tasks.records.timestamps import zone_named
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_looker_tasks.looker.result import Result
+    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.records.rows import RecordBatch
     from tap_looker_tasks.tasks.actions import Outcome
     from tap_looker_tasks.tasks.launcher import RememberedQuery
-    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 
 # Free objects carry no `properties` key: targets drop the column when it is there and empty.

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_looker_tasks.looker.result import Result
+    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.tasks.actions import Outcome
-    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 SCHEMA: Mapping[str, Any] = th.PropertiesList(
     th.Property(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.records.rows import RecordBatch
     from tap_looker_tasks.singer.state_writer import PacedStateWriter
     from tap_looker_tasks.streams.watching import RunWatch
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.assembly import Following
     from tap_looker_tasks.tasks.ledger import Ledger
     from tap_looker_tasks.tasks.query_task import QueryTask
-    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 # A launch is noted in state no later than after so many rows.
 _ROWS_AT_ONCE = 2000

@@ -9,7 +9,6 @@ import msgspec
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_looker_tasks.discovery import replication_key
 from tap_looker_tasks.looker.json_text import read_json
 from tap_looker_tasks.queries.bookmark import next_bookmark
 from tap_looker_tasks.records.column_types import NUMBERS
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.discovery import QueryStreamPlan
     from tap_looker_tasks.looker.result import Result
+    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.tasks.actions import Outcome
-    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 
 _RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -90,7 +89,7 @@ class QueryStream(RowStream):
         self._query_timezone = query_timezone
         super().__init__(tap, name=plan.query.name, schema=dict(plan.schema))
         self.primary_keys = plan.key_properties
-        self.replication_key = replication_key(plan.query)
+        self.replication_key = plan.replication_key
 
     @property
     def bookmark(self) -> Bookmark | None:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.answer_store import AnswerStore
     from tap_looker_tasks.looker.client import LookerClient
     from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.launcher import Launcher, RememberedQuery
     from tap_looker_tasks.tasks.ledger import Ledger
     from tap_looker_tasks.tasks.query_task import LaunchedTask, QueryTask
-    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery
 
 
 @dataclass(frozen=True, kw_only=True)

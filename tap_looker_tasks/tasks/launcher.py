@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.client import LookerClient
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.queries.config import QueryConfig
+    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.records.columns import Column
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.actions import QueuedQuery
-    from tap_looker_tasks.tasks.stored_queries import ConfiguredQuery, StoredQueries, StoredQuery
+    from tap_looker_tasks.tasks.stored_queries import StoredQueries, StoredQuery
 
 _LIMIT_OF_LOOKER = 500
 

@@ -297,9 +297,9 @@ def test_a_test_run_has_one_row_of_each_stream_and_leaves_nothing_running(
 
 
 BAD = [
-    ({"query_id": 999}, "queries[0].query_id: "),
-    ({"query_slug": "slug999"}, "queries[0].query_slug: "),
-    ({"look_id": 99}, "queries[0].look_id: "),
+    ({"query_id": 999}, "queries[0].query_id: there is no query 999"),
+    ({"query_slug": "slug999"}, "query_slug: there is no query with the slug slug999"),
+    ({"look_id": 99}, "queries[0].look_id: there is no Look 99"),
     ({"look_id": 3}, "queries[0].look_id: Look 3 has no query"),
     ({"explore": EXPLORE | {"explore": "nowhere"}}, "queries[0].explore: there is no Explore"),
     ({"explore": EXPLORE | {"fields": ["flights.carier"]}}, "did you mean flights.carrier"),
@@ -345,14 +345,17 @@ def test_all_problems_are_told_at_once(tap: Tap) -> None:
         {"name": "b", "query_id": 1},
         {"name": "c", "look_id": 3},
     ]
+    queries += [{"name": "d", "query_slug": "nothing"}]
     run = tap("--discover", queries=queries, dashboards=[{"dashboard_id": 9, "name": "d"}])
     assert run.exit_code == 1
-    assert "dashboards[0].dashboard_id" in run.log
-    run = tap("--discover", queries=queries)
-    assert "2 problems" in run.log
-    assert "queries[0].query_id" in run.log
-    assert "queries[2].look_id" in run.log
-    assert "queries[1]" not in run.log
+    told = run.log[run.log.index("Error: ") :].splitlines()
+    assert [line.strip() for line in told] == [
+        "Error: 4 problems in the configuration:",
+        "dashboards[0].dashboard_id: there is no dashboard 9",
+        "queries[0].query_id: there is no query 999",
+        "queries[2].look_id: Look 3 has no query",
+        "queries[3].query_slug: there is no query with the slug nothing",
+    ]
 
 
 def test_two_queries_with_one_name_are_refused(tap: Tap) -> None:

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_looker_tasks.looker.shapes import as_object
 from tap_looker_tasks.queries.body import (
     Overrides,
     changed_copy,
+    check_body,
     explore_body,
     fingerprint,
     overrides_of,
@@ -25,7 +27,7 @@ from tap_looker_tasks.queries.bookmark import (
     from_bookmark,
     next_bookmark,
 )
-from tap_looker_tasks.queries.checks import field_problems
+from tap_looker_tasks.queries.checks import field_problems, field_warnings
 from tap_looker_tasks.queries.config import (
     DashboardConfig,
     ExploreConfig,
@@ -33,8 +35,8 @@ from tap_looker_tasks.queries.config import (
     name_problems,
     problems,
 )
-from tap_looker_tasks.queries.sharding import shard_of
-from tap_looker_tasks.queries.tiles import tile_queries
+from tap_looker_tasks.queries.sharding import shard_of, share_queries
+from tap_looker_tasks.queries.tiles import Tiles, tile_queries
 from tap_looker_tasks.records.column_types import (
     ANYTHING,
     DATE,
@@ -46,7 +48,7 @@ from tap_looker_tasks.records.column_types import (
     YESNO,
     ColumnType,
 )
-from tap_looker_tasks.records.columns import Column
+from tap_looker_tasks.records.columns import Column, columns_of
 from tap_looker_tasks.records.fields import ExploreField, KnownFields, fields_in_result
 
 KNOWN = {
@@ -163,7 +165,7 @@ def test_fields_that_do_not_exist_are_named() -> None:
         primary_keys=("orders.count", "orders.id"),
         replication_key="orders.created_date",
     )
-    assert field_problems("queries[3]", wanted, explore_body(explore, "UTC"), ALL) == [
+    assert field_problems("queries[3]", wanted, explore_body(explore, "UTC"), ALL, 63) == [
         "queries[3].fields: orders.idd is no field of the Explore; did you mean orders.id?",
         "queries[3].filters: orders.statsu is no field of the Explore; did you mean orders.status?",
         "queries[3].filters: nothing.like.it is no field of the Explore",
@@ -175,7 +177,7 @@ def test_fields_that_do_not_exist_are_named() -> None:
 def test_where_the_explore_may_not_be_read_any_filter_may_be_one_of_its_fields() -> None:
     known = fields_in_result(["orders.id"], [])
     wanted = config(filters={"orders.anything": "1"}, primary_keys=("orders.gone",))
-    assert field_problems("queries[0]", wanted, {"fields": ["orders.id"]}, known) == [
+    assert field_problems("queries[0]", wanted, {"fields": ["orders.id"]}, known, 63) == [
         "queries[0].primary_keys: orders.gone is no field of the query"
     ]
 
@@ -183,7 +185,7 @@ def test_where_the_explore_may_not_be_read_any_filter_may_be_one_of_its_fields()
 def test_two_fields_of_one_column_are_refused() -> None:
     names = ["a.b__c", "a__b.c"]
     known = {name: ExploreField(name, "string") for name in names}
-    assert field_problems("queries[0]", config(), {"fields": names}, KnownFields(known)) == [
+    assert field_problems("queries[0]", config(), {"fields": names}, KnownFields(known), 63) == [
         "queries[0].fields: 'a.b__c' and 'a__b.c' would both be the column a__b__c"
     ]
 
@@ -195,11 +197,11 @@ def test_custom_fields_are_fields() -> None:
     ]
     body = {"fields": ["orders.id", "buyers"], "dynamic_fields": json.dumps(dynamic_fields)}
     wanted = config(filters={"buyers": ">1"}, primary_keys=("share",), replication_key="buyers")
-    assert field_problems("queries[0]", wanted, body, ALL) == []
-    [problem] = field_problems("queries[0]", config(replication_key="share"), body, ALL)
+    assert field_problems("queries[0]", wanted, body, ALL, 63) == []
+    [problem] = field_problems("queries[0]", config(replication_key="share"), body, ALL, 63)
     assert problem.startswith("queries[0].replication_key: share is a number; only a date")
     broken = body | {"dynamic_fields": "{"}
-    [problem] = field_problems("queries[0]", config(), broken, ALL)
+    [problem] = field_problems("queries[0]", config(), broken, ALL, 63)
     assert problem == "queries[0].dynamic_fields: not a JSON array of custom fields: '{'"
 
 
@@ -214,7 +216,7 @@ def test_custom_fields_are_fields() -> None:
     ],
 )
 def test_a_replication_key_can_be_filtered(key: str, hint: str | None) -> None:
-    found = field_problems("queries[0]", config(replication_key=key), {"fields": [key]}, ALL)
+    found = field_problems("queries[0]", config(replication_key=key), {"fields": [key]}, ALL, 63)
     assert bool(found) == bool(hint)
     assert hint is None or f"queries[0].replication_key: {key} {hint}" in found[0]
 
@@ -222,12 +224,12 @@ def test_a_replication_key_can_be_filtered(key: str, hint: str | None) -> None:
 def test_a_filter_that_leaves_no_room_for_a_bookmark_is_refused() -> None:
     body = STORED | {"filters": {"orders.created_date": "7 days"}}
     wanted = config(replication_key="orders.created_date")
-    [problem] = field_problems("queries[0]", wanted, body, ALL)
+    [problem] = field_problems("queries[0]", wanted, body, ALL, 63)
     assert problem.startswith(
         "queries[0].replication_key: a bookmark cannot be combined with the filter '7 days'"
     )
     dropped = config(replication_key="orders.created_date", filters={"orders.created_date": ""})
-    assert field_problems("queries[0]", dropped, body, ALL) == []
+    assert field_problems("queries[0]", dropped, body, ALL, 63) == []
 
 
 def test_an_explore_query_is_written_in_lookers_words() -> None:
@@ -447,50 +449,131 @@ LISTENS = {
         {"listen": None},
     ]
 }
-ELEMENTS: list[dict[str, Any]] = [
+FORMER_LISTENS = {"filterables": [{"listen": {"Status": "orders.status", "Day": "orders.day"}}]}
+BODY = {"id": None, "model": "shop", "view": "orders", "fields": ["orders.id"]}
+ELEMENTS: list[Any] = [
     {"id": "1", "title": "Orders, a Day", "query_id": 7, "query": STORED, "result_maker": LISTENS},
     {"id": "2", "title": "Linked", "look_id": 3, "result_maker": {"query_id": "8"}},
     {"id": "3", "title": None, "type": "text", "body_text": "Hello"},
     {"id": "4", "title": "Merged", "merge_result_id": "abc"},
     {"id": "5", "title": "SQL", "result_maker": {"query_id": None, "sql_query_id": "def"}},
-    {"id": "6", "title": "orders a day!", "result_maker": {"query_id": "9", **LISTENS}},
+    {"id": "6", "title": "orders a day!", "result_maker": {"query_id": "9", **FORMER_LISTENS}},
     {"id": "7", "title": "注文", "query_id": "10"},
     {"id": "8", "title": "Umsätze", "query_id": "11"},
     {"id": "9", "title": "Gone", "query_id": "12", "deleted": True},
     {"id": "10", "look_id": "4", "look": {"title": "Of a Look", "query": {"id": "13"}}},
+    {"id": "11", "title": "Body", "query_id": None, "result_maker": {"query": BODY}},
+    {"id": 12, "title": "Linked 2", "query_id": 14, "listen": {"Status": "orders.status"}},
+    {"id": "13", "title": "Empty", "result_maker": {"query": None, "filterables": [1]}},
+    *("nonsense", {"id": [], "title": 5, "result_maker": "x", "look": 1, "query": []}),
 ]
+FILTERS = [
+    {"name": "Status", "default_value": "new"},
+    {"name": "Day", "default_value": "7 days"},
+    {"name": "Nothing", "default_value": ""},
+    *({"name": "None"}, {"default_value": "x"}, "nonsense"),
+]
+DASHBOARD = {"dashboard_elements": ELEMENTS, "dashboard_filters": FILTERS}
+
+
+def find_tiles(dashboard: object, **filters: str) -> Tiles:
+    config = DashboardConfig(dashboard_id=1, name="shop", filters=filters)
+    return tile_queries(config, as_object(dashboard), "dashboards[0]")
 
 
 def test_tiles_are_what_can_run() -> None:
-    dashboard = DashboardConfig(dashboard_id=1, name="shop", filters={"Status": "new"})
-    found = tile_queries(dashboard, ELEMENTS, "dashboards[0]")
+    found = find_tiles(DASHBOARD, Status="old")
     assert [
-        (tile.name, tile.query_id, tile.look_id, dict(tile.filters)) for tile in found.tiles
+        (q.name, q.config.query_id, q.config.look_id, dict(q.tile_filters)) for q in found.queries
     ] == [
-        ("shop_orders_a_day", "7", None, {"orders.status": "new"}),
+        ("shop_orders_a_day_1", "7", None, {"orders.status": "old"}),
         ("shop_linked", None, "3", {}),
-        ("shop_orders_a_day_6", "9", None, {"orders.status": "new"}),
+        ("shop_orders_a_day_6", "9", None, {"orders.status": "old", "orders.day": "7 days"}),
         ("shop_tile_7", "10", None, {}),
         ("shop_umsatze", "11", None, {}),
         ("shop_of_a_look", None, "4", {}),
+        ("shop_body", None, None, {}),
+        ("shop_linked_2", "14", None, {"orders.status": "old"}),
     ]
-    assert found.tiles[0].body is STORED
-    assert found.tiles[1].body is None
-    assert found.tiles[-1].body == {"id": "13"}
+    assert found.queries[0].tile_body is STORED
+    assert found.queries[1].tile_body is None
+    assert found.queries[5].tile_body == {"id": "13"}
+    assert found.queries[6].tile_body == BODY
     assert found.warnings == (
-        "dashboards[0]: tile 'Merged' merges several queries, which cannot run alone",
-        "dashboards[0]: tile 'SQL' is an SQL Runner query, which cannot run alone",
+        "dashboards[0]: tile 'Merged' merges several queries, so it cannot run alone",
+        "dashboards[0]: tile 'SQL' is an SQL Runner query, so it cannot run alone",
+        "dashboards[0]: tile 'Empty' has no query, so it cannot run alone",
     )
     assert found.problems == ()
+    assert find_tiles({"dashboard_elements": 5, "dashboard_filters": {}}) == Tiles()
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "new"), ({"Status": ""}, "")])
+def test_the_dashboards_default_values_apply(given: dict[str, str], expected: str) -> None:
+    assert find_tiles(DASHBOARD, **given).queries[0].tile_filters == {"orders.status": expected}
+
+
+@given(st.permutations([("1", "Sales"), ("2", "Sales"), ("3", "Sales 1"), ("4", "Other")]))
+def test_the_order_of_tiles_names_no_stream(tiles: list[tuple[str, str]]) -> None:
+    elements = [{"id": id_, "title": title, "query_id": id_} for id_, title in tiles]
+    found = find_tiles({"dashboard_elements": elements}).queries
+    assert {query.config.query_id: query.name for query in found} == {
+        "1": "shop_sales_1_1",
+        "2": "shop_sales_2",
+        "3": "shop_sales_1_3",
+        "4": "shop_other",
+    }
 
 
 def test_a_dashboard_filter_that_nothing_listens_to_is_refused() -> None:
-    dashboard = DashboardConfig(dashboard_id=1, name="shop", filters={"status": "new"})
-    [problem] = tile_queries(dashboard, ELEMENTS, "dashboards[0]").problems
+    [problem] = find_tiles(DASHBOARD, status="new").problems
     assert problem == (
         "dashboards[0].filters: status is no dashboard filter that a tile listens to; "
         "did you mean Status?"
     )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"fields": "orders.id"}, {"fields": [1]}, {"pivots": {}}, {"sorts": [None]}),
+        *({"filters": ["x"]}, {"dynamic_fields": []}, {"limit": "many"}, {"limit": 1.5}),
+        *({"model": None}, {"view": 7}),
+    ],
+)
+def test_a_body_of_another_shape_is_refused(more: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="no query as Looker describes it") as raised:
+        check_body(STORED | more)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_body_that_is_not_stored_yet_can_be_created() -> None:
+    assert check_body(BODY) == {"model": "shop", "view": "orders", "fields": ["orders.id"]}
+    assert check_body(STORED) is STORED
+
+
+def test_the_keys_of_a_pivoted_query_need_its_pivots() -> None:
+    body = {"fields": ["orders.id", "orders.status"], "pivots": ["orders.status"]}
+    [problem] = field_problems("queries[0]", config(primary_keys=("orders.id",)), body, ALL, 63)
+    assert problem.startswith("queries[0].primary_keys: the query is pivoted")
+    assert "only with orders.status do keys" in problem
+    keys = ("orders.id", "orders.status")
+    assert field_problems("queries[0]", config(primary_keys=keys), body, ALL, 63) == []
+
+
+def test_what_to_know_of_columns_is_said() -> None:
+    fields = {
+        name: ExploreField(name, "date_time", converts_time_zone=False)
+        for name in ("k.at", "k.Total", "k.total", "k." + 70 * "x")
+    }
+    columns = columns_of(fields, {"fields": [*fields]}, 63)
+    wanted = config(replication_key="k.at")
+    case, length, margin = field_warnings("queries[0]", wanted, columns, 63)
+    assert case.startswith("queries[0].fields: 'k.Total' and 'k.total' would be columns whose")
+    assert "more than 63 bytes (max_name_length)" in length
+    assert margin.startswith("queries[0].replication_key: k.at is in the database's time zone")
+    keyed = config(replication_key="k.at", primary_keys=("k.at",))
+    assert field_warnings("queries[0]", keyed, columns[:1], 63) == []
 
 
 def test_a_fingerprint_is_that_of_the_rows() -> None:
@@ -513,6 +596,25 @@ def test_a_fingerprint_is_that_of_the_rows() -> None:
 def test_everything_is_in_exactly_one_shard(text: str, shard_count: int) -> None:
     assert shard_of(text, shard_count) in range(shard_count)
     assert shard_of(text, 1) == 0
+
+
+NAMES = st.sets(st.text(st.characters(codec="ascii"), max_size=9), min_size=1)
+
+
+@given(NAMES, st.integers(1, 9))
+def test_queries_are_spread_evenly_whatever_their_order(names: set[str], shard_count: int) -> None:
+    shards = share_queries(names, shard_count)
+    assert shards.keys() == names
+    sizes = [[*shards.values()].count(shard) for shard in range(shard_count)]
+    assert max(sizes) - min(sizes) <= 1
+    assert share_queries(sorted(names, reverse=True), shard_count) == shards
+
+
+def test_a_query_more_moves_few_of_the_others() -> None:
+    names = [f"query_{n}" for n in range(80)]
+    before, after = share_queries(names, 4), share_queries([*names, "new"], 4)
+    assert sum(before[name] != after[name] for name in names) < 8
+    assert share_queries(["orders", "users", "visits"], 2) == {"orders": 0, "users": 1, "visits": 0}
 
 
 def test_a_fingerprint_is_the_same_in_every_process() -> None:

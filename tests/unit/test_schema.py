@@ -332,7 +332,7 @@ def test_columns_have_the_order_of_the_query() -> None:
         "pivots": ["orders.status", "orders.created_date"],
         "dynamic_fields": CALCULATIONS,
     }
-    columns = columns_of(explore_fields(EXPLORE), query)
+    columns = columns_of(explore_fields(EXPLORE), query, 63)
     assert [(column.name, column.column_type) for column in columns] == [
         ("orders__count", INTEGER),
         ("buyers", INTEGER),
@@ -346,7 +346,7 @@ def test_columns_have_the_order_of_the_query() -> None:
 
 
 def test_a_time_that_looker_does_not_convert_stays_a_string() -> None:
-    [found] = columns_of(explore_fields(EXPLORE), {"fields": ["orders.local_time"]})
+    [found] = columns_of(explore_fields(EXPLORE), {"fields": ["orders.local_time"]}, 63)
     assert found.column_type is LOCAL_DATE_TIME
     assert found.column_type.json_schema["type"] == ("string", "null")
 
@@ -354,14 +354,14 @@ def test_a_time_that_looker_does_not_convert_stays_a_string() -> None:
 def test_a_probe_stands_in_for_an_explore() -> None:
     names = ["orders.count", "orders.other"]
     known = fields_in_result(names, [Field("orders.count", "Orders", "count", "measure")])
-    assert columns_of(known.fields, {"fields": names}) == (
+    assert columns_of(known.fields, {"fields": names}, 63) == (
         Column("orders__count", "orders.count", INTEGER, "count", "Orders"),
         Column("orders__other", "orders.other", ANYTHING),
     )
 
 
 def test_two_fields_that_become_one_column_are_named() -> None:
-    columns = columns_of({}, {"fields": ["a.b__c", "a__b.c", "fine", "_row_number"]})
+    columns = columns_of({}, {"fields": ["a.b__c", "a__b.c", "fine", "_row_number"]}, 63)
     assert collisions(columns) == [
         "'a.b__c' and 'a__b.c' would both be the column a__b__c",
         "'_row_number' would be the column _row_number, which every stream has already",
@@ -370,7 +370,7 @@ def test_two_fields_that_become_one_column_are_named() -> None:
 
 def test_the_schema_says_what_looker_says() -> None:
     names = ["orders.created_date", "orders.id", "orders.created_time", "orders.other"]
-    columns = columns_of(explore_fields(EXPLORE), {"fields": names})
+    columns = columns_of(explore_fields(EXPLORE), {"fields": names}, 63)
     schema = stream_schema(columns, ["_query_task_id", "_row_number"])
     assert json.loads(json.dumps(schema)) == schema
     assert schema["required"] == ["_query_task_id", "_row_number"]
@@ -586,7 +586,7 @@ RAW_FIELDS = {
 
 def test_raw_times_are_as_the_database_has_them_and_keys_are_integers() -> None:
     fields = explore_fields(RAW_FIELDS)
-    columns = columns_of(fields, {"fields": [*fields]})
+    columns = columns_of(fields, {"fields": [*fields]}, 63)
     assert [(c.field, c.column_type, c.converts_time_zone) for c in columns] == [
         ("k.made_raw", LOCAL_DATE_TIME, False),
         ("k.day_raw", DATE, False),

@@ -1,0 +1,77 @@
+"""Names of columns and streams that every target keeps as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+QUERY_TASK_ID = "_query_task_id"
+ROW_NUMBER = "_row_number"
+_HASH_DIGITS = 8
+
+
+def column_name(field: str) -> str:
+    """Name the column of a field: `orders.created_date` -> `orders__created_date`."""
+    return field.replace(".", "__")
+
+
+def shorten(name: str, longest: int) -> str:
+    """Cut a name of more than `longest` bytes off, and let it end in a hash of all of it."""
+    return name if len(name.encode()) <= longest else _with_hash(name, name, longest)
+
+
+def name_columns(fields: Iterable[str], longest: int) -> dict[str, str]:
+    """Choose the name of each field's column.
+
+    Names above `longest` bytes, which targets cut off or refuse, and those that differ by case
+    only, which many take for one, end in a hash of the field: it is the same in every query.
+    """
+    by_case = defaultdict(set)
+    names = {field: column_name(field) for field in fields}
+    for name in (QUERY_TASK_ID, ROW_NUMBER, *names.values()):
+        by_case[name.lower()].add(name)
+    return {
+        field: _with_hash(name, field, longest)
+        if len(by_case[name.lower()]) > 1 or len(name.encode()) > longest
+        else name
+        for field, name in names.items()
+    }
+
+
+def find_column_name(field: str, names: Iterable[str]) -> str | None:
+    """Find the name of a field's column among those of a stream; None if it has none there."""
+    names = frozenset(names)
+    if (name := column_name(field)) in names:
+        return name
+    ending = f"_{_hash(field)}"
+    return next((name for name in sorted(names) if name.endswith(ending)), None)
+
+
+def describe_renamed(names: dict[str, str], longest: int) -> list[str]:
+    """Say, in one line each, which fields have columns of other names than usual, and why."""
+    by_case = defaultdict(list)
+    for field, name in names.items():
+        if name != column_name(field):
+            by_case[column_name(field).lower()].append(field)
+    return [
+        f"{' and '.join(map(repr, fields))} would be columns whose names differ by case only, "
+        f"which many targets take for one: they become {' and '.join(names[f] for f in fields)}"
+        if len(fields) > 1
+        else f"{fields[0]!r} would be a column with a name of more than {longest} bytes "
+        f"(max_name_length), or one of another's but for case: it becomes {names[fields[0]]}"
+        for fields in by_case.values()
+    ]
+
+
+def _with_hash(name: str, hashed: str, longest: int) -> str:
+    # Half a character may be left over.
+    kept = name.encode()[: longest - _HASH_DIGITS - 1].decode(errors="ignore")
+    return f"{kept}_{_hash(hashed)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]

@@ -1,0 +1,80 @@
+"""Requests at the same time, each once."""
+
+from __future__ import annotations
+
+from threading import Barrier, Event
+
+import pytest
+
+from tap_looker_tasks.errors import RefusedRequestError, RetriableRequestError
+from tap_looker_tasks.tasks.side_by_side import Lookups, map_concurrently
+
+LONGEST_WAIT = 20
+
+
+def test_as_many_calls_as_allowed_are_made_at_the_same_time_and_keep_their_order() -> None:
+    barrier = Barrier(3)
+
+    def call(argument: int) -> int:
+        # Each waits for two others.
+        barrier.wait(LONGEST_WAIT)
+        return argument * 2
+
+    assert map_concurrently(call, range(9), 3) == [*range(0, 18, 2)]
+    assert map_concurrently(call, [], 3) == []
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt()])
+def test_the_first_error_waits_for_no_other_call(error: BaseException) -> None:
+    may_end, begun = Event(), []
+
+    def call(argument: int) -> None:
+        begun.append(argument)
+        if argument == 1:
+            raise error
+        may_end.wait(LONGEST_WAIT)
+
+    try:
+        with pytest.raises(type(error)):
+            map_concurrently(call, range(9), 2)
+        assert not may_end.is_set()
+        assert 8 not in begun
+    finally:
+        may_end.set()
+
+
+def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
+    lookups, asked = Lookups[str, str](), []
+    barrier = Barrier(4)
+
+    def look_up() -> str:
+        asked.append("a")
+        return "found"
+
+    def want(_: int) -> str:
+        barrier.wait(LONGEST_WAIT)
+        return lookups.find("a", look_up)
+
+    assert map_concurrently(want, range(4), 4) == ["found"] * 4
+    assert asked == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [
+        (RefusedRequestError("no", http_status=404), 1),
+        (ValueError("no query"), 1),
+        (RetriableRequestError("later"), 2),
+    ],
+)
+def test_only_what_looker_refuses_is_not_asked_again(error: Exception, times: int) -> None:
+    lookups, asked = Lookups[str, str](), []
+
+    def look_up() -> str:
+        asked.append("a")
+        raise error
+
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            lookups.find("a", look_up)
+    assert len(asked) == times
