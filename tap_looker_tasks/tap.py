@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from tap_looker_tasks.config_schema import build_config_schema, describe_settings
 from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
+from tap_looker_tasks.doctor import Verdict, examine, print_findings
 from tap_looker_tasks.environment import find_wrong_variables
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.looker.answer_store import AnswerStore
@@ -48,6 +49,7 @@ from tap_looker_tasks.wording import name_setting_first
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tap_looker_tasks.doctor import Finding
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.streams.base import RowStream
     from tap_looker_tasks.tasks.assembly import Following
@@ -123,6 +125,40 @@ class TapLookerTasks(Tap):
         with refuse_wrong_stream_maps():
             super(Tap, self).setup_mapper()
             register_streams(self.mapper, self.catalog)
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        command = super().get_singer_command()
+        doctor = click.Option(
+            ["--doctor"],
+            is_flag=True,
+            help="Examine the configuration against Looker, without launching anything.",
+            callback=cls.cb_doctor,
+            expose_value=False,
+        )
+        command.params.append(doctor)
+        return command
+
+    @classmethod
+    def cb_doctor(cls, ctx: click.Context, _: click.Option, value: bool) -> None:  # noqa: FBT001 - as click calls it
+        """Examine the configuration, and exit with 1 if a run would fail."""
+        if not value:
+            return
+        given = ctx.params["config"]
+        # A catalog, even an empty one, keeps the tap from discovering streams.
+        tap = cls(
+            config=given.config, parse_env_config=given.parse_env, catalog={}, setup_mapper=False
+        )
+        findings = [*tap.examine()]
+        print_findings(findings, sys.stdout)
+        ctx.exit(any(finding.verdict is Verdict.FAILS for finding in findings))
+
+    def examine(self) -> Iterator[Finding]:
+        """Yield what a run would meet."""
+        settings = self.settings
+        external_ids = _external_ids(settings)
+        yield from examine(settings, external_ids, self._client, self._stored_queries, self.logger)
 
     @cached_property
     def settings(self) -> Settings:

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent.parent / "tap_looker_tasks"
 # From the Singer side down: each imports only from those below it.
 ORDER = (
-    *("__main__", "tap", "config_schema", "environment", "streams", "discovery", "tasks"),
+    *("__main__", "tap", "config_schema", "environment", "streams", "doctor", "discovery", "tasks"),
     *(
         "settings",
         "instance_url",

@@ -1,0 +1,55 @@
+"""`--doctor`: what a person sees before the first run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_looker_tasks.simulator.simulator import Simulator
+    from tests.singer import Run
+
+AIRLINES = {"name": "airlines", "query_id": 1}
+LAUNCHING = ("create_query_task", "query_task_multi_results")
+
+
+def test_a_good_configuration_is_told_in_a_table_and_launches_nothing(
+    simulator: Simulator, tap: Callable[..., Run]
+) -> None:
+    run = tap("--doctor", queries=[AIRLINES])
+    assert run.exit_code == 0
+    lines = run.output.decode().splitlines()
+    verdicts = [line.split()[0] for line in lines if line.split()[:1] in (["ok"], ["note"])]
+    assert verdicts == ["ok"] * 5
+    assert any("airlines" in line and "7 columns" in line for line in lines)
+    assert not any(simulator.count(operation) for operation in LAUNCHING)
+    assert simulator.count("logout") == 1
+
+
+def test_everything_that_would_fail_is_told_at_once(tap: Callable[..., Run]) -> None:
+    run = tap(
+        "--doctor",
+        queries=[AIRLINES, {"name": "gone", "query_id": 999}],
+        dashboards=[{"dashboard_id": 77, "name": "missing"}],
+    )
+    assert run.exit_code == 1
+    output = " ".join(run.output.decode().split())
+    assert output.count("fails") == 2
+    assert "there is no query 999" in output
+    assert "there is no dashboard 77" in output
+    assert "7 columns" in output
+
+
+def test_wrong_credentials_end_the_examination(tap: Callable[..., Run]) -> None:
+    run = tap("--doctor", client_secret="wrong", queries=[AIRLINES])
+    assert run.exit_code == 1
+    output = " ".join(run.output.decode().split())
+    assert "client_id and client_secret" in output
+    assert "airlines" not in output
+
+
+def test_a_limit_that_allows_no_run_fails(tap: Callable[..., Run]) -> None:
+    run = tap("--doctor", queries=[AIRLINES], api_call_limit=8)
+    assert run.exit_code == 1
+    assert "8 are allowed" in " ".join(run.output.decode().split())
