@@ -149,6 +149,30 @@ def test_it_sorts_searches_and_filters(show: Callable[..., Page]) -> None:
     assert page.locator("#table tbody").inner_text() == "No task matches."
 
 
+def test_the_timeline_names_tasks_finds_them_and_zooms(show: Callable[..., Page]) -> None:
+    page = show(tell_a_run())
+    plot = page.locator("#timeline .u-over")
+    box = plot.bounding_box()
+    assert box
+    # The last of five rows, in the middle of the run.
+    place = {"x": box["width"] / 2, "y": box["height"] * 0.9}
+    plot.hover(position=place)  # type: ignore[arg-type]
+    assert page.locator(".tip").inner_text() == (
+        "orders\nrunning in Looker 30 s, waiting for the target 1.0 s\nfailed · error"
+    )
+    plot.click(position=place)  # type: ignore[arg-type]
+    assert page.get_by_role("searchbox").input_value() == "task-orders-2"
+    assert first_cells(page) == ["orders"]
+    everything = page.get_by_role("button", name="Show all")
+    assert not everything.is_visible()
+    page.mouse.move(box["x"] + 100, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 30, steps=3)
+    page.mouse.up()
+    everything.click()
+    assert not everything.is_visible()
+
+
 def test_it_is_used_by_keyboard(show: Callable[..., Page]) -> None:
     page = show(tell_a_run())
     page.keyboard.press("Tab")
@@ -231,7 +255,7 @@ def test_a_run_without_tasks_has_a_report(show: Callable[..., Page]) -> None:
     facts = RunFacts(START)
     facts.ended(1, "login: Looker refused client_id and client_secret", START + 0.5)
     page = show(facts)
-    assert page.locator("h1").inner_text() == "0 of 0 tasks delivered"
+    assert page.locator("h1").inner_text() == "The run broke off, 0 of 0 tasks delivered"
     assert "refused client_id" in page.locator("#run-error").inner_text()
 
 

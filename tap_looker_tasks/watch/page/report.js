@@ -64,12 +64,11 @@
   function describeRun() {
     const begin = new Date(run.begin * 1000), end = new Date((run.begin + run.seconds) * 1000);
     const time = (date, options) => element("time", { datetime: date.toISOString(), title: date.toISOString() }, date.toLocaleString(undefined, options));
-    byId("verdict").textContent = failed
-      ? `${whole.format(failed)} of ${count(run.total, "task")} failed`
-      : `${whole.format(delivered)} of ${count(run.total, "task")} delivered`;
+    const bad = run.exitCode !== 0 && run.exitCode !== null;
+    const good = `${whole.format(delivered)} of ${count(run.total, "task")} delivered`;
+    byId("verdict").textContent = failed ? `${whole.format(failed)} of ${count(run.total, "task")} failed` : bad ? `The run broke off, ${good}` : good;
     document.title = `${byId("verdict").textContent} · ${begin.toISOString().slice(0, 16).replace("T", " ")}`;
     byId("when").append(time(begin, { dateStyle: "medium", timeStyle: "medium" }), " to ", time(end, { timeStyle: "medium" }), ` · ${duration(run.seconds)} · `, visible(run.baseUrl));
-    const bad = run.exitCode !== 0 && run.exitCode !== null;
     byId("badge").textContent = run.exitCode === null ? "still running" : bad ? `ended with exit code ${run.exitCode}` : "ended well";
     byId("badge").classList.toggle("bad", bad);
     if (run.error) {
