@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import CDPSession, Page
 
     Color = Literal["light", "dark"]
 
@@ -33,13 +34,10 @@ HOSTILE = (
     "\"'`${window.broken = 3}{{script}}<!--",
     "a\u202eb\x00c\x1b[31md\ud800e\u2028f",
 )
-# Until the page is laid out anew.
-CLICK_AND_MEASURE = """(name) => {
+CLICK_AND_LAY_OUT = """(name) => {
   const buttons = [...document.querySelectorAll("#table th button")];
-  const begin = performance.now();
   buttons.find((button) => button.textContent === name).click();
   document.body.offsetHeight;
-  return performance.now() - begin;
 }"""
 
 
@@ -259,18 +257,29 @@ def test_a_run_without_tasks_has_a_report(show: Callable[..., Page]) -> None:
     assert "refused client_id" in page.locator("#run-error").inner_text()
 
 
+def seconds_worked(session: CDPSession) -> float:
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return float(next(m["value"] for m in metrics if m["name"] == "TaskDuration"))
+
+
 @pytest.mark.slow
 def test_five_thousand_tasks_are_no_trouble(show: Callable[..., Page], tmp_path: Path) -> None:
     facts = tell_big_run(4_600)
     assert len(facts.tasks) > 5_000
     page = show(facts)
     assert (tmp_path / "run.html").stat().st_size < 6_000_000
-    opened = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    assert opened < 2_000
+    # What Chromium's main thread works, whatever else runs on the machine.
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def measure(act: Callable[[], object]) -> float:
+        before = seconds_worked(session)
+        act()
+        return seconds_worked(session) - before
+
+    assert measure(page.reload) < 2
     for name in ("Rows", "Task", "Timeline"):
-        # Other programs run at the same time: the best of some is what it takes.
-        milliseconds = min(page.evaluate(CLICK_AND_MEASURE, name) for _ in range(5))
-        assert milliseconds < 200, name
+        assert measure(partial(page.evaluate, CLICK_AND_LAY_OUT, name)) < 0.2, name
     page.get_by_role("button", name="Next").click()
     assert page.locator("#shown").inner_text() == "51 to 100 of 5,060 tasks"
 
