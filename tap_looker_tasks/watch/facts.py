@@ -118,19 +118,6 @@ class TaskFacts:
         return phases[::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLeft:
-    """How long the run will still take.
-
-    Attributes:
-        seconds: that long, or longer when `is_known` is false.
-        is_known: whether the runtime of each query is known from an earlier run.
-    """
-
-    seconds: float
-    is_known: bool
-
-
 class RunFacts:
     """What has happened in a run so far.
 
@@ -165,6 +152,8 @@ class RunFacts:
         self._expected: dict[str, float] = {}
         self._answer_bytes_delivered = 0
         self._seconds_delivering = 0.0
+        self._finishes = 0
+        self._seconds_running = 0.0
 
     @property
     def total(self) -> int:
@@ -228,6 +217,9 @@ class RunFacts:
         """Note that a task has its final status in Looker."""
         task = self._find(query_task_id)
         task.status, task.finished_at = status, at
+        if task.running_at is not None:
+            self._finishes += 1
+            self._seconds_running += max(0.0, at - task.running_at)
         self._move(task, Stage.COLLECTING)
 
     def collected(self, query_task_id: str, size_bytes: int, at: float) -> None:
@@ -302,18 +294,24 @@ class RunFacts:
             if task.ended_at is None:
                 self._end(task, Stage.LEFT, at)
 
-    def time_left(self, now: float, slots: int) -> TimeLeft | None:
-        """Return how long the run will still take, as far as earlier runs tell."""
-        waiting, running = self.in_stage(Stage.QUEUED), self.in_stage(Stage.RUNNING)
-        rests = [seconds for task in waiting if (seconds := self.expected_seconds(task))]
-        rests += [
-            max(0.0, seconds - now + (task.running_at or now))
-            for task in running
-            if (seconds := self.expected_seconds(task))
-        ]
+    def time_left(self, now: float, slots: int) -> float | None:
+        """Return the seconds that the run will still take; None when nothing tells.
+
+        A query that no earlier run knows is taken to need as long as this run's tasks did on
+        average; a target, as long for what is here as for what it has taken.
+        """
+        usual = self._mean_seconds()
+        rests: list[float] = []
+        for task in (*self.in_stage(Stage.QUEUED), *self.in_stage(Stage.RUNNING)):
+            expected = self._expected.get(task.name or "", usual)
+            if expected is None:
+                return None
+            rests.append(max(0.0, expected - now + (task.running_at or now)))
         in_looker = max(*rests, sum(rests) / slots) if rests else 0.0
-        seconds = max(in_looker, self._seconds_to_deliver())
-        return TimeLeft(seconds, len(rests) == len(waiting) + len(running)) if seconds else None
+        return max(in_looker, self._seconds_to_deliver()) or None
+
+    def _mean_seconds(self) -> float | None:
+        return self._seconds_running / self._finishes if self._finishes else None
 
     def _seconds_to_deliver(self) -> float:
         """Return how long it takes to deliver what is here, at the speed so far."""

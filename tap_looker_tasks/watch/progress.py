@@ -150,9 +150,7 @@ class Progress:
 
     def _describe_time_left(self, now: float) -> str:
         left = self._facts.time_left(now, self._slots)
-        if left is None:
-            return ""
-        return f"{'about' if left.is_known else 'at least'} {format_duration(left.seconds)} left"
+        return "" if left is None else f"about {format_duration(left)} left"
 
     def _log_line(self, now: float) -> None:
         is_silent = self._facts.changes == self._changes_told

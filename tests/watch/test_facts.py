@@ -89,19 +89,19 @@ def test_time_left_is_what_earlier_runs_and_the_slots_say() -> None:
         facts.expect(name, seconds)
         facts.queued(name, START)
     facts.launched("1", "a", None, 1, START)
-    left = facts.time_left(START + 10, slots=10)
-    assert left is not None
-    assert (left.seconds, left.is_known) == (50, True)
-    busy = facts.time_left(START + 10, slots=2)
-    assert busy is not None
-    assert busy.seconds == (50 + 90) / 2
+    assert facts.time_left(START + 10, slots=10) == 50
+    assert facts.time_left(START + 10, slots=2) == (50 + 90) / 2
 
 
-def test_time_left_is_a_lower_bound_when_a_query_is_new() -> None:
-    half = tell_half_a_run().time_left(START + 11, slots=10)
-    assert half is not None
-    assert (half.seconds, half.is_known) == (50, False)
-    assert RunFacts(START).time_left(START, slots=1) is None
+def test_a_query_that_is_new_takes_as_long_as_others_do() -> None:
+    facts = RunFacts(START)
+    facts.queued("new", START)
+    facts.followed("1", START)
+    assert facts.time_left(START + 1, slots=1) is None
+    facts.finished("1", "complete", START + 8)
+    assert facts.time_left(START + 8, slots=1) == 8
+    facts.launched("2", "new", None, 1, START + 8)
+    assert facts.time_left(START + 11, slots=1) == 5
 
 
 def test_time_left_reckons_with_a_slow_target() -> None:
@@ -112,9 +112,7 @@ def test_time_left_reckons_with_a_slow_target() -> None:
         facts.collected(id_, 1_000, START)
     facts.delivering("1", START)
     facts.delivered("1", "complete", 1, None, None, START + 20)
-    left = facts.time_left(START + 20, slots=1)
-    assert left is not None
-    assert left.seconds == 40
+    assert facts.time_left(START + 20, slots=1) == 40
 
 
 def test_the_summary_tells_what_to_act_on_and_ends_with_the_failure() -> None:
