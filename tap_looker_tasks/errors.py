@@ -25,7 +25,7 @@ class SettingsError(RunError):
 
 
 class NoRoomError(RunError):
-    """A long result does not fit where temporary files are."""
+    """A long result does not fit where temporary files are, or was removed from there."""
 
 
 class TasksNotCompletedError(RunError):

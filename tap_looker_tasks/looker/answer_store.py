@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import msgspec
+from typing_extensions import override
 
+from tap_looker_tasks.looker.multi_results import TaskAnswer
 from tap_looker_tasks.looker.private_folder import PrivateFolder
 from tap_looker_tasks.looker.spool import Spool
 
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_looker_tasks.looker.json_stream import RowArrays
-    from tap_looker_tasks.looker.multi_results import TaskAnswer
 
 MEMORY_BYTES = 32 * 1024 * 1024
 
@@ -26,8 +28,7 @@ class AnswerStore:
     def __init__(self, folder: Path | None = None, *, memory_bytes: int = MEMORY_BYTES) -> None:
         """Begin with none; files go to a private folder in `folder`, once one is needed."""
         self._folder = PrivateFolder(folder)
-        self._memory_left = memory_bytes
-        self._lock = Lock()
+        self._memory = _Memory(memory_bytes)
 
     @property
     def bytes_on_disk(self) -> int:
@@ -49,53 +50,40 @@ class AnswerStore:
             NoRoomError: it does not fit where files are.
         """
         size = 0 if answer.data is None else len(memoryview(answer.data))
-        with self._lock:
-            fits = size <= self._memory_left
-            if fits:
-                self._memory_left -= size
-        if fits or answer.data is None:
-            return HeldAnswer(self, answer, size, None)
+        if answer.data is None or self._memory.reserve(size):
+            return _InMemory(answer, size, self._memory)
         path = self._folder.new_path()
         try:
             self._folder.append(path, bytes(answer.data))
         except BaseException:
             self._folder.discard(path)
             raise
-        return HeldAnswer(self, replace(answer, data=None), size, path)
+        return _InFile(replace(answer, data=None), size, self._folder, path)
 
     def close(self) -> None:
         """Remove all files."""
         self._folder.close()
 
-    def _release(self, size: int, path: Path | None) -> None:
-        with self._lock:
-            self._memory_left += size
-        if path:
-            self._folder.discard(path)
 
-
-class HeldAnswer:
+class HeldAnswer(ABC):
     """An answer that waits; it is taken or discarded once.
 
     Attributes:
         size_bytes: length of its data, wherever that is.
     """
 
-    def __init__(
-        self, store: AnswerStore, answer: TaskAnswer, size: int, path: Path | None
-    ) -> None:
-        """Take an answer with data of some size, and the path of that when it is in a file."""
-        self.size_bytes = size
-        self._store = store
+    def __init__(self, answer: TaskAnswer, size_bytes: int) -> None:
+        """Take what is in memory of it."""
+        self.size_bytes = size_bytes
         self._answer = answer
-        self._memory = 0 if path else size
-        self._path = path
 
     def take(self) -> TaskAnswer:
-        """Return the answer, which the store does not hold any more."""
-        answer = self._answer
-        if self._path:
-            answer = replace(answer, data=msgspec.Raw(self._path.read_bytes()))
+        """Return the answer, which the store does not hold any more.
+
+        Raises:
+            NoRoomError: somebody removed it from where files are.
+        """
+        answer, self._answer = self._load(), TaskAnswer(self._answer.status)
         self._let_go()
         return answer
 
@@ -105,6 +93,61 @@ class HeldAnswer:
             self._answer.rows.discard()
         self._let_go()
 
+    @abstractmethod
+    def _load(self) -> TaskAnswer:
+        """Return the answer as a whole."""
+
+    @abstractmethod
     def _let_go(self) -> None:
-        self._store._release(self._memory, self._path)  # noqa: SLF001 - both are one thing
-        self._memory, self._path = 0, None
+        """Give its place to others."""
+
+
+class _InMemory(HeldAnswer):
+    def __init__(self, answer: TaskAnswer, size_bytes: int, memory: _Memory) -> None:
+        super().__init__(answer, size_bytes)
+        self._memory = memory
+        self._reserved = size_bytes
+
+    @override
+    def _load(self) -> TaskAnswer:
+        return self._answer
+
+    @override
+    def _let_go(self) -> None:
+        self._memory.release(self._reserved)
+        self._reserved = 0
+
+
+class _InFile(HeldAnswer):
+    def __init__(
+        self, answer: TaskAnswer, size_bytes: int, folder: PrivateFolder, path: Path
+    ) -> None:
+        super().__init__(answer, size_bytes)
+        self._folder = folder
+        self._path = path
+
+    @override
+    def _load(self) -> TaskAnswer:
+        return replace(self._answer, data=msgspec.Raw(self._folder.read(self._path)))
+
+    @override
+    def _let_go(self) -> None:
+        self._folder.discard(self._path)
+
+
+class _Memory:
+    """So many bytes that may be held in memory."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._lock = Lock()
+
+    def reserve(self, size: int) -> bool:
+        with self._lock:
+            fits = size <= self._left
+            self._left -= size if fits else 0
+            return fits
+
+    def release(self, size: int) -> None:
+        with self._lock:
+            self._left += size

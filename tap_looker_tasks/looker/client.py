@@ -20,7 +20,7 @@ from tap_looker_tasks.errors import (
 from tap_looker_tasks.looker.auth import Token, token_from
 from tap_looker_tasks.looker.http import LOGOUT, Http
 from tap_looker_tasks.looker.http_errors import unreadable
-from tap_looker_tasks.looker.json_text import MalformedAnswer
+from tap_looker_tasks.looker.json_text import MalformedAnswer, is_json, quoted
 from tap_looker_tasks.looker.multi_results import split_answers
 from tap_looker_tasks.looker.result_body import NoResultError, read_body
 from tap_looker_tasks.looker.retries import Repeats
@@ -290,7 +290,10 @@ class LookerClient:
 
         def ask() -> bytes:
             with self._send(operation, "GET", path, is_long=True) as response:
-                return response.content()
+                body = response.content()
+            if not is_json(body):
+                raise unreadable(operation.name, self._connection.base_url, quoted(body))
+            return body
 
         return self._repeated(operation, ask)
 
@@ -356,22 +359,16 @@ class LookerClient:
                 return str(number)
         raise unreadable(operation.name, self._connection.base_url, "no id in the answer")
 
-    def _send(
-        self, operation: Operation, verb: str, path: str, *, is_long: bool = False, **request: Any
-    ) -> Answer:
+    def _send(self, operation: Operation, verb: str, path: str, **request: Any) -> Answer:
         """Send with a token; a token that Looker no longer accepts is replaced once."""
         token = self._token.get(operation)
         try:
-            return self._http.send(
-                operation, verb, path, headers=token.header, is_long=is_long, **request
-            )
+            return self._http.send(operation, verb, path, headers=token.header, **request)
         except RefusedRequestError as error:
             if error.http_status != _UNAUTHORIZED:
                 raise
         token = self._token.get(operation, refused=token)
-        return self._http.send(
-            operation, verb, path, headers=token.header, is_long=is_long, **request
-        )
+        return self._http.send(operation, verb, path, headers=token.header, **request)
 
     def _login(self, operation: Operation) -> Token:
         """Log in: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/login>."""

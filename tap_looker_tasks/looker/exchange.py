@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Addresses = list[tuple[Any, ...]]
 _LEAST_BYTES = 1024
+# No socket takes a much longer time.
+_LONGEST_STEP_SECONDS = 1_000_000
 
 
 class Exchange:
@@ -65,7 +67,7 @@ class Exchange:
         if left <= 0:
             msg = "it took too long"
             raise TimeoutError(msg)
-        return left
+        return min(left, _LONGEST_STEP_SECONDS)
 
     def receive(self, sock: socket.socket, raw: RawIOBase, buffer: memoryview) -> int | None:
         """Read what comes next from a socket by its file; returns the count of bytes.
@@ -111,8 +113,8 @@ class Exchange:
         """Take the socket that is used from now on."""
         self.detach()
         with self._lock:
-            # TLS takes the socket itself for its own; shutting a copy shuts both.
-            self._handle = socket.fromfd(sock.fileno(), sock.family, sock.type)
+            # TLS takes the socket itself for its own; shutting a copy shuts both, of any family.
+            self._handle = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
         if self.aborted.is_set():
             self.shut()
 

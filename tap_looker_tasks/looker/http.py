@@ -249,10 +249,13 @@ class Http:
         """Wait until Looker wants to be asked again.
 
         Raises:
-            RetriableRequestError: that is too late.
+            RetriableRequestError: that is too late, or it is too late already.
             AbortedError: the operation was aborted.
         """
         operation.check()
+        if self._clock.now() >= operation.ends_at:
+            msg = f"{operation.name}: not called, because no time is left"
+            raise RetriableRequestError(msg, safe_to_retry=True)
         while (left := self._not_before - self._clock.now()) > 0:
             if self._not_before >= operation.ends_at:
                 msg = f"{operation.name}: not called, because Looker asks to wait for {left:.0f} s"

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.errors import RequestError
 
+_NO_ANSWER = (
+    *(http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError),
+    *(ConnectionError, TimeoutError),
+)
 # `NewConnectionError` covers names without an address.
 _NEVER_SENT = (ConnectTimeoutError, NewConnectionError)
 _TOO_MANY_REQUESTS = 429
@@ -38,7 +42,7 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
     """Turn the exceptions of `requests` and `urllib3` into the tap's own."""
     try:
         yield
-    except (http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError) as error:
+    except _NO_ANSWER as error:
         raise _no_answer(_causes(error), operation, base_url) from None
     except HTTPError as error:
         msg = f"{operation}: the answer of {base_url} was cut short ({_said(_causes(error)[-1])})"

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tap_looker_tasks.errors import NoRoomError
 
@@ -73,6 +73,30 @@ class PrivateFolder:
                     view = view[file.write(view) or 0 :]
         with self._lock:
             self._sizes[path] = self._sizes.get(path, 0) + len(content)
+
+    def read(self, path: Path) -> bytes:
+        """Read a file as a whole.
+
+        Raises:
+            NoRoomError: it is not there any more.
+        """
+        with self.open(path) as file:
+            return file.read()
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[IO[bytes]]:
+        """Open a file for reading.
+
+        Raises:
+            NoRoomError: it is not there any more.
+        """
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            msg = f"a result that waited in {path.parent} is lost ({error.strerror})"
+            raise NoRoomError(msg) from None
+        with file:
+            yield file
 
     def discard(self, path: Path) -> None:
         """Remove a file, if it is there."""

@@ -46,7 +46,9 @@ class Adapter(HTTPAdapter):
     @override
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> ProxyManager:
         proxy_manager: ProxyManager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        self._adapt(proxy_manager)
+        # Connections by SOCKS are made by classes of their own.
+        if not proxy.lower().startswith("socks"):
+            self._adapt(proxy_manager)
         return proxy_manager
 
     def _adapt(self, pools: PoolManager) -> None:

@@ -25,6 +25,7 @@ class Spool:
         """
         self._folder = folder
         self._path = folder.new_path()
+        self._is_empty = True
         self._remove = weakref.finalize(self, folder.discard, self._path)
 
     def append(self, array: bytes, /) -> None:
@@ -34,12 +35,17 @@ class Spool:
             NoRoomError: it does not fit.
         """
         self._folder.append(self._path, array + b"\n")
+        self._is_empty = False
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the arrays in the order they were added."""
-        if not self._path.exists():
+        """Yield the arrays in the order they were added.
+
+        Raises:
+            NoRoomError: they are not there any more.
+        """
+        if self._is_empty:
             return
-        with self._path.open("rb") as file:
+        with self._folder.open(self._path) as file:
             yield from file
 
     def discard(self) -> None:

@@ -271,3 +271,29 @@ def test_a_body_that_cannot_be_unpacked_is_cut_short(connect: Connect, encoding:
 
     with RawServer(answer) as server, pytest.raises(RetriableRequestError, match="cut short"):
         connect(server.base_url).look("1")
+
+
+def test_without_time_nobody_is_asked(connect: Connect) -> None:
+    with RawServer(send_nothing) as server:
+        with pytest.raises(RetriableRequestError, match="no time is left") as caught:
+            connect(server.base_url).create_query_task("1", "json", longest_seconds=0)
+        assert caught.value.safe_to_retry
+        assert server.requests == []
+
+
+def test_a_proxy_is_used_and_what_goes_by_it_ends(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        if "looks/1" in server.requests[-1]:
+            connection.sendall(with_body(b"{}"))
+        else:
+            server.closing.wait(20)
+
+    with RawServer(answer) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base_url)
+        monkeypatch.setenv("no_proxy", "")
+        client = connect("http://looker.test")
+        assert client.look("1") == {}
+        assert proxy.requests[-1].startswith("GET http://looker.test/api/4.0/looks/1 ")
+        assert aborted_after(client, lambda: client.look("2")) < 0.5

@@ -44,6 +44,7 @@ def test_what_does_not_fit_goes_to_private_files_until_it_is_taken(tmp_path: Pat
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert store.bytes_on_disk == 2 * 83
+    assert on_disk.size_bytes == in_memory.size_bytes == 83
     assert on_disk.take() == answer_of(80, 1)
     discarded.discard()
     assert store.bytes_on_disk == 0
@@ -165,4 +166,19 @@ def test_an_answer_is_released_once(tmp_path: Path) -> None:
     store.hold(answer_of(5))
     store.hold(answer_of(5))
     assert store.bytes_on_disk == 8
+    store.close()
+
+
+def test_an_answer_that_somebody_removed_is_missed(tmp_path: Path) -> None:
+    store = AnswerStore(tmp_path, memory_bytes=0)
+    rows = store.new_rows()
+    assert [*rows] == []
+    rows.append(b"[{}]")
+    held = store.hold(answer_of(5))
+    for path in folders(tmp_path)[0].iterdir():
+        path.unlink()
+    with pytest.raises(NoRoomError, match="is lost"):
+        held.take()
+    with pytest.raises(NoRoomError, match="is lost"):
+        next(iter(rows))
     store.close()

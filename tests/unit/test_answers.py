@@ -329,7 +329,7 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
             self.count = self.longest = 0
 
         def append(self, array: bytes, /) -> None:
-            self.count += len(json.loads(array))
+            self.count += array.count(b'"a.b"')
             self.longest = max(self.longest, len(array))
 
         def __iter__(self) -> Iterator[bytes]:
@@ -351,7 +351,7 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
 LONG_TEXT = st.text(alphabet='ab"\\{}[],: \u00e9', min_size=60, max_size=90)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.dictionaries(TRICKY_TEXT, VALUES | LONG_TEXT | st.lists(LONG_TEXT), max_size=4),
     st.integers(1, 70),
@@ -406,7 +406,7 @@ def test_an_endless_key_is_no_key() -> None:
     assert found.startswith("a key of more than 1048576 bytes")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.dictionaries(TRICKY_TEXT, VALUES, max_size=3), max_size=5),
     st.sampled_from(["list", "data", "rows"]),
