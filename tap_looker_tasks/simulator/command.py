@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from typing_extensions import override
 
 from tap_looker_tasks.simulator.builtin import BUILTIN
+from tap_looker_tasks.simulator.declarations import ModelError
+from tap_looker_tasks.simulator.engine import load_database
 from tap_looker_tasks.simulator.faults import FAULTS
 from tap_looker_tasks.simulator.simulator import CREDENTIAL, Simulator, SimulatorOptions
+from tap_looker_tasks.simulator.user_project import read_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tap_looker_tasks.simulator.project import Project
+
 _PORT = 19999
 _SECONDS = click.FloatRange(min=0)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class _SecondsRange(click.ParamType[tuple[float, float]]):
@@ -75,6 +83,22 @@ def _lines(rows: Iterator[tuple[str, str]]) -> Iterator[str]:
         yield f"  {name:<24}  {description}"
 
 
+def _read_project(data: Path | None, model: Path | None) -> Project:
+    """Return what is to be served; what of it is not understood goes to standard error."""
+    if data is None and model is None:
+        return BUILTIN
+    if data is None or model is None:
+        msg = "--data and --model go together: the tables, and what to serve of them"
+        raise click.UsageError(msg)
+    try:
+        project, warnings = read_project(data, model)
+    except ModelError as error:
+        raise click.ClickException(str(error)) from None
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    return project
+
+
 @click.command("looker-simulator", epilog=_epilog())
 @click.option("--port", default=_PORT, show_default=True, help="Port to listen on; 0: a free one.")
 @click.option(
@@ -123,18 +147,33 @@ def _lines(rows: Iterator[tuple[str, str]]) -> Iterator[str]:
     help="Seconds after which a connection is closed whose client does not read.",
 )
 @click.option(
+    "--data",
+    type=_FOLDER,
+    help="Folder of CSV and Parquet files to serve, a table each; with --model.",
+)
+@click.option(
+    "--model",
+    type=_FILE,
+    help="What to serve of them: a LookML model file, or one in YAML.",
+)
+@click.option(
     "--fault",
     "faults",
     type=_Fault(),
     multiple=True,
     help="Let something go wrong, once, so many times or always; see below.",
 )
-def serve(faults: tuple[tuple[str, int | None], ...], **options: Any) -> None:
+def serve(
+    data: Path | None,
+    model: Path | None,
+    faults: tuple[tuple[str, int | None], ...],
+    **options: Any,
+) -> None:
     """Serve a Looker API 4.0 on this machine, with real queries behind it.
 
-    The data are all flights that left New York in 2013, a made-up shop, and Looker's own
-    activity. Credentials are "simulator" and "simulator". It listens on loopback only, until it
-    is interrupted.
+    Unless --data and --model are given, the data are all flights that left New York in 2013, a
+    made-up shop, and Looker's own activity. Credentials are "simulator" and "simulator". It
+    listens on loopback only, until it is interrupted.
 
     Faults can also be switched on while it runs: POST {"name": ..., "times": ...} to
     /simulator/faults, DELETE them there; GET /simulator/calls lists the requests so far.
@@ -143,8 +182,9 @@ def serve(faults: tuple[tuple[str, int | None], ...], **options: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     wanted = SimulatorOptions(**options)
+    project = _read_project(data, model)
     try:
-        with Simulator(wanted) as simulator:
+        with Simulator(wanted, database=load_database(project)) as simulator:
             for name, times in faults:
                 simulator.fault(name, times=times)
             click.echo(

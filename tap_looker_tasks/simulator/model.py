@@ -26,7 +26,13 @@ DATE_TYPES: Mapping[str, str] = {
 """Looker's types of a date dimension, and how their values are written."""
 
 _NUMERIC_TYPES = frozenset(
-    {"number", "int", "count", "count_distinct", "sum", "average", "min", "max", "median"}
+    {
+        *("number", "int", "count", "count_distinct", "sum", "average", "min", "max", "median"),
+        *("percentile", "date_day_of_month", "date_day_of_week_index", "date_day_of_year"),
+        *("date_hour_of_day", "date_month_num", "date_week_of_year"),
+        *(f"duration_{unit}" for unit in ("second", "minute", "hour", "day", "week")),
+        *(f"duration_{unit}" for unit in ("month", "quarter", "year")),
+    }
 )
 
 

@@ -183,9 +183,9 @@ class Statement:
         field, expression = self._field(name), self._filters.get(name)
         if not expression:
             return "true"
-        if field.type.startswith("date"):
+        if field.type == "date" or field.type in DATE_TYPES:
             sql = f"timezone('{self._timezone}', timezone('UTC', {sql}))"
-        return _condition(field, Filter(sql, expression, self._now))
+        return filter_condition(field, Filter(sql, expression, self._now))
 
     def _field(self, name: str) -> Field:
         try:
@@ -230,7 +230,7 @@ class Statement:
         if field.category == "filter":
             return self._expanded(field.sql)
         sql = self._expanded(field.filter_sql or field.sql)
-        return _condition(field, Filter(sql, expression, self._now))
+        return filter_condition(field, Filter(sql, expression, self._now))
 
     def _ordered(self) -> list[str]:
         sorts = [sort for sort in self._query.get("sorts") or () if sort.split()]
@@ -266,8 +266,9 @@ def _select(columns: Iterable[str]) -> str:
     return f"select {', '.join(columns)}"
 
 
-def _condition(field: Field, filter_: Filter) -> str:
-    if field.type.startswith("date"):
+def filter_condition(field: Field, filter_: Filter) -> str:
+    """Write what a filter expression demands of a field, by the field's type."""
+    if field.type == "date" or field.type in DATE_TYPES:
         return filter_.on_date()
     if field.type == "yesno":
         return filter_.on_yesno()

@@ -69,6 +69,42 @@ def test_a_wrong_option_is_named(arguments: list[str], reason: str) -> None:
     assert reason in refused(*arguments)
 
 
+def test_ones_own_data_are_served(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("id,state\n1,CA\n2,NY\n")
+    model = tmp_path / "store.yml"
+    model.write_text(
+        "views:\n  orders: {dimensions: {state: {}}, measures: {count: {type: count}}}\n"
+        "explores:\n  orders: {symbol: x}\n"
+    )
+    arguments = ["--port", "0", "--data", str(tmp_path), "--model", str(model)]
+    with subprocess.Popen(
+        [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        (base_url,) = (word for word in line.split() if word.startswith("http://127.0.0.1:"))
+        api = f"{base_url}/api/4.0"
+        credentials = {"client_id": "simulator", "client_secret": "simulator"}
+        login = requests.post(f"{api}/login", data=credentials, timeout=20)
+        token = {"Authorization": f"token {login.json()['access_token']}"}
+        query = {"model": "store", "view": "orders", "fields": ["orders.count"]}
+        answer = requests.post(f"{api}/queries/run/json", json=query, headers=token, timeout=20)
+        assert answer.json() == [{"orders.count": 2}]
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+    assert errors == "Warning: store.yml, line 4: explore orders: `symbol` is not understood\n"
+
+
+def test_a_wrong_model_is_named(tmp_path: Path) -> None:
+    model = tmp_path / "store.yml"
+    model.write_text("views: 3\nexplores: {}\n")
+    assert "--data and --model go together" in refused("--model", str(model))
+    told = refused("--data", str(tmp_path), "--model", str(model))
+    assert told == (
+        "Error: store.yml, line 1: expected `views` as names with what is declared below each\n"
+    )
+
+
 def test_a_package_that_is_wanting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     # As Python does it for a module that was found to be absent.
     monkeypatch.setitem(sys.modules, "duckdb", None)
