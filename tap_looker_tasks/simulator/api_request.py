@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from tap_looker_tasks.simulator.faults import MULTI_RESULTS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,10 +47,13 @@ class ApiRequest:
         """Which parts of the answer are wanted; None: all."""
         return self.query.get("fields")
 
-    def faults_of(self, query_task_id: str) -> frozenset[str]:
+    def faults_of(self, query_task_id: str, query_id: str) -> frozenset[str]:
         """Return the names of the faults that happen to one of the tasks asked for."""
-        concerned = {None, query_task_id}
-        return frozenset(n for n, fault in self.faults.items() if fault.query_task_id in concerned)
+        return frozenset(
+            name
+            for name, fault in self.faults.items()
+            if fault.concerns(MULTI_RESULTS, {query_task_id}, {query_id})
+        )
 
     def is_set(self, name: str) -> bool:
         """Return whether a parameter of the query string says true."""

@@ -14,6 +14,7 @@ from tap_looker_tasks.simulator.builtin import BUILTIN
 from tap_looker_tasks.simulator.declarations import ModelError
 from tap_looker_tasks.simulator.engine import load_database
 from tap_looker_tasks.simulator.faults import FAULTS
+from tap_looker_tasks.simulator.scenario import read_scenario
 from tap_looker_tasks.simulator.simulator import CREDENTIAL, Simulator, SimulatorOptions
 from tap_looker_tasks.simulator.user_project import read_project
 
@@ -90,10 +91,7 @@ def _read_project(data: Path | None, model: Path | None) -> Project:
     if data is None or model is None:
         msg = "--data and --model go together: the tables, and what to serve of them"
         raise click.UsageError(msg)
-    try:
-        project, warnings = read_project(data, model)
-    except ModelError as error:
-        raise click.ClickException(str(error)) from None
+    project, warnings = read_project(data, model)
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
     return project
@@ -157,6 +155,11 @@ def _read_project(data: Path | None, model: Path | None) -> Project:
     help="What to serve of them: a LookML model file, or one in YAML.",
 )
 @click.option(
+    "--scenario",
+    type=_FILE,
+    help="YAML file that says what happens to given tasks and queries.",
+)
+@click.option(
     "--fault",
     "faults",
     type=_Fault(),
@@ -166,6 +169,7 @@ def _read_project(data: Path | None, model: Path | None) -> Project:
 def serve(
     data: Path | None,
     model: Path | None,
+    scenario: Path | None,
     faults: tuple[tuple[str, int | None], ...],
     **options: Any,
 ) -> None:
@@ -181,9 +185,9 @@ def serve(
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    wanted = SimulatorOptions(**options)
-    project = _read_project(data, model)
     try:
+        wanted = SimulatorOptions(**options, scenario=read_scenario(scenario) if scenario else None)
+        project = _read_project(data, model)
         with Simulator(wanted, database=load_database(project)) as simulator:
             for name, times in faults:
                 simulator.fault(name, times=times)
@@ -192,6 +196,8 @@ def serve(
                 f"client_id {CREDENTIAL} client_secret {CREDENTIAL}; Ctrl-C stops it"
             )
             stopped.wait()
+    except ModelError as error:
+        raise click.ClickException(str(error)) from None
     except OSError as error:
-        msg = f"cannot listen on port {wanted.port}: {error.strerror}"
+        msg = f"cannot listen on port {options['port']}: {error.strerror}"
         raise click.ClickException(msg) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.routing import Route
 
-from tap_looker_tasks.simulator.faults import FAULTS, Fault
+from tap_looker_tasks.simulator.faults import Fault
 from tap_looker_tasks.simulator.responses import answer_error, answer_json, answer_nothing
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def control_routes(looker: Looker) -> list[Route]:
 
     async def add_fault(request: Request) -> Response:
         try:
-            fault = read_fault(msgspec.json.decode(await request.body()))
+            fault = msgspec.json.decode(await request.body(), type=Fault)
         except ValueError as error:
             return answer_error(422, str(error))
         looker.faults.add(fault)
@@ -45,19 +44,3 @@ def control_routes(looker: Looker) -> list[Route]:
         Route("/simulator/faults", clear_faults, methods=["DELETE"]),
         Route("/simulator/calls", list_calls, methods=["GET"]),
     ]
-
-
-def read_fault(wanted: Any) -> Fault:  # noqa: ANN401 - JSON or YAML
-    """Read a fault.
-
-    Raises:
-        ValueError: it is none; the message says what is expected.
-    """
-    known = [field.name for field in fields(Fault)]
-    if not isinstance(wanted, dict) or not set(wanted) <= set(known):
-        msg = f"a fault is an object of {', '.join(known)}"
-        raise ValueError(msg)
-    if wanted.get("name") not in FAULTS:
-        msg = f"name must be one of {', '.join(FAULTS)}"
-        raise ValueError(msg)
-    return msgspec.convert(wanted, Fault)

@@ -91,7 +91,16 @@ class _Request:
         self.named_ids = self._asked_for
         if "query_tasks" in scope["path"] or "running_queries" in scope["path"]:
             self.named_ids = (*self._asked_for, *scope["path"].split("/"))
-        self.faults: Mapping[str, Fault] = looker.faults.take(self._operation, self.named_ids)
+        self.faults: Mapping[str, Fault] = looker.faults.take(
+            self._operation, self.named_ids, self._find_query_ids()
+        )
+
+    def _find_query_ids(self) -> set[str]:
+        """Return the queries that the request names, and those of the tasks it names."""
+        parts = self.scope["path"].split("/")
+        tasks = (self._looker.tasks.find(id_) for id_ in self.named_ids)
+        of_tasks = {task.query_id for task in tasks if task}
+        return of_tasks | ({*parts} if "queries" in parts else set())
 
     def record(self, status: int) -> None:
         """Record that it was answered."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -89,8 +91,7 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
 """Every fault, by name."""
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A fault that waits for the requests it concerns.
 
     Attributes:
@@ -100,6 +101,7 @@ class Fault:
         after: lets so many requests pass before.
         seconds: how long, for those that take their time.
         query_task_id: concerns only requests that name this task, whatever their operation.
+        query_id: concerns only requests that name this query or a task of it.
     """
 
     name: str
@@ -108,19 +110,29 @@ class Fault:
     after: int = 0
     seconds: float = 1.0
     query_task_id: str | None = None
+    query_id: str | None = None
 
     def __post_init__(self) -> None:
         """Check the name.
 
         Raises:
-            KeyError: there is no fault of that name.
+            ValueError: there is no fault of that name.
         """
-        FAULTS[self.name]
+        if self.name not in FAULTS:
+            msg = f"there is no fault {self.name!r}; name must be one of {', '.join(FAULTS)}"
+            raise ValueError(msg)
 
-    def concerns(self, operation: str, query_task_ids: Collection[str]) -> bool:
-        """Return whether it may happen to a request."""
-        if self.query_task_id is not None:
-            return self.query_task_id in query_task_ids and self.operation in {None, operation}
+    def concerns(self, operation: str, named: Collection[str], query_ids: Collection[str]) -> bool:
+        """Return whether it may happen to a request.
+
+        Args:
+            operation: its operationId.
+            named: ids of the tasks that it names.
+            query_ids: of the queries that it names, and of those tasks.
+        """
+        if self.query_task_id is not None or self.query_id is not None:
+            is_named = self.query_task_id in named or self.query_id in query_ids
+            return is_named and self.operation in {None, operation}
         concerned = self.operation or FAULTS[self.name].operation
         return operation == concerned if concerned else operation not in _NEVER_BY_DEFAULT
 
@@ -164,10 +176,15 @@ class Faults:
         with self._lock:
             return [armed.fault.name for armed in self._armed]
 
-    def take(self, operation: str, query_task_ids: Collection[str]) -> dict[str, Fault]:
-        """Return the faults that happen to one request, by name, and count them."""
+    def take(
+        self, operation: str, named: Collection[str], query_ids: Collection[str]
+    ) -> dict[str, Fault]:
+        """Return the faults that happen to one request, by name, and count them.
+
+        The arguments are those of `Fault.concerns`.
+        """
         with self._lock:
-            concerned = [a for a in self._armed if a.fault.concerns(operation, query_task_ids)]
+            concerned = [a for a in self._armed if a.fault.concerns(operation, named, query_ids)]
             happening = {a.fault.name: a.fault for a in concerned if a.happens()}
             self._armed = [a for a in self._armed if a.times is None or a.times > 0]
         return happening

@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from tap_looker_tasks.simulator.engine import Database, load_database
 from tap_looker_tasks.simulator.faults import Fault
 from tap_looker_tasks.simulator.looker import Looker
 from tap_looker_tasks.simulator.network import Network
-from tap_looker_tasks.simulator.tasks import QueryTasks
+from tap_looker_tasks.simulator.scenario import Scenario, play_scenario
+from tap_looker_tasks.simulator.tasks import QueryTask, QueryTasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from tap_looker_tasks.simulator.calls import Call
+    from tap_looker_tasks.simulator.tasks import ScriptedAnswer
 
 CREDENTIAL = "simulator"
 _HOST = "127.0.0.1"
@@ -50,6 +53,7 @@ class SimulatorOptions:
         stall_timeout_seconds: closes a connection whose client does not read the body for that
             long, as proxies do; None: never.
         seed: of the latencies drawn.
+        scenario: what happens to given tasks and queries; None: nothing.
     """
 
     port: int = 0
@@ -61,6 +65,7 @@ class SimulatorOptions:
     round_trip_seconds: float = 0.0
     stall_timeout_seconds: float | None = None
     seed: int = 0
+    scenario: Scenario | None = None
 
 
 class Simulator:
@@ -97,6 +102,8 @@ class Simulator:
                 client_secret=self.client_secret,
                 token_lifetime_seconds=self._options.token_lifetime_seconds,
             )
+            if self._options.scenario:
+                play_scenario(self._options.scenario, self._looker)
             listener = _listener(self._options)
             starting.callback(listener.close)
             self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
@@ -163,13 +170,15 @@ class Simulator:
         }
         return self._looker.create_query_task(about).query_task_id
 
-    def add_scripted_task(self, answers: Sequence[Mapping[str, Any] | bytes | None]) -> str:
+    def add_scripted_task(self, answers: Sequence[ScriptedAnswer]) -> str:
         """Add a task with its answers to `multi_results`, one a call; the last one stays.
 
         An answer is what the map holds for the task, as it is or as JSON; None: the task is
         not in the map.
         """
-        return self._tasks.add_scripted([*answers]).query_task_id
+        task = QueryTask(uuid.uuid4().hex, {}, {}, status="running", script=[*answers])
+        self._tasks.add(task)
+        return task.query_task_id
 
     def tasks(self) -> list[str]:
         """Ids of all tasks, in the order of their creation."""
@@ -190,7 +199,7 @@ class Simulator:
         """Let something go wrong; `details` are those of `Fault`: times, operation, after, ...
 
         Raises:
-            KeyError: there is no fault of that name.
+            ValueError: there is no fault of that name.
         """
         self._looker.faults.add(Fault(name, **details))
 
@@ -203,11 +212,14 @@ class Simulator:
         drawn = random.Random(options.seed)  # noqa: S311 - latencies, not secrets
         given = options.latency_seconds
         least, most = given if isinstance(given, tuple) else (given, given)
+        scenario = options.scenario or Scenario()
+        latencies = {**options.query_latency, **scenario.latencies()}
         return QueryTasks(
             database,
             concurrency=options.concurrency,
             result_ttl_seconds=options.result_ttl_seconds,
-            latency=lambda id_: options.query_latency.get(id_, drawn.uniform(least, most)),
+            latency=lambda id_: latencies.get(id_, drawn.uniform(least, most)),
+            scripts=scenario.scripts(),
         )
 
 

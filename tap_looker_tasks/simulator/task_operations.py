@@ -16,12 +16,12 @@ from tap_looker_tasks.simulator.responses import (
     answer_page,
     answer_result,
 )
+from tap_looker_tasks.simulator.tasks import QueryTask, RealAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from tap_looker_tasks.simulator.api_request import ApiRequest
-    from tap_looker_tasks.simulator.tasks import QueryTask
 
 _UNFINISHED = frozenset({"added", "running"})
 _IN_PLACE_OF_A_STATUS: Mapping[str, bytes] = {
@@ -52,7 +52,7 @@ def query_task_multi_results(looker: Looker, request: ApiRequest) -> Response:
     ids = request.query_task_ids
     if "unknown_id_refuses_batch" in request.faults and not all(map(looker.tasks.find, ids)):
         raise HttpError(404, "Not found")
-    entries = {id_: _entry(looker, id_, request.faults_of(id_)) for id_ in ids}
+    entries = {id_: _entry(looker, request, id_) for id_ in ids}
     body = b",".join(
         msgspec.json.encode(id_) + b":" + entry for id_, entry in entries.items() if entry
     )
@@ -104,14 +104,17 @@ def _find(looker: Looker, request: ApiRequest) -> QueryTask:
     return task
 
 
-def _entry(looker: Looker, query_task_id: str, faults: Collection[str]) -> bytes | None:
+def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | None:
     """Return what the answer for many tasks says of one; None: nothing."""
     task = looker.tasks.find(query_task_id)
-    if task is None or "absent" in faults:
+    if task is None:
         return None
-    if task.script:
-        answer = task.script.pop(0) if len(task.script) > 1 else task.script[0]
-        return answer if answer is None or isinstance(answer, bytes) else formats.encode(answer)
+    faults = request.faults_of(query_task_id, task.query_id)
+    if "absent" in faults:
+        return None
+    scripted = task.next_scripted()
+    if not isinstance(scripted, RealAnswer):
+        return scripted
     if "killed" in faults:
         looker.tasks.kill(task)
     if "results_expired" in faults:

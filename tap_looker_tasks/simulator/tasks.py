@@ -5,19 +5,29 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.simulator import formats
 from tap_looker_tasks.simulator.engine import QueryFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
     from tap_looker_tasks.simulator.engine import Database
 
+
+@dataclass(frozen=True)
+class RealAnswer:
+    """Stands in a script for what is so."""
+
+
+ScriptedAnswer = Mapping[str, Any] | bytes | RealAnswer | None
+"""An entry of the answer to `multi_results`, as it is or as JSON; None: there is none."""
 EXPIRED = {"error": "Results have expired. Run the query again."}
 FINAL = frozenset({"complete", "error", "killed", "expired"})
 
@@ -33,7 +43,8 @@ class QueryTask:
         status: Looker's word.
         data: the payload as JSON, once finished.
         finished_at: seconds of the clock.
-        script: answers to give in place of the truth, one for each time it is asked for.
+        script: answers to give in place of the truth, one for each time it is asked for; the
+            last one stays.
     """
 
     query_task_id: str
@@ -43,13 +54,27 @@ class QueryTask:
     data: bytes | None = None
     runtime_seconds: float | None = None
     finished_at: float | None = None
-    script: list[Mapping[str, Any] | bytes | None] = field(default_factory=list)
+    script: list[ScriptedAnswer] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
     def result_format(self) -> str:
         """Looker's name of the format."""
         return str(self.about.get("result_format"))
+
+    @property
+    def query_id(self) -> str:
+        """Looker's id of the query; empty for an inline one."""
+        return str(self.about.get("query_id") or "")
+
+    def next_scripted(self) -> bytes | RealAnswer | None:
+        """Return the next answer of the script, as JSON; None: the task is left out."""
+        if not self.script:
+            return RealAnswer()
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if answer is None or isinstance(answer, bytes | RealAnswer):
+            return answer
+        return formats.encode(answer)
 
 
 class QueryTasks:
@@ -62,12 +87,23 @@ class QueryTasks:
         concurrency: int,
         result_ttl_seconds: float,
         latency: Callable[[str], float],
+        scripts: Mapping[str, Sequence[ScriptedAnswer]] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Run on a database, so many at once; `latency` tells a query's seconds beforehand."""
+        """Run on a database, so many at once.
+
+        Args:
+            database: with the tables.
+            concurrency: queries at once.
+            result_ttl_seconds: how long results stay.
+            latency: seconds a query takes beforehand, by id.
+            scripts: answers in place of the truth for the tasks of a query, by id.
+            clock: seconds that only grow.
+        """
         self._database = database
         self._ttl = result_ttl_seconds
         self._latency = latency
+        self._scripts = scripts
         self._clock = clock
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="query-task")
         self._tasks: dict[str, QueryTask] = {}
@@ -75,20 +111,20 @@ class QueryTasks:
     def create(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
         """Queue a run of the query `body`."""
         task = QueryTask(uuid.uuid4().hex, body, about)
-        self._tasks[task.query_task_id] = task
-        self._threads.submit(self._run, task)
+        task.script = [*self._scripts.get(task.query_id, ())]
+        self.add(task)
         return task
+
+    def add(self, task: QueryTask) -> None:
+        """Add a task, and queue its run if it has a query."""
+        self._tasks[task.query_task_id] = task
+        if task.body:
+            self._threads.submit(self._run, task)
 
     def run_now(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
         """Run a query and wait for it."""
         task = QueryTask(uuid.uuid4().hex, body, about)
         self._threads.submit(self._run, task).result()
-        return task
-
-    def add_scripted(self, script: list[Mapping[str, Any] | bytes | None]) -> QueryTask:
-        """Add a task that says what it is told to; the last answer is given ever after."""
-        task = QueryTask(uuid.uuid4().hex, {}, {}, status="running", script=[*script])
-        self._tasks[task.query_task_id] = task
         return task
 
     def find(self, query_task_id: str) -> QueryTask | None:
