@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.metadata import Distribution, distribution
 from typing import TYPE_CHECKING
 
-import tomllib
 from packaging.requirements import Requirement
 
 from release.finding import PROJECT
@@ -43,7 +43,8 @@ def render_licences() -> str:
             "",
             "The tap is under Apache-2.0. `pip install tap-looker-tasks` brings these packages",
             "along, and its extra `simulator` those marked so. The extras `s3` and `parquet` add",
-            "what those of singer-sdk do: s3fs and what it needs, and pyarrow. Written by",
+            "what those of singer-sdk do: s3fs and what it needs, and pyarrow. The report of a run",
+            "holds uPlot (MIT), whose licence lies beside it. Written by",
             "`python -m release.licences` from the packages' own metadata.",
             "",
             "| package | licence | for the extra |",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomllib
 import yaml
 
 from release.finding import Verdict
@@ -17,7 +18,7 @@ from release.pythons import declared_versions, find_python
 from release.vulnerabilities import judge
 
 PROJECT = Path(__file__).parent.parent.parent
-HASHED = ("dev.txt", "release.txt")
+HASHED = ("dev.txt", "docs.txt", "release.txt")
 REQUIREMENT = re.compile(r"(?m)^[a-z0-9][a-z0-9._-]*(\[[a-z0-9,-]+\])?==\S+( ; [^\\]+)? \\$")
 COMMIT = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
 
@@ -37,14 +38,12 @@ def test_every_requirement_is_pinned_with_hashes_and_names_no_host(name: str) ->
 def test_what_pyproject_names_is_pinned() -> None:
     pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     groups, project = pyproject["dependency-groups"], pyproject["project"]
-    named = {
-        "dev.txt": [
-            *project["dependencies"],
-            *project["optional-dependencies"]["simulator"],
-            *(line for name, group in groups.items() if name != "release" for line in group),
-        ],
-        "release.txt": groups["release"],
-    }
+    named = {f"{name}.txt": groups.pop(name) for name in ("docs", "release")}
+    named["dev.txt"] = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["simulator"],
+        *itertools.chain.from_iterable(groups.values()),
+    ]
     for name, requirements in named.items():
         text = (PROJECT / "requirements" / name).read_text()
         pinned = set(re.findall(r"(?m)^([a-z0-9._-]+)", text))

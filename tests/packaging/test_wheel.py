@@ -58,8 +58,9 @@ def test_the_installed_wheel_runs_without_the_checkout(dist: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_wheel_and_sdist_hold_what_they_should_and_nothing_else(dist: Path) -> None:
-    modules = {str(path.relative_to(PROJECT)) for path in PACKAGE.rglob("*.py")}
-    wanted = {*modules, "tap_looker_tasks/py.typed"}
+    paths = (path for path in PACKAGE.rglob("*") if path.is_file())
+    wanted = {str(p.relative_to(PROJECT)) for p in paths if p.parent.name != "__pycache__"}
+    assert "tap_looker_tasks/py.typed" in wanted
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
