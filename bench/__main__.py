@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ def main(rounds: int, only: str, path: Path, scale: float) -> None:
         msg = f"no measure's name holds {only!r}; there are: {', '.join(MEASURES)}"
         raise click.BadParameter(msg, param_hint="--only")
     about = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
         "rounds": rounds,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -42,7 +42,7 @@ def _name(text: str) -> x509.Name:
 def _unsigned(
     subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.Name
 ) -> x509.CertificateBuilder:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -38,7 +38,7 @@ _ROWS_AT_ONCE = 1000
 # More than any row takes.
 _BYTES_OF_ROW = 1000
 _DAYS = 730
-_FIRST_MOMENT = datetime(2024, 1, 1, tzinfo=timezone.utc)
+_FIRST_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 _SECONDS_OF_DAY = 86_400
 _NULL_SHARE = 0.1
 _STATUSES = ("open", "paid", "shipped", "returned")

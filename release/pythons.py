@@ -7,10 +7,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import tomllib
 
 from release.finding import INSTALL, PROJECT, CommandError, Finding, Verdict, install, run
 

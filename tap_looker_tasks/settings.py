@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timezone
+from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
@@ -355,7 +355,7 @@ def _problems_in(settings: Settings) -> Iterator[str]:
         yield f"query_timezone: {settings.query_timezone} is not the name of a time zone"
     if settings.start_date is not None:
         try:
-            to_utc(_with_time(settings.start_date), timezone.utc)
+            to_utc(_with_time(settings.start_date), UTC)
         except (ValueError, OverflowError):
             yield f"start_date: {settings.start_date} is not a date-time like 2026-01-31T00:00:00Z"
 

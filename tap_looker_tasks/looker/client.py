@@ -331,7 +331,7 @@ class LookerClient:
         while True:
             try:
                 return attempt()
-            except RetriableRequestError as error:  # noqa: PERF203 - a request costs far more
+            except RetriableRequestError as error:
                 repeats.pause_or_raise(error)
 
     def _object(self, name: str, path: str, longest_seconds: float) -> dict[str, Any]:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.looker.connection import Connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 _DATE_TIME = re.compile(
@@ -17,7 +17,7 @@ def zone_named(name: str | None) -> tzinfo | None:
     """Find a time zone by its name; None when there is no such zone."""
     # Not every system has a database of time zones, and most queries need none.
     if name == "UTC":
-        return timezone.utc
+        return UTC
     try:
         return ZoneInfo(name) if name else None
     except (ValueError, LookupError, OSError):
@@ -41,7 +41,7 @@ def to_utc(text: str, zone: tzinfo | None) -> str:
         raise ValueError(msg)
     time = ":".join((found["hour"], found["minute"] or "00", found["second"] or "00"))
     moment = datetime.fromisoformat(f"{found['date']}T{time}").replace(tzinfo=offset)
-    in_utc = moment.astimezone(timezone.utc)
+    in_utc = moment.astimezone(UTC)
     return f"{in_utc.replace(tzinfo=None).isoformat()}{found['fraction'] or ''}+00:00"
 
 
@@ -66,14 +66,14 @@ def to_local(text: str, zone: tzinfo | None) -> str:
 
 def _offset(found: re.Match[str]) -> tzinfo:
     if not found["sign"]:
-        return timezone.utc
+        return UTC
     offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
     return timezone(-offset if found["sign"] == "-" else offset)
 
 
 def to_rfc3339(epoch_seconds: float) -> str:
     """Write a moment down, to the microsecond: `2013-06-01T12:30:00.000000+00:00`."""
-    moment = datetime.fromtimestamp(epoch_seconds, tz=timezone.utc)
+    moment = datetime.fromtimestamp(epoch_seconds, tz=UTC)
     return moment.isoformat(timespec="microseconds")
 
 

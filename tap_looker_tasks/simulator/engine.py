@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -87,7 +87,7 @@ class Database:
         self,
         connection: duckdb.DuckDBPyConnection,
         project: Project = BUILTIN,
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take a connection to the loaded tables; `now` is what relative filters start from."""
         self.project = project

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ def _limited(retry_after: str | None, status: int = 429) -> Response:
 
 
 def _date_after(seconds: float) -> str:
-    moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return format_datetime(moment, usegmt=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.simulator import lookml_sql
@@ -249,7 +249,7 @@ class FieldBuilder:
     def _measure_condition(self, alias: str, block: Block) -> str:
         pairs = block.pairs("filters") if "filters" in block.properties else []
         pairs += [(f.require("field"), f.text("value")) for f in block.of_kind("filters")]
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        now = datetime.now(UTC).replace(tzinfo=None)
         conditions = []
         for name, expression in pairs:
             full = name if "." in name else f"{alias}.{name}"

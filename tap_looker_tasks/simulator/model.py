@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from typing_extensions import Self
+    from typing import Self
 
 Category = Literal["dimension", "measure", "filter", "parameter"]
 DATE_TYPES: Mapping[str, str] = {

@@ -80,6 +80,6 @@ class _Impatient:
             return
         try:
             await asyncio.wait_for(self._send(message), self._timeout)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._is_closed = True
             self._close()

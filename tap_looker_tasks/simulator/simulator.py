@@ -25,8 +25,7 @@ from tap_looker_tasks.simulator.tasks import QueryTask, QueryTasks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from tap_looker_tasks.simulator.calls import Call
     from tap_looker_tasks.simulator.tasks import ScriptedAnswer

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +187,6 @@ class QueryTasks:
             task.result_format,
             query_task_id=task.query_task_id,
             runtime_seconds=self._clock() - started_at,
-            ran_at=datetime.now(timezone.utc),
+            ran_at=datetime.now(UTC),
         )
         return "complete", formats.encode(payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -105,7 +105,7 @@ def _check_model(
 def _check_fields(
     connection: duckdb.DuckDBPyConnection, explore: Explore, place: str
 ) -> Iterator[str]:
-    now = ("UTC", datetime.now(timezone.utc).replace(tzinfo=None))
+    now = ("UTC", datetime.now(UTC).replace(tzinfo=None))
     for field in explore.fields.values():
         if field.category in {"dimension", "measure"}:
             statement = Statement(explore, {"fields": [field.name]}, now, server_table_calcs=False)

@@ -33,9 +33,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING
-
-from typing_extensions import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from tap_looker_tasks.errors import (
     ApiCallLimitError,

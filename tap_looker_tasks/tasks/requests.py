@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from typing_extensions import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer
 from tap_looker_tasks.tasks.actions import (

@@ -6,9 +6,7 @@ import os
 import sys
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from tap_looker_tasks.watch.facts import Stage
 from tap_looker_tasks.watch.figures import format_bytes, format_count, format_duration

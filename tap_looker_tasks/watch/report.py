@@ -7,7 +7,7 @@ import os
 from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -70,7 +70,7 @@ def write_report(path_pattern: str, facts: RunFacts, given: Circumstances, now: 
         _data_of(facts, given, now), summary_lines(facts, given.calls, given.call_limit)
     )
     try:
-        path = Path(datetime.fromtimestamp(now, timezone.utc).strftime(path_pattern))
+        path = Path(datetime.fromtimestamp(now, UTC).strftime(path_pattern))
         _create_dated_folders(path, Path(path_pattern))
         _write_whole(path, page)
     except (OSError, ValueError) as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import msgspec
-import tomllib
 import yaml
 
 from tap_looker_tasks.settings import Settings

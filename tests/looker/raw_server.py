@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from typing import IO
-
-    from typing_extensions import Self
+    from typing import IO, Self
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-NOON = datetime(2013, 7, 17, 12, tzinfo=timezone.utc)
+NOON = datetime(2013, 7, 17, 12, tzinfo=UTC)
 RESULT_FORMATS = ["json_detail", "json_bi", "json", "csv", "txt", "html", "md", "sql"]
 
 

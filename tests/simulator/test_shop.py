@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -194,7 +194,7 @@ def test_system_activity_goes_back_90_days() -> None:
         query = {"model": "system__activity", "view": "history", "fields": [*fields]}
         return Database(connection, now=lambda: now).run({**query, "limit": "-1"}).rows
 
-    spring = datetime(2026, 3, 31, 12, tzinfo=timezone.utc)
+    spring = datetime(2026, 3, 31, 12, tzinfo=UTC)
     with duckdb.connect() as connection:
         connection.execute(system_activity.TABLES)
         fields = ("history.id", "history.created_time", "user.name", "query.view")
@@ -204,7 +204,7 @@ def test_system_activity_goes_back_90_days() -> None:
         assert max(row[1] for row in found).startswith("2026-03-31 11:")
         assert all(row[2] and row[3] for row in found)
         # Three months later none of it is there any more.
-        later = history(datetime(2026, 7, 15, tzinfo=timezone.utc), *fields)
+        later = history(datetime(2026, 7, 15, tzinfo=UTC), *fields)
         assert not {row[0] for row in found} & {row[0] for row in later}
         assert len(later) in {1993, 1994}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -271,15 +271,15 @@ def test_a_time_is_one_of_the_time_zone(text: str, utc: str) -> None:
 
 @given(
     st.datetimes(datetime(1970, 1, 1), datetime(2035, 1, 1)),  # noqa: DTZ001 - of any time zone
-    st.sampled_from([NEW_YORK, LORD_HOWE, ZoneInfo("Asia/Kolkata"), timezone.utc]),
+    st.sampled_from([NEW_YORK, LORD_HOWE, ZoneInfo("Asia/Kolkata"), UTC]),
 )
 def test_a_bookmark_never_goes_forward_by_being_written_for_looker(
     moment: datetime, zone: ZoneInfo
 ) -> None:
-    utc = moment.replace(tzinfo=timezone.utc)
+    utc = moment.replace(tzinfo=UTC)
     local = to_local(utc.isoformat(), zone)
     wall = datetime.fromisoformat(local)
-    readings = [wall.replace(tzinfo=zone, fold=fold).astimezone(timezone.utc) for fold in (0, 1)]
+    readings = [wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
     assert readings[0] == readings[1]
     assert utc - timedelta(hours=3) < readings[0] <= utc
     assert datetime.fromisoformat(to_utc(local, zone)) == readings[0]

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 ASCII = st.text(alphabet=[chr(code) for code in range(127)], max_size=10)
 MOMENTS = st.datetimes(
-    timezones=st.sampled_from([timezone.utc, timezone(timedelta(hours=-7))]),
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))]),
 )
 SAME_BYTES = st.one_of(
     st.none(),
@@ -130,7 +130,7 @@ def test_the_line_always_means_what_the_sdk_writes(message: Message) -> None:
         (1e16, "1e16", "1e+16"),
         (0.00001, "0.00001", "1e-05"),
         (
-            datetime(2013, 6, 1, 12, 30, tzinfo=timezone.utc),
+            datetime(2013, 6, 1, 12, 30, tzinfo=UTC),
             '"2013-06-01T12:30:00Z"',
             '"2013-06-01T12:30:00+00:00"',
         ),
@@ -284,7 +284,7 @@ def test_no_line_is_torn_by_a_signal_at_any_moment(
 
 
 def test_a_chunk_is_what_its_records_would_be() -> None:
-    message = RecordMessage("s", {}, 7, datetime(2026, 1, 31, 12, 30, tzinfo=timezone.utc))
+    message = RecordMessage("s", {}, 7, datetime(2026, 1, 31, 12, 30, tzinfo=UTC))
     values = ["a\nb", 'x"\\', "\u2028\u00e9\x00", "", "{}"]
     records = [{"x": value, "y": number} for number, value in enumerate(values)]
     lines = msgspec.json.Encoder().encode_lines(records)

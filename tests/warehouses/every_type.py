@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -28,11 +28,11 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _ZONE = ZoneInfo(TIMEZONE)
 # Summer time began and ended there on these days, at 7 and 6 o'clock in UTC.
 _AROUND_CHANGES = (
-    datetime(2013, 3, 10, 6, 59, 59, tzinfo=timezone.utc),
-    datetime(2013, 3, 10, 7, tzinfo=timezone.utc),
-    datetime(2013, 11, 3, 4, 30, tzinfo=timezone.utc),
-    datetime(2013, 11, 3, 6, 30, tzinfo=timezone.utc),
-    datetime(2013, 11, 3, 7, tzinfo=timezone.utc),
+    datetime(2013, 3, 10, 6, 59, 59, tzinfo=UTC),
+    datetime(2013, 3, 10, 7, tzinfo=UTC),
+    datetime(2013, 11, 3, 4, 30, tzinfo=UTC),
+    datetime(2013, 11, 3, 6, 30, tzinfo=UTC),
+    datetime(2013, 11, 3, 7, tzinfo=UTC),
 )
 _TEXTS = (
     "plain",
@@ -123,12 +123,11 @@ def _cells(number: int, drawn: random.Random) -> dict[str, Cell]:
     moment = (
         _AROUND_CHANGES[number % 10]
         if number % 10 < len(_AROUND_CHANGES)
-        else datetime(2013, 1, 1, tzinfo=timezone.utc)
-        + timedelta(seconds=drawn.randrange(60 * 8_000) * 60)
+        else datetime(2013, 1, 1, tzinfo=UTC) + timedelta(seconds=drawn.randrange(60 * 8_000) * 60)
     )
     local = moment.astimezone(_ZONE)
     # Of the hour that comes twice, Looker's text does not tell which it is: the first is taken.
-    landed = local.replace(fold=0).astimezone(timezone.utc)
+    landed = local.replace(fold=0).astimezone(UTC)
     day = _FIRST_DAY + timedelta(days=drawn.randrange(20_000))
     digits = _THIRTY_DIGITS[number % len(_THIRTY_DIGITS)]
     place = [drawn.randrange(-90, 90) + 0.25, drawn.randrange(-180, 180) + 0.5]
@@ -269,8 +268,8 @@ def _number(value: object) -> str:
 def _moment(value: object) -> str:
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).isoformat()
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat()
 
 
 def _json(value: object) -> str:
