@@ -258,6 +258,9 @@ class TapLookerTasks(Tap):
 
     def _tell_end(self, error: BaseException | None) -> None:
         """Tell what the command did, and write the report of a run."""
+        # A configuration that is refused leaves nothing to tell, and nothing to tell it with.
+        if "_watch" not in self.__dict__:
+            return
         facts = self._watch.facts
         if not facts.total:
             if self._calls:
