@@ -6,12 +6,10 @@ import os
 import sys
 from collections import Counter
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
-import msgspec
 from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
@@ -28,6 +26,7 @@ from tap_looker_tasks.looker.connection import Connection
 from tap_looker_tasks.looker.steady_clock import SteadyClock
 from tap_looker_tasks.queries.sharding import shard_of
 from tap_looker_tasks.settings import Settings, find_unknown_settings, refuse
+from tap_looker_tasks.singer.inputs import read_catalog, read_file, read_state
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter
 from tap_looker_tasks.singer.state_writer import PacedStateWriter
@@ -118,7 +117,11 @@ class TapLookerTasks(Tap):
         cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
     ) -> None:
         with refuse_wrong_stream_maps():
-            super().invoke(state=_json_object(state), catalog=_json_object(catalog), **options)
+            super().invoke(
+                state=read_file(state, read_state, cls.logger),
+                catalog=read_file(catalog, read_catalog, cls.logger),
+                **options,
+            )
 
     @override
     def setup_mapper(self) -> None:
@@ -314,7 +317,7 @@ class TapLookerTasks(Tap):
         settings = self.settings
         streams = [stream for stream in selected if isinstance(stream, QueryStream)]
         external_ids = [id_ for id_ in _external_ids(settings) if _is_mine(id_, settings)]
-        queries = {stream.name: stream.query for stream in streams}
+        queries = {stream.name: stream.query_to_run for stream in streams}
         remembered = {stream.name: stream.remembered for stream in streams}
         launcher = Launcher(
             queries,
@@ -377,24 +380,6 @@ def connection_of(settings: Settings) -> Connection:
         call_limit=settings.api_call_limit,
         max_response_bytes=settings.max_response_bytes,
     )
-
-
-def _json_object(file: IO[str] | None) -> IO[str] | None:
-    """Check the content of a file given by option, which the SDK would show a traceback for.
-
-    Raises:
-        SettingsError: it is not a JSON object.
-    """
-    if file is None:
-        return None
-    try:
-        text = file.read()
-        if isinstance(msgspec.json.decode(text), dict):
-            return StringIO(text)
-        msg = f"{file.name}: not a JSON object"
-    except (OSError, ValueError) as error:
-        msg = f"{file.name}: cannot be read as a JSON file: {error}"
-    raise SettingsError(msg)
 
 
 def _external_ids(settings: Settings) -> tuple[str, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from importlib.metadata import version
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream, metrics
 from singer_sdk import typing as th
 from singer_sdk.batch import Batcher
-from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.helpers._batch import BatchFileFormat
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
@@ -57,6 +57,20 @@ class LookerStream(Stream):
             and not first.flattening_enabled
             and (batches is None or batches.encoding.format == BatchFileFormat.JSONL)
         )
+
+    @property  # type: ignore[explicit-override] # mypy does not see it beside a setter
+    @override
+    def selected(self) -> bool:
+        return super().selected
+
+    @selected.setter
+    def selected(self, value: bool | None) -> None:
+        """Leave the selection as it is: `--test` would select every stream."""
+
+    @override
+    def _write_schema_message(self) -> None:
+        if self.selected:
+            super()._write_schema_message()
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
@@ -173,6 +187,10 @@ class RowStream(LookerStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
+        # With one more than a test run asks for, the SDK would end it as a failure.
+        return islice(self._records(), self.ABORT_AT_RECORD_COUNT)
+
+    def _records(self) -> Iterator[Record]:
         for batch in self._batches:
             if self.goes_in_chunks:
                 self._record_counter.step = len(batch)
@@ -211,8 +229,6 @@ class RowStream(LookerStream):
         self._batches = batches
         try:
             self.sync()
-        except (AbortedSyncFailedException, AbortedSyncPausedException):
-            self.logger.debug("stopped by the limit of a test run")
         finally:
             # The stream stays, its results must not.
             del self._batches

@@ -227,7 +227,7 @@ class QueryTaskResultsStream(LookerStream):
 
     def _check_truncation(self, result: Result, task: QueryTask) -> Result:
         """Return the result, marked as truncated when a limit may have cut it off."""
-        if not isinstance(task, LaunchedTask) or result.row_count is None:
+        if not isinstance(task, LaunchedTask) or result.row_count is None or self.is_test_run:
             return result
         limit = task.row_limit
         if not result.truncated and (limit is None or result.row_count < limit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.actions import Outcome
 
 
+_ROWS_OF_A_TEST_RUN = 5
 _RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -105,6 +107,14 @@ class QueryStream(RowStream):
             return Bookmark(column, state.get("replication_key_value"))
         is_moment = column.column_type not in NUMBERS
         return Bookmark(column, self.config.get("start_date") if is_moment else None)
+
+    @property
+    def query_to_run(self) -> ConfiguredQuery:
+        """The query as it is to be launched: a test run asks for a few rows only."""
+        if self.ABORT_AT_RECORD_COUNT is None:
+            return self.query
+        config = msgspec.structs.replace(self.query.config, limit=_ROWS_OF_A_TEST_RUN)
+        return replace(self.query, config=config)
 
     @property
     def remembered(self) -> RememberedQuery:

@@ -93,3 +93,18 @@ def test_a_failing_run_says_so_in_one_line() -> None:
     assert done.stderr.splitlines()[-1] == line
     assert "hush" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_schemas_of_deselected_streams_are_not_written(tap: Tap) -> None:
+    assert [m["stream"] for m in tap("--test=schema").messages] == ["query_task_results"]
+
+
+def test_a_test_run_asks_for_a_few_rows_and_logs_nothing_alarming(tap: Tap) -> None:
+    explore = {"model": "flights_2013", "explore": "flights", "fields": ["flights.carrier"]}
+    queries = [{"name": "all", "explore": explore, "limit": -1}, {"name": "saved", "query_id": 1}]
+    run = tap("--test", queries=queries)
+    assert run.exit_code == 0
+    assert [len(run.records(name)) for name in ("all", "saved")] == [1, 1]
+    assert run.only()["row_count"] == 5
+    assert "error" not in run.log.lower()
+    assert "limit" not in run.log

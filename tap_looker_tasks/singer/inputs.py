@@ -1,0 +1,177 @@
+"""State and catalog as files bring them: read, taken as empty where nothing is lost, or refused."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from tap_looker_tasks.errors import SettingsError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping
+
+# Around what the tap needs, as other programs keep it.
+_WRAPPERS = ("value", "singer_state", "completed", "state")
+_RESULTS = "query_task_results"
+
+
+class _StreamState(msgspec.Struct):
+    """What the SDK and the streams of queries read of a bookmark."""
+
+    partitions: list[dict[str, Any]] = []
+    progress_markers: dict[str, Any] = {}
+    replication_key: str | None = None
+    query: dict[str, Any] | None = None
+
+
+class _TaskInFlight(msgspec.Struct):
+    query_task_id: str
+    attempt: int = 1
+    query_id: str | None = None
+    launched_at: str | None = None
+    fingerprint: str | None = None
+
+
+class _ResultsState(_StreamState):
+    """What the ledger reads."""
+
+    finished: dict[str, str] | None = None
+    doubted_since: dict[str, str] | None = None
+    in_flight: dict[str, _TaskInFlight] | None = None
+    to_cancel: dict[str, str] | None = None
+
+
+class _PropertyMetadata(msgspec.Struct, rename=lambda name: name.replace("_", "-")):
+    """What selection and keys are read from."""
+
+    inclusion: Literal["available", "automatic", "unsupported"] | None = None
+    selected: bool | None = None
+    selected_by_default: bool | None = None
+    table_key_properties: list[str] | None = None
+    replication_key: str | None = None
+    forced_replication_method: str | None = None
+
+
+class _MetadataEntry(msgspec.Struct):
+    breadcrumb: list[str]
+    metadata: _PropertyMetadata
+
+
+class _Schema(msgspec.Struct):
+    type: str | list[str] | None = None
+    properties: dict[str, _Schema] | None = None
+    items: _Schema | None = None
+
+
+class _CatalogEntry(msgspec.Struct):
+    tap_stream_id: str
+    schema: _Schema = msgspec.field(default_factory=_Schema)
+    metadata: list[_MetadataEntry] = []
+    key_properties: list[str] | None = None
+    replication_key: str | None = None
+    replication_method: Literal["FULL_TABLE", "INCREMENTAL", "LOG_BASED"] | None = None
+
+
+class WrongShapeError(ValueError):
+    """A state or catalog is not one; the message says where."""
+
+
+def read_file(
+    file: IO[str] | None, read: Callable[[object], dict[str, Any]], logger: logging.Logger
+) -> IO[str] | None:
+    """Return the content of a file given by option, as the SDK can take it.
+
+    Args:
+        file: the file, if there is one.
+        read: `read_state` or `read_catalog`.
+        logger: told when something was taken as empty.
+
+    Raises:
+        SettingsError: it cannot be read, or is not what it should be.
+    """
+    if file is None:
+        return None
+    try:
+        text = file.read()
+        raw = msgspec.json.decode(text) if text.strip() else None
+        content = read(raw)
+    except WrongShapeError as error:
+        msg = f"{file.name}: {error}"
+        raise SettingsError(msg) from None
+    except (OSError, ValueError) as error:
+        msg = f"{file.name}: cannot be read as a JSON file: {error}"
+        raise SettingsError(msg) from None
+    if raw != content:
+        logger.warning("%s: what is null or empty there is taken as no state", file.name)
+    return StringIO(msgspec.json.encode(content).decode())
+
+
+def read_state(raw: object) -> dict[str, Any]:
+    """Return a state whose bookmarks the tap can read; what is null or empty is left out.
+
+    Other keys, and bookmarks of other taps' streams, stay as they are.
+
+    Raises:
+        WrongShapeError: it remembers something, but cannot be read: everything would be delivered
+            once more without a word.
+    """
+    state = _read_object(raw, "state")
+    if "bookmarks" not in state:
+        _refuse_wrapped(state)
+        return state
+    bookmarks = _read_object(state["bookmarks"], "bookmarks")
+    kept = {name: bookmark for name, bookmark in bookmarks.items() if bookmark not in (None, [])}
+    for name, bookmark in kept.items():
+        shape = _ResultsState if name == _RESULTS else _StreamState
+        _check_shape(bookmark, shape, f"bookmarks.{name}")
+    return {**state, "bookmarks": kept}
+
+
+def read_catalog(raw: object) -> dict[str, Any]:
+    """Return a catalog that the SDK can read.
+
+    Raises:
+        WrongShapeError: it is none; every stream and column would be deselected without a word.
+    """
+    if not isinstance(raw, dict) or not isinstance(raw.get("streams"), list):
+        msg = "not a catalog: expected an object with an array of `streams`"
+        raise WrongShapeError(msg)
+    for number, entry in enumerate(raw["streams"]):
+        _check_shape(entry, _CatalogEntry, f"streams[{number}]")
+    return raw
+
+
+def _read_object(raw: object, place: str) -> dict[str, Any]:
+    if raw is None or raw == []:
+        return {}
+    if not isinstance(raw, dict):
+        msg = f"{place}: expected an object, got {msgspec.json.encode(raw)[:50].decode()}"
+        raise WrongShapeError(msg)
+    return raw
+
+
+def _refuse_wrapped(state: Mapping[str, Any]) -> None:
+    for key in _WRAPPERS:
+        if isinstance(state.get(key), dict):
+            msg = f"no state, but something around it; give what is in its `{key}`"
+            raise WrongShapeError(msg)
+    if state and "currently_syncing" not in state:
+        msg = f"not a state of this tap: it has no `bookmarks`, but {', '.join(state)}"
+        raise WrongShapeError(msg)
+
+
+def _check_shape(raw: object, shape: type, place: str) -> None:
+    """Check that a value has a shape; what the shape does not name may be anything.
+
+    Raises:
+        WrongShapeError: it has another one.
+    """
+    try:
+        msgspec.convert(raw, shape)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        msg = f"{place}{where.rstrip('`')}: {what[:1].lower()}{what[1:]}"
+        raise WrongShapeError(msg) from None

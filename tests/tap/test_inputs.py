@@ -1,0 +1,36 @@
+"""Files of state and catalog as people hand them to the tap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+
+@pytest.mark.parametrize("option", ["state", "catalog"])
+@pytest.mark.parametrize("text", ["[5]", '{"bookmarks": {"query_task_results": {"fin', '"\ud800"'])
+def test_a_file_is_refused_in_one_line(tap: Tap, tmp_path: Path, option: str, text: str) -> None:
+    path = tmp_path / "given"
+    path.write_bytes(text.encode(errors="surrogatepass"))
+    run = tap(f"--{option}", str(path))
+    assert run.exit_code == 1
+    assert run.error.startswith(f"{path}: ")
+    assert "Traceback" not in run.log
+    assert run.output == b""
+
+
+@pytest.mark.parametrize("text", ["", "null", '{"bookmarks": null}'])
+def test_no_state_is_said(tap: Tap, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "given"
+    path.write_text(text)
+    run = tap("--state", str(path))
+    assert run.exit_code == 0
+    assert f"{path}: what is null or empty there is taken as no state" in run.log
