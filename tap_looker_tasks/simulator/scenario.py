@@ -197,7 +197,8 @@ def play_scenario(scenario: Scenario, looker: Looker) -> None:
         about = {"query_id": script.query_id, "result_format": script.result_format}
         body = looker.queries.get(script.query_id) if script.query_id else {}
         if body is None:
-            raise ModelError(f"task {id_}", f"there is no query {script.query_id}")
+            where, msg = f"task {id_}", f"there is no query {script.query_id}"
+            raise ModelError(where, msg)
         status = "added" if script.query_id else "running"
         scripted = [found for answer in script.answers for found in answer.scripted()]
         looker.tasks.add(QueryTask(id_, body, about, status=status, script=scripted))
