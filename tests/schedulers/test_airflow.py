@@ -1,0 +1,77 @@
+"""The DAG of `examples/airflow`, run by Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.warehouses.environments import PROJECT, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tap_looker_tasks.simulator.simulator import Simulator
+    from tests.warehouses.reading import Warehouse
+
+pytestmark = [pytest.mark.slow, pytest.mark.schedulers]
+_SECONDS = 480
+_QUERIES = [{"name": f"airlines_{n}", "query_id": "1"} for n in range(4)]
+
+
+class Airflow:
+    """Airflow in a folder of its own, with the examples as its DAGs."""
+
+    def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
+        self._bin = environment("airflow")
+        self._environment = {
+            **os.environ,
+            **settings,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "examples" / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
+            "LOOKER_SHARDS": "2",
+            "LOOKER_RETRY_SECONDS": "1",
+            # Bash finds `meltano` there; Airflow itself is called by its path.
+            "PATH": f"{settings['PATH']}{os.pathsep}{self._bin}",
+        }
+        self("db", "migrate")
+        self("pools", "set", "looker", "4", "Queries at once of one Looker user")
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [self._bin / "airflow", *arguments],
+            cwd=PROJECT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-5000:]
+        return done.stdout
+
+
+@pytest.fixture
+def airflow(settings: dict[str, str], tmp_path: Path) -> Airflow:
+    queries = {"TAP_LOOKER_TASKS_QUERIES": json.dumps(_QUERIES)}
+    schema = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": tmp_path.name}
+    return Airflow(tmp_path / "airflow", {**settings, **queries, **schema})
+
+
+def test_shards_load_one_warehouse_and_keep_states_of_their_own(
+    airflow: Airflow, simulator: Simulator, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    log = airflow("dags", "test", "looker_to_postgres")
+
+    assert "state=success" in log, log[-5000:]
+    for query in _QUERIES:
+        assert len(warehouse.rows(tmp_path.name, query["name"])) == 16
+    # No query was run by both.
+    assert simulator.count("create_query_task") == len(_QUERIES)
