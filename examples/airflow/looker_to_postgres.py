@@ -6,8 +6,8 @@ number of queries that Looker runs at once for a user, 15 unless its administrat
 
     airflow pools set looker 15 "Queries at once of one Looker user"
 
-Workers need this project (or one with the same plugins), its `meltano` in PATH, a system database or
-state backend that all of them reach (MELTANO_DATABASE_URI, MELTANO_STATE_BACKEND_URI), and the
+Workers need this project (or one with the same plugins), its `meltano` in PATH, a system database
+or state backend that all of them reach (MELTANO_DATABASE_URI, MELTANO_STATE_BACKEND_URI), and the
 settings in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
 """
 
