@@ -1,8 +1,8 @@
 """Dagster: an asset for each query, partitioned by shard.
 
 One partition is one process of the tap, which runs its share of the selected queries together; a
-query is whole when all its partitions are materialized. `meltano` must be in PATH, with the settings of
-the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
+query is whole when all its partitions are materialized. `meltano` must be in PATH, with the
+settings of the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
 
     dagster asset materialize -f definitions.py --select '*' --partition 0
 """
