@@ -23,9 +23,8 @@ SAMPLES = 400
 class Cause(Enum):
     """What would have to be faster at a moment for the run to end sooner.
 
-    Looker and the target work at the same time. As long as Looker has something to do, the
-    target keeps nobody waiting; it does when all else is done, or while nothing is launched
-    although there is a free slot.
+    Looker and the target work at the same time: as long as Looker has something to do, the
+    target keeps nobody waiting.
     """
 
     SLOTS = "queries wait, all slots in use"
@@ -96,7 +95,6 @@ def _find_cause(counts: Sequence[int], *, is_full: bool) -> Cause:
     queued, running, collecting, collected, delivering = counts
     causes = (
         (Cause.SLOTS, queued and is_full),
-        (Cause.TARGET, queued and delivering),
         (Cause.LOOKER, running or collecting),
         (Cause.TARGET, collected or delivering),
         (Cause.ELSE, True),

@@ -387,13 +387,6 @@ def test_queries_that_wait_for_slots_are_named() -> None:
     )
 
 
-def test_a_target_that_keeps_slots_empty_is_named() -> None:
-    facts = tell_half_a_run()
-    assert find_hold_up(facts, START + 60, slots=10).sentence == (
-        "The target: for 87% of the run, it was all that was waited for."
-    )
-
-
 def test_a_run_that_never_began_waited_for_nobody() -> None:
     hold_up = find_hold_up(RunFacts(START), START + 2, slots=1)
     assert hold_up.seconds[-1] == 2

@@ -119,14 +119,15 @@
   const clockOf = (seconds) => {
     const total = Math.round(seconds * 1000) / 1000, part = (n) => String(Math.floor(n)).padStart(2, "0");
     const text = `${Math.floor(total / 60) % 60}`, rest = total % 60;
-    const second = Number.isInteger(rest) ? part(rest) : rest.toFixed(2).padStart(5, "0");
+    const second = Number.isInteger(rest) ? part(rest) : rest.toFixed(3).replace(/0+$/, "").padStart(4, "0");
     return total >= 3600 ? `${Math.floor(total / 3600)}:${text.padStart(2, "0")}:${second}` : `${text}:${second}`;
   };
   const font = () => `12px ${getComputedStyle(document.body).fontFamily}`;
   const axis = (more) => ({ stroke: colors.soft, font: font(), grid: { stroke: colors.line, width: 1 }, ticks: { show: false }, ...more });
-  const timeAxis = () => axis({ values: (_, splits) => splits.map(clockOf), space: 70, size: 30 });
+  const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
+  const timeAxis = () => axis({ incrs: STEPS, values: (_, splits) => splits.map(clockOf), space: 70, size: 30 });
   const end = Math.max(run.seconds, 0.001, ...tasks.length ? [tasks.reduce((most, task) => Math.max(most, task.end), 0)] : []);
-  const NAMED = 40;
+  const NAMED = 60;
   const GUTTER = () => (innerWidth < 740 ? 44 : 150);
 
   function plot(id, height, options, data) {
@@ -155,7 +156,7 @@
   const shownTasks = tasks.filter((task) => task.phases.length).sort((a, b) => a.work - b.work || a.end - b.end);
   function drawTimeline() {
     const n = Math.max(shownTasks.length, 1);
-    const height = (n <= NAMED ? Math.max(n * 20, 80) : 460) + 36;
+    const height = (n <= NAMED ? Math.max(n * (n <= 30 ? 20 : 15), 80) : 460) + 36;
     const draw = (u) => {
       const { ctx, bbox } = u, { min, max } = u.scales.y;
       const from = Math.max(0, Math.floor(min)), to = Math.min(shownTasks.length, Math.ceil(max));
@@ -182,7 +183,7 @@
     };
     const labels = axis({ size: GUTTER(), grid: { show: false }, gap: 8,
       splits: (u, _, min, max) => {
-        const most = Math.floor(u.bbox.height / devicePixelRatio / 18), places = [];
+        const most = Math.floor(u.bbox.height / devicePixelRatio / 14), places = [];
         const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((size) => (max - min) / size <= most) || 10000;
         for (let row = Math.max(0, Math.floor(min / step) * step); row < Math.min(max, shownTasks.length); row += step) {
           if (row >= min) places.push(row + 0.5);
