@@ -246,16 +246,6 @@ class LookerClient:
         path = f"dashboards/{_part(dashboard_id)}?fields={_DASHBOARD_PARTS}"
         return self._object("dashboard", path, longest_seconds)
 
-    def dashboard_dashboard_elements(
-        self, dashboard_id: str, *, longest_seconds: float = inf
-    ) -> list[dict[str, Any]]:
-        """Get a dashboard's tiles: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/dashboard_dashboard_elements>."""
-        path = f"dashboards/{_part(dashboard_id)}/dashboard_elements"
-        operation = self._http.begin("dashboard_dashboard_elements", longest_seconds)
-        return self._repeated(
-            operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", path)
-        )
-
     def lookml_model_explore(
         self, model: str, explore: str, *, longest_seconds: float = inf
     ) -> dict[str, Any]:

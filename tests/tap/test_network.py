@@ -70,7 +70,7 @@ def test_an_answer_that_does_not_come_in_time_is_asked_for_again(
 @pytest.mark.parametrize("fault", ["rate_limited", "unavailable", "bad_gateway", "dropped"])
 @pytest.mark.parametrize(
     "operation",
-    ["login", "query", "look", "lookml_model_explore", "dashboard_dashboard_elements"],
+    ["login", "query", "look", "lookml_model_explore", "dashboard"],
 )
 def test_a_failure_before_the_sync_is_waited_out(
     simulator: Simulator, tap: Tap, fault: str, operation: str
