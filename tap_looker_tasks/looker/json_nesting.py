@@ -60,20 +60,21 @@ class Nesting:
                 return None
             marks = b'"' + marks
         in_string = marks.count(b'"') % 2 == 1
-        if in_string:
-            marks += b'"'
-        # Two quotes that meet can go, be they one string or the seam of two: what is left
-        # stays within or without strings as it was.
-        marks = _STRING_WITH_BRACKETS.sub(b"", marks.replace(b'""', b""))
-        for _ in range(_COMMON_DEPTH):
-            marks = marks.replace(b"{}", b"")
-        depth = self.depth
-        if marks:
-            depths = tuple(accumulate(map(_STEPS.__getitem__, marks), initial=self.depth))
-            if min(depths) <= 0:
-                return None
-            depth = depths[-1]
-        return Nesting(depth, in_string, in_escape)
+        depth = _deepen(self.depth, marks + b'"' if in_string else marks)
+        return None if depth is None else Nesting(depth, in_string, in_escape)
+
+
+def _deepen(depth: int, marks: bytes) -> int | None:
+    """Return the depth after whole strings and brackets; None when it falls to nothing."""
+    # Two quotes that meet can go, be they one string or the seam of two: what is left
+    # stays within or without strings as it was.
+    marks = _STRING_WITH_BRACKETS.sub(b"", marks.replace(b'""', b""))
+    for _ in range(_COMMON_DEPTH):
+        marks = marks.replace(b"{}", b"")
+    if not marks:
+        return depth
+    depths = tuple(accumulate(map(_STEPS.__getitem__, marks), initial=depth))
+    return None if min(depths) <= 0 else depths[-1]
 
 
 WITHIN_ARRAY = Nesting(1, in_string=False)
