@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from typing import IO, Any
+
 import click
+from typing_extensions import override
+
+# The tap's own.
+_LOGGER = "tap-looker-tasks"
 
 
 class TapError(click.ClickException):
     """An error whose message is for the person who runs the tap.
 
-    The command line shows it as one line and ends with exit code 1, whichever command ran.
+    The command line logs it, as the last line, and ends with exit code 1, whichever command ran.
     """
+
+    @override
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Log the message at level ERROR, by which schedulers know what a run failed of."""
+        logging.getLogger(_LOGGER).error("%s", self.message)
 
 
 class RunError(TapError):
@@ -34,6 +46,10 @@ class TasksNotCompletedError(RunError):
 
 class StorageError(RunError):
     """A BATCH file cannot be stored."""
+
+
+class TargetGoneError(RunError):
+    """What the tap writes is not taken any more."""
 
 
 class RowsLostError(RunError):

@@ -295,7 +295,8 @@ class TapLookerTasks(Tap):
 
     def _must_cancel(self) -> bool:
         is_interrupted = self._interrupts is not None and self._interrupts.number is not None
-        return is_interrupted and self.settings.on_interrupt == "cancel"
+        is_cut_short = is_interrupted or self.message_writer.is_target_gone
+        return is_cut_short and self.settings.on_interrupt == "cancel"
 
     @cached_property
     def _client(self) -> LookerClient:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
+from typing_extensions import override
 
 from tap_looker_tasks.tap import TapLookerTasks
 
@@ -99,12 +100,23 @@ def parse(output: bytes) -> list[dict[str, Any]]:
     return [json.loads(line, parse_float=Decimal) for line in lines]
 
 
+class _ReasonFirst(logging.Formatter):
+    """Marks what the tap says at level ERROR, which is why it failed."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        is_reason = record.name == "tap-looker-tasks" and record.levelno >= logging.ERROR
+        return f"{'Error: ' if is_reason else ''}{super().format(record)}"
+
+
 @contextmanager
 def _log() -> Iterator[io.StringIO]:
     """What is logged; the SDK adds a handler each time its command is looked up."""
     root, log = logging.getLogger(), io.StringIO()
     before = [*root.handlers]
-    root.handlers = [logging.StreamHandler(log)]
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(_ReasonFirst())
+    root.handlers = [handler]
     try:
         yield log
     finally:

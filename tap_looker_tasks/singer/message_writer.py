@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
-import threading
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
@@ -17,13 +16,15 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMessage
 from typing_extensions import override
 
+from tap_looker_tasks.errors import TargetGoneError
+from tap_looker_tasks.singer.held_signals import hold_back_signals
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _BUFFER_BYTES = 64 * 1024
 # No JSON text has it: within strings, too, it is always escaped.
 _GAP = b"\0"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NOT_FINITE = (b"NaN", b"Infinity")
 
 
@@ -67,12 +68,14 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     Attributes:
         bytes_written: length of all messages so far, those still held back included.
+        is_target_gone: whether standard output takes no more; further messages are dropped.
     """
 
     def __init__(self) -> None:
         """Begin with nothing written; standard output is looked up when it is written to."""
         super().__init__()
         self.bytes_written = 0
+        self.is_target_gone = False
         self._encoder = msgspec.json.Encoder(enc_hook=self._enc_hook, decimal_format="number")
         self._ready: ReadyJson | None = None
         self._held: list[bytes] = []
@@ -104,16 +107,33 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held back."""
+        """Write what is held back.
+
+        Raises:
+            TargetGoneError: standard output takes no more.
+        """
+        held, self._held = self._held, []
+        is_short = self._size < 2 * _BUFFER_BYTES
+        self._size = 0
+        # What is long is not worth a copy.
+        self._write((b"".join(held),) if is_short else held)
+
+    def _write(self, texts: Iterable[bytes]) -> None:
         # A handler that ends the process would leave half a line in a full pipe.
-        with _signals_held_back():
-            held, self._held = self._held, []
-            is_short = self._size < 2 * _BUFFER_BYTES
-            self._size = 0
-            # What is long is not worth a copy.
-            for text in (b"".join(held),) if is_short else held:
-                _write(text)
-            sys.stdout.flush()
+        with hold_back_signals():
+            try:
+                for text in texts:
+                    if not self.is_target_gone:
+                        _write_all(text)
+                sys.stdout.flush()
+            except OSError as error:
+                self.is_target_gone = True
+                _silence_output()
+                msg = (
+                    f"the target takes no more ({error.strerror or error}): look for its own "
+                    "error; the next run goes on from the state that it kept"
+                )
+                raise TargetGoneError(msg) from error
 
     def _hold(self, *texts: bytes) -> None:
         self._held += texts
@@ -139,10 +159,12 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             self._hold(before, *ready.pieces, after, b"\n")
             return
         self.flush()
-        with _signals_held_back():
-            for piece in chain((before,), ready.pieces, (after, b"\n")):
-                self.bytes_written += len(piece)
-                _write(piece)
+        self._write(self._count(chain((before,), ready.pieces, (after, b"\n"))))
+
+    def _count(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self.bytes_written += len(piece)
+            yield piece
 
     def _enc_hook(self, value: object) -> object:
         if isinstance(value, ReadyJson):
@@ -177,35 +199,14 @@ def _finite(value: object) -> object:
             return value
 
 
-def _write(text: bytes) -> None:
+def _write_all(text: bytes) -> None:
     """Write all of it: an unbuffered standard output may take a part at a time."""
     left = memoryview(text)
     while left:
         left = left[sys.stdout.buffer.write(left) or 0 :]
 
 
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Let what SIGINT and SIGTERM do wait for the end.
-
-    A signal mask would hold for this thread only; the system may give the signal to another,
-    as some libraries start, and Python would still run the handler in the midst of this one.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        # Handlers never run here.
-        yield
-        return
-    came: dict[int, None] = {}
-    before = {
-        number: signal.signal(number, lambda number, _: came.setdefault(number))
-        for number in _SIGNALS
-        # Python cannot put back what it did not set.
-        if signal.getsignal(number) is not None
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for held_back in came:
-            signal.raise_signal(held_back)
+def _silence_output() -> None:
+    """Let what is still in buffers go nowhere, or Python would try to write it at its end."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of a file
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -89,8 +89,9 @@ def test_a_failing_run_says_so_in_one_line() -> None:
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    line = "Error: TAP_LOOKER_TASKS_BATCH_SIZE: expected an integer <= 250"
-    assert done.stderr.splitlines()[-1] == line
+    _, level, logger, reason = map(str.strip, done.stderr.splitlines()[-1].split("|"))
+    assert (level, logger) == ("ERROR", "tap-looker-tasks")
+    assert reason == "TAP_LOOKER_TASKS_BATCH_SIZE: expected an integer <= 250"
     assert "hush" not in done.stderr
     assert "Traceback" not in done.stderr
 
