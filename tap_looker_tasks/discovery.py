@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.launcher import PreparedQuery
     from tap_looker_tasks.tasks.stored_queries import StoredQueries
 
+# Where a property's schema has none of these, the SDK ends the run.
+_SAY_A_TYPE = frozenset({"type", "anyOf", "allOf"})
+_REPLICATION_METHODS = ("FULL_TABLE", "INCREMENTAL")
 # Looker does not say which: who may not see an Explore is told that it is not there.
 _NOT_READABLE = frozenset({403, 404})
 
@@ -160,6 +163,50 @@ def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> 
 def _shorten_name(query: ConfiguredQuery, longest: int) -> ConfiguredQuery:
     name = shorten(query.name, longest)
     return replace(query, config=msgspec.structs.replace(query.config, name=name))
+
+
+def catalog_problems(
+    plan: QueryStreamPlan,
+    *,
+    key_properties: Iterable[str],
+    replication_key: str | None,
+    replication_method: str,
+) -> list[str]:
+    """Say, in one line each, what a run cannot obey of what a catalog says of a query's stream.
+
+    Args:
+        plan: the query, and the schema that the catalog has.
+        key_properties: the catalog's.
+        replication_key: the catalog's.
+        replication_method: the catalog's.
+    """
+    properties, path = plan.schema["properties"], plan.query.config_path
+    missing = [name for name in key_properties if name not in properties]
+    found = [
+        *(f"its schema has no property {name}, which is a key property" for name in missing),
+        *(
+            f"its schema does not say what type {name} has"
+            for name, declared in properties.items()
+            if _SAY_A_TYPE.isdisjoint(declared)
+        ),
+    ]
+    if replication_method not in _REPLICATION_METHODS:
+        found.append(f"{replication_method} is no replication method of this tap")
+    elif replication_method == "INCREMENTAL":
+        found += _replication_key_problems(plan, replication_key)
+    return [
+        f"catalog: {plan.query.name}: {problem}; discover again, or change {path}"
+        for problem in found
+    ]
+
+
+def _replication_key_problems(plan: QueryStreamPlan, replication_key: str | None) -> list[str]:
+    if replication_key is None or replication_key != plan.replication_key:
+        path, wanted = plan.query.config_path, plan.replication_key or "none"
+        return [f"its replication key is {replication_key or 'none'}, that of {path} is {wanted}"]
+    if replication_key not in plan.schema["properties"]:
+        return [f"its schema has no property {replication_key}, the replication key"]
+    return []
 
 
 class Discovery:

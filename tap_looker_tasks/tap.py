@@ -214,7 +214,10 @@ class TapLookerTasks(Tap):
             plans = discovery.all_plans()
         else:
             queries = configured_queries(settings, self._client, self.logger)
-            known = {name: entry.schema.to_dict() for name, entry in self.input_catalog.items()}
+            known: dict[str, dict[str, Any]] = {
+                name: {"properties": {}} | entry.schema.to_dict()
+                for name, entry in self.input_catalog.items()
+            }
             plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
         for plan in plans:
             yield QueryStream(self, plan, settings.query_timezone)

@@ -52,6 +52,7 @@ class _PropertyMetadata(msgspec.Struct, rename=lambda name: name.replace("_", "-
     selected_by_default: bool | None = None
     table_key_properties: list[str] | None = None
     replication_key: str | None = None
+    replication_method: str | None = None
     forced_replication_method: str | None = None
 
 
@@ -131,7 +132,7 @@ def read_state(raw: object) -> dict[str, Any]:
 
 
 def read_catalog(raw: object) -> dict[str, Any]:
-    """Return a catalog that the SDK can read.
+    """Return a catalog that the SDK can read, and obeys.
 
     Raises:
         WrongShapeError: it is none; every stream and column would be deselected without a word.
@@ -141,6 +142,10 @@ def read_catalog(raw: object) -> dict[str, Any]:
         raise WrongShapeError(msg)
     for number, entry in enumerate(raw["streams"]):
         _check_shape(entry, _CatalogEntry, f"streams[{number}]")
+        for found in entry.get("metadata", ()):
+            # Where Singer's specification has what people choose, the SDK does not look.
+            if not found["breadcrumb"] and (method := found["metadata"].get("replication-method")):
+                entry["replication_method"] = method
     return raw
 
 

@@ -10,12 +10,15 @@ import msgspec
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from tap_looker_tasks.discovery import QueryStreamPlan, catalog_problems
 from tap_looker_tasks.looker.json_text import read_json
 from tap_looker_tasks.queries.bookmark import next_bookmark
 from tap_looker_tasks.records.column_types import NUMBERS
 from tap_looker_tasks.records.columns import column_in_schema, compare
+from tap_looker_tasks.records.keys import KeyCheck
 from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
+from tap_looker_tasks.settings import refuse
 from tap_looker_tasks.streams.base import FREE_OBJECT, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.tasks.launcher import Bookmark, RememberedQuery
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog
 
-    from tap_looker_tasks.discovery import QueryStreamPlan
     from tap_looker_tasks.looker.result import Result
     from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.tasks.actions import Outcome
@@ -97,7 +100,7 @@ class QueryStream(RowStream):
     def bookmark(self) -> Bookmark | None:
         """Where an incremental query goes on; None for a query that is not incremental."""
         field = self.query.config.replication_key
-        if field is None or self.replication_key is None:
+        if field is None or not self._is_incremental:
             return None
         column = column_in_schema(self.schema, field)
         if column is None:
@@ -115,6 +118,27 @@ class QueryStream(RowStream):
             return self.query
         config = msgspec.structs.replace(self.query.config, limit=_ROWS_OF_A_TEST_RUN)
         return replace(self.query, config=config)
+
+    @property
+    def _is_incremental(self) -> bool:
+        return self.replication_key is not None and self.replication_method == "INCREMENTAL"
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take the keys and the replication method of a catalog.
+
+        Raises:
+            SettingsError: they do not go with its schema, or with the configured query.
+        """
+        super().apply_catalog(catalog)
+        refuse(
+            catalog_problems(
+                QueryStreamPlan(self.query, self.schema),
+                key_properties=self.primary_keys,
+                replication_key=self.replication_key,
+                replication_method=self.replication_method,
+            )
+        )
 
     @property
     def remembered(self) -> RememberedQuery:
@@ -148,12 +172,14 @@ class QueryStream(RowStream):
             # The warning is there already; nothing says how far this result goes.
             bookmark = None
         latest: list[object] = [] if bookmark is None else [bookmark.value]
+        keys = KeyCheck([c.name for c in match.columns if c.name in self.primary_keys])
         for batch in reader.batches(result, query_task_id):
             yield batch
+            keys.add(batch)
             if bookmark is not None:
                 values = batch.column(bookmark.column.name)
                 latest = [next_bookmark(bookmark.column, [*latest, *values])]
-        for problem in reader.problems:
+        for problem in (*reader.problems, *keys.problems):
             self.logger.warning("%s: %s", self.name, problem)
         self._latest = next(iter(latest), None)
 
@@ -165,7 +191,7 @@ class QueryStream(RowStream):
 
     def _may_activate(self, result: Result, match: ColumnMatch) -> bool:
         """Return whether the rows are all there are, so that those of earlier runs may go."""
-        if self.replication_key is not None or self.ABORT_AT_RECORD_COUNT is not None:
+        if self._is_incremental or self.ABORT_AT_RECORD_COUNT is not None:
             return False
         is_whole = not (result.truncated or match.missing)
         if not is_whole:
