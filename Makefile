@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-warehouses bench docs lint types pytest setup clean pins hashes release-check
+.PHONY: help demo test test-warehouses test-schedulers bench docs lint types pytest setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
@@ -44,7 +44,10 @@ pytest: .meltano/installed ## the tests, with their branch coverage
 	$(BIN)/coverage report
 
 test-warehouses: .meltano/installed ## every type of column into every target, in environments of their own
-	$(BIN)/python -m pytest -m warehouses
+	$(BIN)/python -m pytest -m warehouses -o faulthandler_timeout=900
+
+test-schedulers: .meltano/installed ## the examples for Airflow, Dagster and Kubernetes, run by them
+	$(BIN)/python -m pytest -m schedulers -o faulthandler_timeout=900
 
 release-check: .venv/installed ## all that a release needs but the upload
 	@$(BIN)/python -m release

@@ -1,8 +1,8 @@
 """Dagster: an asset for each query, partitioned by shard.
 
 One partition is one process of the tap, which runs its share of the selected queries together; a
-query is whole when all its partitions are materialized. `meltano` must be in PATH, with the
-settings of the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
+query is whole when all its partitions are materialized. `meltano` must be in PATH, and the settings
+of the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
 
     dagster asset materialize -f definitions.py --select '*' --partition 0
 """
@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator  # noqa: TC003 - Dagster reads the annotations
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import BinaryIO
 
 SHARDS = int(os.environ.get("LOOKER_SHARDS", "4"))

@@ -1,0 +1,210 @@
+"""Meltano's commands, each as people use it, in a project of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from demo.application import CREDENTIAL
+from tests.interface.declared import PROJECT, meltano_settings
+from tests.meltano.test_settings import BIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tap_looker_tasks.simulator.simulator import Simulator
+
+pytestmark = pytest.mark.slow
+_SECONDS = 170
+_TAP = "tap-looker-tasks"
+_LOADER = PROJECT / ".meltano" / "loaders" / "target-jsonl" / "venv" / "bin" / "target-jsonl"
+_DAYS = {
+    "name": "days",
+    "explore": {
+        "model": "flights_2013",
+        "explore": "flights",
+        "fields": ["flights.departure_date", "flights.count"],
+        "filters": {"flights.departure_date": "2013-12-01 to 2014-01-01"},
+        "sorts": ["flights.departure_date"],
+    },
+    "primary_keys": ["flights.departure_date"],
+    "replication_key": "flights.departure_date",
+}
+_AIRLINES = {"name": "airlines", "query_id": "1", "primary_keys": ["flights.carrier"]}
+
+
+def write_project(folder: Path) -> None:
+    tap = {
+        "name": _TAP,
+        "namespace": "tap_looker_tasks",
+        "executable": str(BIN / _TAP),
+        "capabilities": ["catalog", "state", "discover", "about", "stream-maps"],
+        "settings": meltano_settings(),
+        "use_cached_catalog": False,
+        "config": {"queries": [_DAYS, _AIRLINES], "poll_interval_seconds": "0.05"},
+        "select": ["*.*", "!query_task_rows.*"],
+    }
+    renamed = {
+        "name": f"{_TAP}--renamed",
+        "inherit_from": _TAP,
+        "config": {
+            "queries": [_AIRLINES],
+            "stream_maps": {"airlines": {"__alias__": "carriers", "flights__count": None}},
+        },
+    }
+    target = {
+        "name": "target-jsonl",
+        "namespace": "target_jsonl",
+        "executable": str(_LOADER),
+        "config": {"destination_path": "output", "do_timestamp_file": False},
+    }
+    project = {
+        "default_environment": "dev",
+        "send_anonymous_usage_stats": False,
+        "environments": [
+            {"name": "dev"},
+            {
+                "name": "prod",
+                "config": {
+                    "plugins": {"extractors": [{"name": _TAP, "config": {"queries": [_AIRLINES]}}]}
+                },
+            },
+        ],
+        "plugins": {"extractors": [tap, renamed], "loaders": [target]},
+        "jobs": [{"name": "hourly", "tasks": [f"{_TAP} target-jsonl"]}],
+        "schedules": [{"name": "hourly", "job": "hourly", "interval": "@hourly"}],
+    }
+    (folder / "meltano.yml").write_text(yaml.safe_dump(project, sort_keys=False))
+    (folder / "output").mkdir()
+
+
+class Project:
+    """A Meltano project with the tap, one that inherits from it, and a target."""
+
+    def __init__(self, folder: Path, base_url: str) -> None:
+        self._folder = folder
+        write_project(folder)
+        self._environment = {
+            **os.environ,
+            "MELTANO_PROJECT_ROOT": str(folder),
+            "NO_COLOR": "1",
+            "NO_PROXY": "127.0.0.1",
+            "TAP_LOOKER_TASKS_BASE_URL": base_url,
+            "TAP_LOOKER_TASKS_CLIENT_ID": CREDENTIAL,
+            "TAP_LOOKER_TASKS_CLIENT_SECRET": CREDENTIAL,
+        }
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [BIN / "meltano", *arguments],
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+    def take(self, stream: str) -> list[dict[str, Any]]:
+        """Return what was delivered of a stream since the last time."""
+        path = self._folder / "output" / f"{stream}.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return [json.loads(line) for line in lines]
+
+    def bookmarks(self, state_id: str) -> dict[str, Any]:
+        bookmarks: dict[str, Any] = json.loads(self("state", "get", state_id))["singer_state"][
+            "bookmarks"
+        ]
+        return bookmarks
+
+
+@pytest.fixture
+def project(simulator: Simulator, tmp_path: Path) -> Project:
+    return Project(tmp_path, simulator.base_url)
+
+
+def test_run_goes_on_from_its_state_until_it_is_told_to_start_anew(project: Project) -> None:
+    state_id = f"dev:{_TAP}-to-target-jsonl"
+
+    project("run", _TAP, "target-jsonl")
+    assert len(project.take("days")) == 31
+    assert len(project.take("airlines")) == 16
+    assert project.bookmarks(state_id)["days"]["replication_key_value"] == "2013-12-31"
+
+    project("run", "hourly")
+    assert [row["flights__departure_date"] for row in project.take("days")] == ["2013-12-31"]
+
+    project("run", "--full-refresh", _TAP, "target-jsonl")
+    assert len(project.take("days")) == 31
+
+    project("state", "copy", state_id, "dev:kept")
+    project("state", "clear", "--force", state_id)
+    listed = project("state", "list")
+    assert "dev:kept" in listed
+    assert project.bookmarks("dev:kept")["days"]["replication_key_value"] == "2013-12-31"
+    project("schedule", "run", "hourly")
+    assert len(project.take("days")) == 31
+
+
+def test_el_and_elt_keep_state_under_an_id_of_their_own(project: Project) -> None:
+    project("el", _TAP, "target-jsonl", "--state-id=shard-0", "--select=days.*")
+    assert len(project.take("days")) == 31
+    assert project.take("airlines") == []
+
+    project("elt", _TAP, "target-jsonl", "--state-id=shard-0")
+    assert len(project.take("days")) == 1
+    assert "days" in project.bookmarks("shard-0")
+
+
+def test_environments_and_plugins_that_inherit_have_configurations_of_their_own(
+    project: Project,
+) -> None:
+    project("--environment=prod", "run", _TAP, "target-jsonl")
+    assert (len(project.take("days")), len(project.take("airlines"))) == (0, 16)
+    project.bookmarks(f"prod:{_TAP}-to-target-jsonl")
+
+    project("run", f"{_TAP}--renamed", "target-jsonl")
+    carriers = project.take("carriers")
+    assert len(carriers) == 16
+    assert "flights__count" not in carriers[0]
+    assert "flights__carrier" in carriers[0]
+
+
+def test_settings_are_listed_set_printed_and_tested(project: Project) -> None:
+    assert "TAP_LOOKER_TASKS_BATCH_SIZE" in project("config", "list", _TAP)
+
+    project("config", "set", _TAP, "batch_size", "7")
+
+    assert json.loads(project("config", "print", _TAP))["batch_size"] == 7
+    assert "valid" in project("config", "test", _TAP)
+
+
+def test_select_takes_columns_and_streams(project: Project) -> None:
+    project("select", _TAP, "--exclude", "airlines", "flights__count")
+    project("select", _TAP, "--exclude", "days", "*")
+    listed = project("select", _TAP, "--list", "--all")
+    assert "airlines.flights__count" in listed
+
+    project("run", _TAP, "target-jsonl")
+
+    assert project.take("days") == []
+    airlines = project.take("airlines")
+    assert "airlines__name" in airlines[0]
+    assert "flights__count" not in airlines[0]
+
+
+def test_the_tap_is_invoked_as_it_is(project: Project) -> None:
+    about = json.loads(project("invoke", _TAP, "--about", "--format=json"))
+    assert about["name"] == _TAP
+    catalog = json.loads(project("invoke", _TAP, "--discover"))
+    streams = {stream["tap_stream_id"] for stream in catalog["streams"]}
+    assert streams == {"query_task_results", "query_task_rows", "days", "airlines"}
+    project("invoke", _TAP, "--test")
