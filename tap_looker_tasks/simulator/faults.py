@@ -171,10 +171,13 @@ class Faults:
         with self._lock:
             self._armed.clear()
 
-    def names(self) -> list[str]:
-        """Return the faults still waiting."""
+    def waiting(self) -> list[Fault]:
+        """Return the faults still waiting, with the times and requests that are left."""
         with self._lock:
-            return [armed.fault.name for armed in self._armed]
+            return [
+                msgspec.structs.replace(armed.fault, times=armed.times, after=armed.after)
+                for armed in self._armed
+            ]
 
     def take(
         self, operation: str, named: Collection[str], query_ids: Collection[str]

@@ -13,6 +13,8 @@ from tap_looker_tasks.simulator.api_request import ApiRequest
 from tap_looker_tasks.simulator.looker import Looker
 
 API = "/api/4.0"
+_FIELDS = ("fields",)
+_RUN = ("limit", "server_table_calcs")
 Operation = Callable[[Looker, ApiRequest], Response]
 
 
@@ -23,11 +25,13 @@ class ApiRoute(NamedTuple):
         verb: HTTP method.
         path: below `/api/4.0`, with parameters in braces.
         operation: named after its operationId.
+        query: names of the parameters in the query string that count.
     """
 
     verb: str
     path: str
     operation: Operation
+    query: tuple[str, ...] = ()
 
     @property
     def operation_id(self) -> str:
@@ -47,34 +51,39 @@ class ApiRoute(NamedTuple):
 ROUTES = (
     ApiRoute("POST", "/login", content.login),
     ApiRoute("DELETE", "/logout", content.logout),
-    ApiRoute("GET", "/user", content.me),
-    ApiRoute("POST", "/queries", content.create_query),
-    ApiRoute("POST", "/queries/run/{result_format}", content.run_inline_query),
-    ApiRoute("GET", "/queries/slug/{slug}", content.query_for_slug),
-    ApiRoute("GET", "/queries/{query_id}", content.query),
-    ApiRoute("GET", "/queries/{query_id}/run/{result_format}", content.run_query),
-    ApiRoute("GET", "/looks/{look_id}", content.look),
-    ApiRoute("GET", "/looks/{look_id}/run/{result_format}", content.run_look),
-    ApiRoute("GET", "/dashboards/{dashboard_id}", content.dashboard),
+    ApiRoute("GET", "/user", content.me, _FIELDS),
+    ApiRoute("POST", "/queries", content.create_query, _FIELDS),
+    ApiRoute("POST", "/queries/run/{result_format}", content.run_inline_query, _RUN),
+    ApiRoute("GET", "/queries/slug/{slug}", content.query_for_slug, _FIELDS),
+    ApiRoute("GET", "/queries/{query_id}", content.query, _FIELDS),
+    ApiRoute("GET", "/queries/{query_id}/run/{result_format}", content.run_query, _RUN),
+    ApiRoute("GET", "/looks/{look_id}", content.look, _FIELDS),
+    ApiRoute("GET", "/looks/{look_id}/run/{result_format}", content.run_look, _RUN),
+    ApiRoute("GET", "/dashboards/{dashboard_id}", content.dashboard, _FIELDS),
     ApiRoute(
         "GET",
         "/dashboards/{dashboard_id}/dashboard_elements",
         content.dashboard_dashboard_elements,
+        _FIELDS,
     ),
     ApiRoute(
         "GET",
         "/dashboards/{dashboard_id}/dashboard_filters",
         content.dashboard_dashboard_filters,
+        _FIELDS,
     ),
-    ApiRoute("GET", "/lookml_models", content.all_lookml_models),
+    ApiRoute("GET", "/lookml_models", content.all_lookml_models, _FIELDS),
     ApiRoute(
         "GET",
         "/lookml_models/{lookml_model_name}/explores/{explore_name}",
         content.lookml_model_explore,
+        _FIELDS,
     ),
-    ApiRoute("POST", "/query_tasks", tasks.create_query_task),
-    ApiRoute("GET", "/query_tasks/multi_results", tasks.query_task_multi_results),
-    ApiRoute("GET", "/query_tasks/{query_task_id}", tasks.query_task),
+    ApiRoute("POST", "/query_tasks", tasks.create_query_task, (*_RUN, *_FIELDS)),
+    ApiRoute(
+        "GET", "/query_tasks/multi_results", tasks.query_task_multi_results, ("query_task_ids",)
+    ),
+    ApiRoute("GET", "/query_tasks/{query_task_id}", tasks.query_task, _FIELDS),
     ApiRoute("GET", "/query_tasks/{query_task_id}/results", tasks.query_task_results),
     ApiRoute("GET", "/running_queries", tasks.all_running_queries),
     ApiRoute("DELETE", "/running_queries/{query_task_id}", tasks.kill_query),

@@ -197,8 +197,8 @@ def play_scenario(scenario: Scenario, looker: Looker) -> None:
         about = {"query_id": script.query_id, "result_format": script.result_format}
         body = looker.queries.get(script.query_id) if script.query_id else {}
         if body is None:
-            where, msg = f"task {id_}", f"there is no query {script.query_id}"
-            raise ModelError(where, msg)
+            place = f"task {id_} of the scenario"
+            raise ModelError(place, f"there is no query {script.query_id}")
         status = "added" if script.query_id else "running"
         scripted = [found for answer in script.answers for found in answer.scripted()]
         looker.tasks.add(QueryTask(id_, body, about, status=status, script=scripted))

@@ -133,7 +133,7 @@ def test_a_task_of_a_query_that_is_not_there_is_named(database: Database, tmp_pa
     (tmp_path / "scenario.yml").write_text("tasks: {a: {query_id: 999}}")
     options = SimulatorOptions(scenario=read_scenario(tmp_path / "scenario.yml"))
     with (
-        pytest.raises(ModelError, match="task a: there is no query 999"),
+        pytest.raises(ModelError, match="task a of the scenario: there is no query 999"),
         Simulator(options, database=database),
     ):
         requests.get("http://127.0.0.1", timeout=1)
