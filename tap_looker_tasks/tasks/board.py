@@ -35,11 +35,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, assert_never
 
-from tap_looker_tasks.errors import (
-    ApiCallLimitError,
-    RefusedRequestError,
-    RetriableRequestError,
-)
+from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
 from tap_looker_tasks.tasks.actions import (
     Answered,
     Cancel,
@@ -60,6 +56,8 @@ from tap_looker_tasks.tasks.actions import (
     Wait,
     outcome_of,
 )
+from tap_looker_tasks.tasks.failures import ends_the_run
+from tap_looker_tasks.tasks.in_progress import RequestsInProgress
 from tap_looker_tasks.tasks.launch_queue import LaunchQueue
 from tap_looker_tasks.tasks.poll_schedule import PollSchedule
 from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask
@@ -82,7 +80,6 @@ if TYPE_CHECKING:
 
 # A launch in progress when the run must end: what it creates had better be known.
 LONGEST_LAST_REQUEST_SECONDS = 2.0
-_UNAUTHORIZED = 401
 
 
 class TaskBoard:
@@ -116,21 +113,18 @@ class TaskBoard:
         # Lost tasks that are cancelled before their query is launched again.
         self._lost: dict[str, Outcome] = {}
         self._launches: Counter[str] = Counter()
-        self._launched_here = sum(self._is_launched(task) for task in self._followed.values())
-        self._in_progress: list[Request] = []
+        self._launched_here = sum(task.is_launched for task in self._followed.values())
+        self._in_progress = RequestsInProgress()
         self._is_launching_held = False
         self._stop_at = stop_at
         self._is_drained = False
-
-    # What to do.
 
     def next_action(self, now: float) -> Action:
         """Return what to do at `now`, in epoch seconds; a request returned is in progress."""
         if len(self._in_progress) < self._settings.max_connections:
             request = self._next_request(now)
             if request is not None:
-                self._in_progress.append(request)
-                return request
+                return self._in_progress.begin(request)
         moment = self._next_moment(now)
         if self._is_over(now) or (moment == inf and not self._in_progress):
             return Done()
@@ -142,26 +136,18 @@ class TaskBoard:
         if now >= self._stop_at:
             return None
         return (
-            self._next_launch(now)
-            or self._next_fetch()
+            self._queue.take_launch(now, self._slots_taken())
+            or (Fetch(self._to_fetch.popleft()) if self._to_fetch else None)
             or self._next_poll(now)
             or self._queue.take_preparation(now)
         )
-
-    def _next_launch(self, now: float) -> Launch | None:
-        if self._is_launching_held:
-            return None
-        return self._queue.take_launch(now, self._slots_taken())
-
-    def _next_fetch(self) -> Fetch | None:
-        return Fetch(self._to_fetch.popleft()) if self._to_fetch else None
 
     def _next_poll(self, now: float) -> Poll | None:
         return self._polls.take_poll(now) if self._may_poll() else None
 
     def _may_poll(self) -> bool:
         """Return whether a poll leaves connections for launches, which are short."""
-        polls = sum(isinstance(request, Poll | Fetch) for request in self._in_progress)
+        polls = len(self._in_progress.of(Poll)) + len(self._in_progress.of(Fetch))
         reserved = 2 if self._queue and self._settings.max_connections > 2 else 0  # noqa: PLR2004
         return polls < self._settings.max_connections - reserved
 
@@ -169,9 +155,7 @@ class TaskBoard:
         """Return when `next_action` may return a request, without another report."""
         if now >= self._stop_at or len(self._in_progress) >= self._settings.max_connections:
             return inf
-        slots = self._settings.max_concurrent_tasks
-        taken = slots if self._is_launching_held else self._slots_taken()
-        launch_at = self._queue.next_moment(now, taken)
+        launch_at = self._queue.next_moment(now, self._slots_taken())
         return min(launch_at, self._polls.next_moment(now)) if self._may_poll() else launch_at
 
     def _end(self, now: float) -> float:
@@ -184,16 +168,16 @@ class TaskBoard:
         """Return whether the run must end, and nothing in progress is waited for any more."""
         if now < self._stop_at:
             return False
-        awaited = Request if self._is_drained else Launch | Cancel
-        is_awaited = any(isinstance(request, awaited) for request in self._in_progress)
-        return now >= self._end(now) or not (is_awaited or self._to_cancel)
+        awaited = [*self._in_progress.of(Launch), *self._in_progress.of(Cancel), *self._to_cancel]
+        is_awaited = bool(self._in_progress if self._is_drained else awaited)
+        return now >= self._end(now) or not is_awaited
 
     def _slots_taken(self) -> int:
-        launching = sum(isinstance(request, Launch) for request in self._in_progress)
-        cancelling = sum(isinstance(request, Cancel) for request in self._in_progress)
-        return self._launched_here + launching + cancelling + len(self._to_cancel)
-
-    # What to hold back, and when to end.
+        if self._is_launching_held:
+            return self._settings.max_concurrent_tasks
+        launching = len(self._in_progress.of(Launch))
+        cancelling = len(self._in_progress.of(Cancel)) + len(self._to_cancel)
+        return self._launched_here + launching + cancelling
 
     def hold_launching(self, *, is_held: bool) -> None:
         """Launch nothing while it is held: what was collected waits for the target."""
@@ -206,13 +190,17 @@ class TaskBoard:
 
     def is_launching(self) -> bool:
         """Return whether a launch is in progress."""
-        return any(isinstance(request, Launch) for request in self._in_progress)
+        return bool(self._in_progress.of(Launch))
+
+    def drop(self, request: Request) -> None:
+        """Note that a request is over, whatever came of it."""
+        self._in_progress.end(request)
 
     def leave(self) -> list[Event]:
         """Return what a run that is done leaves to the next one."""
         ended = "the run ended first"
-        cancels = (request.task for request in self._in_progress if isinstance(request, Cancel))
-        launches = (request.query for request in self._in_progress if isinstance(request, Launch))
+        cancels = (request.task for request in self._in_progress.of(Cancel))
+        launches = (request.query for request in self._in_progress.of(Launch))
         unfinished = (*self._followed.values(), *self._fetching.values())
         return [
             *(NotCancelled(task, ended) for task in (*cancels, *self._to_cancel)),
@@ -227,8 +215,6 @@ class TaskBoard:
         lost = (outcome.task for outcome in self._lost.values())
         return tuple(task for task in (*tasks, *lost) if isinstance(task, LaunchedTask))
 
-    # What happened.
-
     def note(self, report: Report, now: float) -> list[Event]:
         """Note what came of a request; return the events that follow from it.
 
@@ -239,19 +225,19 @@ class TaskBoard:
             case Answered():
                 return self._note_answer(report, now)
             case Created(request, task):
-                self._drop(request)
+                self.drop(request)
                 return [self._note_created(task, now)]
             case Ended(request):
-                self._drop(request)
+                self.drop(request)
                 return self._note_end(request, now)
+            case Failed(request, ApiCallLimitError() as error):
+                self.drop(request)
+                return self._note_limit(request, error, now)
             case Failed(request, error):
-                self._drop(request)
+                self.drop(request)
                 return self._note_failure(request, error, now)
             case _:
                 assert_never(report)
-
-    def _drop(self, request: Request) -> None:
-        self._in_progress = [each for each in self._in_progress if each is not request]
 
     def _note_created(self, task: LaunchedTask, now: float) -> Launched:
         self._queue.note_created()
@@ -319,7 +305,7 @@ class TaskBoard:
         return [outcome]
 
     def _free_slot(self, task: FollowedTask) -> None:
-        if self._is_launched(task):
+        if task.is_launched:
             self._launched_here -= 1
             self._queue.note_finished()
 
@@ -341,10 +327,10 @@ class TaskBoard:
 
     def _note_poll_end(self, request: Poll, now: float) -> list[Event]:
         """Tasks that were asked for and not answered are `absent`."""
-        unanswered = self._polls.unanswered(request)
+        unanswered = [self._followed[id_] for id_ in self._polls.unanswered(request)]
         events = [
             event
-            for task in [self._followed[id_] for id_ in unanswered if id_ in self._followed]
+            for task in unanswered
             for event in self._see(task, ABSENT, now, problem=task.problem)
         ]
         self._polls.note_end(request, now, others_wait=bool(self._queue))
@@ -356,12 +342,10 @@ class TaskBoard:
         return [Cancelled(task)]
 
     def _note_failure(self, request: Request, error: Exception, now: float) -> list[Event]:
-        if isinstance(error, ApiCallLimitError):
-            return self._note_limit(request, error, now)
         match request:
             case Cancel(task):
                 return self._note_not_cancelled(task, error)
-            case _ if _ends_the_run(error):
+            case _ if ends_the_run(error):
                 raise error
             case Launch() | Prepare():
                 return self._note_launch_failure(request, error, now)
@@ -395,8 +379,7 @@ class TaskBoard:
     ) -> list[Event]:
         name = request.query.query_name if isinstance(request, Launch) else request.query_name
         if isinstance(error, RetriableRequestError) and error.safe_to_retry:
-            taken = self._slots_taken()
-            if not self._queue.postpone(request, now, error.retry_after, taken):
+            if not self._queue.postpone(request, now, error.retry_after, self._slots_taken()):
                 raise error
             return []
         # Nobody knows whether Looker started it: launching it again might run it twice.
@@ -412,14 +395,3 @@ class TaskBoard:
         (query_task_id,) = request.query_task_ids
         task = self._followed[query_task_id]
         return self._see(task, ABSENT, now, problem=str(error))
-
-    @staticmethod
-    def _is_launched(task: FollowedTask) -> bool:
-        return isinstance(task.task, LaunchedTask)
-
-
-def _ends_the_run(error: Exception) -> bool:
-    """Return whether no other request can succeed either: wrong credentials, address, disk."""
-    if isinstance(error, RefusedRequestError):
-        return error.http_status == _UNAUTHORIZED
-    return not isinstance(error, RetriableRequestError | ValueError)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.answer_store import AnswerStore
     from tap_looker_tasks.looker.client import LookerClient
     from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.tasks.actions import Event, News, Report, Request
+    from tap_looker_tasks.tasks.actions import Action, Event, News, Report, Request
     from tap_looker_tasks.tasks.board import TaskBoard
     from tap_looker_tasks.tasks.query_task import LaunchedTask
     from tap_looker_tasks.tasks.requests import TaskRequests
@@ -232,15 +232,19 @@ class Collector:
             self._workers.begin(Cancel(task))
         give_up_at = self._clock.now() + _LONGEST_CANCELLING_SECONDS
         while left and (seconds := give_up_at - self._clock.now()) > 0:
-            for report in self._reports.take_all():
-                if isinstance(report, Ended | Failed) and isinstance(report.request, Cancel):
-                    task = report.request.task
-                    if left.pop(task.query_task_id, None):
-                        yield _cancelled(task, report)
+            for task, report in self._take_cancellations():
+                if left.pop(task.query_task_id, None):
+                    yield _cancelled(task, report)
             if left:
                 self._reports.wait(seconds)
         for task in left.values():
             yield NotCancelled(task, "no time left to cancel it")
+
+    def _take_cancellations(self) -> Iterator[tuple[LaunchedTask, Ended | Failed]]:
+        for report in self._reports.take_all():
+            match report:
+                case Ended(Cancel(task)) | Failed(Cancel(task), _):
+                    yield task, report
 
     def _end_coordinator(self) -> None:
         self._must_end = True
@@ -251,8 +255,11 @@ class Collector:
     def _note_launches(self, moment: float) -> None:
         while True:
             for report in self._reports.take_all():
-                if isinstance(report, Created):
-                    self._note(report)
+                match report:
+                    case Created():
+                        self._note(report)
+                    case Failed(Launch() as request, _):
+                        self._board.drop(request)
             seconds = moment - self._clock.now()
             if seconds <= 0 or not self._board.is_launching():
                 return
@@ -269,21 +276,23 @@ class Collector:
             self._events.put(_End())
 
     def _follow_board(self) -> None:
-        while not self._must_end:
-            is_full = self._answers.bytes_on_disk > MOST_BYTES_ON_DISK
-            self._board.hold_launching(is_held=is_full)
-            match self._board.next_action(self._clock.now()):
-                case Done():
-                    break
-                case Wait(seconds):
-                    self._reports.wait(seconds)
-                case request:
-                    self._workers.begin(request)
+        while not isinstance(action := self._next_action(), Done):
+            if isinstance(action, Wait):
+                self._reports.wait(action.seconds)
+            else:
+                self._workers.begin(action)
             for report in self._reports.take_all():
                 self._note(report)
         if not self._must_end:
             for event in self._board.leave():
                 self._events.put(event)
+
+    def _next_action(self) -> Action:
+        if self._must_end:
+            return Done()
+        is_full = self._answers.bytes_on_disk > MOST_BYTES_ON_DISK
+        self._board.hold_launching(is_held=is_full)
+        return self._board.next_action(self._clock.now())
 
     def _note(self, report: Report) -> None:
         """Tell the board, and those who deliver."""

@@ -67,6 +67,11 @@ class FollowedTask:
         """Looker's id."""
         return self.task.query_task_id
 
+    @property
+    def is_launched(self) -> bool:
+        """Whether this tap created it."""
+        return isinstance(self.task, LaunchedTask)
+
     def see(self, status: str, now: float, problem: str | None = None) -> FollowedTask:
         """Return what is known after Looker said `status` at `now`."""
         doubted_since = None
@@ -85,8 +90,8 @@ class FollowedTask:
 
         In epoch seconds; None before Looker answered for an external task.
         """
-        launched = isinstance(self.task, LaunchedTask)
-        started_at = self.task.launched_at if launched else self.first_seen_at  # type: ignore[union-attr]
+        task = self.task
+        started_at = task.launched_at if isinstance(task, LaunchedTask) else self.first_seen_at
         if started_at is None:
             return None
         deadline = started_at + task_timeout

@@ -27,7 +27,14 @@ ORDER = (
     "errors",
 )
 PURE = (
-    *("tasks.actions", "tasks.board", "tasks.launch_queue", "tasks.ledger"),
+    *(
+        "tasks.actions",
+        "tasks.board",
+        "tasks.failures",
+        "tasks.in_progress",
+        "tasks.launch_queue",
+        "tasks.ledger",
+    ),
     *("tasks.poll_schedule", "tasks.query_task", "tasks.statuses"),
     *("config_schema", "environment", "settings"),
     *("instance_url", "task_ids", "queries", "records", "wording"),
