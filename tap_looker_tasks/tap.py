@@ -15,6 +15,13 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
+from tap_looker_tasks.closing import (
+    describe_end,
+    exit_status_of,
+    tell_calls,
+    tell_run,
+    without_secrets,
+)
 from tap_looker_tasks.config_schema import build_config_schema, describe_settings
 from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
 from tap_looker_tasks.doctor import Verdict, examine, print_findings
@@ -41,17 +48,18 @@ from tap_looker_tasks.tasks.ledger import Ledger
 from tap_looker_tasks.tasks.stored_queries import StoredQueries
 from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.progress import Progress
-from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
-from tap_looker_tasks.watch.summary import describe_calls, summary_lines
 from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tap_looker_tasks.doctor import Finding
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.streams.base import RowStream
     from tap_looker_tasks.tasks.assembly import Following
+
+
+_IS_RUN = "tap_looker_tasks.is_run"
 
 
 class TapLookerTasks(Tap):
@@ -73,7 +81,9 @@ class TapLookerTasks(Tap):
         self._clock = clock or SteadyClock()
         self._calls: Counter[str] = Counter()
         self._interrupts: Interrupts | None = None
+        self._is_run = False
         if command := click.get_current_context(silent=True):
+            self._is_run = _IS_RUN in command.meta
             command.call_on_close(self._end_command)
             self._interrupts = Interrupts()
         super().__init__(*args, **kwargs)
@@ -116,6 +126,8 @@ class TapLookerTasks(Tap):
     def invoke(
         cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
     ) -> None:
+        # Others are commands that discover, test or explain.
+        click.get_current_context().meta[_IS_RUN] = True
         with refuse_wrong_stream_maps():
             super().invoke(
                 state=read_file(state, read_state, cls.logger),
@@ -268,33 +280,12 @@ class TapLookerTasks(Tap):
         if "_watch" not in self.__dict__:
             return
         facts = self._watch.facts
-        if not facts.total:
-            if self._calls:
-                self.logger.info("%s", describe_calls(self._calls, None))
+        if not self._is_run:
+            tell_calls(self._calls, self.logger)
             return
-        message = None if error is None or isinstance(error, SystemExit) else describe(error)
-        facts.ended(exit_status_of(error), message, self._clock.now())
-        for line in summary_lines(facts, self._calls, self.settings.api_call_limit):
-            self.logger.info("%s", line)
-        self._write_report(facts)
-
-    def _write_report(self, facts: RunFacts) -> None:
-        settings = self.settings
-        if settings.report_path is None:
-            return
-        given = Circumstances(
-            configuration=without_secrets(self.config, self.config_jsonschema),
-            base_url=settings.base_url,
-            calls=self._calls,
-            call_limit=settings.api_call_limit,
-            slots=settings.max_concurrent_tasks,
-        )
-        try:
-            path = write_report(settings.report_path, facts, given, self._clock.now())
-        except ReportError as error:
-            self.logger.warning("%s", error.message)
-        else:
-            self.logger.info("report of this run: %s", path)
+        facts.ended(exit_status_of(error), describe_end(error), self._clock.now())
+        config = without_secrets(self.config, self.config_jsonschema)
+        tell_run(facts, self.settings, config, self._calls, self.logger)
 
     def _must_cancel(self) -> bool:
         is_interrupted = self._interrupts is not None and self._interrupts.number is not None
@@ -344,32 +335,6 @@ class TapLookerTasks(Tap):
             logger=self.logger,
         )
         return begin_following(parts)
-
-
-def exit_status_of(error: BaseException | None) -> int:
-    """Return the exit status of a command that an exception ends."""
-    match error:
-        case None:
-            return 0
-        case SystemExit(code=int(code)):
-            return code
-        case _:
-            return 1
-
-
-def describe(error: BaseException) -> str:
-    """Return what people are told of an exception."""
-    return error.message if isinstance(error, click.ClickException) else repr(error)
-
-
-def without_secrets(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration without the settings that are declared as secret."""
-    declared = schema["properties"]
-    return {
-        name: value
-        for name, value in config.items()
-        if name in declared and not declared[name].get("secret")
-    }
 
 
 def connection_of(settings: Settings) -> Connection:

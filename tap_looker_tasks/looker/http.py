@@ -180,14 +180,7 @@ class Http:
         """
         self._wait_for_turn(operation)
         self._count(operation.name)
-        exchange = Exchange(
-            self._clock,
-            timeout_seconds=self._connection.timeout_seconds,
-            ends_at=operation.ends_at,
-            aborted=operation.aborted,
-        )
-        with self._lock:
-            self._in_progress.add(exchange)
+        exchange = self._begin_exchange(operation)
         try:
             response = self._ask(exchange, operation, verb, path, headers=headers, **request)
         except BaseException:
@@ -201,6 +194,17 @@ class Http:
         if is_long:
             exchange.expect_long_body()
         return answer
+
+    def _begin_exchange(self, operation: Operation) -> Exchange:
+        exchange = Exchange(
+            self._clock,
+            timeout_seconds=self._connection.timeout_seconds,
+            ends_at=operation.ends_at,
+            aborted=operation.aborted,
+        )
+        with self._lock:
+            self._in_progress.add(exchange)
+        return exchange
 
     def abort(self) -> None:
         """End every operation in progress, in whatever thread."""

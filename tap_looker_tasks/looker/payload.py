@@ -127,29 +127,15 @@ def read_result(answer: TaskAnswer) -> Result:
 
 
 def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
-    status = answer.status
     reported = _as_errors(payload.errors) + _as_errors(payload.error)
-    metadata = as_object(payload.metadata)
     if first_byte(payload.rows) == b"[":
-        columns_truncated = _says_truncated(metadata.get("columns_truncated"))
-        return _concluded(
-            Result(
-                status,
-                "json_bi",
-                truncated=columns_truncated or None,
-                columns_truncated=columns_truncated,
-                fields=_fields(metadata.get("fields")),
-                pivots=_pivots(metadata.get("pivots")),
-                has_totals=metadata.get("has_totals") is True,
-            ),
-            reported,
-            _arrays(answer, payload.rows),
-        )
-    is_detail = first_byte(payload.data) == b"[" or payload.data == NULL
+        return _read_bi(answer, payload, reported)
+    has_rows = first_byte(payload.data) == b"["
+    is_detail = has_rows or payload.data == NULL
     columns_truncated = _says_truncated(payload.columns_truncated)
     result = _concluded(
         Result(
-            status,
+            answer.status,
             "json_detail" if is_detail else None,
             from_cache=_flag(payload.from_cache),
             truncated=columns_truncated or _flag(payload.truncated),
@@ -162,12 +148,30 @@ def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
             has_totals=payload.has_totals is True,
         ),
         reported,
-        _arrays(answer, payload.data) if first_byte(payload.data) == b"[" else None,
+        _arrays(answer, payload.data) if has_rows else None,
     )
     if result.status == _COMPLETE and not is_detail:
         msg = "an object with neither rows nor an error in it"
         raise MalformedAnswer(msg)
     return result
+
+
+def _read_bi(answer: TaskAnswer, payload: _Payload, reported: Errors) -> Result:
+    metadata = as_object(payload.metadata)
+    columns_truncated = _says_truncated(metadata.get("columns_truncated"))
+    return _concluded(
+        Result(
+            answer.status,
+            "json_bi",
+            truncated=columns_truncated or None,
+            columns_truncated=columns_truncated,
+            fields=_fields(metadata.get("fields")),
+            pivots=_pivots(metadata.get("pivots")),
+            has_totals=metadata.get("has_totals") is True,
+        ),
+        reported,
+        _arrays(answer, payload.rows),
+    )
 
 
 def _arrays(answer: TaskAnswer, array: msgspec.Raw) -> Iterable[bytes]:

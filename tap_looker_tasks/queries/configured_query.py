@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from tap_looker_tasks.queries.config import QueryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from tap_looker_tasks.queries.config import QueryConfig
 
 _SOURCES = ("query_id", "query_slug", "look_id", "explore")
 
@@ -42,6 +43,16 @@ class ConfiguredQuery:
     def look_id(self) -> str | None:
         """Looker's id of the Look it comes from."""
         return None if self.config.look_id is None else str(self.config.look_id)
+
+    @property
+    def page(self) -> str | None:
+        """Address of Looker's page that shows it, from the instance's root; None for unknown."""
+        match self.config:
+            case QueryConfig(look_id=look_id) if look_id is not None:
+                return f"/looks/{quote(str(look_id), safe='')}"
+            case QueryConfig(query_slug=slug) if slug is not None:
+                return f"/x/{quote(slug, safe='')}"
+        return self.dashboard_id and f"/dashboards/{quote(self.dashboard_id, safe='')}"
 
     @property
     def source_path(self) -> str:

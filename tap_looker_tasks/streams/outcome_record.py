@@ -101,7 +101,7 @@ def build_record(
 
     Args:
         outcome: what is known of the task.
-        result: what Looker sent with it; but for a status, empty when there is nothing.
+        result: what Looker sent with it; empty but for the status when that was nothing.
         query: the one that the tap launched it for.
         result_source: where Looker took the result from.
         data: the result itself, when it is wanted here.
@@ -111,10 +111,7 @@ def build_record(
     return {
         "query_task_id": task.query_task_id,
         "status": result.status,
-        "query_name": launched.query_name if launched else None,
-        "query_id": launched.query_id if launched else None,
-        "look_id": query.look_id if query else None,
-        "dashboard_id": query.dashboard_id if query else None,
+        **_source_of(launched, query),
         "origin": "launched" if launched else "given",
         "result_format": result.result_format,
         "result_source": result_source,
@@ -131,6 +128,15 @@ def build_record(
         "warnings": list(result.warnings),
         "fields": result.fields and [msgspec.to_builtins(field) for field in result.fields],
         "data": data,
+    }
+
+
+def _source_of(task: LaunchedTask | None, query: ConfiguredQuery | None) -> dict[str, Any]:
+    return {
+        "query_name": task.query_name if task else None,
+        "query_id": task.query_id if task else None,
+        "look_id": query.look_id if query else None,
+        "dashboard_id": query.dashboard_id if query else None,
     }
 
 

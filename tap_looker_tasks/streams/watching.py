@@ -14,6 +14,8 @@ from tap_looker_tasks.tasks.actions import (
 from tap_looker_tasks.tasks.query_task import LaunchedTask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from singer_sdk.helpers.types import Record
 
     from tap_looker_tasks.looker.clock import Clock
@@ -40,10 +42,12 @@ class RunWatch:
         self._clock = clock
         self._output = output
         self._written = 0
+        self._pages: Mapping[str, str | None] = {}
 
     def begin(self, following: Following) -> None:
         """Note what is to be followed and launched, and show it."""
         now = self._clock.now()
+        self._pages = following.pages
         for query_name, seconds in following.runtimes.items():
             if seconds is not None:
                 self.facts.expect(query_name, seconds)
@@ -68,7 +72,12 @@ class RunWatch:
         match event:
             case Launched(task):
                 self.facts.launched(
-                    task.query_task_id, task.query_name, task.query_id, task.attempt, now
+                    task.query_task_id,
+                    task.query_name,
+                    task.query_id,
+                    task.attempt,
+                    now,
+                    self._pages.get(task.query_name),
                 )
             case Collected(query_task_id, status, size, at):
                 self.facts.finished(query_task_id, status, at)

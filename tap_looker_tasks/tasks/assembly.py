@@ -39,6 +39,7 @@ class Following:
         tasks: those that exist already.
         queued: the queries to launch, in order.
         runtimes: how many seconds each query took when it was last run, as far as known.
+        pages: address of each query in Looker, from its root, as far as known.
     """
 
     ledger: Ledger
@@ -47,6 +48,7 @@ class Following:
     tasks: Sequence[QueryTask]
     queued: Sequence[str]
     runtimes: Mapping[str, float | None]
+    pages: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,7 @@ def begin_following(parts: FollowingParts) -> Following:
         tasks=[task.task for task in tasks],
         queued=queued,
         runtimes={name: query.runtime_seconds for name, query in parts.remembered.items()},
+        pages={name: query.page for name, query in parts.queries.items()},
     )
 
 

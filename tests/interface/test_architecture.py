@@ -12,7 +12,17 @@ import pytest
 PACKAGE = Path(__file__).parent.parent.parent / "tap_looker_tasks"
 # From the Singer side down: each imports only from those below it.
 ORDER = (
-    *("__main__", "tap", "config_schema", "environment", "streams", "doctor", "discovery", "tasks"),
+    *(
+        "__main__",
+        "tap",
+        "closing",
+        "config_schema",
+        "environment",
+        "streams",
+        "doctor",
+        "discovery",
+        "tasks",
+    ),
     *(
         "settings",
         "instance_url",
@@ -51,6 +61,8 @@ PURE = (
     *("looker.result", "looker.shapes"),
     *("watch.facts", "watch.figures", "watch.summary"),
 )
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 40
 IMPURE_IMPORTS = {
     *("asyncio", "http", "io", "logging", "os", "pathlib", "random", "requests", "select"),
     *("signal", "singer_sdk", "socket", "subprocess", "sys", "tempfile", "threading", "time"),
@@ -122,3 +134,12 @@ def test_a_pure_module_knows_no_clock_and_no_world(module: str) -> None:
     called = {node.func for node in nodes if isinstance(node, ast.Call)}
     assert not {function.id for function in called if isinstance(function, ast.Name)} & IMPURE_CALLS
     assert not {node.attr for node in nodes if isinstance(node, ast.Attribute)} & IMPURE_METHODS
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_and_functions_stay_small(module: str) -> None:
+    tree = MODULES[module]
+    assert max((node.end_lineno or 0 for node in tree.body), default=0) <= LONGEST_MODULE
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert not {name for name, length in lengths.items() if length > LONGEST_FUNCTION}

@@ -47,3 +47,18 @@ def test_the_summary_says_what_is_left_to_the_next_run(
     run = tap(query_task_ids=[running], wait_for_completion=False)
     assert "left for the next run" in run.log
     assert running in run.log
+
+
+def test_a_report_is_written_of_a_run_that_failed_before_its_first_task(
+    tap: Callable[..., Run], tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    run = tap(queries=[AIRLINES], client_secret="wrong", report_path=str(page))
+    assert run.exit_code == 1
+    assert "client_id and client_secret" in page.read_text()
+
+
+def test_a_report_leads_to_the_query_in_looker(tap: Callable[..., Run], tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert tap(queries=[{"name": "looked", "look_id": 1}], report_path=str(page)).exit_code == 0
+    assert "/looks/1" in page.read_text()
