@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array as packed_array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +13,7 @@ import msgspec
 
 from tap_looker_tasks.looker.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
 from tap_looker_tasks.looker.result import OBJECT_OF_RAWS, ROWS, first_byte
-from tap_looker_tasks.records.column_types import UNREADABLE
+from tap_looker_tasks.records.column_types import INTEGER, UNREADABLE
 from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_NUMBER
 from tap_looker_tasks.records.timestamps import zone_named
 
@@ -126,6 +127,7 @@ class RowReader:
         self._converters = tuple(column.column_type.converter(zone) for column in self._columns)
         self._type = RecordType((QUERY_TASK_ID, ROW_NUMBER, *(c.name for c in self._columns)))
         self._unreadable: dict[str, _Unreadable] = {}
+        self._too_great: dict[str, int] = {}
 
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         """Yield a record for each row; for each row and pivot value if the result is pivoted.
@@ -149,21 +151,37 @@ class RowReader:
         """Say, in one line for each column, which values so far were of another kind than it."""
         kinds = {column.name: column.column_type.name for column in self._columns}
         return [
-            f"{name}: {found.count} values that cannot be read as {kinds[name]}, left as they "
-            f"are; the first is {quoted(str(found.example).encode())}"
-            for name, found in self._unreadable.items()
+            *(
+                f"{name}: {number} has more than 64 bits, which many targets refuse in a column of "
+                "integers; declare it as a string in the catalog"
+                for name, number in self._too_great.items()
+            ),
+            *(
+                f"{name}: {found.count} values that cannot be read as {kinds[name]}, left as they "
+                f"are; the first is {quoted(str(found.example).encode())}"
+                for name, found in self._unreadable.items()
+            ),
         ]
 
     def _converted(self, columns: Iterable[_Values]) -> list[_Values]:
         return [*map(self._column_converted, self._columns, self._converters, columns)]
 
     def _column_converted(self, column: Column, convert: _Converter, values: _Values) -> _Values:
-        if column.column_type.as_they_are.issuperset(map(type, values)):
-            return values
+        if not column.column_type.as_they_are.issuperset(map(type, values)):
+            try:
+                values = [*map(convert, values)]
+            except UNREADABLE:
+                return [self._converted_or_left(column, convert, value) for value in values]
+        if column.column_type is INTEGER:
+            self._check_size(column, values)
+        return values
+
+    def _check_size(self, column: Column, values: _Values) -> None:
+        integers: list[int] = [*filter(None, values)]  # type: ignore[list-item]
         try:
-            return [*map(convert, values)]
-        except UNREADABLE:
-            return [self._converted_or_left(column, convert, value) for value in values]
+            packed_array("q", integers)
+        except OverflowError:
+            self._too_great.setdefault(column.name, max(integers, key=abs))
 
     def _converted_or_left(self, column: Column, convert: _Converter, value: object) -> object:
         try:

@@ -179,7 +179,7 @@ def test_the_type_decides_about_the_kind(looker_type: str | None, kind: ColumnTy
         (INTEGER, "5.0", 5),
         (INTEGER, "0.0", 0),
         (INTEGER, '"2013"', 2013),
-        (INTEGER, "1e30", 10**30),
+        (INTEGER, "1e15", 10**15),
         (STRING, '"07030"', "07030"),
         (STRING, "7030", "7030"),
         (STRING, "7.10", "7.10"),
@@ -522,6 +522,16 @@ def test_problems_are_counted_with_the_first_as_an_example() -> None:
         "orders__count: 2 values that cannot be read as integer, left as they are; "
         "the first is 'x\\ny'"
     )
+
+
+def test_integers_that_targets_refuse_are_said() -> None:
+    rows: list[Any] = [{"orders.count": {"value": v}} for v in (1, None, -(10**30), 10**20, 2**63)]
+    reader = RowReader(COLUMNS[2:3], "UTC")
+    [batch] = reader.batches(detail(rows), "t")
+    assert batch.column("orders__count") == [1, None, -(10**30), 10**20, 2**63]
+    [problem] = reader.problems
+    assert problem.startswith(f"orders__count: -{10**30} has more than 64 bits")
+    assert "declare it as a string in the catalog" in problem
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers())
