@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_looker_tasks.simulator.engine import load_database
+from tap_looker_tasks.simulator.data import connect
+from tap_looker_tasks.simulator.engine import Database
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tests.singer import Run, run_tap
 
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    import duckdb
 
 
 @pytest.fixture(scope="session")
-def database() -> Iterator[Database]:
-    """The flights of 2013, loaded once; simulators only read them."""
-    database = load_database()
-    yield database
-    database.close()
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The tables of the simulator, loaded once; they are only read."""
+    with connect() as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def database(connection: duckdb.DuckDBPyConnection) -> Database:
+    return Database(connection)
 
 
 @pytest.fixture

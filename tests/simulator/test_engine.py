@@ -12,23 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_looker_tasks.simulator import formats
-from tap_looker_tasks.simulator.data import connect
 from tap_looker_tasks.simulator.engine import Database, QueryFailedError
 from tap_looker_tasks.simulator.filters import Filter, FilterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import duckdb
 
 NOON = datetime(2013, 7, 17, 12, tzinfo=UTC)
 RESULT_FORMATS = ["json_detail", "json_bi", "json", "csv", "txt", "html", "md", "sql"]
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with connect() as connection:
-        yield connection
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_looker_tasks.simulator.builtin import BUILTIN
-from tap_looker_tasks.simulator.data import connect
 from tap_looker_tasks.simulator.declarations import ModelError
 from tap_looker_tasks.simulator.engine import Database, QueryFailedError
 from tap_looker_tasks.simulator.explores import as_explore
@@ -17,6 +16,8 @@ from tap_looker_tasks.simulator.user_project import read_project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import duckdb
+
     from tap_looker_tasks.simulator.project import Project
 
 FLIGHTS = Path(__file__).parent / "flights_lookml" / "flights_2013.model.lkml"
@@ -24,12 +25,11 @@ EXPLORES = ["flights", "airports", "weather", "numbers"]
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, connection: duckdb.DuckDBPyConnection) -> Path:
     """The tables of the built-in model, as files."""
     folder = tmp_path_factory.mktemp("data")
-    with connect() as connection:
-        for table in ("flights", "airlines", "airports", "planes", "weather", "numbers"):
-            connection.execute(f"copy {table} to '{folder / table}.parquet' (format parquet)")
+    for table in ("flights", "airlines", "airports", "planes", "weather", "numbers"):
+        connection.execute(f"copy {table} to '{folder / table}.parquet' (format parquet)")
     return folder
 
 
