@@ -78,7 +78,7 @@ def as_dashboard(
     common = {"can": {"show": True}, "dashboard_id": dashboard_id}
     filters = [{**common, **found} for found in dashboard.get("dashboard_filters", ())]
     elements = [
-        {**common, "deleted": False, **_with_query(element, queries)}
+        {**common, **_with_query(element, queries)}
         for element in dashboard.get("dashboard_elements", ())
     ]
     return {
