@@ -7,20 +7,14 @@ of the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
     dagster asset materialize -f definitions.py --select '*' --partition 0
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
-from collections.abc import Iterator  # noqa: TC003 - Dagster reads the annotations
+from collections.abc import Iterator, Mapping
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 import dagster as dg
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import BinaryIO
 
 SHARDS = int(os.environ.get("LOOKER_SHARDS", "4"))
 QUERIES = [query["name"] for query in json.loads(os.environ["TAP_LOOKER_TASKS_QUERIES"])]
