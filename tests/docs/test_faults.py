@@ -28,7 +28,7 @@ FAULTS: Mapping[str, Sequence[str]] = {
     "refusal": ("bad_request", "forbidden", "not_found", "validation_failed", "uri_too_long"),
 }
 OPERATIONS = (
-    *("login", "look", "dashboard_dashboard_elements", "lookml_model_explore", "create_query"),
+    *("login", "look", "dashboard", "lookml_model_explore", "create_query"),
     *("create_query_task", "query_task_multi_results", "query_task_results"),
 )
 
@@ -63,7 +63,7 @@ def work(simulator: Simulator, operation: str) -> dict[str, Any]:
     """A query, an external task, and what makes the tap make that request."""
     by_operation: dict[str, dict[str, Any]] = {
         "query": {"queries": [{"name": "a", "query_id": 1, "limit": 5}]},
-        "dashboard_dashboard_elements": {"dashboards": [{"dashboard_id": 1, "name": "a"}]},
+        "dashboard": {"dashboards": [{"dashboard_id": 1, "name": "a"}]},
         "kill_query": {
             "state": {
                 "bookmarks": {
