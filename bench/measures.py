@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bench import memory, scale, schedule, start, throughput
+from bench import memory, scale, schedule, slow_target, start, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,11 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
         "typed rows, json_bi": partial(throughput.typed_rows_of, "json_bi"),
         "query_task_rows": throughput.task_rows,
         "query_task_results with data": throughput.task_results,
-        "slow queries": schedule.slow_queries,
+        **{
+            f"slow queries, round trip {round_trip:g} s": partial(schedule.slow_queries, round_trip)
+            for round_trip in schedule.ROUND_TRIPS
+        },
+        "slow target": slow_target.of_a_slow_target,
         "peak memory, many results": memory.of_many_results,
         "peak memory, a single result": memory.of_a_single_result,
         "many tasks": scale.of_many_tasks,
@@ -29,3 +33,10 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
         "start": start.start,
     }
 )
+PEERS: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
+    {
+        f"peers, round trip {round_trip:g} s": partial(schedule.beside_others, round_trip)
+        for round_trip in schedule.ROUND_TRIPS
+    }
+)
+"""Measures beside other programs, each of which runs in an environment of its own."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import heapq
+import json
+import math
 import random
+import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from bench.arena import check, written
 from bench.environments import UnavailableError
 from bench.others import airbyte, one_by_one
 from bench.processes import PYTHON, TAP, run, server
 from bench.report import Line, Of, Series, at_most, times_as_fast
-from tap_looker_tasks.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,20 +31,26 @@ if TYPE_CHECKING:
 
 AT_ONCE = 10
 ONE_BY_ONE = 6
-_MEASURE = "slow queries"
 _QUERIES = 60
 _SHORTEST, _LONGEST = 1.0, 3.0
 _ROWS = 4
 # An order in which the queries, taken as they come, nearly fill all slots to the end: what is
 # lost is then the tap's doing, and not that of chance.
 _SEED = 3
-_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Settings)}
-_CONFIGS: Mapping[str, Mapping[str, Any]] = {
-    f"default settings (poll_interval_seconds {_DEFAULTS['poll_interval_seconds']})": {},
-    "poll_interval_seconds 0.1": {"poll_interval_seconds": 0.1},
-}
+# What the interpreter and the SDK take before the first request, left out of all figures.
+_START_UP_SECONDS = 0.5
+_GOALS = MappingProxyType({0.0: 1.1, 0.1: 1.35, 0.25: 1.7})
+ROUND_TRIPS = tuple(_GOALS)
+_MOST_CALLS_AGAIN = _QUERIES + 90 + 4
 _OTHERS = {"looker-sdk and singer-python": one_by_one, "airbyte-source-looker": airbyte}
 _START_OF = "start of "
+_CALLS = re.compile(r"API calls made: (?P<calls>\d+)")
+
+
+def _last_state(messages: Path) -> bytes:
+    lines = (line for line in messages.read_bytes().splitlines() if b'"STATE"' in line[:20])
+    *_, last = lines
+    return json.dumps(json.loads(last)["value"]).encode()
 
 
 def run_times(queries: int) -> list[float]:
@@ -76,39 +83,91 @@ class _Looker:
     base_url: str
     query_ids: Sequence[str]
 
-    def tap(self, **config: Any) -> Run:
-        names = {id_: f"query_{id_}" for id_ in self.query_ids}
-        queries = [{"name": name, "query_id": id_} for id_, name in names.items()]
-        own = {"base_url": self.base_url, "client_id": "simulator", "client_secret": "simulator"}
-        path = written(self.folder / "config.json", {**own, "queries": queries, **config})
-        command = [TAP, "--config", path]
-        ended = run(command, self.folder)
-        expected = dict.fromkeys(names.values(), _ROWS)
-        check(ended, {**expected, "query_task_results": len(names)}, command)
+    def first(self) -> Run:
+        """Run the tap as for the first time, with default settings."""
+        return self._tap()
+
+    def again(self) -> Run:
+        """Run the tap with the catalog and the state of an earlier run."""
+        catalog, state = self.folder / "catalog.json", self.folder / "state.json"
+        if not state.exists():
+            run([TAP, "--config", self._config(), "--discover"], self.folder, keep=catalog)
+            messages = self.folder / "messages"
+            self._tap(keep=messages)
+            state.write_bytes(_last_state(messages))
+        return self._tap("--catalog", str(catalog), "--state", str(state))
+
+    def calls(self) -> float:
+        """Return the API calls of the last run, as its log has them."""
+        found = _CALLS.search((self.folder / "stderr").read_text())
+        return float(found["calls"]) if found else math.nan
+
+    def _tap(self, *options: str, keep: Path | None = None) -> Run:
+        command = [TAP, "--config", self._config(), *options]
+        ended = run(command, self.folder, keep=keep)
+        names = self._names()
+        check(ended, {**dict.fromkeys(names, _ROWS), "query_task_results": len(names)}, command)
         return ended
 
+    def _names(self) -> list[str]:
+        return [f"query_{id_}" for id_ in self.query_ids]
 
-def slow_queries(arena: Arena) -> Iterator[Line]:
-    """Run slow queries side by side, and a few of them one by one."""
+    def _config(self) -> str:
+        queries = [
+            {"name": name, "query_id": id_}
+            for name, id_ in zip(self._names(), self.query_ids, strict=True)
+        ]
+        own = {"base_url": self.base_url, "client_id": "simulator", "client_secret": "simulator"}
+        return written(self.folder / "config.json", {**own, "queries": queries})
+
+
+def slow_queries(round_trip: float, arena: Arena) -> Iterator[Line]:
+    """Run slow queries side by side, for the first time and once more."""
+    queries = arena.scaled(_QUERIES)
+    with arena.folder() as folder, _looker(folder, queries, round_trip) as (looker, _):
+        runs = arena.in_turn({"first run": looker.first, "with state and catalog": looker.again})
+        calls = looker.calls()
+    measure = f"slow queries, round trip {round_trip:g} s"
+    best = Series("the best possible schedule", "s", (best_seconds(queries),))
+    in_order = Series("the best in this order", "s", (seconds_in_order(queries),))
+    goal = at_most(_GOALS[round_trip], Of.RATIO)
+    for name in runs:
+        taken = _taken(queries, name, runs)
+        yield Line(measure, taken, best, goal, note="less 0.5 s of start-up")
+        yield Line(measure, taken, in_order, goal.without_limit())
+    again = Series(f"calls for {queries} queries, with state and catalog", "calls", (calls,))
+    yield Line(measure, again, goal=at_most(_MOST_CALLS_AGAIN))
+
+
+def beside_others(round_trip: float, arena: Arena) -> Iterator[Line]:
+    """Run slow queries side by side, and a few of them one by one with other programs."""
     queries = arena.scaled(_QUERIES)
     unavailable: list[Line] = []
     with arena.folder() as folder, ExitStack() as prepared:
-        command = [PYTHON, "-m", "bench.slow_looker", str(queries)]
-        base_url, *ids = prepared.enter_context(server(command, folder))
-        looker = _Looker(folder, base_url, ids[:queries])
-        contenders: dict[str, Callable[[], Run]] = {
-            name: partial(looker.tap, **config) for name, config in _CONFIGS.items()
-        }
+        looker, ids = prepared.enter_context(_looker(folder, queries, round_trip))
+        contenders: dict[str, Callable[[], Run]] = {"first run": looker.first}
         for name in _OTHERS:
-            other = prepared.enter_context(_other(name, folder, base_url, ids[queries:]))
+            other = prepared.enter_context(_other(name, folder, looker.base_url, ids))
             if isinstance(other, Line):
                 unavailable.append(other)
             else:
                 contenders |= _one_by_one(name, other, folder)
         runs = arena.in_turn(contenders)
-    yield from _against_the_best_schedule(queries, runs)
-    yield from _against_others(queries, runs)
+    for name in filter(runs.__contains__, _OTHERS):
+        took = _taken(queries, "first run", runs)
+        measure = f"peers, round trip {round_trip:g} s"
+        yield Line(measure, took, _for_all(queries, name, runs), times_as_fast(6))
     yield from unavailable
+
+
+@contextmanager
+def _looker(
+    folder: Path, queries: int, round_trip: float
+) -> Iterator[tuple[_Looker, Sequence[str]]]:
+    """Serve a Looker; with it come the ids of the queries that others run."""
+    command = [PYTHON, "-m", "bench.slow_looker", str(queries), str(round_trip)]
+    with server(command, folder) as (base_url, *ids):
+        yield _Looker(folder, base_url, ids[:queries]), ids[queries:]
 
 
 @contextmanager
@@ -120,7 +179,7 @@ def _other(
         try:
             found: Other | Line = prepared.enter_context(_OTHERS[name](folder, base_url, query_ids))
         except UnavailableError as error:
-            found = Line(_MEASURE, Series("not measured", "s", ()), note=f"{name}: {error}")
+            found = Line("peers", Series("not measured", "s", ()), note=f"{name}: {error}")
         yield found
 
 
@@ -131,30 +190,14 @@ def _one_by_one(name: str, other: Other, folder: Path) -> dict[str, Callable[[],
     }
 
 
-def _against_the_best_schedule(queries: int, runs: Runs) -> Iterator[Line]:
-    goal = at_most(1.15, Of.RATIO)
-    best = Series("the best possible schedule", "s", (best_seconds(queries),))
-    in_order = Series("the best in this order", "s", (seconds_in_order(queries),))
-    for name in _CONFIGS:
-        yield Line(_MEASURE, _taken(queries, name, runs), best, goal)
-        yield Line(_MEASURE, _taken(queries, name, runs), in_order, goal.without_limit())
-
-
-def _against_others(queries: int, runs: Runs) -> Iterator[Line]:
-    for config in _CONFIGS:
-        for other in filter(runs.__contains__, _OTHERS):
-            took = _taken(queries, config, runs)
-            yield Line(_MEASURE, took, _for_all(queries, other, runs), times_as_fast(6))
-
-
 def _taken(queries: int, name: str, runs: Runs) -> Series:
     what = f"{queries} queries of 1 to 3 s, {AT_ONCE} at a time, {name}"
-    return Series(what, "s", tuple(ended.seconds for ended in runs[name]))
+    return Series(what, "s", tuple(ended.seconds - _START_UP_SECONDS for ended in runs[name]))
 
 
 def _for_all(queries: int, name: str, runs: Runs) -> Series:
-    """Reckon from a few queries what all would take, the start counted once."""
+    """Reckon from a few queries what all would take, the start left out."""
     factor = queries / ONE_BY_ONE
     pairs = zip(runs[name], runs[f"{_START_OF}{name}"], strict=True)
-    totals = tuple(s.seconds + factor * (ended.seconds - s.seconds) for ended, s in pairs)
+    totals = tuple(factor * (ended.seconds - start.seconds) for ended, start in pairs)
     return Series(f"{name}, one by one, reckoned from {ONE_BY_ONE} queries", "s", totals)

@@ -1,4 +1,4 @@
-"""A simulated Looker whose queries take the time that they are told to."""
+"""A simulated Looker at a distance, whose queries take the time that they are told to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _FIRST_LIMIT = 1000
 
 
 def main() -> None:
-    """Serve until SIGTERM; prints the base URL, then the ids of the queries."""
+    """Serve until SIGTERM; prints the base URL, then the ids of the queries.
+
+    The arguments are the number of queries, and the seconds of a round trip.
+    """
     seconds = [*run_times(int(sys.argv[1])), *run_times(ONE_BY_ONE)]
     first_id = len(BUILTIN.content.queries) + 1
     by_id = {str(first_id + n): seconds_of_one for n, seconds_of_one in enumerate(seconds)}
@@ -33,7 +36,10 @@ def main() -> None:
     latencies = {**by_id, "": mean(run_times(ONE_BY_ONE))}
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    with Simulator(SimulatorOptions(query_latency=latencies, concurrency=AT_ONCE)) as simulator:
+    options = SimulatorOptions(
+        query_latency=latencies, concurrency=AT_ONCE, round_trip_seconds=float(sys.argv[2])
+    )
+    with Simulator(options) as simulator:
         ids = [simulator.create_query(body) for body in _bodies(len(seconds))]
         for id_ in ids[-ONE_BY_ONE:]:
             simulator.add_look(id_, f"Look {id_}", id_)

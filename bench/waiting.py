@@ -1,62 +1,35 @@
-"""Runs the tap with default settings while tasks finish by a clock that its pauses move on."""
+"""Follows tasks with default settings while they finish by a clock that the waiting moves on."""
 
 from __future__ import annotations
 
-import json
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.payloads import Results, build, query_task_id
-from bench.stub import Stub, serving
-from tap_looker_tasks.tap import TapLookerTasks
+from tap_looker_tasks.looker.answer_store import AnswerStore
+from tap_looker_tasks.looker.multi_results import NULL, TaskAnswer
+from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.tasks.actions import Answered, Done, Ended, Poll, Wait
+from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask
 
 if TYPE_CHECKING:
-    import threading
+    from collections.abc import Mapping
 
-_START = 1_700_000_000.0
-_MINUTES = 10
-
-
-class Clock:
-    """Stands still but for pauses."""
-
-    def __init__(self) -> None:
-        """Begin at some moment."""
-        self._now = _START
-
-    def now(self) -> float:
-        """Return the time, in epoch seconds."""
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
-        self._now += seconds
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Let time pass at once, unless the event is set."""
-        if not event.is_set():
-            self.sleep(seconds)
-        return event.is_set()
+_CREDENTIALS = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
 
 
-def main() -> None:
-    """Take the number of tasks and a file for the calls from the command line."""
-    tasks, path = int(sys.argv[1]), Path(sys.argv[2])
-    clock = Clock()
-    apart = _MINUTES * 60 / tasks
-    with tempfile.TemporaryDirectory() as folder:
-        served = Path(folder) / "served"
-        build(Results(("json",), 1, 1), served)
-        stub = Stub.of(served, is_finished=lambda n: clock.now() >= _START + (n + 1) * apart)
-        with serving(stub) as base_url:
-            config = {"base_url": base_url, "client_id": "stub", "client_secret": "stub"}
-            ids = [query_task_id(number) for number in range(tasks)]
-            tap = TapLookerTasks(config={**config, "query_task_ids": ids}, clock=clock)
-            tap.sync_all()
-    path.write_text(json.dumps(stub.calls))
-
-
-if __name__ == "__main__":
-    main()
+def count_polls(done_at: Mapping[str, float]) -> int:
+    """Return how many requests it takes to follow tasks that finish at given seconds."""
+    settings = Settings.from_config(_CREDENTIALS)
+    board = TaskBoard(settings, tasks=[FollowedTask(ExternalTask(id_)) for id_ in done_at])
+    held = AnswerStore().hold(TaskAnswer("complete", data=NULL))
+    now, polls = 0.0, 0
+    while not isinstance(action := board.next_action(now), Done):
+        if isinstance(action, Wait):
+            now += action.seconds
+        elif isinstance(action, Poll):
+            polls += 1
+            for id_ in action.query_task_ids:
+                status = "complete" if now >= done_at[id_] else "running"
+                board.note(Answered(action, id_, status, held), now)
+            board.note(Ended(action), now)
+    return polls
