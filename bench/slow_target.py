@@ -28,7 +28,7 @@ _LOOKER = ("--result-ttl", "12", "--stall-timeout", "4", "--latency", "1", "--po
 _EXPLORE = {
     "model": "flights_2013",
     "explore": "flights",
-    "fields": ["flights.number", "flights.carrier", "flights.origin", "flights.distance"],
+    "fields": ["flights.departure_time", "flights.carrier", "flights.number", "flights.distance"],
 }
 
 
