@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,29 @@ def test_what_pyproject_names_is_pinned() -> None:
         pinned = set(re.findall(r"(?m)^([a-z0-9._-]+)", text))
         wanted = {re.split(r"[\[<>=!~;\s]", r)[0].lower().replace("_", "-") for r in requirements}
         assert wanted <= pinned, name
+
+
+def imported_packages(folder: Path) -> set[str]:
+    names: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+    # Only pytest loads the simulator's fixture.
+    return names - {"tap_looker_tasks", "pytest"} - sys.stdlib_module_names
+
+
+def test_what_the_package_imports_is_declared() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["simulator"]]
+    names = {re.split(r"[\[<>=!~;\s]", line)[0].lower() for line in declared}
+    owners = packages_distributions()
+    for imported in imported_packages(PROJECT / "tap_looker_tasks"):
+        assert {owner.lower().replace("_", "-") for owner in owners.get(imported, ())} & names, (
+            imported
+        )
 
 
 def test_the_licences_are_listed_and_none_forbids_anything() -> None:
