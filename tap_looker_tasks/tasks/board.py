@@ -66,6 +66,7 @@ from tap_looker_tasks.tasks.statuses import (
     ADDED,
     COMPLETE,
     ERROR,
+    KILLED,
     TIMEOUT,
     Phase,
     phase_of,
@@ -310,8 +311,11 @@ class TaskBoard:
             self._queue.note_finished()
 
     def _may_launch_again(self, task: LaunchedTask, status: str) -> bool:
-        is_lost = phase_of(status) is Phase.DOUBTFUL
-        return is_lost and self._launches[task.query_name] < self._settings.max_task_attempts
+        launches = self._launches[task.query_name]
+        # An earlier run may have cancelled it, and its target died before state could say so.
+        is_cancelled_before = status == KILLED and not launches
+        is_lost = is_cancelled_before or phase_of(status) is Phase.DOUBTFUL
+        return is_lost and launches < self._settings.max_task_attempts
 
     def _note_end(self, request: Request, now: float) -> list[Event]:
         match request:

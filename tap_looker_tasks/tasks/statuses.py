@@ -14,6 +14,7 @@ TIMEOUT = "timeout"
 COMPLETE = "complete"
 ADDED = "added"
 ERROR = "error"
+KILLED = "killed"
 
 
 class Phase(Enum):
@@ -29,7 +30,7 @@ PHASES: Mapping[str, Phase] = MappingProxyType(
         COMPLETE: Phase.FINAL,
         ERROR: Phase.FINAL,
         "failure": Phase.FINAL,
-        "killed": Phase.FINAL,
+        KILLED: Phase.FINAL,
         TIMEOUT: Phase.FINAL,
         # Looker reports running tasks as expired for about a second now and then, and a task
         # just created may be unknown to the node that answers.

@@ -129,6 +129,20 @@ def test_a_task_that_takes_too_long_is_cancelled(slow: Simulator, tap: Tap) -> N
     assert in_flight(run) == {}
 
 
+def test_a_task_killed_between_two_runs_is_launched_again(database: Database, tap: Tap) -> None:
+    """Its run may have cancelled it, and the target died before state could say so."""
+    with Simulator(SimulatorOptions(latency_seconds=0.5), database=database) as looker:
+        config = {"base_url": looker.base_url, "queries": [AIRLINES]}
+        first = tap(**config, wait_for_completion=False)
+        assert [*in_flight(first)] == ["airlines"]
+        looker.fault("killed", query_task_id=looker.tasks()[0])
+        second = tap(**config, state=first.state)
+        assert second.exit_code == 0
+        assert second.only()["status"] == "complete"
+        assert second.only()["query_task_id"] == looker.tasks()[1]
+        assert in_flight(second) == {}
+
+
 def test_a_task_that_cannot_be_cancelled_is_cancelled_by_the_next_run(
     slow: Simulator, tap: Tap
 ) -> None:

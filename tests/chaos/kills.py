@@ -1,0 +1,327 @@
+"""Runs of the tap that are ended at random moments, resumed from what the target returned."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.simulator.tasks import FINAL
+from tests.chaos.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tap_looker_tasks.simulator.engine import Database
+    from tap_looker_tasks.simulator.tasks import QueryTask
+
+DEATH_OF_TARGET = "target dies"
+WAYS = ("SIGKILL", "SIGTERM", "SIGINT", DEATH_OF_TARGET)
+_KILLS_IN_A_ROW = 8
+# Of the time that an undisturbed run takes; a run that resumes takes less.
+_LATEST_MOMENT = 0.8
+_LONGEST_RUN_SECONDS = 120
+_MOMENT_SECONDS = 0.005
+_CHUNK_BYTES = 1 << 18
+_OUTCOMES = "query_task_results"
+# They differ by task, and by where an incremental query goes on.
+_VOLATILE = ("_query_task_id", "_row_number")
+_LONG_FIELDS = ["flights.departure_date", "flights.carrier"]
+_LONG = {
+    "model": "flights_2013",
+    "explore": "flights",
+    "fields": [*_LONG_FIELDS, "flights.count"],
+    "sorts": _LONG_FIELDS,
+}
+_DAYS = {
+    "model": "flights_2013",
+    "explore": "flights",
+    "fields": ["flights.departure_date", "flights.count"],
+}
+# Their limits are never reached, so that each is whole and replaces the former rows; they differ,
+# so that no query is taken for another.
+QUERIES: list[dict[str, Any]] = [
+    *({"name": f"short_{n}", "query_id": 1, "limit": 100 + n} for n in range(5)),
+    {"name": "keyed", "query_id": 1, "limit": 200, "primary_keys": ["flights.carrier"]},
+    {"name": "long", "explore": _LONG, "limit": -1},
+    {
+        "name": "days",
+        "explore": _DAYS,
+        "replication_key": "flights.departure_date",
+        "primary_keys": ["flights.departure_date"],
+    },
+]
+_EXTERNAL_SHORT = 4
+
+
+@dataclass
+class Tally:
+    """What happened over many kills.
+
+    Attributes:
+        kills: runs that were ended, by way.
+        launched: query tasks.
+        launched_twice: those launched while a task of the same query lived, by way of the kill.
+        unexplained: of these, the ones whose former task was named in the state handed on.
+        unnamed: tasks alive after a kill that no state names, by way.
+        chains: of runs, up to one that ended by itself.
+        problems: what must not happen.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    launched: int = 0
+    launched_twice: Counter[str] = field(default_factory=Counter)
+    unexplained: list[str] = field(default_factory=list)
+    unnamed: Counter[str] = field(default_factory=Counter)
+    chains: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def share_launched_twice(self) -> float:
+        """How many launches of a query whose task lived there were for each kill."""
+        return self.launched_twice.total() / self.kills.total()
+
+    def lines(self) -> Iterator[str]:
+        """Yield a table."""
+        yield f"{'ended by':12} {'kills':>6} {'alive and unnamed':>18} {'launched twice':>15}"
+        for way in WAYS:
+            counts = self.kills[way], self.unnamed[way], self.launched_twice[way]
+            yield "{:12} {:6} {:18} {:15}".format(way, *counts)
+        yield (
+            f"{self.kills.total()} kills in {self.chains} chains of runs, {self.launched} launches,"
+            f" {self.share_launched_twice:.1%} launched twice; problems: {len(self.problems)}"
+        )
+
+
+class _Launches:
+    """Sees each launch as it happens, and which tasks of the same query live then."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._looker = simulator._looker  # noqa: SLF001 - no call tells what lived at its moment
+        self._create = self._looker.create_query_task
+        self.twice: list[str] = []
+        self.count = 0
+        self._looker.create_query_task = self._create_seen  # type: ignore[method-assign]
+
+    def alive(self) -> dict[str, str]:
+        """Return the unfinished launched tasks: query by task."""
+        return {
+            task.query_task_id: task.query_id
+            for task in self._looker.tasks.every()
+            if task.status not in FINAL and task.result_format == "json_detail"
+        }
+
+    def _create_seen(self, about: Mapping[str, Any], limit: str | None = None) -> QueryTask:
+        former = [id_ for id_, query in self.alive().items() if query == str(about["query_id"])]
+        self.count += 1
+        self.twice += former
+        return self._create(about, limit)
+
+
+@dataclass
+class _Experiment:
+    simulator: Simulator
+    folder: Path
+    moments: random.Random
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._launches = _Launches(self.simulator)
+        self._former_way = ""
+
+    def run_chain(self, kills: int, expected: Mapping[str, list[str]], seconds: float) -> None:
+        """End runs at random moments, up to so many; then compare the tables."""
+        warehouse, external = Warehouse(), self._create_external_tasks()
+        for _ in range(min(kills, _KILLS_IN_A_ROW)):
+            way = self.moments.choice(WAYS)
+            if self._run(external, warehouse, way, self.moments.uniform(0, seconds)):
+                break
+        else:
+            if not self._run(external, warehouse):
+                self.tally.problems.append("the last run did not end by itself")
+        self.tally.chains += 1
+        self._compare(warehouse, expected, external)
+
+    def run_undisturbed(self) -> tuple[dict[str, list[str]], float]:
+        """Return what a run delivers, and the seconds after its first request to end others in."""
+        warehouse, external = Warehouse(), self._create_external_tasks()
+        started_at = time.monotonic()
+        if not self._run(external, warehouse):
+            msg = f"a run that nothing disturbs failed: {self.tally.problems}"
+            raise RuntimeError(msg)
+        started_at = max(started_at, next(c.at for c in self.simulator.calls))
+        expected = {q["name"]: warehouse.rows(q["name"], _VOLATILE) for q in QUERIES}
+        return expected, (time.monotonic() - started_at) * _LATEST_MOMENT
+
+    def _create_external_tasks(self) -> list[str]:
+        short = [self.simulator.create_task("1", "json") for _ in range(_EXTERNAL_SHORT)]
+        long = self.simulator.create_query({**_LONG, "view": "flights", "limit": "2000"})
+        return [*short, self.simulator.create_task(long, "json")]
+
+    def _run(
+        self, external: list[str], warehouse: Warehouse, way: str | None = None, after: float = 0
+    ) -> bool:
+        """Run the tap, and end it; returns whether it had ended by itself."""
+        named = _named(warehouse.state)
+        launches, twice = self._launches.count, len(self._launches.twice)
+        with self._started(external, warehouse.state) as process:
+            is_over = _load(process, warehouse, _Kill(way, after, self._is_asked))
+            status = process.wait(_LONGEST_RUN_SECONDS)
+        self._check_end(status, None if is_over else way)
+        former = self._launches.twice[twice:]
+        self.tally.launched += self._launches.count - launches
+        self.tally.launched_twice[self._former_way] += len(former)
+        self.tally.unexplained += [id_ for id_ in former if id_ in named]
+        if way and not is_over:
+            self.tally.kills[way] += 1
+            unnamed = {*self._launches.alive()} - _named(warehouse.state)
+            self.tally.unnamed[way] += len(unnamed)
+            self._former_way = way
+        return is_over and status == 0
+
+    def _is_asked(self) -> bool:
+        return bool(self.simulator.calls)
+
+    @contextmanager
+    def _started(self, external: list[str], state: object) -> Iterator[subprocess.Popen[bytes]]:
+        self.simulator.clear_calls()
+        config = {
+            "base_url": self.simulator.base_url,
+            "client_id": self.simulator.client_id,
+            "client_secret": self.simulator.client_secret,
+            "queries": QUERIES,
+            "query_task_ids": external,
+            "query_timezone": "America/New_York",
+            "max_concurrent_tasks": 3,
+            "poll_interval_seconds": 0.05,
+            "poll_max_interval_seconds": 0.1,
+        }
+        files = {"config": config, "state": state or {}}
+        command = [sys.executable, "-m", "tap_looker_tasks"]
+        for name, content in files.items():
+            (self.folder / f"{name}.json").write_text(json.dumps(content))
+            command += [f"--{name}", str(self.folder / f"{name}.json")]
+        with (self.folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            _close(process)
+
+    def _check_end(self, status: int, way: str | None) -> None:
+        log = (self.folder / "log").read_text()
+        if status not in _expected_statuses(way) or "Traceback" in log:
+            self.tally.problems.append(f"{way}: exit status {status}\n{log[-3000:]}")
+
+    def _compare(
+        self, warehouse: Warehouse, expected: Mapping[str, list[str]], external: list[str]
+    ) -> None:
+        for name, rows in expected.items():
+            if warehouse.rows(name, _VOLATILE) != rows:
+                found = len(warehouse.rows(name))
+                self.tally.problems.append(f"{name}: {found} rows in place of {len(rows)}")
+        outcomes = warehouse.tables[_OUTCOMES].values()
+        complete = {row["query_task_id"] for row in outcomes if row["status"] == "complete"}
+        counts = [row["row_count"] for row in outcomes if row["query_task_id"] in external]
+        if not {*external} <= complete or len(counts) != len(external) or not all(counts):
+            self.tally.problems.append(f"external tasks: {counts}, complete {complete}")
+
+
+def _expected_statuses(way: str | None) -> set[int]:
+    if way is None:
+        return {0}
+    if way == DEATH_OF_TARGET:
+        return {0, 1}
+    number = signal.Signals[way]
+    # A run that is over when the signal comes has restored the handlers.
+    return {-number} if number == signal.SIGKILL else {0, 128 + number, -number}
+
+
+def _named(state: dict[str, Any] | None) -> set[str]:
+    """Return the launched tasks that a state names."""
+    bookmark = (state or {}).get("bookmarks", {}).get(_OUTCOMES, {})
+    in_flight = {task["query_task_id"] for task in bookmark.get("in_flight", {}).values()}
+    return in_flight | {*bookmark.get("to_cancel", {})}
+
+
+@dataclass
+class _Kill:
+    """The end of a run, so many seconds after its first request; none without a way."""
+
+    way: str | None
+    after: float
+    is_asked: Callable[[], bool]
+    _at: float | None = None
+
+    def is_due(self) -> bool:
+        """Return whether the moment has come."""
+        if self._at is None and self.is_asked():
+            self._at = time.monotonic() + self.after
+        return self.way is not None and self._at is not None and time.monotonic() >= self._at
+
+
+def _load(process: subprocess.Popen[bytes], warehouse: Warehouse, kill: _Kill) -> bool:
+    """Load what the tap writes, up to its end; returns whether it ended by itself."""
+    lines, is_over = _Lines(process), True
+    while not lines.is_over:
+        if is_over and kill.is_due() and process.poll() is None:
+            is_over = False
+            if kill.way == DEATH_OF_TARGET:
+                warehouse.die()
+                _close(process)
+                return is_over
+            process.send_signal(signal.Signals[str(kill.way)])
+        for line in lines.read():
+            warehouse.take(line)
+    warehouse.commit()
+    return is_over
+
+
+class _Lines:
+    """The whole lines that a process writes, as far as they have come."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout
+        self._descriptor = process.stdout.fileno()
+        self._rest = b""
+        self.is_over = False
+
+    def read(self) -> list[bytes]:
+        """Wait a moment; return the lines that came."""
+        if not select.select([self._descriptor], [], [], _MOMENT_SECONDS)[0]:
+            return []
+        chunk = os.read(self._descriptor, _CHUNK_BYTES)
+        self.is_over = not chunk
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return lines
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout
+    process.stdout.close()
+
+
+def run_kills(folder: Path, database: Database, kills: int, seed: int) -> Tally:
+    """End runs at so many random moments, and compare what is loaded in the end."""
+    options = SimulatorOptions(latency_seconds=(0.1, 0.5), seed=seed)
+    with Simulator(options, database=database) as simulator:
+        moments = random.Random(seed)  # noqa: S311 - moments, not secrets
+        experiment = _Experiment(simulator, folder, moments)
+        expected, seconds = experiment.run_undisturbed()
+        tally = experiment.tally
+        while (left := kills - tally.kills.total()) > 0 and not tally.problems:
+            experiment.run_chain(left, expected, seconds)
+    return tally

@@ -1,0 +1,28 @@
+"""Runs that are ended at any moment lose nothing, and launch hardly anything twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.kills import run_kills
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tap_looker_tasks.simulator.engine import Database
+
+
+@pytest.mark.slow
+def test_runs_ended_at_random_moments_load_what_one_run_loads(
+    database: Database, tmp_path: Path
+) -> None:
+    tally = run_kills(tmp_path, database, kills=8, seed=12)
+    assert tally.problems == []
+    assert tally.kills.total() >= 8
+    assert len(tally.kills) > 2
+    # Whatever the state names is resumed.
+    assert tally.unexplained == []
+    # A kill may fall between Looker's answer and the line that names the task.
+    assert tally.unnamed.total() <= 2
