@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-warehouses test-schedulers bench docs lint types pytest setup clean pins hashes release-check
+.PHONY: help demo test test-warehouses test-schedulers bench soak docs lint types pytest setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
@@ -27,6 +27,9 @@ bench-peers: .venv/installed ## the same queries beside other programs, each in 
 
 bench: .venv/installed ## how fast, small and steady the tap is, beside other ways
 	@$(BIN)/python -m bench
+
+soak: .venv/installed ## end 200 runs at random moments, and deliver 20,000 tasks under faults (half an hour)
+	@$(BIN)/python -m tests.chaos
 
 docs: .venv/installed .venv/docs/installed ## the documentation as a site, in docs/_build; warnings are errors
 	@$(BIN)/python -m docs.generate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
@@ -60,7 +60,11 @@ class _Endpoint:
         self._needs_token = route.operation_id != "login"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
+        try:
+            response = await self._respond(Request(scope, receive))
+        except ClientDisconnect:
+            # Nobody is there to be answered.
+            return
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:

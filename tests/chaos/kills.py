@@ -32,6 +32,7 @@ _KILLS_IN_A_ROW = 8
 # Of the time that an undisturbed run takes; a run that resumes takes less.
 _LATEST_MOMENT = 0.8
 _LONGEST_RUN_SECONDS = 120
+_LARGEST_SHARE_LAUNCHED_TWICE = 0.02
 _MOMENT_SECONDS = 0.005
 _CHUNK_BYTES = 1 << 18
 _OUTCOMES = "query_task_results"
@@ -91,6 +92,14 @@ class Tally:
     def share_launched_twice(self) -> float:
         """How many launches of a query whose task lived there were for each kill."""
         return self.launched_twice.total() / self.kills.total()
+
+    def found(self) -> list[str]:
+        """Return the promises that were broken."""
+        found = [*self.problems]
+        found += [f"{id_} is in state and alive, and not resumed" for id_ in self.unexplained]
+        if self.share_launched_twice >= _LARGEST_SHARE_LAUNCHED_TWICE:
+            found.append(f"{self.share_launched_twice:.1%} of kills made a query run twice")
+        return found
 
     def lines(self) -> Iterator[str]:
         """Yield a table."""

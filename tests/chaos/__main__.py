@@ -1,0 +1,52 @@
+"""Runs that are ended at random moments, and a long one in which something is always wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tap_looker_tasks.simulator.engine import load_database
+from tests.chaos.kills import run_kills
+from tests.chaos.soak import Size, run_soak
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def main() -> int:
+    """Run both, print a table of each; return 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="runs to end (200)")
+    parser.add_argument("--tasks", type=int, default=20_000, help="of the long run (20000)")
+    parser.add_argument("--rows", type=int, default=100, help="of each of its tasks (100)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    database, problems = load_database(), []
+    with tempfile.TemporaryDirectory() as folder:
+        started_at = time.monotonic()
+        if given.kills:
+            tally = run_kills(Path(folder), database, given.kills, given.seed)
+            _print(f"kills, seed {given.seed}", tally.lines(), started_at)
+            problems += tally.found()
+        started_at = time.monotonic()
+        if given.tasks:
+            size = Size(given.tasks, given.rows, given.seed)
+            soak = run_soak(Path(folder), database, size)
+            _print(f"soak, seed {given.seed}", soak.lines(), started_at)
+            problems += soak.found(size)
+    sys.stdout.write("\n".join(["broken promises:", *(problems or ["none"])]) + "\n")
+    return int(bool(problems))
+
+
+def _print(title: str, lines: Iterable[str], started_at: float) -> None:
+    text = "\n  ".join([f"{title} ({time.monotonic() - started_at:.0f} s)", *lines])
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
