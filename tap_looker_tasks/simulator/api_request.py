@@ -44,7 +44,7 @@ class ApiRequest:
 
     @property
     def fields(self) -> str | None:
-        """Which parts of the answer are wanted; None: all."""
+        """Return which parts of the answer are wanted; None: all."""
         return self.query.get("fields")
 
     def faults_of(self, query_task_id: str, query_id: str) -> frozenset[str]:

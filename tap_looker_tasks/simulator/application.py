@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _LONGEST_QUERY_STRING = 10_240
 _GZIP_FROM_BYTES = 1024
+# Packing holds up the other requests: as little of it as there is.
+_GZIP_LEVEL = 1
 
 
 def build_application(looker: Looker, network: Network) -> Starlette:
@@ -46,7 +48,7 @@ def build_application(looker: Looker, network: Network) -> Starlette:
         middleware=[
             Middleware(NetworkMiddleware, network=network),
             Middleware(FaultMiddleware, looker=looker, find_transport=network.find_transport),
-            Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES),
+            Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=_GZIP_LEVEL),
         ],
     )
 

@@ -72,7 +72,7 @@ class Answer:
 
     @property
     def pivots(self) -> tuple[str, ...]:
-        """Names of the dimensions that the result is pivoted by."""
+        """Return the names of the dimensions that the result is pivoted by."""
         return tuple(self.query.get("pivots") or ())
 
 
@@ -131,7 +131,7 @@ class Database:
         return self._with_totals(answer, statement)
 
     def find_explore(self, model: str, explore: str) -> Explore | None:
-        """Look an Explore up."""
+        """Find an Explore; None: there is none."""
         found = self.project.models.get(model)
         return found.explores.get(explore) if found else None
 

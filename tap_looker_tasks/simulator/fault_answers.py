@@ -88,7 +88,7 @@ def _bomb(status: int, query_task_ids: Collection[str]) -> Response:
 
 @cache
 def _packed(head: bytes, tail: bytes) -> bytes:
-    """Pack a head, a gigabyte of one letter, and a tail, without ever having it."""
+    """Build a head, a gigabyte of one letter and a tail, packed, without ever having them."""
     megabyte = b"a" * _MEGABYTE
     checksum = zlib.crc32(head)
     for _ in range(_BOMB_MEGABYTES):

@@ -46,12 +46,14 @@ class FaultMiddleware:
             await self._leave_unanswered(request, receive)
         elif writer is None:
             app = await self._answering_app(request)
-            await app(scope, receive, request.recording(send))
+            await app(scope, receive, request.record_with(send))
         else:
             await self._write(writer, request, receive)
 
     async def _answering_app(self, request: _Request) -> ASGIApp:
         """Return who answers: the faults, or the application."""
+        if not request.faults:
+            return self._app
         answer = await asyncio.to_thread(find_answer, request.faults, request.named_ids)
         return answer or self._app
 
@@ -110,7 +112,7 @@ class _Request:
             call = Call(self._operation, path, self._query, status, at, self._asked_for)
             self._looker.calls.append(call)
 
-    def recording(self, send: Send) -> Send:
+    def record_with(self, send: Send) -> Send:
         """Return `send`, with the request recorded before the client has the answer."""
 
         async def record_and_send(message: Message) -> None:

@@ -44,17 +44,17 @@ class Filter:
     now: datetime
 
     def on_text(self) -> str:
-        """The condition for a string, tier or zipcode."""
+        """Write the condition for a string, tier or zipcode."""
         terms = [_text_term(self.sql, *term) for term in _text_terms(self.expression)]
         return _either([c for c, negated in terms if not negated], [c for c, n in terms if n])
 
     def on_number(self) -> str:
-        """The condition for a number."""
+        """Write the condition for a number."""
         parts = re.split(r"\s+and\s+", self.expression, flags=re.IGNORECASE)
         return " and ".join(f"({self._any_number(part)})" for part in parts)
 
     def on_yesno(self) -> str:
-        """The condition for a yesno."""
+        """Write the condition for a yesno."""
         word = self.expression.strip().lower()
         if not word:
             return "true"
@@ -63,7 +63,7 @@ class Filter:
         return f"{self.sql} = '{'Yes' if word in _YES else 'No'}'"
 
     def on_date(self) -> str:
-        """The condition for a date or date-time."""
+        """Write the condition for a date or date-time."""
         text = self.expression.strip()
         if not text or text.lower() == "any time":
             return "true"
@@ -114,7 +114,7 @@ class Filter:
         return " and ".join(bounds) or f"{self.sql} is not null"
 
     def _interval(self, text: str) -> tuple[datetime | None, datetime | None]:
-        """First moment of the interval, and the first after it."""
+        """Return the first moment of the interval, and the first after it."""
         lower = text.lower()
         if lower.startswith("after "):
             return self._moment(text[6:])[0], None
@@ -145,7 +145,7 @@ class Filter:
         return ((_MOMENT, _written), (_SPAN, self._span), (_NAMED_SPAN, self._named_span))
 
     def _span(self, match: re.Match[str]) -> tuple[datetime, datetime]:
-        """`7 days` ends with today; `7 days ago` is one day."""
+        """Read a span: `7 days` ends with today; `7 days ago` is one day."""
         count, unit = int(match[1]), match[2]
         start = _start_of(unit, self.now)
         if match[3]:
@@ -162,13 +162,13 @@ class Filter:
 
 
 def _either(positive: list[str], negative: list[str]) -> str:
-    """Any of the positive conditions, and all of the negative ones."""
+    """Write that any of the positive conditions holds, and all of the negative ones."""
     conditions = [f"({' or '.join(positive)})"] if positive else []
     return " and ".join(conditions + [f"({condition})" for condition in negative]) or "true"
 
 
 def _text_terms(expression: str) -> Iterator[tuple[str, bool, bool]]:
-    """Terms between commas: LIKE pattern, whether it has a wildcard, whether it is negated."""
+    """Yield the terms between commas: LIKE pattern, whether it has a wildcard, is negated."""
     for term in re.findall(r'(?:\^.|"(?:[^"^]|\^.)*"|[^,])+', expression):
         text = term.strip()
         negated = text.startswith("-")
@@ -204,7 +204,7 @@ def _text_term(sql: str, pattern: str, wild: bool, negated: bool) -> tuple[str, 
 
 
 def _written(match: re.Match[str]) -> tuple[datetime, datetime]:
-    """A moment as written, and the end of the unit it is written in."""
+    """Read a moment as written, and the end of the unit it is written in."""
     parts = [int(part) for part in match.groups() if part is not None]
     start = datetime(*(parts + [1] * max(0, 3 - len(parts))))  # type: ignore[arg-type]  # noqa: DTZ001 - local time of the query
     unit = ("year", "month", "day", "hour", "minute", "second")[len(parts) - 1]

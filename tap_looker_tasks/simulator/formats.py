@@ -33,11 +33,11 @@ NOTE = {
 
 
 def encode(value: object) -> bytes:
-    """JSON, with every digit."""
+    """Write JSON, with every digit."""
     return _ENCODER.encode(value)
 
 
-def succeeded(
+def build_payload(
     answer: Answer,
     result_format: str,
     *,
@@ -45,7 +45,7 @@ def succeeded(
     runtime_seconds: float,
     ran_at: datetime,
 ) -> object:
-    """The payload of a complete task, ready for `encode`."""
+    """Build the payload of a complete task, ready for `encode`."""
     if result_format == "json_detail":
         payload = _json_detail(answer)
         payload["id"] = query_task_id
@@ -59,8 +59,8 @@ def succeeded(
     return _TEXTS[result_format](answer)
 
 
-def failed(failure: QueryFailedError, result_format: str, *, query_task_id: str) -> object:
-    """The payload of a task whose query cannot be run, ready for `encode`."""
+def build_failure(failure: QueryFailedError, result_format: str, *, query_task_id: str) -> object:
+    """Build the payload of a task whose query cannot be run, ready for `encode`."""
     if failure.sql is None:
         return {"id": query_task_id, "error": failure.message}
     if result_format == "json_detail":
@@ -242,7 +242,7 @@ def _pivot_key(answer: Answer, cells: Mapping[str, Any]) -> str:
 
 
 def _pivot_values(answer: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each pivot value once, by its key, in order."""
+    """Yield each pivot value once, by its key, in order."""
     found: dict[str, dict[str, Any]] = {}
     for values in answer.rows:
         cells = dict(zip(answer.columns, values, strict=True))

@@ -97,14 +97,14 @@ class Looker:
             return query_id
 
     def body_of(self, query_id: object) -> Mapping[str, Any]:
-        """Look a query up."""
+        """Return the body of a query."""
         found = self.queries.get(str(query_id))
         if found is None:
             raise HttpError(404, "Not found")
         return found
 
     def look(self, look_id: str) -> Mapping[str, Any]:
-        """Look a Look up."""
+        """Return a Look."""
         found = self.looks.get(look_id)
         if found is None:
             raise HttpError(404, "Not found")

@@ -78,11 +78,11 @@ class _ExploreBuilder:
         explore = Explore(
             name=block.name,
             tables=" ".join([self._table(self._base), *map(self._join, self._joins)]),
-            fields={field.name: field for field in self._wanted(fields)},
+            fields={field.name: field for field in self._select_fields(fields)},
             description=block.text("description"),
             condition=self._expand(block.text("sql_always_where"), block),
             label=block.text("label"),
-            always_filter=dict(self._always_filtered()),
+            always_filter=dict(self._read_always_filter()),
         )
         self.warnings += self._fields.warnings
         return explore
@@ -110,9 +110,9 @@ class _ExploreBuilder:
         if type_ not in _JOINS:
             join.refuse(f"expected `type` as one of {', '.join(_JOINS)}")
         text = f"{_JOINS[type_]} {self._table(join.name)}"
-        return text if type_ == "cross" else f"{text} on {self._joined_on(join)}"
+        return text if type_ == "cross" else f"{text} on {self._join_condition(join)}"
 
-    def _joined_on(self, join: Block) -> str:
+    def _join_condition(self, join: Block) -> str:
         if foreign_key := join.text("foreign_key"):
             keys = self._joined[join.name].of_kind("dimension")
             key = next((block.name for block in keys if block.is_set("primary_key")), None)
@@ -125,7 +125,7 @@ class _ExploreBuilder:
     def _expand(self, sql: str, block: Block) -> str:
         return self._fields.expand(self._base, sql, block)
 
-    def _wanted(self, fields: Mapping[str, Field]) -> Iterator[Field]:
+    def _select_fields(self, fields: Mapping[str, Field]) -> Iterator[Field]:
         """Yield the fields that `fields` of the Explore leaves in it."""
         named = self._block.texts("fields")
         sets = [name for name in named if name.endswith("*") and name != "ALL_FIELDS*"]
@@ -137,7 +137,7 @@ class _ExploreBuilder:
             if name not in left_out and (not only or name in only or "ALL_FIELDS*" in only):
                 yield field
 
-    def _always_filtered(self) -> Iterator[tuple[str, str]]:
+    def _read_always_filter(self) -> Iterator[tuple[str, str]]:
         for block in self._block.of_kind("always_filter"):
             for name, expression in block.pairs("filters"):
                 yield (name if "." in name else f"{self._base}.{name}"), expression

@@ -104,11 +104,11 @@ class FieldBuilder:
             block.refuse(f"{full} refers to itself")
         self._underway.append(full)
         owner, found = self._declared[full]
-        sql = self._referred(owner, found, full.partition(".")[2])
+        sql = self._resolve(owner, found, full.partition(".")[2])
         self._underway.pop()
         return f"({sql})"
 
-    def _referred(self, alias: str, block: Block, name: str) -> str:
+    def _resolve(self, alias: str, block: Block, name: str) -> str:
         """Return what a reference to a field stands for; a yesno is a condition there."""
         if block.kind == "dimension" and block.text("type") == "yesno":
             return self.expand(alias, block.require("sql"), block)
@@ -158,7 +158,7 @@ class FieldBuilder:
             if type_ not in _PLAIN:
                 self._warn(block, f"type {type_} is not understood; it is taken for a string")
                 type_ = "string"
-            sql = lookml_sql.shown(type_, self._sql(alias, block))
+            sql = lookml_sql.show(type_, self._sql(alias, block))
         return self._field(alias, block, type_, sql)
 
     def _sql(self, alias: str, block: Block) -> str:
@@ -231,7 +231,7 @@ class FieldBuilder:
         if type_ == "count":
             return lookml_sql.count(self._counted_key(alias), condition)
         if type_ in lookml_sql.COMPUTED:
-            return lookml_sql.shown(type_, self.expand(alias, block.require("sql"), block))
+            return lookml_sql.show(type_, self.expand(alias, block.require("sql"), block))
         if type_ not in lookml_sql.AGGREGATED:
             block.refuse(f"expected `type` as count, {_MEASURE_TYPES}; {type_} is not known")
         if type_ == "list":

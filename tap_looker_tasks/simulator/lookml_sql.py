@@ -74,6 +74,6 @@ _STYLES: Mapping[str, tuple[str, str, str, str]] = {
 }
 
 
-def shown(type_: str, sql: str) -> str:
+def show(type_: str, sql: str) -> str:
     """Write an expression as results show it."""
     return yesno(sql) if type_ == "yesno" else sql

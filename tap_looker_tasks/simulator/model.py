@@ -71,34 +71,34 @@ class Field:
     hidden: bool = False
 
     def __post_init__(self) -> None:
-        """Make a label from the name."""
+        """Build a label from the name."""
         if not self.label:
             label = self.name.replace(".", " ").replace("_", " ").title()
             object.__setattr__(self, "label", label)
 
     @property
     def is_measure(self) -> bool:
-        """Whether `sql` is an aggregate."""
+        """Return whether `sql` is an aggregate."""
         return self.category == "measure"
 
     @property
     def is_numeric(self) -> bool:
-        """Whether Looker treats the values as numbers."""
+        """Return whether Looker treats the values as numbers."""
         return self.type in _NUMERIC_TYPES
 
     @property
     def view(self) -> str:
-        """The view it belongs to."""
+        """Return the view it belongs to."""
         return self.name.partition(".")[0]
 
     @property
     def label_short(self) -> str:
-        """What people see of it within its view."""
+        """Return what people see of it within its view."""
         return self.name.rpartition(".")[2].replace("_", " ").title()
 
     @property
     def notation(self) -> str | None:
-        """How its values are written, for `strftime`; None if no date."""
+        """Return how its values are written, for `strftime`; None if no date."""
         if self.type == "date_raw" and self.datatype == "date":
             return DATE_TYPES["date_date"]
         return DATE_TYPES.get(self.type)
@@ -130,7 +130,7 @@ class Explore:
 
     @property
     def title(self) -> str:
-        """What people see."""
+        """Return what people see."""
         return self.label or self.name.replace("_", " ").title()
 
 

@@ -35,7 +35,7 @@ class ApiRoute(NamedTuple):
 
     @property
     def operation_id(self) -> str:
-        """Looker's operationId."""
+        """Return Looker's operationId."""
         return getattr(self.operation, "__name__", "")
 
     def matches(self, verb: str, parts: list[str]) -> bool:

@@ -47,12 +47,12 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_absent: bool = False
     times: int = 1
 
-    def scripted(self) -> Iterator[ScriptedAnswer]:
+    def repeat(self) -> Iterator[ScriptedAnswer]:
         """Yield it as often as it is given; without any words, it is what is so."""
         for _ in range(self.times):
-            yield self._scripted()
+            yield self._build()
 
-    def _scripted(self) -> ScriptedAnswer:
+    def _build(self) -> ScriptedAnswer:
         if self.is_absent:
             return None
         if self.raw is not None:
@@ -75,9 +75,9 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     latency_seconds: float | None = None
     answers: tuple[Answer, ...] = ()
 
-    def scripted(self) -> list[ScriptedAnswer]:
+    def repeat(self) -> list[ScriptedAnswer]:
         """Return the answers, each as often as it is given."""
-        return [scripted for answer in self.answers for scripted in answer.scripted()]
+        return [scripted for answer in self.answers for scripted in answer.repeat()]
 
 
 class TaskScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,7 +117,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def scripts(self) -> Mapping[str, list[ScriptedAnswer]]:
         """Return the answers by id of the query."""
-        return {id_: script.scripted() for id_, script in self.queries.items()}
+        return {id_: script.repeat() for id_, script in self.queries.items()}
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -200,7 +200,7 @@ def play_scenario(scenario: Scenario, looker: Looker) -> None:
             place = f"task {id_} of the scenario"
             raise ModelError(place, f"there is no query {script.query_id}")
         status = "added" if script.query_id else "running"
-        scripted = [found for answer in script.answers for found in answer.scripted()]
+        scripted = [found for answer in script.answers for found in answer.repeat()]
         looker.tasks.add(QueryTask(id_, body, about, status=status, script=scripted))
 
 

@@ -93,7 +93,6 @@ class Simulator:
                 self._database = load_database()
                 starting.callback(self._database.close)
             self._tasks = self._new_tasks(self._database)
-            starting.callback(self._tasks.close)
             self._looker = Looker(
                 database=self._database,
                 tasks=self._tasks,
@@ -107,6 +106,9 @@ class Simulator:
             starting.callback(listener.close)
             self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
             server = _Server(self._looker, listener, self._options)
+            starting.callback(server.join)
+            # Requests that wait for a query would hold up the end.
+            starting.callback(self._tasks.close)
             starting.callback(server.stop)
             self._started = starting.pop_all()
         return self
@@ -122,16 +124,16 @@ class Simulator:
 
     @property
     def calls(self) -> list[Call]:
-        """Requests answered so far, in order."""
+        """Return the requests answered so far, in order."""
         return self._looker.calls
 
     @property
     def cancelled(self) -> set[str]:
-        """Ids of tasks ended by `kill_query`."""
+        """Return the ids of tasks ended by `kill_query`."""
         return self._looker.cancelled
 
     def count(self, operation: str) -> int:
-        """Tell how often an operation was called."""
+        """Return how often an operation was called."""
         return sum(call.operation == operation for call in self.calls)
 
     def clear_calls(self) -> None:
@@ -180,11 +182,11 @@ class Simulator:
         return task.query_task_id
 
     def tasks(self) -> list[str]:
-        """Ids of all tasks, in the order of their creation."""
+        """Return the ids of all tasks, in the order of their creation."""
         return [task.query_task_id for task in self._tasks.every()]
 
     def task_status(self, query_task_id: str) -> str:
-        """Looker's word for a task.
+        """Return Looker's word for a task.
 
         Raises:
             KeyError: there is no such task.
@@ -266,6 +268,8 @@ class _Server:
     def stop(self) -> None:
         self._server.should_exit = True
         self._server.force_exit = True
+
+    def join(self) -> None:
         self._thread.join()
 
     def _find_transport(self, client: object) -> asyncio.Transport | None:

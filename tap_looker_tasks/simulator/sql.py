@@ -55,7 +55,7 @@ class Statement:
         *,
         server_table_calcs: bool,
     ) -> None:
-        """Look up everything the query names.
+        """Find everything the query names.
 
         Args:
             explore: what is queried.
@@ -80,11 +80,11 @@ class Statement:
         self.columns = tuple(field.name for field in self._computed)
         self.measures = tuple(field.name for field in self.fields if field.is_measure)
         self._where, self._having = self._conditions()
-        self._order = self._ordered()
+        self._order = self._order_terms()
 
     def text(self, limit: int | None) -> str:
         """Return a SELECT with every column, in the order asked for, of at most `limit` rows."""
-        inner = self._grouped(self._selected)
+        inner = self._group(self._selected)
         outer = [self._outer(field) for field in self._computed]
         end = f" limit {limit}" if limit is not None else ""
         order = f" order by {', '.join(self._order)}" if self._order else ""
@@ -93,16 +93,16 @@ class Statement:
     def totals(self) -> tuple[tuple[str, ...], str]:
         """Return columns and SELECT of the measures over all rows."""
         measures = [field for field in self._selected if field.is_measure]
-        return tuple(field.name for field in measures), self._grouped(measures)
+        return tuple(field.name for field in measures), self._group(measures)
 
     def row_totals(self) -> tuple[tuple[str, ...], str]:
         """Return columns and SELECT of the measures over all pivot values."""
         pivots = self._query.get("pivots") or ()
         fields = [field for field in self._selected if field.name not in pivots]
         ordered = sorted(fields, key=lambda field: field.is_measure)
-        columns = [self._formatted(replace(f, sql=self._aliases[f.name])) for f in ordered]
+        columns = [self._format(replace(f, sql=self._aliases[f.name])) for f in ordered]
         names = tuple(field.name for field in ordered)
-        return names, f"{_select(columns)} from ({self._grouped(ordered)})"
+        return names, f"{_select(columns)} from ({self._group(ordered)})"
 
     def _select_fields(self) -> list[Field]:
         """Return the fields asked for, but for table calculations, and name their columns."""
@@ -116,7 +116,7 @@ class Statement:
             # DuckDB ignores case in names.
             self._aliases[name] = f"c{place}"
         for name, field in self._calculations.items():
-            sql = _translated(field.sql, self._alias)
+            sql = _translate(field.sql, self._alias)
             self._calculations[name] = replace(field, sql=sql)
         return [self._field(name) for name in names]
 
@@ -131,15 +131,15 @@ class Statement:
         """Return a column in terms of the grouped select."""
         alias = self._aliases[field.name]
         sql = field.sql if field.name in self._calculations else alias
-        return f"{self._formatted(replace(field, sql=sql))} as {alias}"
+        return f"{self._format(replace(field, sql=sql))} as {alias}"
 
-    def _grouped(self, fields: Iterable[Field]) -> str:
+    def _group(self, fields: Iterable[Field]) -> str:
         columns, keys = [], []
         for field in fields:
             columns.append(f"{self._sql(field)} as {self._aliases[field.name]}")
             if not field.is_measure:
                 keys.append(str(len(columns)))
-        text = f"{_select(columns)} from {self._expanded(self._explore.tables)}"
+        text = f"{_select(columns)} from {self._expand(self._explore.tables)}"
         if self._where:
             text += f" where {' and '.join(self._where)}"
         if keys:
@@ -150,22 +150,22 @@ class Statement:
 
     def _sql(self, field: Field) -> str:
         """Return the field's expression; date-times are cut to their unit, as timestamps."""
-        sql = self._expanded(field.sql)
+        sql = self._expand(field.sql)
         if field.type not in DATE_TYPES or field.type == "date_raw":
             return sql
         unit = field.type.removeprefix("date_")
         return f"date_trunc('{_UNITS.get(unit, unit)}', {sql})"
 
-    def _formatted(self, field: Field) -> str:
+    def _format(self, field: Field) -> str:
         """Return the column as Looker tells its values."""
         notation = field.notation
         return f"strftime({field.sql}, '{notation}')" if notation else field.sql
 
-    def _expanded(self, sql: str) -> str:
+    def _expand(self, sql: str) -> str:
         here = f"timezone('{self._timezone}', timestamp '{self._now}')"
         sql = sql.replace("{now}", f"timezone('UTC', {here})")
         return expand_liquid(
-            sql.replace("{timezone}", self._timezone), self._parameter, self._templated
+            sql.replace("{timezone}", self._timezone), self._parameter, self._write_condition
         )
 
     def _parameter(self, name: str) -> str:
@@ -178,7 +178,7 @@ class Statement:
             return value
         return "'{}'".format(value.replace("'", "''"))
 
-    def _templated(self, name: str, sql: str) -> str:
+    def _write_condition(self, name: str, sql: str) -> str:
         """Return the condition of a templated filter: true unless the query filters by it."""
         field, expression = self._field(name), self._filters.get(name)
         if not expression:
@@ -204,7 +204,7 @@ class Statement:
                     type_ = found.get("_type_hint") or "number"
                     self._calculations[name] = Field(name, type_, expression, "measure")
                 case {"dimension": name, "expression": expression}:
-                    sql = _translated(expression, lambda n: self._sql(self._field(n)))
+                    sql = _translate(expression, lambda n: self._sql(self._field(n)))
                     self._known[name] = Field(name, found.get("_type_hint") or "string", sql)
                 case {"measure": name, "based_on": based_on, "type": type_}:
                     aggregate = _AGGREGATES.get(type_, "sum({0})")
@@ -215,7 +215,7 @@ class Statement:
                     raise InvalidQueryError(msg)
 
     def _conditions(self) -> tuple[list[str], list[str]]:
-        where = [self._expanded(self._explore.condition)] if self._explore.condition else []
+        where = [self._expand(self._explore.condition)] if self._explore.condition else []
         having: list[str] = []
         for name, expression in self._filters.items():
             field = self._field(name)
@@ -228,11 +228,11 @@ class Statement:
         if field.category == "parameter":
             return ""
         if field.category == "filter":
-            return self._expanded(field.sql)
-        sql = self._expanded(field.filter_sql or field.sql)
+            return self._expand(field.sql)
+        sql = self._expand(field.filter_sql or field.sql)
         return filter_condition(field, Filter(sql, expression, self._now))
 
-    def _ordered(self) -> list[str]:
+    def _order_terms(self) -> list[str]:
         sorts = [sort for sort in self._query.get("sorts") or () if sort.split()]
         if sorts:
             return [order for sort in sorts if (order := self._sort(sort))]
@@ -275,8 +275,8 @@ def filter_condition(field: Field, filter_: Filter) -> str:
     return filter_.on_number() if field.is_numeric else filter_.on_text()
 
 
-def _translated(expression: str, column: Callable[[str], str]) -> str:
-    """A Looker expression of references, numbers, texts and `+ - * /`, as SQL."""
+def _translate(expression: str, column: Callable[[str], str]) -> str:
+    """Write a Looker expression of references, numbers, texts and `+ - * /`, as SQL."""
     if not _EXPRESSION.fullmatch(expression):
         msg = f"Cannot read the expression {expression!r}"
         raise InvalidQueryError(msg)

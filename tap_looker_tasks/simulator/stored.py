@@ -261,7 +261,7 @@ _LOOKS: Mapping[str, dict[str, Any]] = {
 
 
 def _listening(model: str, view: str, **fields: str) -> list[dict[str, Any]]:
-    """What a tile listens to, field by dashboard filter, as Looker writes it today."""
+    """Return what a tile listens to, field by dashboard filter, as Looker writes it today."""
     listen = [{"dashboard_filter_name": name, "field": field} for name, field in fields.items()]
     return [{"model": model, "view": view, "name": None, "listen": listen}]
 
@@ -288,7 +288,7 @@ def _query_tile(
 
 
 def _body_tile(id_: str, title: str, body: dict[str, Any], **fields: str) -> dict[str, Any]:
-    """A tile whose query was never saved, as those of LookML dashboards are."""
+    """Return a tile whose query was never saved, as those of LookML dashboards are."""
     filterables = _listening(body["model"], body["view"], **fields)
     query = {"id": None, **body}
     maker = {"query_id": None, "sql_query_id": None, "query": query, "filterables": filterables}

@@ -59,12 +59,12 @@ class QueryTask:
 
     @property
     def result_format(self) -> str:
-        """Looker's name of the format."""
+        """Return Looker's name of the format."""
         return str(self.about.get("result_format"))
 
     @property
     def query_id(self) -> str:
-        """Looker's id of the query; empty for an inline one."""
+        """Return Looker's id of the query; empty for an inline one."""
         return str(self.about.get("query_id") or "")
 
     def next_scripted(self) -> bytes | RealAnswer | None:
@@ -107,6 +107,7 @@ class QueryTasks:
         self._clock = clock
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="query-task")
         self._tasks: dict[str, QueryTask] = {}
+        self._waited_for: dict[str, QueryTask] = {}
 
     def create(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
         """Queue a run of the query `body`."""
@@ -124,11 +125,15 @@ class QueryTasks:
     def run_now(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
         """Run a query and wait for it."""
         task = QueryTask(uuid.uuid4().hex, body, about)
-        self._threads.submit(self._run, task).result()
+        self._waited_for[task.query_task_id] = task
+        try:
+            self._threads.submit(self._run, task).result()
+        finally:
+            del self._waited_for[task.query_task_id]
         return task
 
     def find(self, query_task_id: str) -> QueryTask | None:
-        """Look a task up, expired if it is that old."""
+        """Find a task, expired if it is that old."""
         task = self._tasks.get(query_task_id)
         if task and task.status != "expired" and self._is_old(task):
             self.expire(task)
@@ -138,7 +143,7 @@ class QueryTasks:
         return task.finished_at is not None and self._clock() >= task.finished_at + self._ttl
 
     def every(self) -> list[QueryTask]:
-        """All tasks, in the order of their creation."""
+        """Return all tasks, in the order of their creation."""
         return [*self._tasks.values()]
 
     def expire(self, task: QueryTask) -> None:
@@ -155,7 +160,7 @@ class QueryTasks:
 
     def close(self) -> None:
         """End all tasks."""
-        for task in self._tasks.values():
+        for task in (*self._tasks.values(), *self._waited_for.values()):
             task.cancelled.set()
         self._threads.shutdown(cancel_futures=True)
 
@@ -180,9 +185,11 @@ class QueryTasks:
                 task.body, server_table_calcs=bool(task.about.get("server_table_calcs"))
             )
         except QueryFailedError as failure:
-            payload = formats.failed(failure, task.result_format, query_task_id=task.query_task_id)
+            payload = formats.build_failure(
+                failure, task.result_format, query_task_id=task.query_task_id
+            )
             return "error", formats.encode(payload)
-        payload = formats.succeeded(
+        payload = formats.build_payload(
             answer,
             task.result_format,
             query_task_id=task.query_task_id,

@@ -51,7 +51,7 @@ class WireAnswer:
 
     @property
     def half(self) -> bytes:
-        """The first half of the body."""
+        """Return the first half of the body."""
         return self.body[: len(self.body) // 2]
 
 

@@ -35,7 +35,7 @@ def body(*fields: str, view: str = "flights", **more: object) -> dict[str, Any]:
 
 def payload(database: Database, query: dict[str, Any], result_format: str) -> Any:  # noqa: ANN401 - JSON
     answer = database.run(query)
-    told = formats.succeeded(
+    told = formats.build_payload(
         answer, result_format, query_task_id="id", runtime_seconds=0.5, ran_at=NOON
     )
     return json.loads(formats.encode(told), parse_float=Decimal)
@@ -317,7 +317,7 @@ def test_a_query_that_makes_no_sense_fails_before_the_database(
     with pytest.raises(QueryFailedError, match=message) as raised:
         database.run(query)
     assert raised.value.sql is None
-    told = formats.failed(raised.value, "json_detail", query_task_id="id")
+    told = formats.build_failure(raised.value, "json_detail", query_task_id="id")
     assert told == {"id": "id", "error": raised.value.message}
 
 
@@ -327,7 +327,7 @@ def test_a_query_that_fails_in_the_database_tells_it_as_looker_does(
 ) -> None:
     with pytest.raises(QueryFailedError) as raised:
         database.run(body("flights.broken"))
-    told: Any = formats.failed(raised.value, result_format, query_task_id="id")
+    told: Any = formats.build_failure(raised.value, result_format, query_task_id="id")
     row = {"looker_error": raised.value.message}
     expected = {"json": [row], "csv": raised.value.message}
     if result_format == "json_detail":

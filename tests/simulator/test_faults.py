@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,13 @@ import pytest
 import requests
 
 from tap_looker_tasks.simulator.faults import FAULTS
+from tap_looker_tasks.simulator.routes import ROUTES
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
 
 if TYPE_CHECKING:
     from tap_looker_tasks.simulator.engine import Database
+    from tap_looker_tasks.simulator.routes import ApiRoute
 
 
 @pytest.mark.parametrize(
@@ -249,6 +252,17 @@ def test_long_answers_are_compressed(browser: Browser, finished: str) -> None:
 
 def test_it_is_alive(simulator: Simulator) -> None:
     assert requests.get(f"{simulator.base_url}/alive", timeout=20).ok
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation_id)
+def test_any_operation_may_fail_for_ever(
+    simulator: Simulator, browser: Browser, route: ApiRoute
+) -> None:
+    simulator.fault("unavailable", times=None, operation=route.operation_id)
+    url = browser.api + re.sub(r"\{\w+\}", "1", route.path)
+    asked = [browser.session.request(route.verb, url, timeout=20) for _ in range(2)]
+    assert [answer.status_code for answer in asked] == [503, 503]
+    assert [call.operation for call in simulator.calls[-2:]] == [route.operation_id] * 2
 
 
 def test_every_fault_is_tested() -> None:

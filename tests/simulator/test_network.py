@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -135,3 +137,18 @@ def test_a_small_answer_unpacks_to_a_gigabyte(
     size_of_all = int.from_bytes(packed[-4:], "little")
     assert size_of_all > 1 << 30
     assert len(urllib3.response.GzipDecoder().decompress(packed[:20_000])) > 10_000_000
+
+
+def test_a_query_that_somebody_waits_for_does_not_hold_up_the_end(database: Database) -> None:
+    started_at = time.monotonic()
+    with ThreadPoolExecutor(1) as threads:
+        with Simulator(SimulatorOptions(latency_seconds=60), database=database) as simulator:
+            browser = Browser(simulator)
+            asked = threads.submit(
+                browser.session.get, f"{browser.api}/queries/4/run/json", timeout=50
+            )
+            while not any(name.name.startswith("query-task") for name in threading.enumerate()):
+                time.sleep(0.01)
+        with browser.session, suppress(requests.RequestException):
+            asked.result()
+    assert time.monotonic() - started_at < 40
