@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 Kind = Literal["text", "number", "integer", "yesno", "date", "moment", "json"]
@@ -47,7 +47,9 @@ _TEXTS = (
     "{braces}",
     "long " * 20_000,
 )
-_THIRTY_DIGITS = (
+# As one column of a database has them: so many digits after the point.
+ONE_SCALE = ("12345678901234567890.0123456789", "-0.0000000001", "99999999999999999999.5", "7")
+ANY_SCALE = (
     "12345678901234567890.0123456789",
     "-0.00000000012345678901234567891",
     "999999999999999999999999999999",
@@ -118,7 +120,7 @@ class Cell:
     landed: object
 
 
-def _cells(number: int, drawn: random.Random) -> dict[str, Cell]:
+def _cells(number: int, drawn: random.Random, numbers: Sequence[str]) -> dict[str, Cell]:
     """Draw the dimensions of a row."""
     moment = (
         _AROUND_CHANGES[number % 10]
@@ -129,7 +131,7 @@ def _cells(number: int, drawn: random.Random) -> dict[str, Cell]:
     # Of the hour that comes twice, Looker's text does not tell which it is: the first is taken.
     landed = local.replace(fold=0).astimezone(UTC)
     day = _FIRST_DAY + timedelta(days=drawn.randrange(20_000))
-    digits = _THIRTY_DIGITS[number % len(_THIRTY_DIGITS)]
+    digits = numbers[number % len(numbers)]
     place = [drawn.randrange(-90, 90) + 0.25, drawn.randrange(-180, 180) + 0.5]
     tags = [f"tag {n}" for n in range(number % 3)]
     return {
@@ -176,13 +178,13 @@ class Table(NamedTuple):
     records: list[dict[str, object]]
 
 
-def draw_table(row_count: int, seed: int = 0) -> Table:
+def draw_table(row_count: int, seed: int = 0, numbers: Sequence[str] = ANY_SCALE) -> Table:
     """Draw so many rows; every seventh holds nothing but nulls and its key."""
     drawn = random.Random(seed)  # noqa: S311 - made-up data, not secrets
     rows, records = [], []
     for number in range(row_count):
         is_empty = number % _NULLS_EVERY == _NULLS_EVERY - 1
-        shared = _emptied(_cells(number, drawn), is_empty=is_empty)
+        shared = _emptied(_cells(number, drawn, numbers), is_empty=is_empty)
         shared["every.id"] = _same(number)
         row: dict[str, Any] = {field: {"value": cell.wire} for field, cell in shared.items()}
         for region in REGIONS:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.payloads import query_task_id
 from bench.stub import Stub, serving
-from tests.warehouses.every_type import TIMEZONE, Table, query, write_answers
+from tests.warehouses.every_type import STREAM, TIMEZONE, Table, query, write_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,11 +64,13 @@ def extract(
     tap: Sequence[str] = tuple(_TAP),
     environment: Mapping[str, str] | None = None,
     tasks_before: int = 0,
+    as_text: Sequence[str] = (),
     **config: Any,
 ) -> Path:
     """Run the tap over the table, all streams selected; return the file of its messages.
 
-    `tasks_before` is how many query tasks others had created, so that runs have tasks of their own.
+    `tasks_before` is how many query tasks others had created, so that runs have tasks of their own;
+    `as_text` names columns that the catalog declares as text.
     """
     folder.mkdir()
     write_answers(table, folder / "answers")
@@ -87,7 +89,7 @@ def extract(
         options = ["--config", write_json(folder / "config.json", settings)]
         catalog = folder / "catalog.json"
         run([*tap, *options, "--discover"], write=catalog, environment=environment)
-        _select_everything(catalog)
+        _edit_catalog(catalog, as_text)
         messages = folder / "messages.jsonl"
         command = [*tap, *options, "--catalog", str(catalog)]
         run(command, write=messages, environment=environment)
@@ -111,11 +113,15 @@ def write_json(path: Path, content: object) -> str:
     return str(path)
 
 
-def _select_everything(path: Path) -> None:
+def _edit_catalog(path: Path, as_text: Sequence[str]) -> None:
     catalog = json.loads(path.read_text())
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:
             entry["metadata"]["selected"] = True
+        if stream["tap_stream_id"] == STREAM:
+            stream["schema"]["properties"] |= {
+                name: {"type": ["string", "null"]} for name in as_text
+            }
     write_json(path, catalog)
 
 
