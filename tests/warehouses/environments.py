@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
+_WITH_THE_TAP = {"warehouses"}
 _FOLDER = PROJECT / ".cache" / "environments"
 
 
 def environment(name: str) -> Path:
-    """Make an environment of what `requirements/<name>.txt` pins; return its folder of commands."""
+    """Make an environment of what `requirements/<name>.txt` pins; return its folder of commands.
+
+    One in which the tap runs, too, has what it depends on among its pins.
+    """
     pins = (PROJECT / "requirements" / f"{name}.txt").read_text()
     folder = _FOLDER / name
     installed = folder / "installed"
@@ -19,7 +23,10 @@ def environment(name: str) -> Path:
         _succeed([sys.executable, "-m", "venv", "--clear", str(folder)])
         requirements = f"requirements/{name}.txt"
         python = str(folder / "bin" / "python")
-        _succeed([python, "-m", "pip", "install", "--quiet", "--requirement", requirements])
+        install = [python, "-m", "pip", "install", "--quiet"]
+        _succeed([*install, "--requirement", requirements])
+        if name in _WITH_THE_TAP:
+            _succeed([*install, "--no-deps", "--editable", "."])
         installed.write_text(pins)
     return folder / "bin"
 
