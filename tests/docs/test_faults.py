@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Tap = Callable[..., Run]
 
 FAULTS: Mapping[str, Sequence[str]] = {
-    "429": ("rate_limited", "rate_limited_bare", "rate_limited_nonsense"),
+    "429": ("rate_limited",),
     "5xx": ("server_error", "unavailable", "bad_gateway", "gateway_timeout"),
     "no answer": ("dropped", "reset", "hang", "reset_in_body", "cut_short_chunked"),
     "no API": ("not_json", "invalid_json"),
@@ -27,6 +27,7 @@ FAULTS: Mapping[str, Sequence[str]] = {
     "redirect": ("redirected",),
     "refusal": ("bad_request", "forbidden", "not_found", "validation_failed", "uri_too_long"),
 }
+pytestmark = pytest.mark.slow
 OPERATIONS = (
     *("login", "look", "dashboard", "lookml_model_explore", "create_query"),
     *("create_query_task", "query_task_multi_results", "query_task_results"),

@@ -128,5 +128,12 @@ def test_links_lead_somewhere(name: str) -> None:
         assert not link["heading"] or link["heading"] in anchors(path.read_text()), link[0]
 
 
+def test_files_named_exist() -> None:
+    named = r"`((?:tests|examples|tap_looker_tasks|docs)/[\w./-]+\.\w+)`"
+    paths = {path for page in PAGES.values() for path in re.findall(named, page)}
+    assert paths
+    assert {path for path in paths if not (PROJECT / path).exists()} == set()
+
+
 def test_the_readme_is_one_page() -> None:
     assert len((PROJECT / "README.md").read_bytes()) < ONE_PAGE
