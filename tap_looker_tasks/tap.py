@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import Counter
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 
 _IS_RUN = "tap_looker_tasks.is_run"
+_LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})
 
 
 class TapLookerTasks(Tap):
@@ -87,6 +89,9 @@ class TapLookerTasks(Tap):
             command.call_on_close(self._end_command)
             self._interrupts = Interrupts()
         super().__init__(*args, **kwargs)
+        if not _LEVELS_OF_LOGS & {*os.environ}:
+            # Who asks for no level reads the summary; METRIC lines would be most of the log.
+            self.metrics_logger.setLevel(logging.WARNING)
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
         self._state_writer = self._paced
 

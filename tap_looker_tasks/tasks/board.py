@@ -23,7 +23,7 @@ What always holds:
   cancelled it: never more than `max_concurrent_tasks` tasks launched here run in Looker.
 - No more than `max_connections` requests are in progress. A request is in progress from the
   `next_action` that returned it until the report `Created`, `Ended` or `Failed`.
-- Each followed task has one outcome: one `Outcome`, or it is among `unfinished()` at the end.
+- Each followed task has one outcome: one `Outcome`, or `leave` has it at the end.
 - A task is launched again only when Looker no longer runs the one before.
 - `Done` comes last, when nothing in progress is waited for any more.
 """
@@ -288,9 +288,8 @@ class TaskBoard:
             return []
         # A task that was given up is without what Looker said last.
         kept = answer if final_status == status else None
-        return self._conclude(
-            seen, outcome_of(seen, final_status, now, answer=kept, problem=problem)
-        )
+        outcome = outcome_of(seen, final_status, now, answer=kept, problem=problem)
+        return self._conclude(seen, outcome)
 
     def _conclude(self, task: FollowedTask, outcome: Outcome) -> list[Event]:
         self._free_slot(task)
@@ -325,7 +324,7 @@ class TaskBoard:
                 return self._note_poll_end(request, now)
             case Cancel(task):
                 return self._note_cancelled(task)
-            case Launch() | Fetch():
+            case _:
                 pass
         return []
 

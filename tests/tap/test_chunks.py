@@ -158,7 +158,9 @@ def test_an_alias_and_a_version_are_around_each_record(tap: Tap) -> None:
     assert [m["version"] for m in run.of("ACTIVATE_VERSION")][-1] == version
 
 
-def test_records_are_counted_one_by_one(tap: Tap) -> None:
+def test_records_are_counted_one_by_one(tap: Tap, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "METRIC" not in tap(queries=[{"name": "found", "query_id": 1}]).log
+    monkeypatch.setenv("LOGLEVEL", "INFO")
     run = tap(queries=[{"name": "found", "query_id": 1}])
     counts = [json.loads(line) for line in re.findall(r"METRIC: (.*)", run.log)]
     (found,) = (
