@@ -135,5 +135,11 @@ def test_files_named_exist() -> None:
     assert {path for path in paths if not (PROJECT / path).exists()} == set()
 
 
+def test_every_folder_of_tests_is_described() -> None:
+    folders = {path.name for path in (PROJECT / "tests").iterdir() if path.is_dir()}
+    described = set(re.findall(r"^\| `tests/(\w+)` ", PAGES["CONTRIBUTING.md"], re.MULTILINE))
+    assert folders - {"__pycache__"} == described
+
+
 def test_the_readme_is_one_page() -> None:
     assert len((PROJECT / "README.md").read_bytes()) < ONE_PAGE
