@@ -66,19 +66,22 @@ class Column(NamedTuple):
         looker_type: Looker's type of it.
         kind: what a warehouse should make of its values.
         category: where Looker lists it.
+        renamed: the column's name, where it is not made from the field's alone.
     """
 
     field: str
     looker_type: str
     kind: Kind
     category: Literal["dimensions", "measures", "table_calculations"] = "dimensions"
+    renamed: str | None = None
 
     @property
     def name(self) -> str:
         """The column's name."""
-        return self.field.replace(".", "__")
+        return self.renamed or self.field.replace(".", "__")
 
 
+_LONG = "a_field_with_a_name_that_is_longer_than_postgresql_allows"
 COLUMNS = (
     Column("every.id", "number", "number"),
     Column("every.text", "string", "text"),
@@ -101,6 +104,11 @@ COLUMNS = (
     Column("every.order", "string", "text"),
     Column("user", "string", "text"),
     Column("every.2nd", "string", "text"),
+    # Names above the 63 bytes of PostgreSQL, equal up to there, and names that differ by case only.
+    Column(f"every.{_LONG}_first", "string", "text", renamed=f"every__{_LONG[:47]}_a56e83ce"),
+    Column(f"every.{_LONG}_second", "string", "text", renamed=f"every__{_LONG[:47]}_9d054b28"),
+    Column("every.Note", "string", "text", renamed="every__Note_3e779f42"),
+    Column("every.note", "string", "text", renamed="every__note_c213f255"),
     Column("every.region", "string", "text"),
     Column("every.count", "count", "integer", "measures"),
     Column("every.total", "sum", "number", "measures"),
@@ -155,6 +163,10 @@ def _cells(number: int, drawn: random.Random, numbers: Sequence[str]) -> dict[st
         "every.order": _same(f"order {number}"),
         "user": _same(f"user {number}"),
         "every.2nd": _same("second"),
+        f"every.{_LONG}_first": _same(f"first {number}"),
+        f"every.{_LONG}_second": _same(f"second {number}"),
+        "every.Note": _same(f"upper {number}"),
+        "every.note": _same(f"lower {number}"),
     }
 
 
