@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -10,6 +11,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _YES = frozenset({"yes", "true"})
 
 
@@ -59,6 +61,17 @@ class Block:
         """Return a property that is a list of texts; a single text is a list of one."""
         found = self.properties.get(key, [])
         return [found] if isinstance(found, str) else [str(entry) for entry in found]
+
+    def numbers(self, key: str) -> list[str]:
+        """Return a property that is a list of numbers, or one, as text.
+
+        Raises:
+            ModelError: it is not there, or something else.
+        """
+        found = self.texts(key)
+        if not found or not all(_NUMBER.fullmatch(entry.strip()) for entry in found):
+            self.refuse(f"expected `{key}` as numbers")
+        return found
 
     def pairs(self, key: str) -> list[tuple[str, str]]:
         """Return a property that is a list of pairs, such as `filters`."""

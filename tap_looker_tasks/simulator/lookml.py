@@ -8,14 +8,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import lkml
+from lkml.lexer import Lexer
+from lkml.parser import Parser
 from lkml.tree import BlockNode, ContainerNode, ListNode, PairNode
+from typing_extensions import override
 
 from tap_looker_tasks.simulator.declarations import Block, Declarations, ModelError, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from lkml.tokens import ExpressionBlockToken
 
 _LINE = re.compile(r"(.*) on line (\d+)", re.DOTALL)
 _QUIET = frozenset(
@@ -26,6 +30,27 @@ _QUIET = frozenset(
     }
 )
 """What needs no view, Explore or row to be served rightly."""
+
+
+class _Lexer(Lexer):
+    """Refuses a single semicolon outside SQL, which the library would look at for ever."""
+
+    _is_in_sql = False
+
+    @override
+    def scan_expression_block(self) -> ExpressionBlockToken:
+        self._is_in_sql = True
+        token = super().scan_expression_block()
+        self._is_in_sql = False
+        return token
+
+    @override
+    def peek_multiple(self, length: int) -> str:
+        found = super().peek_multiple(length)
+        if found.startswith(";") and found != ";;" and not self._is_in_sql:
+            msg = f"Unable to find ';;' on line {self.line_number}"
+            raise SyntaxError(msg)
+        return found
 
 
 def read_lookml(path: Path) -> Declarations:
@@ -69,12 +94,16 @@ def _read_file(path: Path) -> Block:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(path.name, f"cannot be read: {error}") from None
     try:
-        document = lkml.parse(text)
+        document = Parser(_Lexer(text).scan()).parse()
     except SyntaxError as error:
         found = _LINE.fullmatch(str(error))
         message, line = (found[1], int(found[2])) if found else (str(error), 1)
         reason = f"expected LookML: blocks in braces, `key: value`, SQL that ends in ;; ({message})"
         raise ModelError(Place(path.name, line), reason) from None
+    except KeyError as error:
+        raise ModelError(path.name, f"expected each key once: {error.args[0]}") from None
+    except (IndexError, RecursionError):
+        raise ModelError(path.name, "expected LookML, not what ends amid a word") from None
     return _read_container("file", "", Place(path.name, 1), document.container)
 
 

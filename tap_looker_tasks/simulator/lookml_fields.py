@@ -147,9 +147,7 @@ class FieldBuilder:
                 *(self.expand(alias, block.require(f"sql_{n}"), block) for n in _COORDINATES)
             )
         elif type_ == "tier":
-            limits = block.texts("tiers")
-            if not limits:
-                block.refuse("expected `tiers`")
+            limits = block.numbers("tiers")
             style = block.text("style", "classic")
             sql = lookml_sql.tiers(self._sql(alias, block), limits, style)
         elif case := next(block.of_kind("case"), None):
@@ -238,7 +236,9 @@ class FieldBuilder:
             sql = self._refer(alias, block.require("list_field"), block)
         else:
             sql = self.expand(alias, block.require("sql"), block)
-        return lookml_sql.aggregate(type_, sql, block.text("percentile", "50"), condition)
+        return lookml_sql.aggregate(
+            type_, sql, block.numbers("percentile")[0] if type_ == "percentile" else "", condition
+        )
 
     def _counted_key(self, alias: str) -> str:
         """Return what a count of a joined view counts: its keys; of the first view, rows."""

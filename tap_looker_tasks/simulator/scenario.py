@@ -11,6 +11,7 @@ import yaml
 from tap_looker_tasks.simulator.declarations import ModelError, Place
 from tap_looker_tasks.simulator.faults import Fault
 from tap_looker_tasks.simulator.tasks import QueryTask, RealAnswer
+from tap_looker_tasks.simulator.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,15 +127,8 @@ def read_scenario(path: Path) -> Scenario:
     Raises:
         ModelError: the file cannot be read, is no YAML, or holds something else.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, yaml.SafeLoader)
-        found = _with_text_ids(yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(path.name, f"cannot be read: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ModelError(Place(path.name, line), f"expected YAML: {error.problem}") from None
+    root, value = read_yaml(path)
+    found = _with_text_ids(value)
     if not isinstance(found, dict) or not set(found) <= _KEYS:
         raise ModelError(Place(path.name, 1), f"expected {' and '.join(sorted(_KEYS))} only")
     return Scenario(

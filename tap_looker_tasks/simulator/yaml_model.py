@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tap_looker_tasks.simulator.declarations import Block, Declarations, ModelError, Place
+from tap_looker_tasks.simulator.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +35,7 @@ def read_yaml_model(path: Path) -> Declarations:
     Raises:
         ModelError: the file cannot be read, is no YAML, or declares something else.
     """
-    root = _compose(path)
+    root, found = read_yaml(path)
     place = Place(path.name, 1)
     if not isinstance(root, yaml.MappingNode):
         raise ModelError(place, _EXPECTED)
@@ -51,19 +52,10 @@ def read_yaml_model(path: Path) -> Declarations:
         model=str(top["model"].value) if "model" in top else path.stem,
         views={block.name: block for block in views},
         explores=tuple(_read_named(path, "explores", "explore", top["explores"])),
-        content={key: _construct(path, key, top[key]) for key in _CONTENT if key in top},
+        content={
+            key: _read_content(path, key, top[key], found[key]) for key in _CONTENT if key in top
+        },
     )
-
-
-def _compose(path: Path) -> yaml.Node | None:
-    try:
-        return yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(path.name, f"cannot be read: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        reason = f"expected YAML: {error.problem or error.context}"
-        raise ModelError(Place(path.name, line), reason) from None
 
 
 def _entries(path: Path, node: yaml.MappingNode) -> Iterator[tuple[str, int, yaml.Node]]:
@@ -112,16 +104,9 @@ def _read_property(path: Path, node: yaml.Node) -> Any:  # noqa: ANN401 - text, 
     return [str(entry.value) for entry in node.value]
 
 
-def _construct(path: Path, key: str, node: yaml.Node) -> dict[str, Any]:
+def _read_content(path: Path, key: str, node: yaml.Node, found: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
     """Return `queries`, `looks` or `dashboards` as the API has them, by id."""
-    place = Place(path.name, node.start_mark.line + 1)
-    loader = yaml.SafeLoader("")
-    try:
-        found = loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        raise ModelError(place, str(error.problem)) from None
-    finally:
-        loader.dispose()
     if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+        place = Place(path.name, node.start_mark.line + 1)
         raise ModelError(place, f"expected `{key}` as ids with an object below each")
     return {str(id_): entry for id_, entry in found.items()}

@@ -248,6 +248,8 @@ def test_a_model_in_yaml_is_served(
             "{foreign_key: customer_id, relationship: many_to_one}",
             "join customers: expected",
         ),
+        ("tiers: [2, x]", "tiers: [2, 4]", "dimension size: expected `tiers` as numbers"),
+        ("percentile: half", "percentile: 50", "measure middle: expected `percentile` as numbers"),
         ("state: 5", "state:", "dimension state: expected properties"),
         ("{made_date: soon}", "{state: CA}", 'measure in_california: "soon" is not a filter'),
     ],
@@ -271,6 +273,8 @@ def test_no_mapping_is_no_model(tmp_path: Path) -> None:
         store(tmp_path, "explores: {}")
     with pytest.raises(ModelError, match=r"^store.yml, line 3: expected `looks` as ids"):
         store(tmp_path, "views: {}\nexplores: {}\nlooks: [1]")
+    with pytest.raises(ModelError, match=r"^store.yml, line 1: expected YAML: unacceptable"):
+        store(tmp_path, "views: {}\nexplores: {}\nlooks: \0")
 
 
 def test_a_field_without_its_column_is_told_beforehand(tmp_path: Path) -> None:
@@ -326,6 +330,19 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
 def test_broken_lookml_is_named_by_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"^store.lkml, line 2: expected LookML"):
         store(tmp_path, "view: orders {\n  dimension: }\n", "store.lkml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("view: a { sql_table_name: b ;; sql_table_name: c ;; }", "store.lkml: expected each key"),
+        ("view: a { dimension: x { sql: ", "store.lkml: expected LookML"),
+        ("view: a {\n dimension: x { type: number ; } }", "store.lkml, line 2: expected LookML"),
+    ],
+)
+def test_lookml_that_ends_or_repeats_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ModelError, match=f"^{message}"):
+        store(tmp_path, text, "store.lkml")
 
 
 def test_a_circle_is_named(tmp_path: Path) -> None:
