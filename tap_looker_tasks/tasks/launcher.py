@@ -164,7 +164,11 @@ class Launcher:
             look_query_id = self._stored_queries.find(query, self._client).query_id
         bookmark = self._bookmarks.get(query_name)
         return fingerprint_of(
-            query, self._settings.query_timezone, look_query_id, bookmark and bookmark.value
+            query,
+            look_query_id,
+            bookmark and bookmark.value,
+            base_url=self._settings.base_url,
+            query_timezone=self._settings.query_timezone,
         )
 
     def prepare(self, query_name: str) -> None:
@@ -235,12 +239,28 @@ class Launcher:
 
 
 def fingerprint_of(
-    query: ConfiguredQuery, query_timezone: str, look_query_id: str | None, bookmark: object
+    query: ConfiguredQuery,
+    look_query_id: str | None,
+    bookmark: object,
+    *,
+    base_url: str,
+    query_timezone: str,
 ) -> str:
-    """Hash what determines the rows of a configured query: the same in every run and process."""
+    """Hash what determines the rows of a configured query: the same in every run and process.
+
+    The instance is a part of it: another one has other queries under the same ids.
+    """
     config = msgspec.structs.replace(query.config, name="", primary_keys=())
     tile_body = query.tile_body and fingerprint(query.tile_body)
-    determining = [config, query.tile_filters, tile_body, query_timezone, look_query_id, bookmark]
+    determining = [
+        base_url,
+        config,
+        query.tile_filters,
+        tile_body,
+        query_timezone,
+        look_query_id,
+        bookmark,
+    ]
     return hashlib.sha256(msgspec.json.encode(determining, order="deterministic")).hexdigest()
 
 
