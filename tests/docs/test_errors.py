@@ -34,6 +34,7 @@ ASKED_FOR = {"query_task_ids": ["x"]}
 PROVOKED: Mapping[str, tuple[Mapping[str, Any], str | None]] = {
     "<setting>: required, but not set": ({"client_id": None}, None),
     "<setting>: expected ...": ({"batch_size": "many"}, None),
+    "<setting>: no such setting; did you mean ...?": ({"batchsize": 3}, None),
     "query_task_ids[<n>]: '...' cannot be a query task id ...": ({"query_task_ids": ["a,b"]}, None),
     "query_task_ids_file: cannot read ...": ({"query_task_ids_file": "/no/such/file"}, None),
     "queries[<n>].fields: ... is no field of the Explore; did you mean ...?": (
@@ -88,6 +89,20 @@ def test_a_line_of_the_file_is_named_as_the_page_has_it(tap: Tap, tmp_path: Path
     ids.write_text("good\nnot good\n")
     run = tap(query_task_ids_file=str(ids))
     assert_printed(run, "query_task_ids_file: line <n>: ...")
+
+
+def test_an_answer_that_is_too_long_is_named_as_the_page_has_it(
+    simulator: Simulator, tap: Tap
+) -> None:
+    run = tap(query_task_ids=[simulator.create_task("3")], max_response_bytes=2000)
+    message = (
+        "...: the answer of ... has more than <n> bytes; ask for less, or set max_response_bytes"
+    )
+    assert_printed(run, message)
+
+
+def test_a_state_that_is_none_is_named_as_the_page_has_it(tap: Tap) -> None:
+    assert_printed(tap(state=[5]), ".../state.json: ...")
 
 
 @contextmanager
