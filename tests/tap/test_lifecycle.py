@@ -288,7 +288,7 @@ def test_an_interrupt_cancels_or_leaves_what_was_launched(
     given = slow.create_task("1", "json")
     config = {"queries": [AIRLINES], "query_task_ids": [given], "on_interrupt": on_interrupt}
     with started(slow, tmp_path, **config) as process:
-        until(lambda: slow.count("query_task_multi_results") > 1)
+        until(lambda: len(slow.tasks()) > 1 and slow.count("query_task_multi_results") > 1)
         interrupted_at = time.monotonic()
         process.send_signal(number)
         output, _ = process.communicate(timeout=20)

@@ -1,0 +1,104 @@
+"""A wall clock that jumps by hours neither times tasks out nor hangs a run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.singer import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from tap_looker_tasks.simulator.engine import Database
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+EIGHT_HOURS = 8 * 3600
+QUERIES = [{"name": f"airlines_{n}", "query_id": 1, "limit": 100 + n} for n in range(2)]
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+def check_runtime(record: Mapping[str, Any]) -> None:
+    """The moments of a task are in order, and not hours apart."""
+    launched_at, finished_at = (
+        datetime.fromisoformat(record[name]) for name in ("launched_at", "finished_at")
+    )
+    assert timedelta(0) < finished_at - launched_at < timedelta(minutes=1)
+
+
+def test_a_clock_that_tells_another_hour_each_time_changes_nothing(
+    database: Database, tap: Tap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, jumps = time.time, itertools.cycle([0, EIGHT_HOURS, -EIGHT_HOURS])
+    with Simulator(SimulatorOptions(latency_seconds=0.3), database=database) as simulator:
+        monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+        run = tap(base_url=simulator.base_url, queries=QUERIES, sync_timeout_seconds=15)
+    assert run.exit_code == 0, run.log
+    assert {*run.statuses().values()} == {"complete"}
+    assert len(run.records()) == 2
+    for record in run.records():
+        check_runtime(record)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime (Debian: apt install faketime)")
+@pytest.mark.parametrize("jump", ["+8h", "-8h"])
+def test_the_machines_clock_may_be_set_during_a_run(
+    database: Database, tmp_path: Path, jump: str
+) -> None:
+    with Simulator(SimulatorOptions(latency_seconds=1.0), database=database) as simulator:
+        config = {
+            "base_url": simulator.base_url,
+            "client_id": simulator.client_id,
+            "client_secret": simulator.client_secret,
+            "queries": QUERIES,
+            "task_timeout_seconds": 60,
+            "sync_timeout_seconds": 60,
+            "poll_interval_seconds": 0.05,
+        }
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        clock = tmp_path / "clock"
+        clock.write_text("+0")
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": str(LIBRARY),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        command = [sys.executable, "-m", "tap_looker_tasks", "--config", config_path(tmp_path)]
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            deadline = time.monotonic() + 30
+            while simulator.count("query_task_multi_results") < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            clock.write_text(jump)
+            output, log = process.communicate(timeout=45)
+    assert process.returncode == 0, log.decode()
+    outcomes = [
+        m["record"]
+        for m in parse(output)
+        if m.get("stream") == "query_task_results" and m["type"] == "RECORD"
+    ]
+    assert [outcome["status"] for outcome in outcomes] == ["complete"] * 2
+    for outcome in outcomes:
+        check_runtime(outcome)
+
+
+def config_path(folder: Path) -> str:
+    return str(folder / "config.json")
