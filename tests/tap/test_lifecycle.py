@@ -171,7 +171,7 @@ def test_an_outage_launches_nothing_again(slow: Simulator, tap: Tap) -> None:
 
 
 def test_one_slow_query_holds_up_nobody(database: Database, tap: Tap) -> None:
-    options = SimulatorOptions(query_latency={"2": 2.0})
+    options = SimulatorOptions(query_latency={"2": 4.0})
     others = [{"name": f"q{n}", "query_id": 1, "limit": n + 1} for n in range(8)]
     with Simulator(options, database=database) as simulator:
         run = tap(
