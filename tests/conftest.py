@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_looker_tasks.simulator.data import connect
-from tap_looker_tasks.simulator.engine import Database
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tests.singer import Run, run_tap
 
 if TYPE_CHECKING:
@@ -19,21 +16,35 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from tap_looker_tasks.simulator.engine import Database
+    from tap_looker_tasks.simulator.simulator import Simulator
+
+# The unit tests run without what the simulator needs: it is imported where it is used.
+
 
 @pytest.fixture(scope="session")
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of the simulator, loaded once; they are only read."""
+    from tap_looker_tasks.simulator.data import connect  # noqa: PLC0415 - see above
+
     with connect() as connection:
         yield connection
 
 
 @pytest.fixture(scope="session")
 def database(connection: duckdb.DuckDBPyConnection) -> Database:
+    from tap_looker_tasks.simulator.engine import Database  # noqa: PLC0415 - see above
+
     return Database(connection)
 
 
 @pytest.fixture
 def simulator(database: Database) -> Iterator[Simulator]:
+    from tap_looker_tasks.simulator.simulator import (  # noqa: PLC0415 - see above
+        Simulator,
+        SimulatorOptions,
+    )
+
     with Simulator(SimulatorOptions(), database=database) as simulator:
         yield simulator
 

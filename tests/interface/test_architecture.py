@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -143,3 +145,20 @@ def test_modules_and_functions_stay_small(module: str) -> None:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
     assert not {name for name, length in lengths.items() if length > LONGEST_FUNCTION}
+
+
+def test_unit_tests_need_nothing_of_the_simulator() -> None:
+    program = (
+        "import sys, pytest\n"
+        "code = pytest.main(['--collect-only', '-q', 'tests/unit'])\n"
+        "found = [name for name in sys.modules if name.startswith('tap_looker_tasks.simulator')]\n"
+        "sys.exit(f'{code} {found}' if code or found else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
