@@ -110,6 +110,7 @@ def _deliver(screen: Screen, base_url: str, database: Database) -> None:
             "TAP_LOOKER_TASKS_QUERIES": json.dumps(_QUERIES),
             "TAP_LOOKER_TASKS_DASHBOARDS": json.dumps(_DASHBOARDS),
             "TAP_LOOKER_TASKS_QUERY_TIMEZONE": "America/New_York",
+            "TAP_LOOKER_TASKS_REPORT_PATH": str(_FOLDER / "report-%H%M%S.html"),
             "TARGET_POSTGRES_SQLALCHEMY_URL": database.sqlalchemy_url,
         },
     )
@@ -119,6 +120,12 @@ def _deliver(screen: Screen, base_url: str, database: Database) -> None:
     _first_run(screen, meltano)
     _show_outcomes(screen, database)
     _second_run(screen, meltano, database, application)
+    _show_reports(screen)
+
+
+def _show_reports(screen: Screen) -> None:
+    reports = " and ".join(map(_shown, sorted(_FOLDER.glob("report-*.html"))))
+    screen.say(f"What each run did, as a page to open in a browser: {reports}")
 
 
 def _first_run(screen: Screen, meltano: Meltano) -> None:
