@@ -223,4 +223,5 @@ def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap
     assert told in failed.log
     assert failed.log.splitlines()[-1].startswith("Error: ")
     refused = tap(queries=[{"name": "gone", "query_id": 999}])
-    assert "API calls made: 3 (1 login, 1 query, 1 logout)\nError: " in refused.log
+    assert "API calls made: 3 (1 login, 1 query, 1 logout)" in refused.log
+    assert refused.log.splitlines()[-1].endswith("there is no query 999")
