@@ -86,6 +86,7 @@ def begin_following(parts: FollowingParts) -> Following:
     """
     resumed = _resume(parts)
     timeout = parts.settings.sync_timeout_seconds
+    stop_at = inf if timeout is None else parts.clock.now() + timeout
     in_flight = {task.query_name for task in resumed}
     queued = [name for name in longest_first(parts.remembered) if name not in in_flight]
     tasks = [*parts.ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
@@ -94,7 +95,7 @@ def begin_following(parts: FollowingParts) -> Following:
         tasks=tasks,
         queries=map(QueuedQuery, queued),
         abandoned=parts.ledger.tasks_to_cancel(),
-        stop_at=inf if timeout is None else parts.clock.now() + timeout,
+        stop_at=stop_at,
     )
     collector = Collector(
         board,
@@ -103,6 +104,7 @@ def begin_following(parts: FollowingParts) -> Following:
         parts.answers,
         clock=parts.clock,
         logger=parts.logger,
+        deliver_until=stop_at,
     )
     collector.start()
     return Following(

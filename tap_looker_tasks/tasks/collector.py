@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from queue import SimpleQueue
 from threading import Event as Signal
 from threading import Thread
@@ -139,7 +140,7 @@ class _Workers:
 class Collector:
     """Follows and launches the tasks of a board, while what it yields is being delivered."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where decisions, requests and deliveries meet
         self,
         board: TaskBoard,
         requests: TaskRequests,
@@ -148,6 +149,7 @@ class Collector:
         *,
         clock: Clock,
         logger: logging.Logger,
+        deliver_until: float = inf,
     ) -> None:
         """Put the parts together; nothing happens before `start`.
 
@@ -158,7 +160,9 @@ class Collector:
             answers: what they bring, until it is delivered.
             clock: tells the time.
             logger: for what users should know.
+            deliver_until: epoch seconds after which no other result is yielded.
         """
+        self._deliver_until = deliver_until
         self._board = board
         self._client = client
         self._answers = answers
@@ -203,10 +207,24 @@ class Collector:
                     if error:
                         raise error
                     return
+                case outcome if self._is_too_late_for(outcome):
+                    self._leave(outcome)
                 case outcome:
                     yield outcome
                     # There may be room again.
                     self._reports.wake()
+
+    def _is_too_late_for(self, outcome: Outcome) -> bool:
+        return outcome.finished_at is not None and self._clock.now() >= self._deliver_until
+
+    def _leave(self, outcome: Outcome) -> None:
+        """Leave what was collected to the next run, which asks for it again."""
+        if outcome.answer:
+            outcome.answer.discard()
+        self._logger.warning(
+            "query task %s: its result is left to the next run, as the time of this one is over",
+            outcome.task.query_task_id,
+        )
 
     def news(self) -> Iterator[News]:
         """Yield what happened besides outcomes, without waiting."""

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from math import inf
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,11 @@ def looker() -> Iterator[Looker]:
 
 
 def collect(
-    looker: Looker, *names: str, external: tuple[str, ...] = (), **config: object
+    looker: Looker,
+    *names: str,
+    external: tuple[str, ...] = (),
+    deliver_until: float = inf,
+    **config: object,
 ) -> Collector:
     credentials = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
     quick = {"poll_interval_seconds": 0.01, "poll_max_interval_seconds": 0.05}
@@ -111,6 +116,7 @@ def collect(
         looker.answers,
         clock=SteadyClock(),
         logger=logging.getLogger("tests"),
+        deliver_until=deliver_until,
     )
     collector.start()
     return collector
@@ -260,3 +266,12 @@ def test_answers_nobody_needs_make_room(looker: Looker) -> None:
             assert event.answer.take().data == NULL
     collector.close()
     assert looker.answers.bytes_on_disk == 0
+
+
+def test_results_that_the_target_was_too_slow_for_are_left(looker: Looker) -> None:
+    looker.answers = AnswerStore(memory_bytes=0)
+    collector = collect(looker, "x", external=("a",), deliver_until=time.time())
+    events = [event for event in collector.events() if not isinstance(event, Idle | Collected)]
+    assert [type(event) for event in events] == [Launched]
+    assert looker.answers.bytes_on_disk == 0
+    collector.close()
