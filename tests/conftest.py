@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +13,23 @@ from tests.singer import Run, run_tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import duckdb
 
     from tap_looker_tasks.simulator.engine import Database
     from tap_looker_tasks.simulator.simulator import Simulator
 
+# Tests elsewhere start programs, servers or browsers: `pytest -m "not slow"` leaves them out.
+FAST_FOLDERS = frozenset({"unit", "interface"})
+
 # The unit tests run without what the simulator needs: it is imported where it is used.
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder, *_ = item.path.relative_to(Path(__file__).parent).parts
+        if folder not in FAST_FOLDERS:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

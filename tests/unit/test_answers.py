@@ -77,6 +77,7 @@ def spaced_json(draw: st.DrawFn, value: object) -> str:
     return draw(WHITE_SPACE) + text + draw(WHITE_SPACE)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(MAPS.flatmap(spaced_json))
 def test_every_cut_of_a_body_gives_the_same_entries(text: str) -> None:
@@ -99,6 +100,7 @@ TRAPS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(TRICKY_TEXT, LOOKER_ENTRIES | TRAPS, max_size=5),
@@ -130,6 +132,7 @@ def test_a_body_may_come_byte_by_byte(text: str) -> None:
     assert list(found.items()) == list(json.loads(body).items())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(MAPS, st.data())
 def test_no_beginning_of_a_body_passes_for_the_whole(
@@ -270,6 +273,7 @@ def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     return said, draw(spaced_json({"a": {}, "b": said, "c": 1})).strip()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(long_entries(), st.integers(1, 60), st.integers(0, 20), st.integers(1, 60))
 def test_the_rows_of_a_long_entry_are_set_apart(
