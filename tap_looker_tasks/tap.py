@@ -34,6 +34,7 @@ from tap_looker_tasks.looker.connection import Connection
 from tap_looker_tasks.looker.steady_clock import SteadyClock
 from tap_looker_tasks.queries.sharding import shard_of
 from tap_looker_tasks.settings import Settings, find_unknown_settings, refuse
+from tap_looker_tasks.singer.command import ClosingCommand
 from tap_looker_tasks.singer.inputs import read_catalog, read_file, read_state
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter
@@ -149,7 +150,7 @@ class TapLookerTasks(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        command = super().get_singer_command()
+        base = super().get_singer_command()
         doctor = click.Option(
             ["--doctor"],
             is_flag=True,
@@ -157,8 +158,14 @@ class TapLookerTasks(Tap):
             callback=cls.cb_doctor,
             expose_value=False,
         )
-        command.params.append(doctor)
-        return command
+        return ClosingCommand(
+            name=base.name,
+            callback=base.callback,
+            params=[*base.params, doctor],
+            help=base.help,
+            context_settings=base.context_settings,
+            logger=cls.logger,
+        )
 
     @classmethod
     def cb_doctor(cls, ctx: click.Context, _: click.Option, value: bool) -> None:  # noqa: FBT001 - as click calls it
@@ -172,7 +179,7 @@ class TapLookerTasks(Tap):
         )
         findings = [*tap.examine()]
         print_findings(findings, sys.stdout)
-        ctx.exit(any(finding.verdict is Verdict.FAILS for finding in findings))
+        ctx.exit(int(any(finding.verdict is Verdict.FAILS for finding in findings)))
 
     def examine(self) -> Iterator[Finding]:
         """Yield what a run would meet."""
@@ -281,13 +288,13 @@ class TapLookerTasks(Tap):
 
     def _tell_end(self, error: BaseException | None) -> None:
         """Tell what the command did, and write the report of a run."""
+        if not self._is_run:
+            tell_calls(self._calls, self.logger)
+            return
         # A configuration that is refused leaves nothing to tell, and nothing to tell it with.
         if "_watch" not in self.__dict__:
             return
         facts = self._watch.facts
-        if not self._is_run:
-            tell_calls(self._calls, self.logger)
-            return
         facts.ended(exit_status_of(error), describe_end(error), self._clock.now())
         config = without_secrets(self.config, self.config_jsonschema)
         tell_run(facts, self.settings, config, self._calls, self.logger)

@@ -213,6 +213,16 @@ def test_a_query_string_is_never_too_long(simulator: Simulator, tap: Tap, length
     assert all(len(call.query_task_ids) <= 250 for call in polls)
 
 
+@pytest.mark.parametrize("command", ["--discover", "--test", "--doctor"])
+def test_a_command_that_fails_logs_out_and_tells_its_calls(
+    simulator: Simulator, tap: Tap, command: str
+) -> None:
+    run = tap(command, queries=[{"name": "gone", "query_id": 999}])
+    assert run.exit_code == 1
+    assert simulator.count("login") == simulator.count("logout") == 1
+    assert "API calls made: " in run.log
+
+
 def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap: Tap) -> None:
     run = tap(query_task_ids=[simulator.add_scripted_task([{"status": "complete", "data": []}])])
     told = "API calls made: 3 (1 login, 1 query_task_multi_results, 1 logout)"
