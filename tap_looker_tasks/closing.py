@@ -40,7 +40,7 @@ def tell_run(
         calls: made to Looker, by operation.
         logger: for the summary, and for what keeps the report from being written.
     """
-    for line in summary_lines(facts, calls, settings.api_call_limit):
+    for line in _lines_to_log(facts, calls, settings.api_call_limit):
         logger.info("%s", line)
     if settings.report_path is None:
         return
@@ -58,6 +58,15 @@ def tell_run(
         logger.warning("%s", error.message)
     else:
         logger.info("report of this run: %s", path)
+
+
+def _lines_to_log(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
+    """Return the summary without what the log says next: why the run failed."""
+    if facts.error is None:
+        return summary_lines(facts, calls, call_limit)
+    if not facts.total:
+        return [describe_calls(calls, call_limit)]
+    return summary_lines(facts, calls, call_limit)[:-1]
 
 
 def exit_status_of(error: BaseException | None) -> int:

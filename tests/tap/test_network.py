@@ -232,6 +232,9 @@ def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap
     failed = tap(query_task_ids=[simulator.add_scripted_task([{"status": "killed"}])])
     assert told in failed.log
     assert failed.log.splitlines()[-1].startswith("Error: ")
+    assert failed.log.count("1 query task did not complete") == 1
     refused = tap(queries=[{"name": "gone", "query_id": 999}])
-    assert "API calls made: 3 (1 login, 1 query, 1 logout)" in refused.log
-    assert refused.log.splitlines()[-1].endswith("there is no query 999")
+    calls, error = refused.log.splitlines()[-2:]
+    assert calls == "API calls made: 3 (1 login, 1 query, 1 logout)"
+    assert error.endswith("there is no query 999")
+    assert "delivered" not in refused.log
