@@ -20,8 +20,10 @@ _TYPES = {
     "`object`": "an object",
     "`null`": "nothing",
 }
-# Below it, a name is somebody else's more often than it is a slip.
-_SIMILARITY = 0.85
+# Below it, a name in the environment is somebody else's more often than it is a slip.
+SIMILARITY_OF_SLIPS = 0.85
+# In a configuration, every name is meant for the tap.
+_SIMILARITY = 0.75
 
 
 def explain_error(message: str, place: str = "", keys: Iterable[str] = ()) -> str:
@@ -57,9 +59,9 @@ def name_setting_first(message: str) -> str:
     return f"{where}: {' '.join(match['what'].split())}"
 
 
-def find_similar(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant."""
-    return next(iter(get_close_matches(name, known, n=1, cutoff=_SIMILARITY)), None)
+def find_similar(name: str, known: Iterable[str], similarity: float = _SIMILARITY) -> str | None:
+    """Return the known name that was probably meant, if one is similar enough."""
+    return next(iter(get_close_matches(name, known, n=1, cutoff=similarity)), None)
 
 
 def ask_for(similar: str | None) -> str:

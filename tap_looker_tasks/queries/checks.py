@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.queries.bookmark import MOMENTS, can_combine
@@ -10,6 +9,7 @@ from tap_looker_tasks.records.column_types import NUMBERS
 from tap_looker_tasks.records.columns import collisions, columns_of, query_fields
 from tap_looker_tasks.records.fields import custom_fields
 from tap_looker_tasks.records.names import describe_renamed
+from tap_looker_tasks.wording import ask_for, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -94,11 +94,10 @@ def _pivot_problems(
 def unknown(
     config_path: str, names: Iterable[str], known: Collection[str], what: str
 ) -> Iterator[str]:
-    """Say which names are not known, with the most similar one that is."""
+    """Yield a line for each name that is not known, with the most similar one that is."""
     for name in names:
         if name not in known:
-            similar = get_close_matches(name, known, n=1, cutoff=0.8)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
+            hint = ask_for(find_similar(name, known))
             yield f"{config_path}: {name} is no {what}{hint}"
 
 
