@@ -38,6 +38,17 @@ def me(_: Looker, request: ApiRequest) -> Response:
     return answer_json(user, request.fields)
 
 
+def versions(_: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /versions`."""
+    current = {"version": "4.0", "full_version": "4.0.26.14", "status": "current"}
+    answer = {
+        "looker_release_version": "26.14.0",
+        "current_version": current,
+        "supported_versions": [current],
+    }
+    return answer_json(answer, request.fields)
+
+
 def create_query(looker: Looker, request: ApiRequest) -> Response:
     """Answer `POST /queries`."""
     if request.body.get("model") not in looker.database.project.models:

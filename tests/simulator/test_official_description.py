@@ -92,6 +92,7 @@ def requests_of_everything(finished: str) -> Iterator[tuple[str, str, dict[str, 
     """Each operation, as verb, path, parameters in the path, and body."""
     query = {"model": "shop", "view": "orders", "fields": ["orders.count"], "limit": "5"}
     yield "GET", "/user", {}, None
+    yield "GET", "/versions", {}, None
     for id_ in (*map(str, range(1, 24)), "999"):
         yield "GET", "/queries/{query_id}", {"query_id": id_}, None
     yield "GET", "/queries/slug/{slug}", {"slug": "slug1"}, None

@@ -22,6 +22,7 @@ def test_a_good_configuration_is_told_in_a_table_and_launches_nothing(
     lines = run.output.decode().splitlines()
     verdicts = [line.split()[0] for line in lines if line.split()[:1] in (["ok"], ["note"])]
     assert verdicts == ["ok"] * 5
+    assert "Looker 26.14.0, as Simulator" in " ".join(run.output.decode().split())
     assert any("airlines" in line and "7 columns" in line for line in lines)
     assert not any(simulator.count(operation) for operation in LAUNCHING)
     assert simulator.count("logout") == 1
