@@ -162,7 +162,7 @@ class Arena:
     scale: float = 1.0
 
     def scaled(self, size: int) -> int:
-        """Tell a size for this scale."""
+        """Return a size for this scale."""
         return max(1, round(size * self.scale))
 
     def once(self) -> Arena:
@@ -205,17 +205,17 @@ def task_ids(count: int) -> list[str]:
 
 
 def seconds(what: str, runs: Sequence[Served]) -> Series:
-    """Tell how long whole processes took."""
+    """Return how long whole processes took."""
     return Series(what, "s", tuple(served.run.seconds for served in runs))
 
 
 def seconds_without_start(what: str, runs: Sequence[Served]) -> Series:
-    """Tell how long processes took from their first call on."""
+    """Return how long processes took from their first call on."""
     return Series(what, "s", tuple(served.seconds_from_first_call for served in runs))
 
 
 def megabytes(what: str, runs: Sequence[Served]) -> Series:
-    """Tell the peak memory of processes.
+    """Return the peak memory of processes.
 
     Raises:
         BenchError: it is not known.

@@ -22,7 +22,7 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Tell the releases that matter."""
+    """Return the releases that matter."""
     return {package: version(package) for package in _PACKAGES}
 
 

@@ -52,7 +52,7 @@ def query_task_id(number: int) -> str:
 
 
 def number_of(task_id: str) -> int:
-    """Tell the number of a task that `query_task_id` named."""
+    """Return the number of a task that `query_task_id` named."""
     return int(task_id[-_DIGITS_OF_NUMBER:], 16)
 
 

@@ -67,7 +67,7 @@ class Goal:
         return Goal(self.of, None, self.is_least)
 
     def is_reached_by(self, figure: float) -> bool | None:
-        """Tell whether a figure will do; None without a limit."""
+        """Return whether a figure will do; None without a limit."""
         if self.limit is None:
             return None
         return bool((operator.ge if self.is_least else operator.le)(figure, self.limit))

@@ -54,7 +54,7 @@ def _last_state(messages: Path) -> bytes:
 
 
 def run_times(queries: int) -> list[float]:
-    """Tell how long each query takes: anything between two times, in no order."""
+    """Return how long each query takes: anything between two times, in no order."""
     step = (_LONGEST - _SHORTEST) / queries
     times = [_SHORTEST + step * (number + 0.5) for number in range(queries)]
     random.Random(_SEED).shuffle(times)  # noqa: S311 - run times, not secrets
@@ -62,13 +62,13 @@ def run_times(queries: int) -> list[float]:
 
 
 def best_seconds(queries: int) -> float:
-    """Tell how long the queries take when there is never a slot unused."""
+    """Return how long the queries take when there is never a slot unused."""
     times = run_times(queries)
     return max(sum(times) / AT_ONCE, *times)
 
 
 def seconds_in_order(queries: int) -> float:
-    """Tell how long the queries take when each starts as soon as a slot is free."""
+    """Return how long the queries take when each starts as soon as a slot is free."""
     slots = [0.0] * AT_ONCE
     for seconds in run_times(queries):
         heapq.heapreplace(slots, slots[0] + seconds)

@@ -58,14 +58,14 @@ class Stub:
         return cls(entries, (folder / "explore.json").read_bytes(), **options)
 
     def count(self, operation: str) -> int:
-        """Take in a call; returns how many came before it."""
+        """Count a call; return how many came before it."""
         with self.lock:
             self.first_at = self.first_at or time.monotonic()
             self.calls[operation] += 1
             return self.calls[operation] - 1
 
     def told_and_reset(self) -> dict[str, Any]:
-        """Tell the calls since the last time."""
+        """Return the calls since the last time."""
         with self.lock:
             told = {"calls": dict(self.calls), "first_at": self.first_at}
             self.calls.clear()

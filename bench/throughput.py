@@ -60,7 +60,7 @@ def explore_query(number: int) -> dict[str, Any]:
 
 
 def task_rows(arena: Arena) -> Iterator[Line]:
-    """Deliver the rows of tasks made elsewhere, as they are."""
+    """Deliver the rows of external tasks, as they are."""
     tasks, rows = arena.scaled(_TASKS), arena.scaled(_ROWS)
     records = {"query_task_rows": tasks * rows}
     expected = {**records, "query_task_results": tasks}

@@ -23,7 +23,7 @@ class ProgramError(Exception):
     """A program did not do what the demo expects of it; its log tells more."""
 
     def __init__(self, message: str, log: Path) -> None:
-        """Say what went wrong, and where the program's log is."""
+        """Keep what went wrong, and where the program's log is."""
         super().__init__(message)
         self.log = log
 

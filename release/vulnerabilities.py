@@ -30,7 +30,7 @@ def check_vulnerabilities(requirements: str) -> Finding:
 
 
 def judge(subject: str, packages: list[dict[str, object]]) -> Finding:
-    """Say what pip-audit found; a package it skipped is not known to be good."""
+    """Return what pip-audit found; a package it skipped is not known to be good."""
     vulnerable = [package for package in packages if package.get("vulns")]
     skipped = [package for package in packages if "skip_reason" in package]
     if vulnerable:

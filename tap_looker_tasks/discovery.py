@@ -30,7 +30,7 @@ from tap_looker_tasks.records.names import (
     shorten,
 )
 from tap_looker_tasks.settings import refuse
-from tap_looker_tasks.tasks.launcher import prepared
+from tap_looker_tasks.tasks.launcher import prepare_query
 from tap_looker_tasks.tasks.side_by_side import Lookups, map_concurrently
 from tap_looker_tasks.tasks.stored_queries import name_what_is_not_there
 
@@ -172,7 +172,7 @@ def catalog_problems(
     replication_key: str | None,
     replication_method: str,
 ) -> list[str]:
-    """Say, in one line each, what a run cannot obey of what a catalog says of a query's stream.
+    """Return, a line each, what a run cannot obey of what a catalog says of a query's stream.
 
     Args:
         plan: the query, and the schema that the catalog has.
@@ -260,7 +260,7 @@ class Discovery:
     def _examine(self, query: ConfiguredQuery) -> _Examined:
         try:
             stored = self._stored_queries.find(query, self._client)
-            wanted = prepared(query, stored, None, self._settings.query_timezone)
+            wanted = prepare_query(query, stored, None, self._settings.query_timezone)
             known = self._find_fields(query, wanted)
         except (RefusedRequestError, ValueError) as error:
             return _Examined(problems=(f"{query.source_path}: {error}",))

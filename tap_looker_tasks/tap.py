@@ -287,7 +287,7 @@ class TapLookerTasks(Tap):
                 self._interrupts.restore()
 
     def _tell_end(self, error: BaseException | None) -> None:
-        """Tell what the command did, and write the report of a run."""
+        """Log what the command did, and write the report of a run."""
         if not self._is_run:
             tell_calls(self._calls, self.logger)
             return

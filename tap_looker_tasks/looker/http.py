@@ -229,7 +229,7 @@ class Http:
         left = longest
         chunks = read_pieces(response.raw, _CHUNK_BYTES)
         while True:
-            with self._translated(operation):
+            with self._translate_errors(operation):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
@@ -280,7 +280,7 @@ class Http:
     ) -> requests.Response:
         session, adapter = self._session_of_thread()
         adapter.exchange = exchange
-        with self._translated(operation):
+        with self._translate_errors(operation):
             return session.request(
                 verb,
                 f"{self._connection.base_url}/api/4.0/{path}",
@@ -312,7 +312,7 @@ class Http:
     def _refusal(self, response: requests.Response, operation: Operation) -> RequestError:
         body = b""
         # Whatever comes of the body, the status says enough.
-        with suppress(RetriableRequestError), self._translated(operation):
+        with suppress(RetriableRequestError), self._translate_errors(operation):
             body = next(read_pieces(response.raw, _LONGEST_ERROR_BYTES), b"")
         error = read_error(response, body, operation.name, self._connection.base_url)
         if isinstance(error, RetriableRequestError):
@@ -327,7 +327,7 @@ class Http:
             self._not_before = max(self._not_before, self._clock.now() + pause)
 
     @contextmanager
-    def _translated(self, operation: Operation) -> Iterator[None]:
+    def _translate_errors(self, operation: Operation) -> Iterator[None]:
         try:
             with translate_errors(operation.name, self._connection.base_url):
                 yield

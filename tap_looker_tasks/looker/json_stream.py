@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from tap_looker_tasks.looker.json_nesting import WITHIN_ARRAY, Nesting
 from tap_looker_tasks.looker.json_text import (
     MalformedAnswer,
-    checked_utf8,
+    check_utf8,
     is_json,
     on_one_line,
     quoted,
@@ -105,7 +105,7 @@ class Body:
     def __init__(
         self, chunks: Iterable[bytes], *, longest_value: int = LONGEST_VALUE_BYTES
     ) -> None:
-        self._chunks = checked_utf8(chunks)
+        self._chunks = check_utf8(chunks)
         self._longest_value = longest_value
         self._problem: str | None = None
         self._has_rows = False
@@ -129,11 +129,11 @@ class Body:
             msg = "more after its end"
             raise self._malformed(msg)
 
-    def next_is(self, mark: bytes) -> bool:
+    def peek(self, mark: bytes) -> bool:
         """Look at the next character that is no white space."""
         return self._mark() == mark
 
-    def take(self, *marks: bytes) -> bytes:
+    def expect(self, *marks: bytes) -> bytes:
         """Take the next character, which must be one of these."""
         mark = self._mark()
         if mark not in marks:
@@ -164,7 +164,9 @@ class Body:
             if not self._more():
                 return True
 
-    def guessed(self, decode: Callable[[bytes], _T], beginning: bytes, longest: float) -> _T | None:
+    def try_fast(
+        self, decode: Callable[[bytes], _T], beginning: bytes, longest: float
+    ) -> _T | None:
         """Take an object by a guess at its end, if that turns out to be right.
 
         Where another object of the same `beginning` starts, this one seems to have ended. It is
@@ -229,21 +231,21 @@ class Body:
         self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...]
     ) -> bytes:
         parts = _Parts(self._longest_value)
-        mark = self.take(b"{")
-        if self.next_is(b"}"):
-            return mark + self.take(b"}")
+        mark = self.expect(b"{")
+        if self.peek(b"}"):
+            return mark + self.expect(b"}")
         while mark != b"}":
             key = self._string()
-            parts.append(mark + key + self.take(b":"))
+            parts.append(mark + key + self.expect(b":"))
             parts.append(self.value_without(rows, paths, (*path, read_string(key))))
-            mark = self.take(b",", b"}")
+            mark = self.expect(b",", b"}")
         parts.append(mark)
         return self._joined(parts)
 
     def _take_rows(self, rows: RowArrays) -> None:
-        mark = self.take(b"[")
-        if self.next_is(b"]"):
-            mark = self.take(b"]")
+        mark = self.expect(b"[")
+        if self.peek(b"]"):
+            mark = self.expect(b"]")
         elif self._has_rows:
             self._problem = self._problem or "rows in two places"
         self._has_rows = True
@@ -251,7 +253,7 @@ class Body:
             some_rows = self._some_rows()
             if not self._problem:
                 rows.append(on_one_line(b"[%b]" % some_rows))
-            mark = self.take(b",", b"]")
+            mark = self.expect(b",", b"]")
 
     def _some_rows(self) -> bytes:
         """Take whole rows up to a length, or all that are left in their array."""

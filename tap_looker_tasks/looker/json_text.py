@@ -79,7 +79,7 @@ def read_string(text: bytes) -> str:
 
 
 def _why_not_json(text: bytes, error: str) -> str:
-    """Say what is not JSON, and show it."""
+    """Return what is not JSON, and where."""
     place = _PLACE.search(error)
     if place:
         return f"not JSON at byte {place[1]}: {quoted(text[int(place[1]) :])}"
@@ -97,7 +97,7 @@ def on_one_line(text: bytes) -> bytes:
     return text
 
 
-def checked_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass chunks on that are UTF-8, however characters are cut.
 
     Raises:

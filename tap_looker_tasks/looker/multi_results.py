@@ -73,23 +73,23 @@ def split_answers(
     """
     body = Body(chunks, longest_value=longest_value)
     body.open()
-    if body.next_is(b"}"):
-        body.take(b"}")
+    if body.peek(b"}"):
+        body.expect(b"}")
         body.end()
         return
     mark = b","
     while mark == b",":
         query_task_id = body.key()
-        body.take(b":")
+        body.expect(b":")
         yield query_task_id, _entry(body, new_rows, longest_entry)
-        mark = body.take(b",", b"}")
+        mark = body.expect(b",", b"}")
     body.end()
 
 
 def _entry(
     body: Body, new_rows: Callable[[], RowArrays], longest: int
 ) -> TaskAnswer | MalformedAnswer:
-    if guessed := body.guessed(_ENTRY.decode, _BEGINNING, longest):
+    if guessed := body.try_fast(_ENTRY.decode, _BEGINNING, longest):
         return _as_answer(guessed)
     rows = None
     try:
@@ -117,7 +117,7 @@ def read_payload(
         MalformedAnswer: it is no JSON object or list.
     """
     body = Body(chunks)
-    if not (body.next_is(b"{") or body.next_is(b"[")):
+    if not (body.peek(b"{") or body.peek(b"[")):
         msg = "neither an object nor a list"
         raise MalformedAnswer(msg)
     rows = None

@@ -13,7 +13,7 @@ import msgspec
 
 from tap_looker_tasks.looker.json_text import (
     MalformedAnswer,
-    checked_utf8,
+    check_utf8,
     quoted,
     read_json,
 )
@@ -119,11 +119,11 @@ def read_result(answer: TaskAnswer) -> Result:
     if first == b"{":
         return _read_object(answer, read_json(_PAYLOAD.decode, data))
     if first == b"[":
-        return _concluded(Result(answer.status, "json"), (), _arrays(answer, data))
+        return _conclude(Result(answer.status, "json"), (), _arrays(answer, data))
     text = read_json(_TEXT.decode, data)
     if answer.status == _COMPLETE:
         return Result(_COMPLETE, text=text)
-    return _concluded(Result(answer.status), _as_errors(text), None)
+    return _conclude(Result(answer.status), _as_errors(text), None)
 
 
 def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
@@ -133,7 +133,7 @@ def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
     has_rows = first_byte(payload.data) == b"["
     is_detail = has_rows or payload.data == NULL
     columns_truncated = _says_truncated(payload.columns_truncated)
-    result = _concluded(
+    result = _conclude(
         Result(
             answer.status,
             "json_detail" if is_detail else None,
@@ -159,7 +159,7 @@ def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
 def _read_bi(answer: TaskAnswer, payload: _Payload, reported: Errors) -> Result:
     metadata = as_object(payload.metadata)
     columns_truncated = _says_truncated(metadata.get("columns_truncated"))
-    return _concluded(
+    return _conclude(
         Result(
             answer.status,
             "json_bi",
@@ -178,7 +178,7 @@ def _arrays(answer: TaskAnswer, array: msgspec.Raw) -> Iterable[bytes]:
     return (bytes(array),) if answer.rows is None else answer.rows
 
 
-def _concluded(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:
+def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:
     """Add errors, and the rows when there are none, and put the status right."""
     reported += _error_row(next(iter(arrays or ()), b"[]"))
     errors = tuple(error for error in reported if error.get("fatal") is not False)
@@ -321,7 +321,7 @@ def _pivots(found: object) -> tuple[Pivot, ...]:
 
 
 def _check_utf8(data: msgspec.Raw) -> None:
-    for _ in checked_utf8((bytes(data),)):
+    for _ in check_utf8((bytes(data),)):
         pass
 
 

@@ -65,7 +65,7 @@ class PrivateFolder:
         Raises:
             NoRoomError: it does not fit.
         """
-        with self._told():
+        with self._translate_errors():
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with open(fd, "wb", buffering=0) as file:  # noqa: PTH123 - a path has no mode of 0600
                 view = memoryview(content)
@@ -114,7 +114,7 @@ class PrivateFolder:
             self._sizes.clear()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -126,7 +126,7 @@ class PrivateFolder:
             raise NoRoomError(msg) from None
 
     def _make(self) -> Path:
-        with self._told():
+        with self._translate_errors():
             parent = self._parent or Path(tempfile.gettempdir())
             _remove_stale(parent)
             while True:

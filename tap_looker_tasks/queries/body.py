@@ -113,17 +113,17 @@ def _wanted(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
     if overrides.query_timezone is not None:
         wanted["query_timezone"] = overrides.query_timezone
     if overrides.sort_first is not None:
-        wanted["sorts"] = _sorted_first(overrides.sort_first, body.get("sorts") or ())
+        wanted["sorts"] = _sort_first(overrides.sort_first, body.get("sorts") or ())
     return wanted
 
 
-def _sorted_first(name: str, sorts: Iterable[str]) -> list[str]:
+def _sort_first(name: str, sorts: Iterable[str]) -> list[str]:
     others = (sort for sort in sorts if sort.split()[:1] not in ([name], ["__UNSORTED__"]))
     return [name, *others]
 
 
 def overrides_of(config: QueryConfig, filters: Mapping[str, str] | None = None) -> Overrides:
-    """Say what the configuration wants other than the query; `filters` of a tile give way."""
+    """Return what the configuration wants other than the query; `filters` of a tile give way."""
     return Overrides(limit=config.limit, filters={**(filters or {}), **config.filters})
 
 

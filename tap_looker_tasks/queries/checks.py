@@ -29,7 +29,7 @@ def field_problems(
     known: KnownFields,
     longest_name: int,
 ) -> list[str]:
-    """Say what is wrong with the fields of a query, a line each, with its config path.
+    """Return what is wrong with the fields of a query, a line each, with its config path.
 
     Args:
         config_path: of the query, such as `queries[3]`.
@@ -64,7 +64,7 @@ def field_problems(
 def field_warnings(
     config_path: str, config: QueryConfig, columns: Iterable[Column], longest_name: int
 ) -> list[str]:
-    """Say what to know of the columns of a query, a line each, with its config path."""
+    """Return what to know of the columns of a query, a line each, with its config path."""
     columns = [*columns]
     renamed = describe_renamed({c.field: c.name for c in columns}, longest_name)
     repeated = (

@@ -78,7 +78,7 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 def problems(
     queries: Sequence[QueryConfig], dashboards: Sequence[DashboardConfig] = ()
 ) -> list[str]:
-    """Say what is wrong with the configuration itself, a line each, with its config path."""
+    """Return what is wrong with the configuration itself, a line each, with its config path."""
     return [
         *name_problems((f"queries[{n}].name", query.name) for n, query in enumerate(queries)),
         *(
@@ -95,7 +95,7 @@ def problems(
 
 
 def name_problems(names: Iterable[tuple[str, str]]) -> list[str]:
-    """Say which names cannot be streams, or are taken; given as (config_path, name)."""
+    """Return which names cannot be streams, or are taken; given as (config_path, name)."""
     found: list[str] = []
     taken: dict[str, str] = {}
     for config_path, name in names:

@@ -122,7 +122,7 @@ def _date_time(value: str | None, zone: tzinfo | None) -> str | None:
 
 @lru_cache(_HOURS_REMEMBERED)
 def _hour_in_utc(date_hour: str, zone: tzinfo | None) -> str | None:
-    """Tell the hour it is in UTC, if all of it is one hour there."""
+    """Return the hour it is in UTC, if all of it is one hour there."""
     if zone is None or not _DATE_HOUR.fullmatch(date_hour):
         return None
     try:

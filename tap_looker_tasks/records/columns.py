@@ -205,7 +205,7 @@ def _plain(found: object) -> object:
 
 
 def compare(columns: Iterable[Column], fields: Iterable[Field] | None) -> list[str]:
-    """Say, in one line each, where a result's types are not what its columns were declared for.
+    """Return, a line each, where a result's types are not what its columns were declared for.
 
     Args:
         columns: as declared.

@@ -46,7 +46,7 @@ class KeyCheck:
 
     @property
     def problems(self) -> list[str]:
-        """Say, in one line each, why the keys do not tell records apart."""
+        """Return, a line each, why the keys do not tell records apart."""
         keys = " and ".join(self._nulls)
         least = "" if self._one_in == 1 else "at least "
         nulls = [f"{name} is null in {count} rows" for name, count in self._nulls.items() if count]

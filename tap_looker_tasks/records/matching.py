@@ -37,7 +37,7 @@ class ColumnMatch:
 
     @property
     def differences(self) -> list[str]:
-        """Say, in one line each, where declared columns and result differ."""
+        """Return, a line each, where declared columns and result differ."""
         return [
             *(f"{name} is not in the result any more" for name in self.missing),
             *(

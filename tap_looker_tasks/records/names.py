@@ -52,7 +52,7 @@ def find_column_name(field: str, names: Iterable[str]) -> str | None:
 
 
 def describe_renamed(names: dict[str, str], longest: int) -> list[str]:
-    """Say, in one line each, which fields have columns of other names than usual, and why."""
+    """Return, a line each, which fields have columns of other names than usual, and why."""
     by_case = defaultdict(list)
     for field, name in names.items():
         if name != column_name(field):

@@ -62,7 +62,7 @@ class RecordBatch:
     columns: Sequence[_Values]
 
     def __len__(self) -> int:
-        """Tell the number of records."""
+        """Return the number of records."""
         return len(self.columns[0])
 
     def records(self) -> Iterator[dict[str, object]]:
@@ -89,7 +89,7 @@ class RecordBatch:
             yield RecordBatch(self.type, [c[first : first + most] for c in self.columns])
 
     def column(self, name: str) -> _Values:
-        """Tell the values of one column."""
+        """Return the values of one column."""
         return self.columns[self.type.names.index(name)]
 
 
@@ -148,7 +148,7 @@ class RowReader:
 
     @property
     def problems(self) -> list[str]:
-        """Say, in one line for each column, which values so far were of another kind than it."""
+        """Return, a line for each column, which values so far were of another kind than it."""
         kinds = {column.name: column.column_type.name for column in self._columns}
         return [
             *(
@@ -163,15 +163,15 @@ class RowReader:
             ),
         ]
 
-    def _converted(self, columns: Iterable[_Values]) -> list[_Values]:
-        return [*map(self._column_converted, self._columns, self._converters, columns)]
+    def _convert(self, columns: Iterable[_Values]) -> list[_Values]:
+        return [*map(self._convert_column, self._columns, self._converters, columns)]
 
-    def _column_converted(self, column: Column, convert: _Converter, values: _Values) -> _Values:
+    def _convert_column(self, column: Column, convert: _Converter, values: _Values) -> _Values:
         if not column.column_type.as_they_are.issuperset(map(type, values)):
             try:
                 values = [*map(convert, values)]
             except UNREADABLE:
-                return [self._converted_or_left(column, convert, value) for value in values]
+                return [self._convert_or_leave(column, convert, value) for value in values]
         if column.column_type is INTEGER:
             self._check_size(column, values)
         return values
@@ -183,7 +183,7 @@ class RowReader:
         except OverflowError:
             self._too_great.setdefault(column.name, max(integers, key=abs))
 
-    def _converted_or_left(self, column: Column, convert: _Converter, value: object) -> object:
+    def _convert_or_leave(self, column: Column, convert: _Converter, value: object) -> object:
         try:
             return convert(value)
         except UNREADABLE:
@@ -195,13 +195,13 @@ class RowReader:
         if result.result_format == "json":
             for rows in result.rows_at_once():
                 values = [[row.get(field) for row in rows] for field in self._fields]
-                yield len(rows), self._converted(values)
+                yield len(rows), self._convert(values)
             return
         _check_not_pivoted(result)
         read_cells = _cells_reader(self._columns)
         for array in result.arrays:
             count, columns = _read_cells(read_cells, self._fields, array)
-            yield count, self._converted(columns)
+            yield count, self._convert(columns)
 
     def _pivoted_values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
@@ -213,7 +213,7 @@ class RowReader:
                 [_value_in_pivot(pivot, keys, f, row.get(f)) for row in rows for pivot in pivots]
                 for f in self._fields
             )
-            yield len(rows) * len(pivots), self._converted(values)
+            yield len(rows) * len(pivots), self._convert(values)
 
 
 def _check_not_pivoted(result: Result) -> None:
@@ -247,7 +247,7 @@ def _read_cells(
         # Some value has no cell around it.
         pass
     objects = read_json(_OBJECTS.decode, array)
-    return len(objects), [[_unwrapped(row.get(field)) for row in objects] for field in fields]
+    return len(objects), [[_unwrap(row.get(field)) for row in objects] for field in fields]
 
 
 def _cells_reader(columns: Iterable[Column]) -> _CellsReader | None:
@@ -261,7 +261,7 @@ def _cells_reader(columns: Iterable[Column]) -> _CellsReader | None:
     return msgspec.json.Decoder(list[row], float_hook=Decimal).decode  # type: ignore[valid-type]
 
 
-def _unwrapped(cell: object) -> object:
+def _unwrap(cell: object) -> object:
     return cell.get("value") if isinstance(cell, dict) else cell
 
 

@@ -78,7 +78,7 @@ class LookerStream(Stream):
         return None
 
     def selects(self, property_name: str) -> bool:
-        """Tell whether the catalog selects a property."""
+        """Return whether the catalog selects a property."""
         return self.mask.get(("properties", property_name), True)
 
 

@@ -31,7 +31,7 @@ SCHEMA: Mapping[str, Any] = th.PropertiesList(
     th.Property(
         "query_name",
         th.StringType,
-        description="Name of the configured query; null for a task made elsewhere",
+        description="Name of the configured query; null for an external task",
     ),
     th.Property("query_id", th.StringType, description="Looker's id of the query"),
     th.Property(
@@ -43,7 +43,9 @@ SCHEMA: Mapping[str, Any] = th.PropertiesList(
         description="Looker's id of the dashboard the query came from",
     ),
     th.Property(
-        "origin", th.StringType, description="`given`: made elsewhere; `launched`: by this tap"
+        "origin",
+        th.StringType,
+        description="`given`: an external task; `launched`: one of this tap",
     ),
     th.Property(
         "result_format",

@@ -313,7 +313,7 @@ class Collector:
         return self._board.next_action(self._clock.now())
 
     def _note(self, report: Report) -> None:
-        """Tell the board, and those who deliver."""
+        """Pass a report to the board, and what follows from it to those who deliver."""
         if isinstance(report, Answered):
             self._warn_of_answer(report)
         else:

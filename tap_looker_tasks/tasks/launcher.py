@@ -106,7 +106,7 @@ class _ReadyQuery:
     server_table_calcs: bool = False
 
 
-def prepared(
+def prepare_query(
     query: ConfiguredQuery, stored: StoredQuery, bookmark: Bookmark | None, query_timezone: str
 ) -> PreparedQuery:
     """Merge everything that is wanted into a stored query.
@@ -178,7 +178,7 @@ class Launcher:
 
         Raises:
             RequestError: Looker does not have the query, or could not be asked.
-            ValueError: the query cannot be made out.
+            ValueError: the query cannot be run as configured.
         """
         wanted = self.fingerprint(query_name)
         remembered = self._remembered.get(query_name)
@@ -188,7 +188,7 @@ class Launcher:
             return
         query = self._queries[query_name]
         stored = self._stored_queries.find(query, self._client)
-        run = prepared(
+        run = prepare_query(
             query, stored, self._bookmarks.get(query_name), self._settings.query_timezone
         )
         query_id = run.query_id or self._client.create_query(run.body)
