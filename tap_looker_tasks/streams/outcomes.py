@@ -81,6 +81,7 @@ class QueryTaskResultsStream(LookerStream):
         self._follow = follow
         self._fails = fails
         self._following: Following | None = None
+        self._row_streams: dict[str | None, RowStream] = {}
         self._incomplete: list[str] = []
 
     @property
@@ -96,6 +97,7 @@ class QueryTaskResultsStream(LookerStream):
 
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
+        self._row_streams = {stream.query_name: stream for stream in streams}
         self._following = following = self._follow(self.stream_state, streams)
         self._watch.begin(following)
         for event in following.collector.events():
@@ -217,9 +219,7 @@ class QueryTaskResultsStream(LookerStream):
 
     def _stream_of(self, task: QueryTask) -> RowStream | None:
         """Return the selected stream for the rows of a task."""
-        name = task.query_name if isinstance(task, LaunchedTask) else None
-        streams = (s for s in self.child_streams if isinstance(s, RowStream) and s.selected)
-        return next((stream for stream in streams if stream.query_name == name), None)
+        return self._row_streams.get(task.query_name if isinstance(task, LaunchedTask) else None)
 
     def _query_of(self, task: QueryTask) -> ConfiguredQuery | None:
         stream = self._stream_of(task)

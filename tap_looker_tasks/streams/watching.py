@@ -88,7 +88,7 @@ class RunWatch:
                 self.facts.cancelled(task.query_task_id, now)
             case NotCancelled():
                 pass
-        self.tick()
+        self._progress.tick(now)
 
     def note_delivering(self, outcome: Outcome) -> None:
         """Note that a task's records are about to be written."""
@@ -98,10 +98,11 @@ class RunWatch:
 
     def note_rows(self, outcome: Outcome, count: int) -> None:
         """Note that some rows of a task were written."""
+        now = self._clock.now()
         size = self._output.bytes_written - self._written
         self._written += size
-        self.facts.rows(outcome.task.query_task_id, count, size, self._clock.now())
-        self.tick()
+        self.facts.rows(outcome.task.query_task_id, count, size, now)
+        self._progress.tick(now)
 
     def note_delivered(self, outcome: Outcome, record: Record) -> None:
         """Note that a task's last record is written."""
@@ -117,4 +118,4 @@ class RunWatch:
                 record["runtime_seconds"],
                 now,
             )
-        self.tick()
+        self._progress.tick(now)

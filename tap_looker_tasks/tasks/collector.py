@@ -79,9 +79,11 @@ class _Queue:
         self._things: deque[Any] = deque()
         self._signal = Signal()
 
-    def put(self, thing: object) -> None:
-        self._things.append(thing)
-        self._signal.set()
+    def put(self, *things: object) -> None:
+        self._things.extend(things)
+        # Whoever waits clears it before taking, so what was put before this look is taken.
+        if not self._signal.is_set():
+            self._signal.set()
 
     def take_all(self) -> Iterator[Any]:
         while self._things:
@@ -174,6 +176,8 @@ class Collector:
         self._workers = _Workers(requests, self._reports)
         self._coordinator = Thread(target=self._coordinate, name="coordinator", daemon=True)
         self._must_end = False
+        # Whether launching pauses, because too much waits for the target.
+        self._is_full = False
         self._unknown_statuses: set[str] = set()
 
     def start(self) -> None:
@@ -211,8 +215,9 @@ class Collector:
                     self._leave(outcome)
                 case outcome:
                     yield outcome
-                    # There may be room again.
-                    self._reports.wake()
+                    if self._is_full:
+                        # There may be room again.
+                        self._reports.wake()
 
     def _is_too_late_for(self, outcome: Outcome) -> bool:
         return outcome.finished_at is not None and self._clock.now() >= self._deliver_until
@@ -308,8 +313,8 @@ class Collector:
     def _next_action(self) -> Action:
         if self._must_end:
             return Done()
-        is_full = self._answers.bytes_on_disk > MOST_BYTES_ON_DISK
-        self._board.hold_launching(is_held=is_full)
+        self._is_full = self._answers.bytes_on_disk > MOST_BYTES_ON_DISK
+        self._board.hold_launching(is_held=self._is_full)
         return self._board.next_action(self._clock.now())
 
     def _note(self, report: Report) -> None:
@@ -322,12 +327,7 @@ class Collector:
             self._warn_of_failure(report)
         events = self._board.note(report, self._clock.now())
         for event in events:
-            if isinstance(event, Outcome) and event.finished_at is not None:
-                size = event.answer.size_bytes if event.answer else 0
-                self._events.put(
-                    Collected(event.task.query_task_id, event.status, size, event.finished_at)
-                )
-            self._events.put(event)
+            self._events.put(*_collected(event), event)
         answer = report.answer if isinstance(report, Answered) else None
         if answer and not any(isinstance(e, Outcome) and e.answer is answer for e in events):
             answer.discard()
@@ -351,6 +351,13 @@ class Collector:
                 self._logger.warning("%s; asking for its tasks in smaller requests", error)
             case Launch() if isinstance(error, RetriableRequestError) and error.safe_to_retry:
                 self._logger.warning("%s; launching less at once for a while", error)
+
+
+def _collected(event: Event) -> Iterator[Collected]:
+    """Yield the news of an outcome that is here, ahead of its turn to be delivered."""
+    if isinstance(event, Outcome) and event.finished_at is not None:
+        size = event.answer.size_bytes if event.answer else 0
+        yield Collected(event.task.query_task_id, event.status, size, event.finished_at)
 
 
 def _cancelled(task: LaunchedTask, report: Ended | Failed) -> Cancelled | NotCancelled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tap_looker_tasks.tasks.statuses import ABSENT, PHASES, TIMEOUT, Phase, phase_of
 
@@ -77,8 +77,9 @@ class FollowedTask:
         doubted_since = None
         if phase_of(status) is Phase.DOUBTFUL:
             doubted_since = now if self.doubted_since is None else self.doubted_since
-        return replace(
-            self,
+        # Not `replace`, which takes as long as all the rest: there may be many tasks.
+        return FollowedTask(
+            self.task,
             status=status,
             first_seen_at=now if self.first_seen_at is None else self.first_seen_at,
             doubted_since=doubted_since,
