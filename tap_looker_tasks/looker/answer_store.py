@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from typing_extensions import override
 
+from tap_looker_tasks.looker.freed_memory import FreedMemory
 from tap_looker_tasks.looker.multi_results import TaskAnswer
 from tap_looker_tasks.looker.private_folder import PrivateFolder
 from tap_looker_tasks.looker.spool import Spool
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.json_stream import RowArrays
 
-MEMORY_BYTES = 32 * 1024 * 1024
+MEMORY_BYTES = 16 * 1024 * 1024
 
 
 class AnswerStore:
@@ -29,6 +30,7 @@ class AnswerStore:
         """Begin with none; files go to a private folder in `folder`, once one is needed."""
         self._folder = PrivateFolder(folder)
         self._memory = _Memory(memory_bytes)
+        self._freed = FreedMemory()
 
     @property
     def bytes_on_disk(self) -> int:
@@ -50,15 +52,17 @@ class AnswerStore:
             NoRoomError: it does not fit where files are.
         """
         size = 0 if answer.data is None else len(memoryview(answer.data))
+        # Of what it was read from.
+        self._freed.add(size)
         if answer.data is None or self._memory.reserve(size):
-            return _InMemory(answer, size, self._memory)
+            return _InMemory(answer, size, self._freed, self._memory)
         path = self._folder.new_path()
         try:
-            self._folder.append(path, bytes(answer.data))
+            self._folder.append(path, memoryview(answer.data))
         except BaseException:
             self._folder.discard(path)
             raise
-        return _InFile(replace(answer, data=None), size, self._folder, path)
+        return _InFile(replace(answer, data=None), size, self._freed, self._folder, path)
 
     def close(self) -> None:
         """Remove all files."""
@@ -72,9 +76,10 @@ class HeldAnswer(ABC):
         size_bytes: length of its data, wherever that is.
     """
 
-    def __init__(self, answer: TaskAnswer, size_bytes: int) -> None:
+    def __init__(self, answer: TaskAnswer, size_bytes: int, freed: FreedMemory) -> None:
         """Take what is in memory of it."""
         self.size_bytes = size_bytes
+        self._freed = freed
         self._answer = answer
 
     def take(self) -> TaskAnswer:
@@ -85,6 +90,8 @@ class HeldAnswer(ABC):
         """
         answer, self._answer = self._load(), TaskAnswer(self._answer.status)
         self._let_go()
+        # Before it is delivered: what was delivered before it is free.
+        self._freed.add(self.size_bytes)
         return answer
 
     def discard(self) -> None:
@@ -103,8 +110,10 @@ class HeldAnswer(ABC):
 
 
 class _InMemory(HeldAnswer):
-    def __init__(self, answer: TaskAnswer, size_bytes: int, memory: _Memory) -> None:
-        super().__init__(answer, size_bytes)
+    def __init__(
+        self, answer: TaskAnswer, size_bytes: int, freed: FreedMemory, memory: _Memory
+    ) -> None:
+        super().__init__(answer, size_bytes, freed)
         self._memory = memory
         self._reserved = size_bytes
 
@@ -120,9 +129,14 @@ class _InMemory(HeldAnswer):
 
 class _InFile(HeldAnswer):
     def __init__(
-        self, answer: TaskAnswer, size_bytes: int, folder: PrivateFolder, path: Path
+        self,
+        answer: TaskAnswer,
+        size_bytes: int,
+        freed: FreedMemory,
+        folder: PrivateFolder,
+        path: Path,
     ) -> None:
-        super().__init__(answer, size_bytes)
+        super().__init__(answer, size_bytes, freed)
         self._folder = folder
         self._path = path
 

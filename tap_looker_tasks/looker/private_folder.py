@@ -59,7 +59,7 @@ class PrivateFolder:
                 self._path = self._make()
             return self._path / str(next(self._numbers))
 
-    def append(self, path: Path, content: bytes) -> None:
+    def append(self, path: Path, content: bytes | memoryview) -> None:
         """Write at the end of a file.
 
         Raises:
