@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tap_looker_tasks.discovery import Discovery, find_queries
 from tap_looker_tasks.errors import RefusedRequestError, TapError
+from tap_looker_tasks.wording import ask_for, find_similar
 
 if TYPE_CHECKING:
     import logging
@@ -68,7 +69,7 @@ def examine(
     yield login
     if login.verdict is Verdict.FAILS:
         return
-    yield Finding("query_timezone", Verdict.GOOD, f"queries run in {settings.query_timezone}")
+    yield _examine_time_zone(settings.query_timezone, client)
     yield Finding("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
     found = find_queries(settings, client, logger)
     for problem in found.problems:
@@ -103,6 +104,20 @@ def _examine_login(settings: Settings, client: LookerClient) -> Finding:
         return Finding("login", Verdict.FAILS, _in_one_line(error))
     details = f"{settings.base_url}: Looker {version or 'of unknown version'}"
     return Finding("login", Verdict.GOOD, f"{details}, as {user}" if user else details)
+
+
+def _examine_time_zone(name: str, client: LookerClient) -> Finding:
+    details = f"queries run in {name}"
+    try:
+        known = {zone.get("value") for zone in client.all_timezones()}
+    except TapError as error:
+        details += f"; whether Looker knows it is not known: {_in_one_line(error)}"
+        return Finding("query_timezone", Verdict.NOTE, details)
+    if name in known:
+        return Finding("query_timezone", Verdict.GOOD, details)
+    hint = ask_for(find_similar(name, (str(zone) for zone in known)))
+    details += f", which is none of the {len(known)} time zones that Looker offers{hint}"
+    return Finding("query_timezone", Verdict.NOTE, details)
 
 
 def _ask_for(operation: Callable[[], dict[str, Any]], key: str) -> str | None:

@@ -261,6 +261,13 @@ class LookerClient:
         """Get the user whose credentials these are: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/User/me>."""
         return self._object("me", "user", longest_seconds)
 
+    def all_timezones(self, *, longest_seconds: float = inf) -> list[dict[str, Any]]:
+        """Get the time zones that Looker offers: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Config/all_timezones>."""
+        operation = self._http.begin("all_timezones", longest_seconds)
+        return self._repeated(
+            operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", "timezones")
+        )
+
     def run_query(
         self,
         query_id: str,

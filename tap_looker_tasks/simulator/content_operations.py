@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from tap_looker_tasks.simulator.api_request import ApiRequest
 
 
+# Some of those that Looker offers; it knows others, too.
+TIME_ZONES = (
+    *("UTC", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
+    *("America/Sao_Paulo", "Europe/London", "Europe/Berlin", "Asia/Kolkata", "Asia/Tokyo"),
+    *("Australia/Sydney", "Pacific/Auckland"),
+)
+
+
 def login(looker: Looker, request: ApiRequest) -> Response:
     """Answer `POST /login`."""
     given = request.form or request.query
@@ -47,6 +55,15 @@ def versions(_: Looker, request: ApiRequest) -> Response:
         "supported_versions": [current],
     }
     return answer_json(answer, request.fields)
+
+
+def all_timezones(_: Looker, __: ApiRequest) -> Response:
+    """Answer `GET /timezones`."""
+    answer = [
+        {"value": zone, "label": zone.replace("_", " "), "group": zone.partition("/")[0]}
+        for zone in TIME_ZONES
+    ]
+    return answer_json(answer)
 
 
 def create_query(looker: Looker, request: ApiRequest) -> Response:

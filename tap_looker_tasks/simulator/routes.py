@@ -53,6 +53,7 @@ ROUTES = (
     ApiRoute("DELETE", "/logout", content.logout),
     ApiRoute("GET", "/user", content.me, _FIELDS),
     ApiRoute("GET", "/versions", content.versions, _FIELDS),
+    ApiRoute("GET", "/timezones", content.all_timezones),
     ApiRoute("POST", "/queries", content.create_query, _FIELDS),
     ApiRoute("POST", "/queries/run/{result_format}", content.run_inline_query, _RUN),
     ApiRoute("GET", "/queries/slug/{slug}", content.query_for_slug, _FIELDS),

@@ -93,6 +93,7 @@ def requests_of_everything(finished: str) -> Iterator[tuple[str, str, dict[str, 
     query = {"model": "shop", "view": "orders", "fields": ["orders.count"], "limit": "5"}
     yield "GET", "/user", {}, None
     yield "GET", "/versions", {}, None
+    yield "GET", "/timezones", {}, None
     for id_ in (*map(str, range(1, 24)), "999"):
         yield "GET", "/queries/{query_id}", {"query_id": id_}, None
     yield "GET", "/queries/slug/{slug}", {"slug": "slug1"}, None

@@ -14,6 +14,11 @@ AIRLINES = {"name": "airlines", "query_id": 1}
 LAUNCHING = ("create_query_task", "query_task_multi_results")
 
 
+def told(run: Run) -> str:
+    """What was printed, however wide the table is."""
+    return " ".join(run.output.decode().split())
+
+
 def test_a_good_configuration_is_told_in_a_table_and_launches_nothing(
     simulator: Simulator, tap: Callable[..., Run]
 ) -> None:
@@ -22,10 +27,30 @@ def test_a_good_configuration_is_told_in_a_table_and_launches_nothing(
     lines = run.output.decode().splitlines()
     verdicts = [line.split()[0] for line in lines if line.split()[:1] in (["ok"], ["note"])]
     assert verdicts == ["ok"] * 5
-    assert "Looker 26.14.0, as Simulator" in " ".join(run.output.decode().split())
+    assert "Looker 26.14.0, as Simulator" in told(run)
     assert any("airlines" in line and "7 columns" in line for line in lines)
     assert not any(simulator.count(operation) for operation in LAUNCHING)
     assert simulator.count("logout") == 1
+
+
+def test_a_time_zone_that_looker_does_not_offer_is_noted(tap: Callable[..., Run]) -> None:
+    offered = tap("--doctor", query_timezone="Asia/Tokyo")
+    assert "ok query_timezone queries run in Asia/Tokyo" in told(offered)
+    other = tap("--doctor", query_timezone="Asia/Tokio", queries=[AIRLINES])
+    assert other.exit_code == 1
+    old = tap("--doctor", query_timezone="Asia/Calcutta", queries=[AIRLINES])
+    assert old.exit_code == 0
+    assert "note query_timezone queries run in Asia/Calcutta, which is none of the 12" in told(old)
+
+
+def test_time_zones_that_looker_does_not_tell_fail_nothing(
+    simulator: Simulator, tap: Callable[..., Run]
+) -> None:
+    simulator.fault("not_found", operation="all_timezones")
+    run = tap("--doctor", queries=[AIRLINES])
+    assert run.exit_code == 0
+    assert "queries run in UTC; whether Looker knows it is not known" in told(run)
+    assert "7 columns" in told(run)
 
 
 def test_everything_that_would_fail_is_told_at_once(tap: Callable[..., Run]) -> None:
@@ -35,7 +60,7 @@ def test_everything_that_would_fail_is_told_at_once(tap: Callable[..., Run]) -> 
         dashboards=[{"dashboard_id": 77, "name": "missing"}],
     )
     assert run.exit_code == 1
-    output = " ".join(run.output.decode().split())
+    output = told(run)
     assert output.count("fails") == 2
     assert "there is no query 999" in output
     assert "there is no dashboard 77" in output
@@ -45,7 +70,7 @@ def test_everything_that_would_fail_is_told_at_once(tap: Callable[..., Run]) -> 
 def test_wrong_credentials_end_the_examination(tap: Callable[..., Run]) -> None:
     run = tap("--doctor", client_secret="wrong", queries=[AIRLINES])
     assert run.exit_code == 1
-    output = " ".join(run.output.decode().split())
+    output = told(run)
     assert "client_id and client_secret" in output
     assert "airlines" not in output
 
@@ -53,4 +78,4 @@ def test_wrong_credentials_end_the_examination(tap: Callable[..., Run]) -> None:
 def test_a_limit_that_allows_no_run_fails(tap: Callable[..., Run]) -> None:
     run = tap("--doctor", queries=[AIRLINES], api_call_limit=8)
     assert run.exit_code == 1
-    assert "8 are allowed" in " ".join(run.output.decode().split())
+    assert "8 are allowed" in told(run)
