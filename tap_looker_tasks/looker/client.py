@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.looker.connection import Connection
-    from tap_looker_tasks.looker.http import Answer, Operation
+    from tap_looker_tasks.looker.http import Answer
     from tap_looker_tasks.looker.json_stream import RowArrays
     from tap_looker_tasks.looker.multi_results import TaskAnswer
+    from tap_looker_tasks.looker.operation import Operation
 
 _T = TypeVar("_T")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -12,7 +11,6 @@ from weakref import WeakSet
 import requests
 
 from tap_looker_tasks.errors import (
-    AbortedError,
     ApiCallLimitError,
     RequestError,
     RetriableRequestError,
@@ -20,6 +18,7 @@ from tap_looker_tasks.errors import (
 )
 from tap_looker_tasks.looker.exchange import Exchange
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
+from tap_looker_tasks.looker.operation import Operation
 from tap_looker_tasks.looker.sockets import Adapter, read_pieces
 
 if TYPE_CHECKING:
@@ -44,30 +43,6 @@ _PAUSE_SECONDS = 1.0
 def user_agent() -> str:
     """Name the tap and its version, so that Looker's administrators see who calls."""
     return f"tap-looker-tasks/{version('tap-looker-tasks')} {requests.utils.default_user_agent()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One call of a method of the client, with all its tries.
-
-    Attributes:
-        name: Looker's operationId.
-        ends_at: epoch seconds by which it is over, whatever happens.
-        aborted: set when it is to end at once.
-    """
-
-    name: str
-    ends_at: float
-    aborted: threading.Event
-
-    def check(self) -> None:
-        """Check that it may go on.
-
-        Raises:
-            AbortedError: it may not.
-        """
-        if self.aborted.is_set():
-            raise AbortedError(self.name)
 
 
 class Answer:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.errors import RetriableRequestError
     from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.looker.http import Operation
+    from tap_looker_tasks.looker.operation import Operation
 
 LONGEST_PAUSE_SECONDS = 60
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.auth import Token
     from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.looker.http import Operation
+    from tap_looker_tasks.looker.operation import Operation
 
 
 class SharedToken:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import duckdb
 
+from tap_looker_tasks.simulator.answer import Answer, limit_columns, limit_rows
 from tap_looker_tasks.simulator.builtin import BUILTIN
 from tap_looker_tasks.simulator.filters import FilterError
-from tap_looker_tasks.simulator.limits import limit_columns, limit_rows
 from tap_looker_tasks.simulator.sql import InvalidQueryError, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tap_looker_tasks.simulator.model import Explore, Field
+    from tap_looker_tasks.simulator.model import Explore
     from tap_looker_tasks.simulator.project import Project
 
 _DEFAULT_LIMIT = 500
@@ -38,42 +38,6 @@ class QueryFailedError(Exception):
         super().__init__(message)
         self.message = message
         self.sql = sql
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a query resulted in.
-
-    Attributes:
-        query: the body that was run.
-        explore: the Explore it was run on.
-        fields: its fields, pivots among them, in the order asked for.
-        columns: names of the fields in `rows`; table calculations only if asked for.
-        rows: tuples of values; with pivots, one for each row and pivot value.
-        truncated: whether there were more rows than the limit.
-        columns_truncated: whether there were more pivot values than the column limit.
-        sql: what the database was asked.
-        timezone: what date-times are told in.
-        totals: values of the measures over all rows, by name; None unless asked for.
-        row_totals: values of the measures, by the dimensions of a row; for pivots only.
-    """
-
-    query: Mapping[str, Any]
-    explore: Explore
-    fields: tuple[Field, ...]
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    truncated: bool
-    columns_truncated: bool
-    sql: str
-    timezone: str
-    totals: Mapping[str, Any] | None = None
-    row_totals: Mapping[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def pivots(self) -> tuple[str, ...]:
-        """Return the names of the dimensions that the result is pivoted by."""
-        return tuple(self.query.get("pivots") or ())
 
 
 class Database:

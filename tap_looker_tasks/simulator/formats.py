@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from tap_looker_tasks.simulator.engine import Answer, QueryFailedError
+    from tap_looker_tasks.simulator.answer import Answer
+    from tap_looker_tasks.simulator.engine import QueryFailedError
     from tap_looker_tasks.simulator.model import Field
 
 JSON_FORMATS = frozenset({"json", "json_bi", "json_detail"})
