@@ -188,24 +188,22 @@ def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) 
         status = _ERROR
     elif status == _ERROR and warnings and not errors:
         status = _COMPLETE
-    result = replace(
+    return replace(
         result,
         status=status,
         errors=errors,
         warnings=warnings,
         error_message=_message(errors[0]) if errors else None,
+        **_rows(result, arrays) if status == _COMPLETE and arrays is not None else {},
     )
-    if status != _COMPLETE or arrays is None:
-        return result
+
+
+def _rows(result: Result, arrays: Iterable[bytes]) -> dict[str, Any]:
     # `json_bi` appends the column totals to the rows; `json_detail` keeps them apart.
     ends_with_totals = result.result_format == "json_bi" and result.has_totals
-    arrays = _WithoutTotals(arrays, ends_with_totals=ends_with_totals)
-    return replace(
-        result,
-        row_count=sum(map(_count, arrays)),
-        arrays=arrays,
-        is_long=not isinstance(arrays.arrays, tuple),
-    )
+    rows = _WithoutTotals(arrays, ends_with_totals=ends_with_totals)
+    is_long = not isinstance(arrays, tuple)
+    return {"row_count": sum(map(_count, rows)), "arrays": rows, "is_long": is_long}
 
 
 @dataclass(frozen=True, slots=True)
