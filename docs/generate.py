@@ -18,7 +18,7 @@ import msgspec
 from click.testing import CliRunner
 
 from tap_looker_tasks import errors
-from tap_looker_tasks.looker.answer_store import MEMORY_BYTES
+from tap_looker_tasks.looker.answer_store import MEMORY_BYTES, SHORT_BYTES
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
@@ -128,10 +128,11 @@ def _errors_table() -> str:
 
 def _bounds_table() -> str:
     bounds = {
-        "in memory, results together": MEMORY_BYTES,
+        "in memory, whatever there is besides: each result": SHORT_BYTES,
+        "in memory: longer results together": MEMORY_BYTES,
         "in temporary files, before launching pauses": MOST_BYTES_ON_DISK,
     }
-    rows = ((where, f"{bound >> 20:,} MiB") for where, bound in bounds.items())
+    rows = ((where, f"{bound >> 10:,} KiB") for where, bound in bounds.items())
     return _table(("where results wait", "up to"), rows)
 
 

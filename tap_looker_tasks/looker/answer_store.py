@@ -21,15 +21,30 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.json_stream import RowArrays
 
 MEMORY_BYTES = 16 * 1024 * 1024
+# To keep a file takes as much memory as an answer of this length.
+SHORT_BYTES = 2048
 
 
 class AnswerStore:
     """Holds answers; may be used by many threads at once."""
 
-    def __init__(self, folder: Path | None = None, *, memory_bytes: int = MEMORY_BYTES) -> None:
-        """Begin with none; files go to a private folder in `folder`, once one is needed."""
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        short_bytes: int = SHORT_BYTES,
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            folder: where a private folder is made, once files are needed.
+            memory_bytes: of answers together that are held in memory, the short ones aside.
+            short_bytes: length up to which an answer is always held in memory.
+        """
         self._folder = PrivateFolder(folder)
         self._memory = _Memory(memory_bytes)
+        self._short_bytes = short_bytes
         self._freed = FreedMemory()
 
     @property
@@ -43,7 +58,7 @@ class AnswerStore:
         Raises:
             NoRoomError: there is no room for files.
         """
-        return Spool(self._folder)
+        return Spool(self._folder, self._freed)
 
     def hold(self, answer: TaskAnswer) -> HeldAnswer:
         """Hold an answer, until it is taken or discarded.
@@ -51,14 +66,16 @@ class AnswerStore:
         Raises:
             NoRoomError: it does not fit where files are.
         """
-        size = 0 if answer.data is None else len(memoryview(answer.data))
+        data = memoryview(b"" if answer.data is None else answer.data)
+        size = len(data)
         # Of what it was read from.
         self._freed.add(size)
-        if answer.data is None or self._memory.reserve(size):
-            return _InMemory(answer, size, self._freed, self._memory)
+        reserved = size if size > self._short_bytes else 0
+        if self._memory.reserve(reserved):
+            return _InMemory(answer, size, self._freed, self._memory, reserved)
         path = self._folder.new_path()
         try:
-            self._folder.append(path, memoryview(answer.data))
+            self._folder.append(path, data)
         except BaseException:
             self._folder.discard(path)
             raise
@@ -111,11 +128,16 @@ class HeldAnswer(ABC):
 
 class _InMemory(HeldAnswer):
     def __init__(
-        self, answer: TaskAnswer, size_bytes: int, freed: FreedMemory, memory: _Memory
+        self,
+        answer: TaskAnswer,
+        size_bytes: int,
+        freed: FreedMemory,
+        memory: _Memory,
+        reserved: int,
     ) -> None:
         super().__init__(answer, size_bytes, freed)
         self._memory = memory
-        self._reserved = size_bytes
+        self._reserved = reserved
 
     @override
     def _load(self) -> TaskAnswer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tap_looker_tasks.looker.freed_memory import FreedMemory
     from tap_looker_tasks.looker.private_folder import PrivateFolder
 
 
@@ -17,13 +18,14 @@ class Spool:
     No file stays open: there may be many of them.
     """
 
-    def __init__(self, folder: PrivateFolder) -> None:
-        """Begin with no arrays.
+    def __init__(self, folder: PrivateFolder, freed: FreedMemory) -> None:
+        """Begin with no arrays; whatever was read into memory for one is counted as freed.
 
         Raises:
             NoRoomError: the folder cannot be made.
         """
         self._folder = folder
+        self._freed = freed
         self._path = folder.new_path()
         self._is_empty = True
         self._remove = weakref.finalize(self, folder.discard, self._path)
@@ -35,6 +37,7 @@ class Spool:
             NoRoomError: it does not fit.
         """
         self._folder.append(self._path, array + b"\n")
+        self._freed.add(len(array))
         self._is_empty = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -46,7 +49,9 @@ class Spool:
         if self._is_empty:
             return
         with self._folder.open(self._path) as file:
-            yield from file
+            for array in file:
+                yield array
+                self._freed.add(len(array))
 
     def discard(self) -> None:
         """Remove the file."""

@@ -30,15 +30,26 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def test_what_fits_stays_in_memory(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, memory_bytes=100)
+    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=100)
     held = [store.hold(answer_of(20, n)) for n in range(4)]
     assert folders(tmp_path) == []
     assert [answer.take() for answer in held] == [answer_of(20, n) for n in range(4)]
     assert store.hold(TaskAnswer("killed")).take() == TaskAnswer("killed")
 
 
+def test_short_answers_stay_in_memory_however_many(tmp_path: Path) -> None:
+    store = AnswerStore(tmp_path, memory_bytes=100, short_bytes=30)
+    held = [store.hold(answer_of(20, n)) for n in range(100)]
+    assert folders(tmp_path) == []
+    assert [answer.take() for answer in held] == [answer_of(20, n) for n in range(100)]
+    # They took nothing of what is there for longer ones.
+    longer = [store.hold(answer_of(40, n)) for n in range(3)]
+    assert store.bytes_on_disk == 43
+    assert [answer.take() for answer in longer] == [answer_of(40, n) for n in range(3)]
+
+
 def test_what_does_not_fit_goes_to_private_files_until_it_is_taken(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, memory_bytes=100)
+    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=100)
     in_memory, on_disk, discarded = (store.hold(answer_of(80, n)) for n in range(3))
     (folder,) = folders(tmp_path)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -76,7 +87,7 @@ def test_rows_are_counted_until_nobody_needs_them(tmp_path: Path) -> None:
 
 
 def test_many_answers_at_once_do_not_sum_up_in_memory(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, memory_bytes=5_000_000)
+    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=5_000_000)
     tracemalloc.start()
     try:
         held = [store.hold(answer_of(1_000_000, n)) for n in range(50)]
@@ -90,7 +101,7 @@ def test_many_answers_at_once_do_not_sum_up_in_memory(tmp_path: Path) -> None:
 
 
 def test_threads_may_use_it_at_once(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, memory_bytes=10_000)
+    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=10_000)
     failures: list[BaseException] = []
 
     def use(number: int) -> None:
@@ -149,7 +160,7 @@ def test_what_a_dead_process_left_is_removed_and_no_more(tmp_path: Path) -> None
 
 
 def test_a_folder_without_room_is_told_of(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path / "missing", memory_bytes=0)
+    store = AnswerStore(tmp_path / "missing", short_bytes=0, memory_bytes=0)
     with pytest.raises(NoRoomError, match=r"does not fit into .*missing .*; set TMPDIR"):
         store.hold(answer_of(1))
     if os.getuid():
@@ -159,7 +170,7 @@ def test_a_folder_without_room_is_told_of(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_released_once(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, memory_bytes=10)
+    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=10)
     held: HeldAnswer = store.hold(answer_of(5))
     held.take()
     held.discard()
@@ -170,7 +181,7 @@ def test_an_answer_is_released_once(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_somebody_removed_is_missed(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, memory_bytes=0)
+    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=0)
     rows = store.new_rows()
     assert [*rows] == []
     rows.append(b"[{}]")

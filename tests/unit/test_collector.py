@@ -258,7 +258,7 @@ def test_a_cancellation_that_hangs_does_not_take_longer_than_promised(looker: Lo
 
 
 def test_answers_nobody_needs_make_room(looker: Looker) -> None:
-    looker.answers = AnswerStore(memory_bytes=0)
+    looker.answers = AnswerStore(memory_bytes=0, short_bytes=0)
     collector = collect(looker, external=("a", "b"))
     for event in collector.events():
         if isinstance(event, Outcome):
@@ -269,7 +269,7 @@ def test_answers_nobody_needs_make_room(looker: Looker) -> None:
 
 
 def test_results_that_the_target_was_too_slow_for_are_left(looker: Looker) -> None:
-    looker.answers = AnswerStore(memory_bytes=0)
+    looker.answers = AnswerStore(memory_bytes=0, short_bytes=0)
     collector = collect(looker, "x", external=("a",), deliver_until=time.time())
     events = [event for event in collector.events() if not isinstance(event, Idle | Collected)]
     assert [type(event) for event in events] == [Launched]
