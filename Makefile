@@ -25,7 +25,7 @@ test: lint types pytest ## everything that must pass: lint, types, tests with co
 bench-peers: .venv/installed ## the same queries beside other programs, each in an environment of its own
 	@$(BIN)/python -m bench --peers
 
-bench: .venv/installed ## how fast, small and steady the tap is, beside other ways
+bench: .meltano/installed ## how fast, small and steady the tap is, beside other ways
 	@$(BIN)/python -m bench
 
 soak: .venv/installed ## end 200 runs at random moments, and deliver 20,000 tasks under faults (half an hour)

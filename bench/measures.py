@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bench import memory, scale, schedule, slow_target, start, throughput
+from bench import end_to_end, memory, scale, schedule, slow_target, start, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +25,7 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
             for round_trip in schedule.ROUND_TRIPS
         },
         "slow target": slow_target.of_a_slow_target,
+        "end to end into PostgreSQL": end_to_end.into_postgres,
         "peak memory, many results": memory.of_many_results,
         "peak memory, a single result": memory.of_a_single_result,
         "many tasks": scale.of_many_tasks,

@@ -64,38 +64,38 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Take the URL of the server's database."""
-        self._url = url
+        self.url = url
 
     @property
     def sqlalchemy_url(self) -> str:
         """The database as SQLAlchemy, and so target-postgres, wants it named."""
-        return self._url.replace("postgresql:", "postgresql+psycopg:", 1)
+        return self.url.replace("postgresql:", "postgresql+psycopg:", 1)
 
     def version(self) -> str:
         """Ask for the server's version, such as 18.4."""
-        with psycopg.connect(self._url) as connection:
+        with psycopg.connect(self.url) as connection:
             return connection.info.parameter_status("server_version") or "of unknown version"
 
     def outcomes(self) -> list[Outcome]:
         """All delivered tasks, in the order in which they finished."""
-        with psycopg.connect(self._url, row_factory=class_row(Outcome)) as connection:
+        with psycopg.connect(self.url, row_factory=class_row(Outcome)) as connection:
             return connection.execute(_OUTCOMES).fetchall()
 
     def delivery(self) -> Delivery:
         """How many tasks of the application there are by now."""
-        with psycopg.connect(self._url, row_factory=class_row(Delivery)) as connection:
+        with psycopg.connect(self.url, row_factory=class_row(Delivery)) as connection:
             return connection.execute(_DELIVERY).fetchall()[0]
 
     def untouched_since(self, delivery: Delivery) -> int:
         """How many tasks have not been written, nor written again, after that delivery."""
         query = SQL(_UNTOUCHED).format(received_at=Literal(delivery.last_received_at))
-        with psycopg.connect(self._url, row_factory=scalar_row) as connection:
+        with psycopg.connect(self.url, row_factory=scalar_row) as connection:
             return int(connection.execute(query).fetchall()[0])
 
     def table(self, name: str, limit: int) -> tuple[list[dict[str, object]], int]:
         """The first rows of a query's table, without what Singer adds; and how many there are."""
         table = Identifier("looker", name)
-        with psycopg.connect(self._url, row_factory=dict_row) as connection:
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
             rows = connection.execute(
                 SQL("select * from {} order by 1, 2 limit {}").format(table, Literal(limit))
             ).fetchall()
@@ -106,7 +106,7 @@ class Database:
     def rows(self, query_task_id: str, limit: int) -> list[dict[str, object]]:
         """The first rows of a task's result, unpacked from the JSON column."""
         query = SQL(_ROWS).format(query_task_id=Literal(query_task_id), limit=Literal(limit))
-        with psycopg.connect(self._url, row_factory=scalar_row) as connection:
+        with psycopg.connect(self.url, row_factory=scalar_row) as connection:
             return connection.execute(query).fetchall()
 
 

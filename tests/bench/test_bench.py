@@ -77,3 +77,18 @@ def test_goals_are_set_for_values_ratios_and_speeds() -> None:
     assert Line("m", tap, goal=at_most(2)).is_reached
     assert Line("m", tap, other).is_reached is None
     assert Line("m", tap, other, times_as_fast(9).without_limit()).is_reached is None
+
+
+@pytest.mark.warehouses
+def test_flights_go_from_end_to_end(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    options = ["--only", "end to end", "--scale", "0.003", "--json", str(path)]
+    subprocess.run(
+        [sys.executable, "-m", "bench", *options],
+        check=True,
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    lines = json.loads(path.read_text())["lines"]
+    whats = [line["measured"]["what"] for line in lines]
+    assert "1,010 flights, upsert, row by row" in whats
+    assert "1,010 flights, BATCH and use_copy" in whats

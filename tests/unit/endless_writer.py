@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LINES = b'{"x":"%s"}\n' % (b"x" * 1000)
 
 
-def write_endlessly(pipe: Connection, *, is_buffered: bool) -> None:
+def write_endlessly(pipe: Connection, *, is_buffered: bool, seed: int) -> None:
     """Write to the pipe; SIGTERM makes STATE the last message."""
     file = open(pipe.fileno(), "wb", buffering=-1 if is_buffered else 0, closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(file)
@@ -34,19 +34,19 @@ def write_endlessly(pipe: Connection, *, is_buffered: bool) -> None:
     signal.signal(signal.SIGTERM, stop)
     # The system may give a signal to any thread.
     threading.Thread(target=threading.Event().wait, daemon=True).start()
-    for record in _records():
+    for record in _records(random.Random(seed)):  # noqa: S311 - not for secrets
         writer.write_message(RecordMessage("s", record))
 
 
-def _records() -> Iterator[dict[str, Any]]:
+def _records(drawn: random.Random) -> Iterator[dict[str, Any]]:
     """Of all lengths, and in all the ways there are."""
     while True:
-        drawn = random.randrange(5)  # noqa: S311 - not for secrets
-        if drawn == 0:
+        kind = drawn.randrange(5)
+        if kind == 0:
             yield RecordChunk(_LINES * 300, 300)
-        elif drawn == 1:
+        elif kind == 1:
             yield {"x": ReadyJson(itertools.chain([b'["'], [b"2" * 1000] * 300, [b'"]']))}
-        elif drawn == 2:
+        elif kind == 2:
             yield {"x": ReadyJson((b'["' + b"3" * 100_000 + b'"]',))}
         else:
-            yield {"x": "x" * random.choice((1, 1000, 300_000))}  # noqa: S311 - not for secrets
+            yield {"x": "x" * drawn.choice((1, 1000, 300_000))}

@@ -239,6 +239,7 @@ def test_a_cancellation_that_fails_is_told(looker: Looker) -> None:
     collector.close()
 
 
+@pytest.mark.slow
 def test_a_cancellation_that_hangs_does_not_take_longer_than_promised(looker: Looker) -> None:
     released = Event()
 
