@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +16,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
-from tap_looker_tasks.errors import RowsLostError, SettingsError
+from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
 from tap_looker_tasks.singer.batch_files import BatchFiles
 from tap_looker_tasks.singer.message_writer import RecordChunk
 
@@ -157,7 +158,7 @@ class RowStream(LookerStream):
         """Yield the files of one task's rows.
 
         Raises:
-            StorageError: a file cannot be stored.
+            StorageError: a file cannot be stored, or rows cannot be written in its format.
         """
         records: Iterator[Record] = self._sync_records(context, write_messages=False)
         if not self.goes_in_chunks:
@@ -166,9 +167,23 @@ class RowStream(LookerStream):
             for url in BatchFiles(batch_config, self.tap_name, self.name).write(records):
                 yield batch_config.encoding, [url]
             return
-        batcher = Batcher(self.tap_name, self.name, batch_config)
-        for manifest in batcher.get_batches(records):
-            yield batch_config.encoding, manifest
+        with self._translate_errors(batch_config.encoding.format):
+            batcher = Batcher(self.tap_name, self.name, batch_config)
+            for manifest in batcher.get_batches(records):
+                yield batch_config.encoding, manifest
+
+    @contextmanager
+    def _translate_errors(self, file_format: str) -> Iterator[None]:
+        """Have what the SDK's files fail with end the run in one line."""
+        try:
+            yield
+        except ImportError as error:
+            msg = f"batch_config: {error}; install tap-looker-tasks[{file_format}]"
+            raise StorageError(msg) from error
+        except (ArithmeticError, OSError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            msg = f"batch_config: {self.name} cannot be written as {file_format}: {reason}"
+            raise StorageError(msg) from error
 
     def _map_records(self, records: Iterable[Record]) -> Iterator[Record]:
         """Yield records as selection and stream maps have them; the SDK's files ignore both.

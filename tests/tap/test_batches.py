@@ -7,6 +7,7 @@ import json
 import re
 import tempfile
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,6 +184,17 @@ def test_parquet_goes_the_sdks_way(tap: Tap, tmp_path: Path) -> None:
     for record in (*plain, *rows):
         del record["_query_task_id"]
     assert rows == plain
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is not None, reason="pyarrow is installed")
+def test_parquet_without_its_extra_is_one_line(tap: Tap, tmp_path: Path) -> None:
+    config = batches(tmp_path) | {"encoding": {"format": "parquet"}}
+    run = tap(queries=[QUERY], batch_config=config)
+    assert run.exit_code == 1
+    assert run.error == (
+        "batch_config: No module named 'pyarrow'; install tap-looker-tasks[parquet]"
+    )
+    assert not run.of("BATCH")
 
 
 def test_files_may_be_stored_elsewhere(tap: Tap, tmp_path: Path) -> None:

@@ -65,6 +65,19 @@ def _url_in(log: Path) -> str:
     pytest.fail(f"moto_server did not start: {log.read_text()}")
 
 
+def test_numbers_that_parquet_cannot_hold_together_end_the_run_in_one_line(tmp_path: Path) -> None:
+    storage = {"root": (tmp_path / "files").as_uri()}
+    with pytest.raises(AssertionError, match="cannot be written as parquet: ") as failed:
+        extract(
+            draw_table(5_000),
+            tmp_path / "run",
+            tap=[str(environment("warehouses") / "python"), "-m", "tap_looker_tasks"],
+            query_task_ids=[],
+            batch_config={"encoding": {"format": "parquet"}, "storage": storage},
+        )
+    assert "Traceback" not in str(failed.value)
+
+
 @pytest.mark.parametrize(
     "encoding", [{"format": "jsonl", "compression": "gzip"}, {"format": "parquet"}]
 )
