@@ -42,6 +42,7 @@ class LookerStream(Stream):
     """A stream whose records are typed already."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    _schema_is_written = False
 
     @property
     def takes_raw_json(self) -> bool:
@@ -70,8 +71,10 @@ class LookerStream(Stream):
 
     @override
     def _write_schema_message(self) -> None:
-        if self.selected:
+        # The SDK writes it at each sync, of which there is one for each task.
+        if self.selected and not self._schema_is_written:
             super()._write_schema_message()
+            self._schema_is_written = True
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:

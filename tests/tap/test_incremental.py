@@ -103,6 +103,9 @@ def test_the_bookmark_moves_after_the_last_row(tap: Tap) -> None:
             rows_left -= 1
         elif message["type"] == "STATE" and rows_left:
             assert "replication_key_value" not in message["value"]["bookmarks"].get("flights", {})
+    assert rows_left == 0
+    assert run.records("flights")
+    assert "replication_key_value" in run.state["bookmarks"]["flights"]
 
 
 def test_a_failed_query_leaves_the_bookmark(tap: Tap) -> None:

@@ -56,12 +56,14 @@ def test_rows_arrive_one_by_one(simulator: Simulator, tap: Tap, result_format: s
 def test_the_schema_comes_before_its_records_and_only_once(simulator: Simulator, tap: Tap) -> None:
     ids = [simulator.create_task("1", "json") for _ in range(3)]
     run = tap(query_task_ids=ids, catalog=with_rows(tap))
-    seen: set[str] = set()
+    seen: list[str] = []
     for message in run.messages:
         if message["type"] == "SCHEMA":
-            seen.add(message["stream"])
+            seen.append(message["stream"])
         elif message["type"] == "RECORD":
             assert message["stream"] in seen
+    assert sorted(seen) == ["query_task_results", "query_task_rows"]
+    assert {record["query_task_id"] for record in run.records("query_task_rows")} == {*ids}
 
 
 def test_a_task_is_remembered_after_its_last_row(simulator: Simulator, tap: Tap) -> None:
@@ -74,6 +76,7 @@ def test_a_task_is_remembered_after_its_last_row(simulator: Simulator, tap: Tap)
         elif message["type"] == "STATE":
             bookmark = message["value"].get("bookmarks", {}).get("query_task_results", {})
             assert set(bookmark.get("finished", {})) <= delivered
+    assert set(run.bookmark["finished"]) == delivered == {*ids}
 
 
 def test_outcomes_may_be_left_out(simulator: Simulator, tap: Tap) -> None:
