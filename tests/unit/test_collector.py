@@ -150,9 +150,10 @@ def test_slots_are_refilled_while_nobody_takes_what_was_collected(looker: Looker
 
 def test_launches_are_told_before_outcomes_that_wait(looker: Looker) -> None:
     collector = collect(looker, "x", external=("a",))
-    # Whatever comes first is left waiting until everything has happened.
+    # Outcomes are left waiting until the launch is told, whichever comes first.
     deadline = time.monotonic() + PATIENCE
-    while not [*collector.news()] and time.monotonic() < deadline:
+    while not any(isinstance(event, Launched) for event in [*collector.news()]):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     assert all(isinstance(event, Outcome) for event in deliver(collector))
 
