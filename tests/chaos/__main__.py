@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo.postgres import running_postgres
 from tap_looker_tasks.simulator.engine import load_database
 from tests.chaos.kills import run_kills
+from tests.chaos.postgres import PostgresWarehouse
 from tests.chaos.soak import Size, run_soak
+from tests.chaos.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
 
 def main() -> int:
@@ -24,12 +30,16 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=20_000, help="of the long run (20000)")
     parser.add_argument("--rows", type=int, default=100, help="of each of its tasks (100)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--postgres", action="store_true", help="load what ended runs wrote by target-postgres"
+    )
     given = parser.parse_args()
     database, problems = load_database(), []
     with tempfile.TemporaryDirectory() as folder:
         started_at = time.monotonic()
         if given.kills:
-            tally = run_kills(Path(folder), database, given.kills, given.seed)
+            with _warehouses(Path(folder), is_postgres=given.postgres) as new_warehouse:
+                tally = run_kills(Path(folder), database, given.kills, given.seed, new_warehouse)
             _print(f"kills, seed {given.seed}", tally.lines(), started_at)
             problems += tally.found()
         started_at = time.monotonic()
@@ -40,6 +50,17 @@ def main() -> int:
             problems += soak.found(size)
     sys.stdout.write("\n".join(["broken promises:", *(problems or ["none"])]) + "\n")
     return int(bool(problems))
+
+
+@contextmanager
+def _warehouses(folder: Path, *, is_postgres: bool) -> Iterator[Callable[[], Any]]:
+    """Give what makes an empty warehouse."""
+    if not is_postgres:
+        yield Warehouse
+        return
+    numbers = itertools.count()
+    with running_postgres() as postgres:
+        yield lambda: PostgresWarehouse(postgres, f"kills_{next(numbers)}", folder)
 
 
 def _print(title: str, lines: Iterable[str], started_at: float) -> None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.simulator.tasks import FINAL
-from tests.chaos.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.simulator.engine import Database
     from tap_looker_tasks.simulator.tasks import QueryTask
+    from tests.chaos.postgres import PostgresWarehouse
+    from tests.chaos.warehouse import Warehouse as ExactWarehouse
+
+    Warehouse = ExactWarehouse | PostgresWarehouse
 
 DEATH_OF_TARGET = "target dies"
 WAYS = ("SIGKILL", "SIGTERM", "SIGINT", DEATH_OF_TARGET)
@@ -143,6 +146,7 @@ class _Experiment:
     simulator: Simulator
     folder: Path
     moments: random.Random
+    new_warehouse: Callable[[], Warehouse]
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -151,7 +155,7 @@ class _Experiment:
 
     def run_chain(self, kills: int, expected: Mapping[str, list[str]], seconds: float) -> None:
         """End runs at random moments, up to so many; then compare the tables."""
-        warehouse, external = Warehouse(), self._create_external_tasks()
+        warehouse, external = self.new_warehouse(), self._create_external_tasks()
         for _ in range(min(kills, _KILLS_IN_A_ROW)):
             way = self.moments.choice(WAYS)
             if self._run(external, warehouse, way, self.moments.uniform(0, seconds)):
@@ -164,7 +168,7 @@ class _Experiment:
 
     def run_undisturbed(self) -> tuple[dict[str, list[str]], float]:
         """Return what a run delivers, and the seconds after its first request to end others in."""
-        warehouse, external = Warehouse(), self._create_external_tasks()
+        warehouse, external = self.new_warehouse(), self._create_external_tasks()
         started_at = time.monotonic()
         if not self._run(external, warehouse):
             msg = f"a run that nothing disturbs failed: {self.tally.problems}"
@@ -242,7 +246,7 @@ class _Experiment:
             if warehouse.rows(name, _VOLATILE) != rows:
                 found = len(warehouse.rows(name))
                 self.tally.problems.append(f"{name}: {found} rows in place of {len(rows)}")
-        outcomes = warehouse.tables[_OUTCOMES].values()
+        outcomes = warehouse.outcomes()
         complete = {row["query_task_id"] for row in outcomes if row["status"] == "complete"}
         counts = [row["row_count"] for row in outcomes if row["query_task_id"] in external]
         if not {*external} <= complete or len(counts) != len(external) or not all(counts):
@@ -323,12 +327,14 @@ def _close(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def run_kills(folder: Path, database: Database, kills: int, seed: int) -> Tally:
+def run_kills(
+    folder: Path, database: Database, kills: int, seed: int, new_warehouse: Callable[[], Warehouse]
+) -> Tally:
     """End runs at so many random moments, and compare what is loaded in the end."""
     options = SimulatorOptions(latency_seconds=(0.1, 0.5), seed=seed)
     with Simulator(options, database=database) as simulator:
         moments = random.Random(seed)  # noqa: S311 - moments, not secrets
-        experiment = _Experiment(simulator, folder, moments)
+        experiment = _Experiment(simulator, folder, moments, new_warehouse)
         expected, seconds = experiment.run_undisturbed()
         tally = experiment.tally
         while (left := kills - tally.kills.total()) > 0 and not tally.problems:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
 
+from demo.postgres import running_postgres
 from tests.chaos.kills import run_kills
+from tests.chaos.postgres import PostgresWarehouse
+from tests.chaos.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 def test_runs_ended_at_random_moments_load_what_one_run_loads(
     database: Database, tmp_path: Path
 ) -> None:
-    tally = run_kills(tmp_path, database, kills=8, seed=12)
+    tally = run_kills(tmp_path, database, kills=8, seed=12, new_warehouse=Warehouse)
     assert tally.problems == []
     assert tally.kills.total() >= 8
     assert len(tally.kills) > 2
@@ -26,3 +30,22 @@ def test_runs_ended_at_random_moments_load_what_one_run_loads(
     assert tally.unexplained == []
     # Only SIGKILL may fall between Looker's answer and the line that names the task.
     assert {way for way, count in tally.unnamed.items() if count} <= {"SIGKILL"}
+
+
+@pytest.mark.slow
+@pytest.mark.warehouses
+def test_runs_ended_at_random_moments_load_the_same_tables(
+    database: Database, tmp_path: Path
+) -> None:
+    with running_postgres() as postgres:
+        numbers = itertools.count()
+        tally = run_kills(
+            tmp_path,
+            database,
+            kills=4,
+            seed=12,
+            new_warehouse=lambda: PostgresWarehouse(postgres, f"kills_{next(numbers)}", tmp_path),
+        )
+    assert tally.problems == []
+    assert tally.kills.total() >= 4
+    assert tally.unexplained == []

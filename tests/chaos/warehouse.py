@@ -51,6 +51,10 @@ class Warehouse:
             for row in self.tables.get(stream, {}).values()
         )
 
+    def outcomes(self) -> list[Row]:
+        """Return the outcomes of tasks."""
+        return [*self.tables["query_task_results"].values()]
+
     def _load(self, message: dict[str, Any]) -> None:
         match message:
             case {"type": "SCHEMA", "stream": stream, "key_properties": keys}:
