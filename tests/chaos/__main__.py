@@ -1,4 +1,4 @@
-"""Runs that are ended at random moments, and a long one in which something is always wrong."""
+"""Runs that are ended at any moment, damaged answers, and a long run with faults."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from demo.postgres import running_postgres
 from tap_looker_tasks.simulator.engine import load_database
+from tests.chaos.answers import read_damaged
 from tests.chaos.kills import run_kills
 from tests.chaos.postgres import PostgresWarehouse
 from tests.chaos.soak import Size, run_soak
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Run both, print a table of each; return 1 if a promise was broken."""
+    """Run all, print a table of each; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="runs to end (200)")
     parser.add_argument("--tasks", type=int, default=20_000, help="of the long run (20000)")
     parser.add_argument("--rows", type=int, default=100, help="of each of its tasks (100)")
+    parser.add_argument("--answers", type=int, default=100_000, help="to damage (100000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--postgres", action="store_true", help="load what ended runs wrote by target-postgres"
@@ -42,6 +44,11 @@ def main() -> int:
                 tally = run_kills(Path(folder), database, given.kills, given.seed, new_warehouse)
             _print(f"kills, seed {given.seed}", tally.lines(), started_at)
             problems += tally.found()
+        started_at = time.monotonic()
+        if given.answers:
+            reading = read_damaged(Path(folder), given.answers, given.seed)
+            _print(f"damaged answers, seed {given.seed}", reading.told(), started_at)
+            problems += reading.problems
         started_at = time.monotonic()
         if given.tasks:
             size = Size(given.tasks, given.rows, given.seed)

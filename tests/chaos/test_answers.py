@@ -1,0 +1,20 @@
+"""Damaged answers are refused or read, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.answers import read_damaged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.slow
+def test_damaged_answers_are_refused_or_delivered(tmp_path: Path) -> None:
+    reading = read_damaged(tmp_path, 3_000, seed=1)
+    assert reading.problems == []
+    assert reading.lines > 1_000
+    assert {"refused as a whole", "result refused", "delivered, complete"} <= {*reading.counts}
