@@ -130,6 +130,12 @@ def test_links_lead_somewhere(name: str) -> None:
         assert not link["heading"] or link["heading"] in anchors(path.read_text()), link[0]
 
 
+def test_pictures_load_nothing() -> None:
+    for picture in (PROJECT / "docs" / "images").glob("*.svg"):
+        text = picture.read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
+        assert not re.search(r"://|@import|@font-face|href=|<script|url\((?!#)", text), picture.name
+
+
 def test_files_named_exist() -> None:
     named = r"`((?:tests|examples|tap_looker_tasks|docs)/[\w./-]+\.\w+)`"
     paths = {path for page in PAGES.values() for path in re.findall(named, page)}

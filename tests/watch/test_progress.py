@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import logging
 import os
 import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from typing_extensions import override
 
 from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.progress import Progress, shows_live
+from tests.watch.terminal import run_on_terminal, terminal_environment
 from tests.watch.told import CALLS, START, tell_half_a_run
 
 _PROJECT = Path(__file__).parent.parent.parent
@@ -31,37 +30,13 @@ _LOG_LINE = "orders: a line of the log while it is shown"
 _TASKS = "delivered 0 of 4 query tasks, queued 1, launched 2, running in Looker 2, collected 1"
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """Return the variables of this process, without those that say something of its terminal."""
-    said = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-    known = {name: value for name, value in os.environ.items() if name not in said}
-    return known | {"PYTHONPATH": str(_PROJECT), "TERM": "xterm-256color"} | variables
-
-
 def show_on_terminal(*arguments: str, columns: int = 100, **variables: str) -> str:
     """Run on a terminal of so many columns; returns all that was written to it."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    with subprocess.Popen(
-        [*_COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        env=environment(**variables),
-        cwd=_PROJECT,
-    ) as process:
-        os.close(theirs)
-        written = b""
-        try:
-            while chunk := os.read(ours, 65536):
-                written += chunk
-        except OSError:
-            # The other side was closed: the end.
-            pass
-        os.close(ours)
-        assert process.stdout is not None
-        assert process.stdout.read() == (b"" if "fail" in arguments else b"end reached\n")
-    return written.decode()
+    with tempfile.TemporaryFile() as output:
+        written = run_on_terminal([*_COMMAND, *arguments], output, columns=columns, **variables)
+        output.seek(0)
+        assert output.read() == (b"" if "fail" in arguments else b"end reached\n")
+    return written
 
 
 def plain(written: str) -> str:
@@ -110,7 +85,12 @@ def test_a_terminal_without_cursor_gets_lines(terminal: str) -> None:
 
 def test_no_terminal_gets_lines() -> None:
     done = subprocess.run(
-        _COMMAND, capture_output=True, text=True, env=environment(), cwd=_PROJECT, check=True
+        _COMMAND,
+        capture_output=True,
+        text=True,
+        env=terminal_environment(),
+        cwd=_PROJECT,
+        check=True,
     )
     first, line = done.stderr.splitlines()
     assert first == f"WARNING {_LOG_LINE}"
@@ -124,7 +104,12 @@ def test_a_standard_error_that_fails_ends_no_run(how: str) -> None:
     else:
         command = ["/bin/sh", "-c", f'exec "$@" {how}', "sh", *_COMMAND]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment(), cwd=_PROJECT, check=False
+        command,
+        capture_output=True,
+        text=True,
+        env=terminal_environment(),
+        cwd=_PROJECT,
+        check=False,
     )
     assert done.stdout == "end reached\n"
     # Python itself ends with 120 when it cannot write the last of it.
@@ -137,7 +122,7 @@ def test_a_terminal_that_hangs_up_ends_no_run() -> None:
         _COMMAND,
         stdout=subprocess.PIPE,
         stderr=theirs,
-        env=environment(),
+        env=terminal_environment(),
         cwd=_PROJECT,
         text=True,
     ) as process:
