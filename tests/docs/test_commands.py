@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docs.walkthrough import Step, read_steps
+from tap_looker_tasks.simulator.simulator import Simulator
+from tests.watch.chromium import alone, running_chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from tap_looker_tasks.simulator.engine import Database
 
 PROJECT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -99,12 +101,16 @@ def is_shown(output: str, page: str) -> bool:
     return re.fullmatch(pattern, without_trailing_blanks(output), re.DOTALL) is not None
 
 
-def follow(page: str) -> None:
-    """Do what a page says, and see what it shows."""
+def follow(page: str) -> list[tuple[Step, str]]:
+    """Do what a page says; return its steps and what they printed."""
     steps = [step for step in read_steps(page) if step.script not in DONE_BEFORE]
     with project_folder() as folder:
-        outputs = do(steps, folder)
-    for step, output in zip(steps, outputs, strict=True):
+        return list(zip(steps, do(steps, folder), strict=True))
+
+
+def check_shown(done: Sequence[tuple[Step, str]]) -> None:
+    """Check that steps printed what the page shows."""
+    for step, output in done:
         assert is_shown(output, step.output), f"{step.script}\n{output}"
 
 
@@ -117,20 +123,44 @@ def test_the_tutorial_does_what_it_says() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     page = page.replace("$ looker-simulator", f"$ looker-simulator --port {port}")
-    follow(as_done_here(page.replace("19999", str(port))))
+    check_shown(follow(as_done_here(page.replace("19999", str(port)))))
+
+
+@pytest.fixture(scope="module")
+def readme_done(database: Database) -> list[tuple[Step, str]]:
+    """The steps of the README, and what they printed."""
+    page = as_done_here((PROJECT / "README.md").read_text())
+    with Simulator(database=database) as simulator:
+        for shown, here in {
+            "https://example.cloud.looker.com": simulator.base_url,
+            "LOOKER_CLIENT_ID=... LOOKER_CLIENT_SECRET=...": "LOOKER_CLIENT_ID=simulator "
+            "LOOKER_CLIENT_SECRET=simulator",
+            "look_id: 42": "look_id: 1",
+            "orders.id": "flights.carrier",
+            "$ make demo": f"$ (cd {PROJECT} && python -m demo)",
+        }.items():
+            assert shown in page
+            page = page.replace(shown, here)
+        return follow(page)
 
 
 @pytest.mark.slow
-def test_the_readme_does_what_it_says(simulator: Simulator) -> None:
-    page = as_done_here((PROJECT / "README.md").read_text())
-    for shown, here in {
-        "https://example.cloud.looker.com": simulator.base_url,
-        "LOOKER_CLIENT_ID=... LOOKER_CLIENT_SECRET=...": "LOOKER_CLIENT_ID=simulator "
-        "LOOKER_CLIENT_SECRET=simulator",
-        "look_id: 42": "look_id: 1",
-        "orders.id": "flights.carrier",
-        "$ make demo": f"$ (cd {PROJECT} && python -m demo)",
-    }.items():
-        assert shown in page
-        page = page.replace(shown, here)
-    follow(page)
+def test_the_readme_does_what_it_says(readme_done: list[tuple[Step, str]]) -> None:
+    check_shown(readme_done)
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_a_report_of_each_run(readme_done: list[tuple[Step, str]]) -> None:
+    printed = "".join(output for step, output in readme_done if "python -m demo" in step.script)
+    first, second = (PROJECT / path for path in re.findall(r"\S+/report-\d+\.html", printed))
+    with running_chromium() as browser:
+        page = browser.new_page()
+        for path, heading, tasks in (
+            (first, "1 of 11 tasks failed", 11),
+            (second, "6 of 6 tasks delivered", 6),
+        ):
+            with alone(page, path.as_uri()):
+                page.goto(path.as_uri())
+                assert page.locator("h1").inner_text() == heading
+                assert page.locator("#table tbody td.name").count() == tasks
+                assert page.locator("#timeline canvas").is_visible()

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +16,7 @@ from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.load import find_hold_up, measure_load
 from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
 from tests.watch.big_run import circumstances, tell_big_run
-from tests.watch.chromium import running_chromium
+from tests.watch.chromium import alone, running_chromium
 from tests.watch.told import CALLS, START, tell_a_run, tell_half_a_run
 
 if TYPE_CHECKING:
@@ -53,15 +53,6 @@ def page() -> Iterator[Page]:
 @pytest.fixture
 def show(page: Page, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Write a report and open it; whatever the page complains of or asks for fails the test."""
-    complaints: list[str] = []
-    requests: list[str] = []
-    listeners: dict[Any, Callable[[Any], None]] = {
-        "pageerror": lambda error: complaints.append(str(error)),
-        "console": lambda message: complaints.append(message.text),
-        "request": lambda request: requests.append(request.url),
-    }
-    for event, listener in listeners.items():
-        page.on(event, listener)
     path = tmp_path / "run.html"
 
     def show(
@@ -76,11 +67,8 @@ def show(page: Page, tmp_path: Path) -> Iterator[Callable[..., Page]]:
         page.goto(path.as_uri())
         return page
 
-    yield show
-    for event, listener in listeners.items():
-        page.remove_listener(event, listener)
-    assert complaints == []
-    assert set(requests) <= {path.as_uri(), f"{path.as_uri()}#tasks"}
+    with alone(page, path.as_uri()):
+        yield show
 
 
 def first_cells(page: Page) -> list[str]:
