@@ -6,13 +6,11 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import looker_sdk
 import pytest
 from looker_sdk import error, models40
-from looker_sdk.rtl import api_settings
-from typing_extensions import override
 
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.simulator.official_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,28 +32,6 @@ UNITED = [
     {"flights.origin": "LGA", "flights.count": 8044},
     {"flights.origin": "JFK", "flights.count": 4534},
 ]
-
-
-class Credentials(api_settings.ApiSettings):
-    """What the client would read from a file."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        super().__init__()
-
-    @override
-    def read_config(self) -> api_settings.SettingsConfig:
-        return {
-            "base_url": self._simulator.base_url,
-            "client_id": self._simulator.client_id,
-            "client_secret": self._simulator.client_secret,
-            "verify_ssl": "false",
-            "timeout": "20",
-        }
-
-
-def client_of(simulator: Simulator) -> Looker40SDK:
-    return looker_sdk.init40(config_settings=Credentials(simulator))
 
 
 @pytest.fixture

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from looker_sdk import models40
+from looker_sdk.error import SDKError
+from looker_sdk.rtl.requests_transport import RequestsTransport
 
 from tap_looker_tasks.simulator.routes import ROUTES
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.simulator.official_client import client_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import requests
+    from looker_sdk.sdk.api40.methods import Looker40SDK
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from tap_looker_tasks.simulator.engine import Database
     from tests.simulator.browser import Browser
 
 DESCRIPTION = os.environ.get("LOOKER_OPENAPI", "")
@@ -152,3 +161,66 @@ def test_every_answer_is_as_described(
     violations += find_violations(official, "POST", "/login", login)
     assert [*dict.fromkeys(violations)] == []
     assert {call.operation for call in simulator.calls} == {route.operation_id for route in ROUTES}
+
+
+def find_path(verb: str, url: str) -> str:
+    """Return the path of the operation that a request is for, as it is described."""
+    asked = url.partition("/api/4.0")[2].partition("?")[0]
+    return next(
+        route.path
+        for route in ROUTES
+        if route.verb == verb and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route.path), asked)
+    )
+
+
+def calls_of_everything(looker: Looker40SDK) -> Iterator[Callable[[], object]]:
+    """Yield a call of each operation; query 1 takes long."""
+    query = models40.WriteQuery(model="shop", view="orders", fields=["orders.count"], limit="5")
+    yield from (looker.me, looker.versions, looker.all_timezones, looker.all_lookml_models)
+    yield partial(looker.create_query, query)
+    yield partial(looker.query_for_slug, "slug1")
+    for id_ in ("1", "4", "999"):
+        yield from (partial(looker.query, id_), partial(looker.look, id_))
+        yield partial(looker.dashboard, id_)
+        yield partial(looker.dashboard_dashboard_elements, id_)
+        yield partial(looker.dashboard_dashboard_filters, id_)
+    for kind in RESULTS:
+        yield partial(looker.run_inline_query, kind, query)
+        yield partial(looker.run_query, "4", kind)
+        yield partial(looker.run_look, "2", kind)
+    for model, name in (("flights_2013", "flights"), ("shop", "orders"), ("shop", "nothing")):
+        yield partial(looker.lookml_model_explore, model, name)
+    for query_id in ("1", "4"):
+        wish = models40.WriteCreateQueryTask(
+            query_id=query_id, result_format=models40.ResultFormat.json_detail
+        )
+        id_ = looker.create_query_task(wish).id or ""
+        yield partial(looker.query_task, id_)
+        yield partial(looker.query_task_results, id_)
+        yield partial(looker.query_task_multi_results, models40.DelimSequence([id_, "nobody"]))
+        yield looker.all_running_queries
+        yield partial(looker.kill_query, id_)
+    yield looker.logout
+
+
+def test_every_answer_to_the_official_client_is_as_described(
+    official: dict[str, Any], database: Database
+) -> None:
+    violations: list[str] = []
+
+    def check(answer: requests.Response, **_: object) -> None:
+        verb = answer.request.method or ""
+        path = find_path(verb, answer.request.url or "")
+        violations.extend(find_violations(official, verb, path, answer))
+
+    with Simulator(SimulatorOptions(query_latency={"1": 60}), database=database) as simulator:
+        looker = client_of(simulator)
+        assert isinstance(looker.transport, RequestsTransport)
+        looker.transport.session.hooks["response"].append(check)
+        for call in calls_of_everything(looker):
+            # What is not there is refused, in an answer that is described as well.
+            with suppress(SDKError):
+                call()
+        called = {call.operation for call in simulator.calls}
+    assert [*dict.fromkeys(violations)] == []
+    assert called == {route.operation_id for route in ROUTES}
