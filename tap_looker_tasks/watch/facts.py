@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,13 +27,15 @@ class Stage(Enum):
     RELAUNCHED = "launched again"
     LEFT = "left for the next run"
 
+    # There is one of each: hashing it by its name, as Enum does, would take longer than the rest.
+    __hash__ = object.__hash__
+
 
 PHASES = (Stage.QUEUED, Stage.RUNNING, Stage.COLLECTING, Stage.COLLECTED, Stage.DELIVERING)
 """The stages that take time, in their order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(NamedTuple):
     """A stage that a task was in for some time.
 
     Attributes:

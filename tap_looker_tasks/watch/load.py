@@ -138,8 +138,8 @@ def _split_by_stage(facts: RunFacts, now: float) -> dict[Stage, list[Interval]]:
     """Return when a task was in each of `PHASES`."""
     by_stage: dict[Stage, list[Interval]] = {stage: [] for stage in PHASES}
     for task in facts.tasks:
-        for phase in task.phases(now):
-            by_stage[phase.stage].append((phase.begin, phase.end))
+        for stage, begin, end in task.phases(now):
+            by_stage[stage].append((begin, end))
     return by_stage
 
 
@@ -171,7 +171,7 @@ def _mean_counts(intervals: Iterable[Interval], samples: int) -> tuple[float, ..
     """Return the mean number of intervals over each sample; a sample is 1 long."""
     parts, steps = [0.0] * (samples + 1), [0] * (samples + 1)
     for begin, end in intervals:
-        first, last = (min(max(x, 0.0), samples) for x in (begin, end))
+        first, last = min(max(begin, 0.0), samples), min(max(end, 0.0), samples)
         # Both samples at the ends are covered in part, those between them whole.
         parts[int(first)] += int(first) - first
         parts[int(last)] += last - int(last)
