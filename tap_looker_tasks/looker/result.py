@@ -110,6 +110,11 @@ class Result:
             field.is_pivot for field in self.fields or ()
         )
 
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """Names of the fields that hold one value a row, whatever the result is pivoted by."""
+        return frozenset(f.name for f in self.fields or () if f.category == "dimension")
+
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield each row as field name -> value, as `rows_at_once` does."""
         return chain.from_iterable(self.rows_at_once())
@@ -126,7 +131,7 @@ class Result:
         read_row = (
             _OBJECT.decode
             if self.result_format == "json"
-            else _row_reader(_ROW_OF_VALUES.decode, _VALUE.decode, self.pivots)
+            else _row_reader(_ROW_OF_VALUES.decode, _VALUE.decode, self)
         )
         for array in self.arrays:
             yield [read_json(read_row, row) for row in read_json(ROWS.decode, array)]
@@ -140,7 +145,7 @@ class Result:
         if self.result_format == "json":
             yield from map(on_one_line, self.arrays)
             return
-        read_row = _row_reader(_ROW_OF_RAWS.decode, _as_it_is, self.pivots)
+        read_row = _row_reader(_ROW_OF_RAWS.decode, _as_it_is, self)
         for array in self.arrays:
             rows = read_json(ROWS.decode, array)
             for first in range(0, len(rows), _ROWS_AT_ONCE):
@@ -181,12 +186,14 @@ class _RowReader(Generic[_T]):
         value_of: decodes a value.
         pivots: keys of the pivoted columns.
         totals: those of them that hold row totals.
+        dimensions: names of fields that are not pivoted.
     """
 
     decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]]
     value_of: Callable[[msgspec.Raw], _T]
     pivots: frozenset[str]
     totals: frozenset[str]
+    dimensions: frozenset[str]
 
     def read(self, row: msgspec.Raw) -> dict[str, Any]:
         if not self.pivots:
@@ -195,13 +202,13 @@ class _RowReader(Generic[_T]):
             except msgspec.ValidationError:
                 # A cell of another shape.
                 pass
-        return {name: self._unwrap(cell) for name, cell in OBJECT_OF_RAWS.decode(row).items()}
+        return {name: self._unwrap(name, cell) for name, cell in OBJECT_OF_RAWS.decode(row).items()}
 
-    def _unwrap(self, cell: msgspec.Raw) -> object:
+    def _unwrap(self, name: str, cell: msgspec.Raw) -> object:
         if first_byte(cell) != b"{":
             return self.value_of(cell)
         parts = OBJECT_OF_RAWS.decode(cell)
-        if not self._is_pivoted(parts):
+        if name in self.dimensions or not self._is_pivoted(parts):
             return self.value_of(parts.get("value", NULL))
         return {key: self._value_in(part) for key, part in parts.items() if key not in self.totals}
 
@@ -222,11 +229,12 @@ class _RowReader(Generic[_T]):
 def _row_reader(
     decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]],
     value_of: Callable[[msgspec.Raw], _T],
-    pivots: tuple[Pivot, ...],
+    result: Result,
 ) -> Callable[[msgspec.Raw], dict[str, Any]]:
+    pivots = result.pivots
     totals = frozenset({ROW_TOTAL, *(pivot.key for pivot in pivots if pivot.is_total)})
     keys = totals.union(pivot.key for pivot in pivots) if pivots else frozenset()
-    return _RowReader(decode, value_of, keys, totals).read
+    return _RowReader(decode, value_of, keys, totals, result.dimensions).read
 
 
 def first_byte(raw: msgspec.Raw) -> bytes:

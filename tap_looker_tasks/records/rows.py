@@ -208,9 +208,14 @@ class RowReader:
         if result.row_count and not pivots:
             raise MalformedAnswer(_NO_PIVOTS)
         keys = {pivot.key for pivot in pivots}
+        measures = {field for field in self._fields if field not in result.dimensions}
         for rows in result.rows_at_once():
             values = (
-                [_value_in_pivot(pivot, keys, f, row.get(f)) for row in rows for pivot in pivots]
+                [
+                    _value_in_pivot(pivot, keys if f in measures else None, f, row.get(f))
+                    for row in rows
+                    for pivot in pivots
+                ]
                 for f in self._fields
             )
             yield len(rows) * len(pivots), self._convert(values)
@@ -265,10 +270,15 @@ def _unwrap(cell: object) -> object:
     return cell.get("value") if isinstance(cell, dict) else cell
 
 
-def _value_in_pivot(pivot: Pivot, keys: AbstractSet[str], field: str, value: object) -> object:
-    """Choose a row's value for one pivot: its dimension's, a measure's there, or the row's own."""
+def _value_in_pivot(
+    pivot: Pivot, keys: AbstractSet[str] | None, field: str, value: object
+) -> object:
+    """Choose a row's value for one pivot: its dimension's, a measure's there, or the row's own.
+
+    `keys` are those of the pivots; None for a dimension, whose value is the row's own.
+    """
     if field in pivot.data:
         return pivot.data[field]
-    if isinstance(value, dict) and value.keys() <= keys:
+    if keys is not None and isinstance(value, dict) and value.keys() <= keys:
         return value.get(pivot.key)
     return value

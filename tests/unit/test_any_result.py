@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata")
 NAMES = ("id", "Total", "total", 'say "hi"', "größe", "tab\there", "x" * 70, "x" * 71, "value")
+OBJECTS = ({"a": [1, 2.5]}, {"value": {"a": 1}}, {"a": {"b": 1}})
 DIMENSIONS: dict[str, st.SearchStrategy[Any]] = {
-    "string": st.text(max_size=5) | st.just({"a": [1, 2.5]}) | st.integers(),
+    "string": st.text(max_size=5) | st.sampled_from(OBJECTS) | st.integers(),
     "number": st.integers(-(10**30), 10**30) | st.sampled_from([0.5, -12.25, "7", "1.50"]),
     "yesno": st.sampled_from(["Yes", "No", True, False]),
     "date_date": st.dates().map(str),
@@ -40,6 +41,8 @@ MEASURES: dict[str, st.SearchStrategy[Any]] = {
     "sum": st.integers(),
 }
 KEYS = ("new", "old", "NULL", "$$$_row_total_$$$")
+# Beside a dimension that is an object, only a result that names its fields tells which is which.
+KEYS_LIKE_OBJECTS = ("value", "a")
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,9 @@ def cases(draw: st.DrawFn) -> Case:
         types = DIMENSIONS if group == "dimensions" else MEASURES
         fields[f"v.{name}"] = (group, draw(st.sampled_from([*types])))
     pivot = draw(st.sampled_from([None, "v.by"]))
-    others = draw(st.lists(st.sampled_from(KEYS), unique=True))
+    names_fields = draw(st.booleans())
+    possible_keys = (*KEYS, *KEYS_LIKE_OBJECTS) if names_fields else KEYS
+    others = draw(st.lists(st.sampled_from(possible_keys), unique=True))
     keys = ["first", *others] if pivot else []
     if pivot:
         fields[pivot] = ("dimensions", "string")
@@ -139,7 +144,7 @@ def cases(draw: st.DrawFn) -> Case:
         rows,
         format=draw(st.sampled_from(["json_detail", "json_bi"])),
         zone=draw(st.sampled_from(ZONES)),
-        names_fields=draw(st.booleans()),
+        names_fields=names_fields,
     )
 
 
