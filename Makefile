@@ -45,7 +45,7 @@ types: .venv/installed ## mypy, strict
 
 pytest: .meltano/installed ## the tests, with their branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
