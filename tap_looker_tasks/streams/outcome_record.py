@@ -76,7 +76,7 @@ SCHEMA: Mapping[str, Any] = th.PropertiesList(
         description="Time the query took, as Looker reports it",
     ),
     th.Property("row_count", th.IntegerType, description="Rows of the result"),
-    th.Property("truncated", th.BooleanType, description="Whether a row limit cut the result off"),
+    th.Property("truncated", th.BooleanType, description="Whether a limit cut the result off"),
     th.Property("error_message", th.StringType, description="First error, in one line"),
     th.Property("errors", FREE_OBJECTS, description="Errors as Looker sent them"),
     th.Property("warnings", FREE_OBJECTS, description="Errors that Looker marks as not fatal"),

@@ -22,6 +22,7 @@ from tap_looker_tasks.tasks.actions import (
     Outcome,
 )
 from tap_looker_tasks.tasks.collector import Idle
+from tap_looker_tasks.tasks.limits import reached_limits
 from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask
 from tap_looker_tasks.tasks.statuses import COMPLETE
 
@@ -229,17 +230,19 @@ class QueryTaskResultsStream(LookerStream):
         """Return the result, marked as truncated when a limit may have cut it off."""
         if not isinstance(task, LaunchedTask) or result.row_count is None or self.is_test_run:
             return result
-        limit = task.row_limit
-        if not result.truncated and (limit is None or result.row_count < limit):
+        reached = [*reached_limits(result, task.limits)]
+        if not reached:
             return result
         query = self._query_of(task)
-        self.logger.warning(
-            "%s: the result of %d rows is as long as its limit allows, there may be more; "
-            "change `limit` at %s",
-            task.query_name,
-            result.row_count,
-            query and query.config_path,
-        )
+        for what, limit in reached:
+            self.logger.warning(
+                "%s: the result has %s, as many as its limit allows, there may be more; "
+                "change `%s` at %s",
+                task.query_name,
+                what,
+                limit,
+                query and query.config_path,
+            )
         return replace(result, truncated=True)
 
     def _deliver_rows(self, outcome: Outcome, result: Result, following: Following) -> None:

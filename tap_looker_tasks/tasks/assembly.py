@@ -10,7 +10,7 @@ from tap_looker_tasks.errors import RefusedRequestError
 from tap_looker_tasks.tasks.actions import QueuedQuery
 from tap_looker_tasks.tasks.board import TaskBoard
 from tap_looker_tasks.tasks.collector import Collector
-from tap_looker_tasks.tasks.launcher import configured_row_limit
+from tap_looker_tasks.tasks.limits import Limits, configured_limits
 from tap_looker_tasks.tasks.query_task import FollowedTask
 from tap_looker_tasks.tasks.requests import TaskRequests
 
@@ -137,6 +137,10 @@ def _resume(parts: FollowingParts) -> list[LaunchedTask]:
             except (RefusedRequestError, ValueError) as error:
                 parts.logger.warning("%s: %s", name, error)
     return [
-        replace(task, row_limit=configured_row_limit(parts.queries[task.query_name].config))
+        replace(task, limits=_limits_of(task, parts.queries[task.query_name]))
         for task in parts.ledger.resume(fingerprints)
     ]
+
+
+def _limits_of(task: LaunchedTask, query: ConfiguredQuery) -> Limits:
+    return task.unmarked_limits.or_else(configured_limits(query.config))

@@ -11,8 +11,8 @@ import msgspec
 
 from tap_looker_tasks.queries.body import changed_copy, fingerprint, overrides_of
 from tap_looker_tasks.queries.bookmark import from_bookmark
-from tap_looker_tasks.queries.config import UNLIMITED
 from tap_looker_tasks.records.columns import has_table_calculations
+from tap_looker_tasks.tasks.limits import Limits, configured_limits, limits_of
 from tap_looker_tasks.tasks.query_task import LaunchedTask
 
 if TYPE_CHECKING:
@@ -20,14 +20,11 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.client import LookerClient
     from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.queries.config import QueryConfig
     from tap_looker_tasks.queries.configured_query import ConfiguredQuery
     from tap_looker_tasks.records.columns import Column
     from tap_looker_tasks.settings import Settings
     from tap_looker_tasks.tasks.actions import QueuedQuery
     from tap_looker_tasks.tasks.stored_queries import StoredQueries, StoredQuery
-
-_LIMIT_OF_LOOKER = 500
 
 
 class Bookmark(NamedTuple):
@@ -51,11 +48,20 @@ class RememberedQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             that is to be known of it.
         runtime_seconds: how long it took, in whole seconds: some targets cannot write state
             with a fraction in it.
+        row_limit: of the query, when results do not tell whether it cut them off.
+        column_limit: likewise.
     """
 
     fingerprint: str | None = None
     query_id: str | None = None
     runtime_seconds: int | None = None
+    row_limit: int | None = None
+    column_limit: int | None = None
+
+    @property
+    def unmarked_limits(self) -> Limits:
+        """What results are cut off at without telling."""
+        return Limits(self.row_limit, self.column_limit)
 
     @classmethod
     def from_state(cls, remembered: object) -> RememberedQuery:
@@ -79,9 +85,9 @@ class PreparedQuery:
     query_id: str | None
 
     @property
-    def limit(self) -> int | None:
-        """Most rows that Looker will send; None for all."""
-        return _row_limit(self.body.get("limit"))
+    def limits(self) -> Limits:
+        """What its result is cut off at."""
+        return limits_of(self.body)
 
     @property
     def server_table_calcs(self) -> bool:
@@ -96,13 +102,15 @@ class _ReadyQuery:
     Attributes:
         query_id: Looker's id.
         fingerprint: of its configuration.
-        row_limit: most rows that Looker will send; None for all, or when it is not known.
+        limits: what its result is cut off at, as far as it is known.
+        unmarked_limits: those of them that leave no mark in the result.
         server_table_calcs: whether Looker must be told to compute table calculations.
     """
 
     query_id: str
     fingerprint: str
-    row_limit: int | None
+    limits: Limits
+    unmarked_limits: Limits
     server_table_calcs: bool = False
 
 
@@ -169,6 +177,7 @@ class Launcher:
             bookmark and bookmark.value,
             base_url=self._settings.base_url,
             query_timezone=self._settings.query_timezone,
+            result_format=self._settings.result_format,
         )
 
     def prepare(self, query_name: str) -> None:
@@ -183,8 +192,9 @@ class Launcher:
         wanted = self.fingerprint(query_name)
         remembered = self._remembered.get(query_name)
         if remembered and remembered.query_id and remembered.fingerprint == wanted:
-            limit = configured_row_limit(self._queries[query_name].config)
-            self._ready[query_name] = _ReadyQuery(remembered.query_id, wanted, limit)
+            unmarked = remembered.unmarked_limits
+            limits = unmarked.or_else(configured_limits(self._queries[query_name].config))
+            self._ready[query_name] = _ReadyQuery(remembered.query_id, wanted, limits, unmarked)
             return
         query = self._queries[query_name]
         stored = self._stored_queries.find(query, self._client)
@@ -192,7 +202,10 @@ class Launcher:
             query, stored, self._bookmarks.get(query_name), self._settings.query_timezone
         )
         query_id = run.query_id or self._client.create_query(run.body)
-        self._ready[query_name] = _ReadyQuery(query_id, wanted, run.limit, run.server_table_calcs)
+        unmarked = run.limits.unmarked(self._settings.result_format)
+        self._ready[query_name] = _ReadyQuery(
+            query_id, wanted, run.limits, unmarked, run.server_table_calcs
+        )
 
     def launch(self, query: QueuedQuery) -> LaunchedTask:
         """Create the task of a query that is prepared.
@@ -215,7 +228,8 @@ class Launcher:
             query.attempt,
             launched_at=self._clock.now(),
             fingerprint=ready.fingerprint,
-            row_limit=ready.row_limit,
+            limits=ready.limits,
+            unmarked_limits=ready.unmarked_limits,
         )
 
     def query_to_remember(
@@ -226,6 +240,7 @@ class Launcher:
             fingerprint=task.fingerprint,
             query_id=task.query_id if self._is_reusable(task) else None,
             runtime_seconds=None if runtime_seconds is None else ceil(runtime_seconds),
+            **task.unmarked_limits.known(),
         )
 
     def _is_reusable(self, task: LaunchedTask) -> bool:
@@ -245,8 +260,9 @@ def fingerprint_of(
     *,
     base_url: str,
     query_timezone: str,
+    result_format: str,
 ) -> str:
-    """Hash what determines the rows of a configured query: the same in every run and process.
+    """Hash what determines the result of a configured query: the same in every run and process.
 
     The instance is a part of it: another one has other queries under the same ids.
     """
@@ -258,19 +274,8 @@ def fingerprint_of(
         query.tile_filters,
         tile_body,
         query_timezone,
+        result_format,
         look_query_id,
         bookmark,
     ]
     return hashlib.sha256(msgspec.json.encode(determining, order="deterministic")).hexdigest()
-
-
-def configured_row_limit(config: QueryConfig) -> int | None:
-    """Return the most rows that Looker will send, as far as the configuration says."""
-    if config.limit is None and config.explore is None:
-        return None
-    return _row_limit(config.limit)
-
-
-def _row_limit(limit: object) -> int | None:
-    rows = int(str(limit or _LIMIT_OF_LOOKER))
-    return None if rows == UNLIMITED else rows

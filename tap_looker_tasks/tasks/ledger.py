@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.records.timestamps import from_rfc3339, to_rfc3339
+from tap_looker_tasks.tasks.limits import Limits
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Ledger:
             "launched_at": to_rfc3339(task.launched_at),
             "attempt": task.attempt,
             "fingerprint": task.fingerprint,
+            **task.unmarked_limits.known(),
         }
 
     def remember(self, outcome: Outcome) -> None:
@@ -137,6 +139,7 @@ def _read_task(query_name: str, noted: object) -> LaunchedTask | None:
                 attempt,
                 launched_at=_read_moment(more.get("launched_at")) or 0.0,
                 fingerprint=_read_text(more.get("fingerprint")),
+                unmarked_limits=Limits.from_state(more),
             )
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tap_looker_tasks.tasks.limits import UNKNOWN_LIMITS, Limits
 from tap_looker_tasks.tasks.statuses import ABSENT, PHASES, TIMEOUT, Phase, phase_of
 
 
@@ -29,7 +30,8 @@ class LaunchedTask:
         attempt: number of the launch, from 1.
         launched_at: epoch seconds.
         fingerprint: of the query as it was configured.
-        row_limit: most rows that Looker will send; None for all, or when it is not known.
+        limits: what its result is cut off at, as far as it is known.
+        unmarked_limits: those of them that leave no mark in the result: state remembers them.
     """
 
     query_task_id: str
@@ -38,7 +40,8 @@ class LaunchedTask:
     attempt: int = 1
     launched_at: float = 0.0
     fingerprint: str | None = None
-    row_limit: int | None = None
+    limits: Limits = UNKNOWN_LIMITS
+    unmarked_limits: Limits = UNKNOWN_LIMITS
 
 
 QueryTask = ExternalTask | LaunchedTask

@@ -41,6 +41,7 @@ PURE = (
     "tasks.in_progress",
     "tasks.launch_queue",
     "tasks.ledger",
+    "tasks.limits",
     "tasks.poll_schedule",
     "tasks.query_task",
     "tasks.statuses",

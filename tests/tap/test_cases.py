@@ -7,11 +7,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from looker_sdk import models40
+
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.simulator.official_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from tap_looker_tasks.simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]
@@ -202,17 +206,73 @@ def test_results_that_name_no_fields_have_their_columns(
     assert lost.of("ACTIVATE_VERSION") == []
 
 
-@pytest.mark.parametrize("fault", [None, "columns_truncated_text"])
-def test_pivots_that_are_cut_off_are_said(
-    simulator: Simulator, tap: Tap, fault: str | None
+LIMITS = ["column_limit", "limit"]
+
+
+def create_limited(simulator: Simulator, limit: str) -> str:
+    """Create a query of two dimensions, one of them a pivot, that more than a limit allows."""
+    looker = client_of(simulator)
+    customers = models40.WriteQuery(
+        model="shop",
+        view="orders",
+        fields=["orders.state", "orders.count", "orders.customer"],
+        pivots=["orders.customer"],
+    )
+    setattr(customers, limit, "2")
+    created = looker.create_query(customers)
+    assert created.id
+    return created.id
+
+
+@pytest.mark.parametrize("result_format", FORMATS)
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_result_as_wide_or_long_as_its_limit_is_said_in_every_run(
+    simulator: Simulator, tap: Tap, limit: str, result_format: str
 ) -> None:
-    if fault:
-        simulator.fault(fault, times=None)
-    source = {"query_id": "16" if fault is None else "17"}
-    run = tap(queries=[query(**source)], result_format="json_bi")
-    outcome = next(o for o in run.records() if o["query_name"] == "q")
-    assert outcome["truncated"] is True
-    assert "q: " in run.log
+    config: dict[str, Any] = {
+        "queries": [query(query_id=create_limited(simulator, limit))],
+        "result_format": result_format,
+    }
+    catalog = catalog_of(tap, **config)
+    first = tap(catalog=catalog, **config)
+    # Looker is not asked for an unchanged query once more, and not each format says it is cut off.
+    second = tap(catalog=catalog, state=first.state, **config)
+    for run in (first, second):
+        assert rows_of(run)
+        assert run.only()["truncated"] is True
+        assert f"change `{limit}` at queries[0]" in run.log
+        assert run.of("ACTIVATE_VERSION") == []
+
+
+@pytest.mark.parametrize("result_format", FORMATS)
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_task_of_an_earlier_run_is_known_to_be_cut_off(
+    database: Database, tap: Tap, limit: str, result_format: str
+) -> None:
+    with Simulator(SimulatorOptions(latency_seconds=1.0), database=database) as later:
+        config: dict[str, Any] = {
+            "base_url": later.base_url,
+            "queries": [query(query_id=create_limited(later, limit))],
+            "result_format": result_format,
+        }
+        config["catalog"] = catalog_of(tap, **config)
+        first = tap(wait_for_completion=False, **config)
+        assert first.only()["finished_at"] is None
+        second = tap(state=first.state, **config)
+        assert len(later.tasks()) == 1
+    assert rows_of(second)
+    assert second.only()["truncated"] is True
+    assert f"change `{limit}` at queries[0]" in second.log
+
+
+@pytest.mark.parametrize("flag", ["columns_truncated", "columns_truncated_text"])
+def test_pivots_that_looker_says_are_cut_off_are_said(
+    simulator: Simulator, tap: Tap, flag: str
+) -> None:
+    simulator.fault(flag, times=None)
+    run = tap(queries=[query(query_id="17")], result_format="json_bi")
+    assert run.only()["truncated"] is True
+    assert "change `column_limit` at queries[0]" in run.log
     assert run.of("ACTIVATE_VERSION") == []
 
 
