@@ -31,8 +31,8 @@ from tap_looker_tasks.records.names import (
 )
 from tap_looker_tasks.settings import refuse
 from tap_looker_tasks.tasks.launcher import prepare_query
-from tap_looker_tasks.tasks.side_by_side import Lookups, map_concurrently
 from tap_looker_tasks.tasks.stored_queries import name_what_is_not_there
+from tap_looker_tasks.tasks.threads import Lookups, map_concurrently
 
 if TYPE_CHECKING:
     import logging

@@ -1,4 +1,4 @@
-"""Collects beside delivery: the only concurrency of the tap.
+"""Collects beside delivery.
 
 Three kinds of threads, and what each may touch:
 
@@ -15,10 +15,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from math import inf
-from queue import SimpleQueue
-from threading import Event as Signal
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
 from tap_looker_tasks.tasks.actions import (
@@ -37,6 +34,7 @@ from tap_looker_tasks.tasks.actions import (
     Wait,
 )
 from tap_looker_tasks.tasks.statuses import PHASES
+from tap_looker_tasks.tasks.threads import Queue, Workers, daemon
 
 if TYPE_CHECKING:
     import logging
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.answer_store import AnswerStore
     from tap_looker_tasks.looker.client import LookerClient
     from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.tasks.actions import Action, Event, News, Report, Request
+    from tap_looker_tasks.tasks.actions import Action, Event, News, Report
     from tap_looker_tasks.tasks.board import TaskBoard
     from tap_looker_tasks.tasks.query_task import LaunchedTask
     from tap_looker_tasks.tasks.requests import TaskRequests
@@ -53,10 +51,8 @@ if TYPE_CHECKING:
 # What waits for the target on disk, before launching pauses.
 MOST_BYTES_ON_DISK = 4 * 1024**3
 _IDLE_SECONDS = 0.25
-_LONGEST_WAIT_SECONDS = 60.0
 _LONGEST_LAST_LAUNCH_SECONDS = 1.5
 _LONGEST_CANCELLING_SECONDS = 2.5
-_LONGEST_JOIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,74 +65,6 @@ class _End:
     """No event follows; `error` is why, if collecting failed."""
 
     error: BaseException | None = None
-
-
-class _Queue:
-    """Passes things from threads to one that may wait for them."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._things: deque[Any] = deque()
-        self._signal = Signal()
-
-    def put(self, *things: object) -> None:
-        self._things.extend(things)
-        # Whoever waits clears it before taking, so what was put before this look is taken.
-        if not self._signal.is_set():
-            self._signal.set()
-
-    def take_all(self) -> Iterator[Any]:
-        while self._things:
-            yield self._things.popleft()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until something is there, or `wake` is called; return whether that was so."""
-        is_there = bool(self._things) or self._clock.wait(
-            self._signal, min(seconds, _LONGEST_WAIT_SECONDS)
-        )
-        self._signal.clear()
-        return is_there
-
-    def wake(self) -> None:
-        self._signal.set()
-
-
-class _Workers:
-    """Threads that make requests; each keeps its own connection to Looker."""
-
-    def __init__(self, requests: TaskRequests, reports: _Queue) -> None:
-        self._requests = requests
-        self._reports = reports
-        self._begun: SimpleQueue[Request | None] = SimpleQueue()
-        self._threads: list[Thread] = []
-        self._busy = 0
-
-    def begin(self, request: Request) -> None:
-        """Have a thread make a request; called by one thread only, as `note_end` is."""
-        self._busy += 1
-        if self._busy > len(self._threads):
-            # What hangs in the operating system must not keep the process from ending.
-            thread = Thread(target=self._work, name="looker-request", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        self._begun.put(request)
-
-    def note_end(self) -> None:
-        self._busy -= 1
-
-    def end(self) -> None:
-        """Let the threads end with what they do."""
-        for _ in self._threads:
-            self._begun.put(None)
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join(_LONGEST_JOIN_SECONDS)
-
-    def _work(self) -> None:
-        while request := self._begun.get():
-            for report in self._requests.perform(request):
-                self._reports.put(report)
 
 
 class Collector:
@@ -170,11 +98,11 @@ class Collector:
         self._answers = answers
         self._clock = clock
         self._logger = logger
-        self._reports = _Queue(clock)
-        self._events = _Queue(clock)
+        self._reports = Queue(clock)
+        self._events = Queue(clock)
         self._outcomes: deque[Outcome | _End] = deque()
-        self._workers = _Workers(requests, self._reports)
-        self._coordinator = Thread(target=self._coordinate, name="coordinator", daemon=True)
+        self._workers = Workers(requests.perform, self._reports)
+        self._coordinator = daemon(self._coordinate, "coordinator")
         self._must_end = False
         # Whether launching pauses, because too much waits for the target.
         self._is_full = False

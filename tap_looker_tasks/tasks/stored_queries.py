@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tap_looker_tasks.errors import LookWithoutQueryError, RefusedRequestError
 from tap_looker_tasks.looker.shapes import as_id, as_object, as_text
 from tap_looker_tasks.queries.body import check_body, explore_body
-from tap_looker_tasks.tasks.side_by_side import Lookups
+from tap_looker_tasks.tasks.threads import Lookups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

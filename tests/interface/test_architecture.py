@@ -132,6 +132,12 @@ def test_imports_go_down(module: str) -> None:
     assert {name.split(".")[0] for name in own_imports(module)} <= allowed
 
 
+def test_threads_begin_in_one_module() -> None:
+    above = {name for name in TAP if name.split(".")[0] not in {"looker", "singer"}}
+    begin = {"threading", "queue", "concurrent.futures", "multiprocessing", "asyncio"}
+    assert {name for name in above if imports(name) & begin} == {"tasks.threads"}
+
+
 def test_no_imports_go_round() -> None:
     below = {name: own_imports(name, of_annotations=True) for name in MODULES}
     # It raises `CycleError`, which names the circle.
