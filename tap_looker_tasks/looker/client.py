@@ -209,7 +209,7 @@ class LookerClient:
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
         """
-        operation = self._http.begin("kill_query", longest_seconds)
+        operation = self._http.begin("kill_query", longest_seconds, frees=True)
         path = f"running_queries/{_part(query_task_id)}"
         try:
             self._send(operation, "DELETE", path).close()
@@ -313,7 +313,7 @@ class LookerClient:
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
-        operation = self._http.begin(LOGOUT, _LONGEST_LOGOUT_SECONDS)
+        operation = self._http.begin(LOGOUT, _LONGEST_LOGOUT_SECONDS, frees=True)
         try:
             if token := self._token.forget(operation):
                 self._http.send(operation, "DELETE", "logout", headers=token.header).close()

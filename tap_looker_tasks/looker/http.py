@@ -129,10 +129,11 @@ class Http:
         self._of_thread = threading.local()
         self.max_response_bytes = connection.max_response_bytes
 
-    def begin(self, name: str, longest_seconds: float) -> Operation:
+    def begin(self, name: str, longest_seconds: float, *, frees: bool = False) -> Operation:
         """Begin an operation, which `abort` and time end."""
         with self._lock:
-            return Operation(name, self._clock.now() + longest_seconds, self._aborted)
+            ends_at = self._clock.now() + longest_seconds
+            return Operation(name, ends_at, self._aborted, frees=frees)
 
     def send(
         self,
@@ -236,6 +237,8 @@ class Http:
             raise RetriableRequestError(msg, safe_to_retry=True)
         while (left := self._not_before - self._clock.now()) > 0:
             if self._not_before >= operation.ends_at:
+                if operation.frees:
+                    return
                 msg = f"{operation.name}: not called, because Looker asks to wait for {left:.0f} s"
                 raise RetriableRequestError(msg, retry_after=left, safe_to_retry=True)
             if self._clock.wait(operation.aborted, left):

@@ -19,11 +19,14 @@ class Operation:
         name: Looker's operationId.
         ends_at: epoch seconds by which it is over, whatever happens.
         aborted: set when it is to end at once.
+        frees: whether it frees what Looker holds. Kept back until too late, that would be held on:
+            where there is no time for a pause, it is made without.
     """
 
     name: str
     ends_at: float
     aborted: Event
+    frees: bool = False
 
     def check(self) -> None:
         """Check that it may go on.

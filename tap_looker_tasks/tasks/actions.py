@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Cancel this task, which this tap launched."""
+    """Cancel this task, which this tap launched, in at most so many seconds."""
 
     task: LaunchedTask
+    longest_seconds: float = inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class Collector:
         """Cancel what this tap launched, after `stop`; takes less than three seconds."""
         left = {task.query_task_id: task for task in self._board.launched_and_unfinished()}
         for task in left.values():
-            self._workers.begin(Cancel(task))
+            self._workers.begin(Cancel(task, _LONGEST_CANCELLING_SECONDS))
         give_up_at = self._clock.now() + _LONGEST_CANCELLING_SECONDS
         while left and (seconds := give_up_at - self._clock.now()) > 0:
             for task, report in self._take_cancellations():

@@ -58,8 +58,8 @@ class TaskRequests:
                     query_task_id, new_rows=self._answers.new_rows
                 )
                 yield self._report(request, query_task_id, answer)
-            case Cancel(task):
-                self._client.kill_query(task.query_task_id)
+            case Cancel(task, longest_seconds):
+                self._client.kill_query(task.query_task_id, longest_seconds=longest_seconds)
             case _:
                 assert_never(request)
         yield Ended(request)

@@ -142,7 +142,7 @@ def test_who_is_told_to_wait_lets_all_wait(
         if seconds:
             # There is no time to wait: it is not asked.
             with pytest.raises(RetriableRequestError, match="asks to wait"):
-                client.kill_query("a", longest_seconds=seconds / 2)
+                client.look("a", longest_seconds=seconds / 2)
         assert client.look("1") == {"id": "t"}
         assert clock.pauses == ([seconds] if seconds else [])
         assert len(server.requests) == 3

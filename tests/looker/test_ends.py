@@ -222,6 +222,26 @@ def test_a_pause_is_aborted_and_later_calls_are_not(connect: Connect) -> None:
         assert server.count("running_queries/a") == 1
 
 
+def test_what_frees_looker_is_not_kept_back_until_too_late(connect: Connect) -> None:
+    busy = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n"
+    answers = [busy]
+
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(answers.pop() if answers else with_body(b"{}"))
+
+    with RawServer(answer) as server:
+        client = connect(server.base_url)
+        with pytest.raises(RetriableRequestError):
+            client.look("1", longest_seconds=0.2)
+        with pytest.raises(RetriableRequestError, match="asks to wait for 30 s"):
+            client.look("1", longest_seconds=0.2)
+        client.kill_query("a", longest_seconds=0.2)
+        client.close()
+        assert server.count("looks/1") == 1
+        assert server.count("running_queries/a") == 1
+        assert server.count("logout") == 1
+
+
 def test_an_answer_to_a_kill_that_failed_is_told(connect: Connect) -> None:
     def answer(_: RawServer, connection: socket.socket) -> None:
         connection.sendall(with_body(b'{"message":"no right to"}', ERROR))

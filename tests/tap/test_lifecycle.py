@@ -305,6 +305,25 @@ def test_an_interrupt_cancels_or_leaves_what_was_launched(
         assert noted["airlines"]["query_task_id"] == launched
 
 
+def test_an_interrupt_cancels_though_looker_asks_to_wait_for_longer(
+    slow: Simulator, tmp_path: Path
+) -> None:
+    with started(slow, tmp_path, queries=[AIRLINES]) as process:
+        until(lambda: bool(slow.tasks()))
+        polls = slow.count("query_task_multi_results")
+        slow.fault("rate_limited_seconds", operation="query_task_multi_results", seconds=30)
+        until(lambda: slow.count("query_task_multi_results") > polls)
+        interrupted_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=20)
+        assert time.monotonic() - interrupted_at < 5
+    assert process.returncode == 128 + signal.SIGTERM
+    assert slow.cancelled == {*slow.tasks()}
+    assert slow.count("logout") == 1
+    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
+    assert state["bookmarks"]["query_task_results"]["in_flight"] == {}
+
+
 def test_a_run_killed_at_any_moment_loses_nothing(database: Database, tmp_path: Path) -> None:
     """Kill it again and again, hand on the last state, and let it finish."""
     moments = random.Random(1)  # noqa: S311 - no secrets
