@@ -111,11 +111,11 @@ def read_result(answer: TaskAnswer) -> Result:
     Raises:
         MalformedAnswer: the payload cannot be understood at all.
     """
-    data = answer.data
-    if data is None:
+    if answer.data is None:
         return Result(answer.status)
+    data = bytes(answer.data)
     _check_utf8(data)
-    first = first_byte(data)
+    first = first_byte(answer.data)
     if first == b"{":
         return _read_object(answer, read_json(_PAYLOAD.decode, data))
     if first == b"[":
@@ -148,7 +148,7 @@ def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
             has_totals=payload.has_totals is True,
         ),
         reported,
-        _arrays(answer, payload.data) if has_rows else None,
+        _arrays(answer, bytes(payload.data)) if has_rows else None,
     )
     if result.status == _COMPLETE and not is_detail:
         msg = "an object with neither rows nor an error in it"
@@ -170,12 +170,12 @@ def _read_bi(answer: TaskAnswer, payload: _Payload, reported: Errors) -> Result:
             has_totals=metadata.get("has_totals") is True,
         ),
         reported,
-        _arrays(answer, payload.rows),
+        _arrays(answer, bytes(payload.rows)),
     )
 
 
-def _arrays(answer: TaskAnswer, array: msgspec.Raw) -> Iterable[bytes]:
-    return (bytes(array),) if answer.rows is None else answer.rows
+def _arrays(answer: TaskAnswer, array: bytes) -> Iterable[bytes]:
+    return (array,) if answer.rows is None else answer.rows
 
 
 def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:
@@ -223,7 +223,9 @@ class _WithoutTotals:
 
     def _less(self, array: bytes, *, is_last: bool) -> bytes:
         has_totals = self.ends_with_totals and is_last
-        if not has_totals and _SUBTOTAL_MARK not in array:
+        # One character is found ten times as fast as several.
+        may_have_subtotals = _SUBTOTAL_MARK[:1] in array and _SUBTOTAL_MARK in array
+        if not has_totals and not may_have_subtotals:
             return array
         rows = read_json(ROWS.decode, array)
         rows = rows[:-1] if has_totals else rows
@@ -318,8 +320,8 @@ def _pivots(found: object) -> tuple[Pivot, ...]:
     )
 
 
-def _check_utf8(data: msgspec.Raw) -> None:
-    for _ in check_utf8((bytes(data),)):
+def _check_utf8(data: bytes) -> None:
+    for _ in check_utf8((data,)):
         pass
 
 

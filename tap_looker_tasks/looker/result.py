@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
@@ -164,13 +165,16 @@ _VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ROW_OF_VALUES = msgspec.json.Decoder(dict[str, _Cell[Any]], float_hook=Decimal)
 _ROW_OF_RAWS = msgspec.json.Decoder(dict[str, _Cell[msgspec.Raw]])
 ENCODER = msgspec.json.Encoder()
+_VISIBLE = re.compile(rb"[^ \t\n\r]")
 
 
-def one_array(arrays: Iterable[bytes]) -> Iterator[bytes]:
+def one_array(arrays: Iterable[bytes]) -> Iterator[bytes | memoryview]:
     """Yield, piece by piece, the text of one JSON array that is all of these."""
     separator = b"["
     for array in arrays:
-        if inner := array.strip()[1:-1].strip():
+        # What is long is not worth a copy.
+        inner = memoryview(array.strip())[1:-1]
+        if _VISIBLE.search(inner):
             yield separator
             yield inner
             separator = b","

@@ -53,7 +53,7 @@ class ReadyJson:
             gets written while it is read.
     """
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Take the pieces, without line breaks between them or within."""
         self.pieces = pieces
 
@@ -78,7 +78,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self.is_target_gone = False
         self._encoder = msgspec.json.Encoder(enc_hook=self._enc_hook, decimal_format="number")
         self._ready: ReadyJson | None = None
-        self._held: list[bytes] = []
+        self._held: list[bytes | memoryview] = []
         self._size = 0
 
     @override
@@ -118,7 +118,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         # What is long is not worth a copy.
         self._write((b"".join(held),) if is_short else held)
 
-    def _write(self, texts: Iterable[bytes]) -> None:
+    def _write(self, texts: Iterable[bytes | memoryview]) -> None:
         # A handler that ends the process would leave half a line in a full pipe.
         with hold_back_signals():
             try:
@@ -135,7 +135,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
                 )
                 raise TargetGoneError(msg) from error
 
-    def _hold(self, *texts: bytes) -> None:
+    def _hold(self, *texts: bytes | memoryview) -> None:
         self._held += texts
         size = sum(map(len, texts))
         self._size += size
@@ -161,7 +161,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self.flush()
         self._write(self._count(chain((before,), ready.pieces, (after, b"\n"))))
 
-    def _count(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def _count(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         for piece in pieces:
             self.bytes_written += len(piece)
             yield piece
@@ -199,7 +199,7 @@ def _finite(value: object) -> object:
             return value
 
 
-def _write_all(text: bytes) -> None:
+def _write_all(text: bytes | memoryview) -> None:
     """Write all of it: an unbuffered standard output may take a part at a time."""
     left = memoryview(text)
     while left:
