@@ -17,7 +17,7 @@ _M_ARENA_MAX = -8
 # To look more often costs time; to look seldom lets more pile up.
 _LOOKED_AFTER_BYTES = 16 * 1024 * 1024
 # Memory given back must be had again: as long as there is little, it is kept.
-KEPT_BYTES = 128 * 1024 * 1024
+KEPT_BYTES = 112 * 1024 * 1024
 _PAGES_IN_USE = Path("/proc/self/statm")
 
 
