@@ -18,6 +18,7 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
     {
         "typed rows, json_detail": partial(throughput.typed_rows_of, "json_detail"),
         "typed rows, json_bi": partial(throughput.typed_rows_of, "json_bi"),
+        "BATCH files": throughput.batch_files,
         "query_task_rows": throughput.task_rows,
         "query_task_results with data": throughput.task_results,
         **{

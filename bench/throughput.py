@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
 from bench.arena import check_size, seconds, seconds_without_start, task_ids
 from bench.payloads import EXPLORE, FIELDS, MODEL, Results
+from bench.processes import BenchError
 from bench.report import Goal, Line, Of, at_most, times_as_fast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from bench.arena import Arena, Served
     from bench.payloads import ResultFormat
@@ -46,6 +49,47 @@ def typed_rows_of(result_format: ResultFormat, arena: Arena) -> Iterator[Line]:
     floor = times_as_fast(0.6)
     goals = {_STOCK: times_as_fast(8), _FLOOR: floor, _DECLARED: floor.without_limit()}
     yield from _compared(f"typed rows, {result_format}", what, runs, goals)
+
+
+def batch_files(arena: Arena) -> Iterator[Line]:
+    """Write typed rows into compressed files, and tell the target of them."""
+    tasks, rows = arena.scaled(_TASKS), arena.scaled(_ROWS)
+    total = tasks * rows
+    queries = [explore_query(number) for number in range(tasks)]
+    impatient = {"poll_interval_seconds": 0.1, "max_concurrent_tasks": tasks, "batch_size": 50}
+    with arena.stub(Results(("json_detail",), tasks, rows)) as stub, arena.folder() as files:
+        storage = {"root": files.as_uri(), "prefix": ""}
+        encoding = {"format": "jsonl", "compression": "gzip"}
+        batches = {"batch_config": {"encoding": encoding, "storage": storage}}
+        config = {"queries": queries, **impatient, **batches}
+        records = {"query_task_results": tasks}
+        runs = arena.in_turn(
+            {
+                _TAP: lambda: _filled(files, total, stub.tap(records, **config)),
+                _STOCK: lambda: _filled(
+                    files, total, stub.stock({}, stream="rows", tasks=tasks, **batches)
+                ),
+            }
+        )
+    what = f"{tasks} queries of {rows:,} rows, BATCH files of jsonl.gz"
+    yield from _compared("BATCH files", what, runs, {_STOCK: times_as_fast(8)})
+
+
+def _filled(files: Path, lines: int, served: Served) -> Served:
+    """Make sure that files hold all lines; remove them.
+
+    Raises:
+        BenchError: they hold another number.
+    """
+    found = 0
+    for path in files.iterdir():
+        with gzip.open(path) as file:
+            found += sum(1 for _ in file)
+        path.unlink()
+    if found != lines:
+        msg = f"{found:,} lines in BATCH files, expected {lines:,}"
+        raise BenchError(msg)
+    return served
 
 
 def explore_query(number: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
 _DATES_REMEMBERED = 4096
 # Those of nearly four years.
 _HOURS_REMEMBERED = 32768
+_ZONES_REMEMBERED = 8
 _LONGEST_INTEGER = 1000
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -110,30 +111,60 @@ def _date(value: str | None) -> str | None:
     return date.fromisoformat(value).isoformat()
 
 
-def _date_time(value: str | None, zone: tzinfo | None) -> str | None:
-    """Do as `to_utc` does, but ask for the time zone once an hour of the values."""
-    if value is None:
-        return None
-    hour = _hour_in_utc(value[:_HOUR_ENDS], zone)
-    if hour and _MINUTES.fullmatch(value, _HOUR_ENDS):
-        return f"{hour}{value[_HOUR_ENDS:]}+00:00"
-    return to_utc(value, zone)
+def _date_times(zone: tzinfo | None) -> _Converter:
+    """Make what does as `to_utc` does, but asks for the time zone once an hour of the values."""
+    hours, ends = _hours_in_utc(zone), _ends_of_hours()
+
+    def convert(value: str | None) -> str | None:
+        if value is None:
+            return None
+        hour, rest = hours[value[:_HOUR_ENDS]], value[_HOUR_ENDS:]
+        if hour and (end := ends.get(rest)):
+            return hour + end
+        if hour and _MINUTES.fullmatch(rest):
+            return f"{hour}{rest}+00:00"
+        return to_utc(value, zone)
+
+    return convert
 
 
-@lru_cache(_HOURS_REMEMBERED)
-def _hour_in_utc(date_hour: str, zone: tzinfo | None) -> str | None:
-    """Return the hour it is in UTC, if all of it is one hour there."""
-    if zone is None or not _DATE_HOUR.fullmatch(date_hour):
-        return None
-    try:
-        start = datetime.fromisoformat(f"{date_hour}:00").replace(tzinfo=zone)
-        offset = start.utcoffset() or timedelta()
-        is_one = offset == start.replace(minute=59, second=59).utcoffset()
-        in_utc = start.replace(tzinfo=None) - offset
-    except (ValueError, OverflowError):
-        return None
-    is_whole = not (in_utc.minute or in_utc.second or in_utc.microsecond)
-    return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_whole else None
+class _HoursInUtc(dict[str, str | None]):
+    """Hours of a time zone -> which they are in UTC; None for those that are not one hour there."""
+
+    def __init__(self, zone: tzinfo | None) -> None:
+        super().__init__()
+        self._zone = zone
+
+    def __missing__(self, date_hour: str) -> str | None:
+        if len(self) >= _HOURS_REMEMBERED:
+            self.clear()
+        hour = self[date_hour] = self._find(date_hour)
+        return hour
+
+    def _find(self, date_hour: str) -> str | None:
+        if self._zone is None or not _DATE_HOUR.fullmatch(date_hour):
+            return None
+        try:
+            start = datetime.fromisoformat(f"{date_hour}:00").replace(tzinfo=self._zone)
+            offset = start.utcoffset() or timedelta()
+            is_one = offset == start.replace(minute=59, second=59).utcoffset()
+            in_utc = start.replace(tzinfo=None) - offset
+        except (ValueError, OverflowError):
+            return None
+        is_whole = not (in_utc.minute or in_utc.second or in_utc.microsecond)
+        return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_whole else None
+
+
+@lru_cache(_ZONES_REMEMBERED)
+def _hours_in_utc(zone: tzinfo | None) -> _HoursInUtc:
+    return _HoursInUtc(zone)
+
+
+@lru_cache(1)
+def _ends_of_hours() -> Mapping[str, str]:
+    """Return minutes and whole seconds -> the same, with the offset of UTC."""
+    sixty = [f":{number:02}" for number in range(60)]
+    return {minute + second: f"{minute}{second}+00:00" for minute in sixty for second in sixty}
 
 
 def _as_it_is(value: object) -> object:
@@ -158,7 +189,7 @@ DATE = ColumnType("date", _nullable("string", format="date"), lambda _: _date)
 DATE_TIME = ColumnType(
     "date-time",
     _nullable("string", format="date-time"),
-    lambda zone: partial(_date_time, zone=zone),
+    _date_times,
 )
 LOCAL_DATE_TIME = ColumnType(
     "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.as_they_are
