@@ -1,13 +1,14 @@
-"""Runs that are ended at any moment, damaged answers, and a long run with faults."""
+"""Runs ended at any moment, damaged answers and metadata, and a long run with faults."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from demo.postgres import running_postgres
 from tap_looker_tasks.simulator.engine import load_database
 from tests.chaos.answers import read_damaged
 from tests.chaos.kills import run_kills
+from tests.chaos.metadata import run_damaged
 from tests.chaos.postgres import PostgresWarehouse
 from tests.chaos.soak import Size, run_soak
 from tests.chaos.warehouse import Warehouse
@@ -31,6 +33,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=20_000, help="of the long run (20000)")
     parser.add_argument("--rows", type=int, default=100, help="of each of its tasks (100)")
     parser.add_argument("--answers", type=int, default=100_000, help="to damage (100000)")
+    parser.add_argument("--runs", type=int, default=1_000, help="against damaged metadata (1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--postgres", action="store_true", help="load what ended runs wrote by target-postgres"
@@ -49,6 +52,13 @@ def main() -> int:
             reading = read_damaged(Path(folder), given.answers, given.seed)
             _print(f"damaged answers, seed {given.seed}", reading.told(), started_at)
             problems += reading.problems
+        started_at = time.monotonic()
+        if given.runs:
+            # What these runs log is looked at, not shown.
+            with redirect_stderr(io.StringIO()):
+                damages = run_damaged(Path(folder), database, given.runs, given.seed)
+            _print(f"runs with damaged metadata, seed {given.seed}", damages.told(), started_at)
+            problems += damages.problems
         started_at = time.monotonic()
         if given.tasks:
             size = Size(given.tasks, given.rows, given.seed)

@@ -16,26 +16,16 @@ from tap_looker_tasks.records.columns import columns_of, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
 from tap_looker_tasks.records.matching import match_columns
 from tap_looker_tasks.records.rows import RowReader
+from tests.chaos.damage import damage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tap_looker_tasks.looker.multi_results import TaskAnswer
 
 _SEEDS_OF_A_FORMAT = 4
 _ROWS = 3
-_MOST_DAMAGES = 4
-_TOKENS = (
-    *(b"null", b"true", b"NaN", b"1e999", b"-0", b"0.1e-400", b"123456789012345678901234567890"),
-    *(b'"\\ud800"', b'"\\u0000"', b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\xff", b"\n"),
-    *(b"[" * 2000, b'{"a":' * 2000, b'"complete"', b'"error"', b'{"value":{"value":1}}'),
-)
-_VALUES: tuple[Any, ...] = (
-    *(None, True, 0, -1, 10**40, 0.5, "", "x", "NaN", "9999-12-31 23:59:60", "\ud83d\ude00\x00"),
-    *([], {}, [[]], {"value": None}, {"value": {"a": 1}}, {"links": []}, [{"message": "no"}]),
-)
-_PIECE_BYTES = 40
 
 
 @dataclass
@@ -110,9 +100,7 @@ def read_damaged(folder: Path, count: int, seed: int) -> Reading:
     drawn, reader = random.Random(seed), Reader()  # noqa: S311 - damages, not secrets
     seeds = _seeds(folder)
     for _ in range(count):
-        body = drawn.choice(seeds)
-        for _ in range(drawn.randint(1, _MOST_DAMAGES)):
-            body = drawn.choice((_damage_bytes, _damage_bytes, _damage_value))(body, drawn)
+        body = damage(drawn.choice(seeds), drawn)
         reader.read(body, drawn.choice((1 << 20, 1000, 37)), drawn.choice((1 << 20, 100)))
     return reader.reading
 
@@ -125,45 +113,3 @@ def _seeds(folder: Path) -> list[bytes]:
     failed = b'{"status":"error","data":{"errors":[{"message":"no such table"}]}}'
     ids = [query_task_id(number).encode() for number in range(2)]
     return [b'{"%b":%b,"%b":%b}' % (ids[0], entry, ids[1], failed) for entry in entries]
-
-
-def _damage_bytes(body: bytes, drawn: random.Random) -> bytes:
-    at = drawn.randrange(len(body) + 1)
-    end = min(len(body), at + drawn.randrange(_PIECE_BYTES))
-    piece = drawn.choice((b"", drawn.choice(_TOKENS), body[at:end] * 2, drawn.randbytes(2)))
-    return body[:at] + piece + body[end:]
-
-
-def _damage_value(body: bytes, drawn: random.Random) -> bytes:
-    """Put another value in some place, or another key, if it is JSON still."""
-    try:
-        root = json.loads(body)
-    except (ValueError, RecursionError):
-        return _damage_bytes(body, drawn)
-    places = [*_places(root)]
-    if not places:
-        return _damage_bytes(body, drawn)
-    container, key = drawn.choice(places)
-    how: Callable[[], Any] = drawn.choice(
-        (lambda: drawn.choice(_VALUES), lambda: drawn.choice(places)[0], lambda: None)
-    )
-    if isinstance(container, dict) and drawn.random() < 1 / 3:
-        container[drawn.choice(("value", "data", "rows", "errors", "", "x"))] = container.pop(key)
-    else:
-        container[key] = how()
-    try:
-        return json.dumps(root).encode()
-    except (ValueError, RecursionError):
-        # It holds itself.
-        return body
-
-
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - any JSON
-    pending = [value]
-    while pending:
-        container = pending.pop()
-        keys = container if isinstance(container, dict) else range(len(container))
-        for key in keys:
-            yield container, key
-            if isinstance(container[key], dict | list):
-                pending.append(container[key])

@@ -1,0 +1,201 @@
+"""Whole runs against a Looker that damages what it answers, with damaged state and catalog."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import requests
+from typing_extensions import override
+
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.chaos.damage import damage, damage_value
+from tests.singer import parse, run_tap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tap_looker_tasks.simulator.engine import Database
+    from tests.singer import Run
+
+_SHARE_DAMAGED = 0.1
+_LONGEST_SECONDS = 20
+_QUERIES = [
+    {"name": "saved", "query_id": 1},
+    {"name": "look", "look_id": 5},
+    {"name": "pivoted", "query_id": 16},
+    {
+        "name": "explored",
+        "explore": {"model": "shop", "explore": "orders", "fields": ["orders.id", "orders.state"]},
+        "primary_keys": ["orders.id"],
+        "replication_key": "orders.id",
+    },
+]
+_CONFIG: dict[str, Any] = {
+    "queries": _QUERIES,
+    "dashboards": [{"dashboard_id": "2", "name": "board"}],
+    "poll_interval_seconds": 0.01,
+    "poll_max_interval_seconds": 0.02,
+    "expired_grace_seconds": 0.05,
+    "task_timeout_seconds": 5,
+    "sync_timeout_seconds": 5,
+    "http_timeout_seconds": 3,
+    "http_max_tries": 1,
+}
+_COMMANDS = ((), (), ("--discover",), ("--doctor",))
+
+
+@dataclass
+class Damages:
+    """What came of runs.
+
+    Attributes:
+        exits: by command and exit status.
+        answers: that were damaged, by the first part of their path.
+        problems: what should not have happened.
+    """
+
+    exits: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def told(self) -> Iterator[str]:
+        """Yield a table."""
+        for what, count in sorted(self.exits.items()):
+            yield f"{what:24} {count:8,}"
+        yield f"{'answers damaged':24} {self.answers.total():8,}"
+        for what, count in self.answers.most_common():
+            yield f"  {what:22} {count:8,}"
+
+
+def run_damaged(folder: Path, database: Database, count: int, seed: int) -> Damages:
+    """Run the tap so many times against a Looker of which a part of all answers is damaged."""
+    damages = Damages()
+    with Simulator(SimulatorOptions(latency_seconds=0.0), database=database) as simulator:
+        config = {
+            **_CONFIG,
+            "client_id": simulator.client_id,
+            "client_secret": simulator.client_secret,
+        }
+        run = partial(run_tap, folder, {**config, "base_url": simulator.base_url})
+        catalog = json.loads(run("--discover").output)
+        state = run(catalog=catalog).state
+        for number in range(count):
+            drawn = random.Random(f"{seed} {number}")  # noqa: S311 - damages, not secrets
+            with _damaging(simulator.base_url, f"{seed} {number}", damages) as base_url:
+                damaged = partial(run_tap, folder, {**config, "base_url": base_url})
+                _run(damaged, drawn, damages, {"catalog": catalog, "state": state})
+    return damages
+
+
+def _run(run: partial[Run], drawn: random.Random, damages: Damages, files: dict[str, Any]) -> None:
+    command = drawn.choice(_COMMANDS)
+    given = {name: _perhaps_damaged(file, drawn) for name, file in files.items()}
+    given = {name: file for name, file in given.items() if not command and drawn.random() < 0.5}
+    began = time.monotonic()
+    try:
+        ended = run(*command, **given)
+    except AssertionError as error:
+        damages.problems.append(f"{command} {error!r}"[:2000])
+        return
+    damages.exits[f"{' '.join(command) or 'sync'}, exit {ended.exit_code}"] += 1
+    damages.problems += _problems(command, ended, time.monotonic() - began)
+
+
+def _perhaps_damaged(file: object, drawn: random.Random) -> object:
+    """Return a file with another value or key in some place, or as it is."""
+    text = json.dumps(file).encode()
+    return json.loads(damage_value(text, drawn)) if drawn.random() < 0.5 else file
+
+
+def _problems(command: tuple[str, ...], run: Run, seconds: float) -> Iterator[str]:
+    told = f"{command} exit {run.exit_code}: {run.log[-3000:]}"
+    if run.exit_code not in {0, 1}:
+        yield f"exit status, {told}"
+    if "Traceback" in run.log:
+        yield f"traceback, {told}"
+    reasons = [line for line in run.log.splitlines() if line.startswith("Error: ")]
+    if run.exit_code and command != ("--doctor",) and len(reasons) != 1:
+        yield f"not one reason, {told}"
+    if seconds > _LONGEST_SECONDS:
+        yield f"{seconds:.0f} s, {told}"
+    if not command and run.output and not parse(run.output):
+        yield f"invalid output, {told}"
+    if command == ("--discover",) and not run.exit_code:
+        json.loads(run.output)
+
+
+@contextmanager
+def _damaging(base_url: str, seed: str, damages: Damages) -> Iterator[str]:
+    """Pass requests on, and answers back, some of them damaged."""
+    handler = partial(_Handler, base_url, seed, damages)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, base_url: str, seed: str, damages: Damages, *connection: Any) -> None:
+        self._base_url = base_url
+        self._seed = seed
+        self._damages = damages
+        super().__init__(*connection)
+
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def do_PATCH(self) -> None:
+        self._pass_on()
+
+    def do_DELETE(self) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kept = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() not in {"host", "connection", "accept-encoding", "content-length"}
+        }
+        answer = requests.request(
+            self.command, self._base_url + self.path, data=body, headers=kept, timeout=20
+        )
+        path = self.path.partition("?")[0]
+        # The same in each run of the same seed, whatever comes first.
+        drawn = random.Random(f"{self._seed} {self.command} {path}")  # noqa: S311 - damages
+        content = answer.content
+        if drawn.random() < _SHARE_DAMAGED:
+            content = damage(content, drawn)
+            self._damages.answers[f"{self.command} {path.split('/')[3]}"] += 1
+        # A run that has ended reads no answer.
+        with suppress(ConnectionError):
+            self._send(answer, content)
+
+    def _send(self, answer: requests.Response, content: bytes) -> None:
+        self.send_response(answer.status_code)
+        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    @override
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
