@@ -1,14 +1,10 @@
-"""One request at a time in each thread: sent when it may be, counted, and ended in time."""
+"""One request: sent when it may be, counted, and ended in time."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
-
-import requests
 
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
@@ -19,7 +15,8 @@ from tap_looker_tasks.errors import (
 from tap_looker_tasks.looker.exchange import Exchange
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
 from tap_looker_tasks.looker.operation import Operation
-from tap_looker_tasks.looker.sockets import Adapter, read_pieces
+from tap_looker_tasks.looker.sessions import Sessions
+from tap_looker_tasks.looker.sockets import read_pieces
 
 if TYPE_CHECKING:
     import logging
@@ -28,8 +25,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import requests
+
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.looker.connection import Connection
+    from tap_looker_tasks.looker.sessions import Session
 
 LOGOUT = "logout"
 _CHUNK_BYTES = 1 << 20
@@ -40,19 +40,20 @@ _TOO_MANY_REQUESTS = 429
 _PAUSE_SECONDS = 1.0
 
 
-def user_agent() -> str:
-    """Name the tap and its version, so that Looker's administrators see who calls."""
-    return f"tap-looker-tasks/{version('tap-looker-tasks')} {requests.utils.default_user_agent()}"
-
-
 class Answer:
     """An answer of success, whose body is still to be read."""
 
     def __init__(
-        self, response: requests.Response, exchange: Exchange, http: Http, operation: Operation
+        self,
+        response: requests.Response,
+        session: Session,
+        exchange: Exchange,
+        http: Http,
+        operation: Operation,
     ) -> None:
         """Take over what is to be closed."""
         self._response = response
+        self._session: Session | None = session
         self._exchange = exchange
         self._http = http
         self._operation = operation
@@ -99,8 +100,11 @@ class Answer:
 
     def close(self) -> None:
         """Have done with it, read or not."""
-        self._http.end(self._exchange)
-        self._response.close()
+        session, self._session = self._session, None
+        if session:
+            self._http.end(self._exchange)
+            self._response.close()
+            self._http.give_back(session)
 
 
 class Http:
@@ -119,14 +123,12 @@ class Http:
         self._connection = connection
         self._clock = clock
         self._logger = logger
-        self._new_session = new_session
+        self._sessions = Sessions(new_session)
         self._calls = calls
         self._lock = threading.Lock()
         self._aborted = threading.Event()
         self._in_progress: set[Exchange] = set()
-        self._sessions: WeakSet[requests.Session] = WeakSet()
         self._not_before = 0.0
-        self._of_thread = threading.local()
         self.max_response_bytes = connection.max_response_bytes
 
     def begin(self, name: str, longest_seconds: float, *, frees: bool = False) -> Operation:
@@ -156,13 +158,15 @@ class Http:
         """
         self._wait_for_turn(operation)
         self._count(operation.name)
-        exchange = self._begin_exchange(operation)
+        exchange, session = self._begin_exchange(operation), self._sessions.take()
+        session.adapter.exchange = exchange
         try:
-            response = self._ask(exchange, operation, verb, path, headers=headers, **request)
+            response = self._ask(session, operation, verb, path, headers=headers, **request)
         except BaseException:
             self.end(exchange)
+            self.give_back(session)
             raise
-        answer = Answer(response, exchange, self, operation)
+        answer = Answer(response, session, exchange, self, operation)
         self._logger.debug("%s: HTTP %s", operation.name, response.status_code)
         if response.status_code >= _FIRST_REFUSAL:
             with answer:
@@ -192,11 +196,12 @@ class Http:
             exchange.shut()
 
     def close(self) -> None:
-        """Close the sessions of all threads."""
-        with self._lock:
-            sessions = [*self._sessions]
-        for session in sessions:
-            session.close()
+        """Close all connections."""
+        self._sessions.close()
+
+    def give_back(self, session: Session) -> None:
+        """Keep a session, whose request is over, for the next."""
+        self._sessions.give_back(session)
 
     def read_chunks(
         self, response: requests.Response, operation: Operation, longest: int
@@ -254,38 +259,20 @@ class Http:
             self._calls[operation] += 1
 
     def _ask(
-        self, exchange: Exchange, operation: Operation, verb: str, path: str, **request: Any
+        self, session: Session, operation: Operation, verb: str, path: str, **request: Any
     ) -> requests.Response:
-        session, adapter = self._session_of_thread()
-        adapter.exchange = exchange
         with self._translate_errors(operation):
-            return session.request(
+            return session.requests.request(
                 verb,
                 f"{self._connection.base_url}/api/4.0/{path}",
                 # Looker's API does not redirect; a sign-in page or a wrong address does.
                 allow_redirects=False,
-                timeout=exchange.seconds_left(),
+                timeout=session.adapter.exchange.seconds_left(),
                 # A session's own is overruled by the environment.
                 verify=self._connection.verify,
                 stream=True,
                 **request,
             )
-
-    def _session_of_thread(self) -> tuple[requests.Session, Adapter]:
-        own = self._of_thread
-        if not hasattr(own, "session"):
-            own.adapter = Adapter()
-            own.session = self._new_session()
-            own.session.mount("https://", own.adapter)
-            own.session.mount("http://", own.adapter)
-            own.session.headers["User-Agent"] = user_agent()
-            # Of these, a little is unpacked at a time, however much is packed in it.
-            own.session.headers["Accept-Encoding"] = "gzip, deflate"
-            # Without one, requests would take credentials for this host from ~/.netrc.
-            own.session.auth = _as_prepared
-            with self._lock:
-                self._sessions.add(own.session)
-        return own.session, own.adapter
 
     def _refusal(self, response: requests.Response, operation: Operation) -> RequestError:
         body = b""
@@ -312,7 +299,3 @@ class Http:
         except RequestError:
             operation.check()
             raise
-
-
-def _as_prepared(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

@@ -64,6 +64,16 @@ class RawServer:
     def count(self, part: str) -> int:
         return sum(part in request for request in self.requests)
 
+    @property
+    def connections(self) -> int:
+        """How many there have been."""
+        return len(self._connections)
+
+    @property
+    def open_connections(self) -> int:
+        """How many nobody has closed yet."""
+        return sum(connection.fileno() >= 0 for connection in self._connections)
+
     def drip(self, connection: socket.socket, data: bytes, apart: float = 0.02) -> None:
         """Send byte by byte, until nobody listens."""
         for n in range(len(data)):

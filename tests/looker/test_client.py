@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,34 @@ def test_a_client_closes_although_a_logout_hangs(connect: Connect) -> None:
         client.look("1")
         client.close()
         assert server.count("/logout") == 1
+
+
+def test_connections_of_threads_that_ended_serve_others_and_are_closed(connect: Connect) -> None:
+    together = Barrier(3)
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        if server.count("looks/first"):
+            together.wait(20)
+        connection.sendall(with_body(b"{}"))
+
+    def ask(look_id: str, times: int) -> None:
+        with ThreadPoolExecutor(times) as threads:
+            assert [*threads.map(client.look, [look_id] * times)] == [{}] * times
+
+    with RawServer(answer) as server:
+        client = connect(server.base_url)
+        ask("before", 1)
+        ask("first", 3)
+        together.abort()
+        server.requests.clear()
+        for _ in range(4):
+            ask("later", 1)
+        assert server.connections == 3
+        client.close()
+        give_up_at = time.monotonic() + 5
+        while server.open_connections and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+        assert server.open_connections == 0
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [("7", 7), ("600", 60), ("soon", 1), ("0", 0)])
