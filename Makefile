@@ -1,7 +1,7 @@
 # Needs git, make and Python 3.11 to 3.14. Everything else is put into this folder:
 #   .venv     the project, its checks, Meltano and the simulator
 #   .meltano  Meltano's own: a virtual environment for the tap and for each target
-#   .cache    environments of programs that only test-warehouses needs
+#   .cache    what only test-warehouses and test-clients need
 #   .demo     what the last demo left behind: configuration, logs, state
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-warehouses test-schedulers bench soak docs lint types pytest setup clean pins hashes release-check
+.PHONY: help demo test test-warehouses test-schedulers test-clients bench soak docs lint types pytest setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
@@ -54,6 +54,9 @@ test-warehouses: .meltano/installed ## every type of column into every target, i
 
 test-schedulers: .meltano/installed ## the examples for Airflow, Dagster and Kubernetes, run by them
 	$(BIN)/python -m pytest -m schedulers -o faulthandler_timeout=900
+
+test-clients: .venv/installed .cache/node-client/installed ## Looker's clients, validated by the description that LOOKER_OPENAPI names; needs Node.js
+	$(BIN)/python -m pytest tests/simulator/test_official_client.py tests/simulator/test_node_client.py tests/simulator/test_official_description.py
 
 release-check: .venv/installed ## all that a release needs but the upload
 	@$(BIN)/python -m release
@@ -101,6 +104,12 @@ pip_url = sed -n 's/.*pip_url: .* \($(1)==[^ ]*\)$$/\1/p;s/.*pip_url: .* \(melta
 	@echo "Installing what builds the documentation (half a minute, once)"
 	@$(PYTHON) -m venv --clear .venv/docs
 	@.venv/docs/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes --requirement requirements/docs.txt
+	@touch $@
+
+.cache/node-client/installed: tests/simulator/node/package.json tests/simulator/node/package-lock.json
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 .meltano/installed: .venv/installed requirements/plugins.txt meltano.yml

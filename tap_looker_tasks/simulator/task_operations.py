@@ -13,7 +13,6 @@ from tap_looker_tasks.simulator.responses import (
     JSON,
     answer_json,
     answer_nothing,
-    answer_page,
     answer_result,
 )
 from tap_looker_tasks.simulator.tasks import QueryTask, RealAnswer
@@ -92,7 +91,7 @@ def kill_query(looker: Looker, request: ApiRequest) -> Response:
     """Answer `DELETE /running_queries/{query_task_id}`."""
     task = _find(looker, request)
     if not looker.tasks.kill(task):
-        return answer_page(404, "404 Not Found")
+        raise HttpError(404, "Not found")
     looker.cancelled.add(task.query_task_id)
     return answer_nothing()
 

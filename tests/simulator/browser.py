@@ -8,12 +8,13 @@ import requests
 
 if TYPE_CHECKING:
     from tap_looker_tasks.simulator.simulator import Simulator
+    from tests.simulator.validating_proxy import ValidatingProxy
 
 
 class Browser:
     """Asks the simulator, as any HTTP client would."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator | ValidatingProxy) -> None:
         self.api = f"{simulator.base_url}/api/4.0"
         self.session = requests.Session()
         credentials = {"client_id": "simulator", "client_secret": "simulator"}

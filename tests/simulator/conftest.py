@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from tap_looker_tasks.simulator.engine import Database
 
 
 @pytest.fixture
@@ -26,3 +27,10 @@ def finished(simulator: Simulator, browser: Browser) -> str:
     id_ = simulator.create_task("4", "json_detail")
     browser.entry(id_)
     return id_
+
+
+@pytest.fixture
+def busy(database: Database) -> Iterator[Simulator]:
+    """A simulator in which query 1 takes a minute."""
+    with Simulator(SimulatorOptions(query_latency={"1": 60}), database=database) as simulator:
+        yield simulator

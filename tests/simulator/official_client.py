@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 class Credentials(api_settings.ApiSettings):
     """What the client would read from a file."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, base_url: str) -> None:
         self._simulator = simulator
+        self._base_url = base_url
         super().__init__()
 
     @override
     def read_config(self) -> api_settings.SettingsConfig:
         return {
-            "base_url": self._simulator.base_url,
+            "base_url": self._base_url,
             "client_id": self._simulator.client_id,
             "client_secret": self._simulator.client_secret,
             "verify_ssl": "false",
@@ -32,6 +33,11 @@ class Credentials(api_settings.ApiSettings):
         }
 
 
-def client_of(simulator: Simulator) -> Looker40SDK:
-    """Return a client that logs in with its first request."""
-    return looker_sdk.init40(config_settings=Credentials(simulator))
+def client_of(simulator: Simulator, base_url: str | None = None) -> Looker40SDK:
+    """Return a client that logs in with its first request.
+
+    Args:
+        simulator: whose credentials it has.
+        base_url: of what stands before the simulator, if something does.
+    """
+    return looker_sdk.init40(config_settings=Credentials(simulator, base_url or simulator.base_url))

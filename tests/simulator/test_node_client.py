@@ -1,38 +1,19 @@
-"""Looker's client for Node drives the simulator, where it is installed.
-
-`LOOKER_NODE_MODULES` names the folder `node_modules` that holds `@looker/sdk` and
-`@looker/sdk-node`, as `npm install` makes it.
-"""
+"""Looker's client for Node drives every operation of the simulator."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
+from tap_looker_tasks.simulator.routes import ROUTES
+from tests.simulator.node_client import needs_node_client, run_node_client
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tap_looker_tasks.simulator.simulator import Simulator
 
-MODULES = os.environ.get("LOOKER_NODE_MODULES", "")
-PROGRAM = Path(__file__).with_name("node_client.mjs")
 
-
-@pytest.mark.skipif(not MODULES, reason="LOOKER_NODE_MODULES does not name Looker's Node client")
-def test_the_node_client_follows_a_task(simulator: Simulator, tmp_path: Path) -> None:
-    node = shutil.which("node")
-    assert node, "node is not installed"
-    (tmp_path / "node_modules").symlink_to(MODULES)
-    shutil.copy(PROGRAM, tmp_path)
-    done = subprocess.run(
-        [node, PROGRAM.name, simulator.base_url],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.stdout.endswith("passed\n"), done.stderr
+@needs_node_client
+def test_the_node_client_drives_every_operation(busy: Simulator, tmp_path: Path) -> None:
+    run_node_client(busy.base_url, tmp_path)
+    assert {call.operation for call in busy.calls} == {route.operation_id for route in ROUTES}

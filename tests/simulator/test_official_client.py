@@ -153,7 +153,7 @@ def test_a_query_can_be_cancelled(slow: Simulator) -> None:
     looker.kill_query(running)
     assert looker.query_task(running).status == "killed"
     assert slow.cancelled == {running}
-    with pytest.raises(error.SDKError):
+    with pytest.raises(error.SDKError, match="Not found"):
         looker.kill_query(running)
 
 

@@ -1,4 +1,4 @@
-"""Every answer is what Looker's own OpenAPI description says of it.
+"""What clients and the simulator say to each other is what Looker's own description says.
 
 The description is not part of the project: `LOOKER_OPENAPI` names the file, where there is one.
 """
@@ -7,94 +7,52 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 from looker_sdk import models40
 from looker_sdk.error import SDKError
-from looker_sdk.rtl.requests_transport import RequestsTransport
 
 from tap_looker_tasks.simulator.routes import ROUTES
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.simulator.browser import Browser
+from tests.simulator.description import Description
+from tests.simulator.node_client import needs_node_client, run_node_client
 from tests.simulator.official_client import client_of
+from tests.simulator.validating_proxy import ValidatingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import requests
     from looker_sdk.sdk.api40.methods import Looker40SDK
 
-    from tap_looker_tasks.simulator.engine import Database
-    from tests.simulator.browser import Browser
+    from tap_looker_tasks.simulator.simulator import Simulator
+
+    Client = Callable[[Simulator, str], None]
 
 DESCRIPTION = os.environ.get("LOOKER_OPENAPI", "")
 pytestmark = pytest.mark.skipif(
     not DESCRIPTION, reason="LOOKER_OPENAPI does not name Looker's OpenAPI description"
 )
-# As instances answer: tiles of LookML dashboards hold a query without an id, and those of long ago
-# listen by an object.
-UNLIKE_DESCRIBED = ("query/id", "listen")
 RESULTS = ("json", "json_detail", "json_bi", "csv", "txt", "md", "html", "sql")
+OPERATIONS = {route.operation_id for route in ROUTES}
 
 
 @pytest.fixture(scope="session")
-def official() -> dict[str, Any]:
-    described: dict[str, Any] = json.loads(Path(DESCRIPTION).read_text())
-    return described
+def official() -> Description:
+    return Description(json.loads(Path(DESCRIPTION).read_text()))
 
 
-def as_json_schema(schema: Any) -> Any:  # noqa: ANN401 - JSON
-    """OpenAPI 3.0 -> JSON Schema: `nullable`, and no key that is not described."""
-    if isinstance(schema, list):
-        return [as_json_schema(entry) for entry in schema]
-    if not isinstance(schema, dict):
-        return schema
-    read = {key: as_json_schema(value) for key, value in schema.items()}
-    if isinstance(read.get("properties"), dict):
-        read.setdefault("additionalProperties", False)
-    if read.get("type") == "any":
-        return {}
-    if read.get("nullable") and isinstance(read.get("type"), str):
-        read["type"] = [read["type"], "null"]
-    return read
-
-
-def operations(official: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {
-        (verb.upper(), path): operation
-        for path, verbs in official["paths"].items()
-        for verb, operation in verbs.items()
-    }
-
-
-def find_violations(
-    official: dict[str, Any], verb: str, path: str, answer: requests.Response
-) -> Iterator[str]:
-    """Yield what of an answer is not as described."""
-    responses = operations(official)[verb, path]["responses"]
-    if str(answer.status_code) not in responses:
-        yield f"{verb} {path}: {answer.status_code} is not described"
-        return
-    content = responses[str(answer.status_code)].get("content", {})
-    kind = answer.headers.get("Content-Type", "").partition(";")[0]
-    if not answer.content or kind != "application/json" or kind not in content:
-        return
-    schema = {
-        **as_json_schema(content[kind]["schema"]),
-        "components": as_json_schema(official["components"]),
-    }
-    if content[kind]["schema"].get("type") == "string":
-        # A result: the description says that it is text, whatever its format.
-        return
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(answer.json()):
-        where = "/".join(str(step) for step in error.absolute_path)
-        if not where.endswith(UNLIKE_DESCRIBED):
-            yield f"{verb} {path} {answer.status_code} at {where}: {error.message[:200]}"
+@pytest.fixture
+def wrong() -> Description:
+    """The description, of which a request and an answer differ."""
+    document = json.loads(Path(DESCRIPTION).read_text())
+    schemas = document["components"]["schemas"]
+    schemas["User"]["properties"]["display_name"]["type"] = "integer"
+    del schemas["Query"]["properties"]["sorts"]
+    return Description(document)
 
 
 def requests_of_everything(finished: str) -> Iterator[tuple[str, str, dict[str, str], Any]]:
@@ -138,46 +96,14 @@ def requests_of_everything(finished: str) -> Iterator[tuple[str, str, dict[str, 
     yield "DELETE", "/logout", {}, None
 
 
-def test_operations_are_named_as_looker_names_them(official: dict[str, Any]) -> None:
-    described = {place: found["operationId"] for place, found in operations(official).items()}
-    for route in ROUTES:
-        assert described[route.verb, route.path] == route.operation_id
-        parameters = operations(official)[route.verb, route.path].get("parameters", [])
-        assert {*route.query} <= {parameter["name"] for parameter in parameters}
-
-
-def test_every_answer_is_as_described(
-    official: dict[str, Any], simulator: Simulator, browser: Browser, finished: str
-) -> None:
-    violations: list[str] = []
-    simulator.clear_calls()
-    for verb, path, named, body in requests_of_everything(finished):
-        url = browser.api + path.format(**named)
-        query = {k: v for k, v in named.items() if f"{{{k}}}" not in path}
-        answer = browser.session.request(verb, url, params=query, json=body, timeout=20)
-        violations += find_violations(official, verb, path, answer)
-    credentials = {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
-    login = browser.session.post(f"{browser.api}/login", data=credentials, timeout=20)
-    violations += find_violations(official, "POST", "/login", login)
-    assert [*dict.fromkeys(violations)] == []
-    assert {call.operation for call in simulator.calls} == {route.operation_id for route in ROUTES}
-
-
-def find_path(verb: str, url: str) -> str:
-    """Return the path of the operation that a request is for, as it is described."""
-    asked = url.partition("/api/4.0")[2].partition("?")[0]
-    return next(
-        route.path
-        for route in ROUTES
-        if route.verb == verb and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route.path), asked)
-    )
-
-
 def calls_of_everything(looker: Looker40SDK) -> Iterator[Callable[[], object]]:
     """Yield a call of each operation; query 1 takes long."""
-    query = models40.WriteQuery(model="shop", view="orders", fields=["orders.count"], limit="5")
+    query = models40.WriteQuery(
+        model="shop", view="orders", fields=["orders.count"], sorts=["orders.count"], limit="5"
+    )
     yield from (looker.me, looker.versions, looker.all_timezones, looker.all_lookml_models)
     yield partial(looker.create_query, query)
+    yield partial(looker.create_query, models40.WriteQuery(model="shop", view=""))
     yield partial(looker.query_for_slug, "slug1")
     for id_ in ("1", "4", "999"):
         yield from (partial(looker.query, id_), partial(looker.look, id_))
@@ -203,24 +129,62 @@ def calls_of_everything(looker: Looker40SDK) -> Iterator[Callable[[], object]]:
     yield looker.logout
 
 
-def test_every_answer_to_the_official_client_is_as_described(
-    official: dict[str, Any], database: Database
+def test_operations_are_named_as_looker_names_them(official: Description) -> None:
+    described = {(op.verb, op.path): op for op in official.operations}
+    for route in ROUTES:
+        operation = described[route.verb, route.path]
+        assert operation.described["operationId"] == route.operation_id
+        assert {*route.query} <= {*operation.parameters}
+
+
+def test_every_answer_is_as_described(
+    official: Description, simulator: Simulator, finished: str
 ) -> None:
-    violations: list[str] = []
+    simulator.clear_calls()
+    with ValidatingProxy(simulator.base_url, official) as proxy:
+        browser = Browser(proxy)
+        with browser.session:
+            for verb, path, named, body in requests_of_everything(finished):
+                url = browser.api + path.format(**named)
+                query = {k: v for k, v in named.items() if f"{{{k}}}" not in path}
+                browser.session.request(verb, url, params=query, json=body, timeout=20)
+    assert [*proxy.wrong_answers] == []
+    assert {call.operation for call in simulator.calls} == OPERATIONS
 
-    def check(answer: requests.Response, **_: object) -> None:
-        verb = answer.request.method or ""
-        path = find_path(verb, answer.request.url or "")
-        violations.extend(find_violations(official, verb, path, answer))
 
-    with Simulator(SimulatorOptions(query_latency={"1": 60}), database=database) as simulator:
-        looker = client_of(simulator)
-        assert isinstance(looker.transport, RequestsTransport)
-        looker.transport.session.hooks["response"].append(check)
-        for call in calls_of_everything(looker):
-            # What is not there is refused, in an answer that is described as well.
-            with suppress(SDKError):
-                call()
-        called = {call.operation for call in simulator.calls}
-    assert [*dict.fromkeys(violations)] == []
-    assert called == {route.operation_id for route in ROUTES}
+@pytest.fixture(params=["python", pytest.param("node", marks=needs_node_client)])
+def drive(request: pytest.FixtureRequest, tmp_path: Path) -> Client:
+    """Drive every operation by one of Looker's clients, through what has the address."""
+    if request.param == "node":
+        return lambda _, base_url: run_node_client(base_url, tmp_path)
+    return drive_by_the_python_client
+
+
+def drive_by_the_python_client(simulator: Simulator, base_url: str) -> None:
+    for call in calls_of_everything(client_of(simulator, base_url)):
+        # What is not there is refused, in an answer that is described as well.
+        with suppress(SDKError):
+            call()
+
+
+def test_looker_s_clients_and_the_simulator_talk_as_described(
+    official: Description, busy: Simulator, drive: Client
+) -> None:
+    with ValidatingProxy(busy.base_url, official) as proxy:
+        drive(busy, proxy.base_url)
+    assert [*proxy.wrong_requests] == []
+    assert [*proxy.wrong_answers] == []
+    assert {call.operation for call in busy.calls} == OPERATIONS
+
+
+def test_the_proxy_notices_what_is_not_as_described(
+    wrong: Description, busy: Simulator, drive: Client
+) -> None:
+    with ValidatingProxy(busy.base_url, wrong) as proxy:
+        drive(busy, proxy.base_url)
+    assert [found for found in proxy.wrong_answers if "/user" in found] == [
+        "GET /user, answer 200: at 'display_name': 'Simulator' is not of type 'integer', 'null'"
+    ]
+    unexpected = "Additional properties are not allowed ('sorts' was unexpected)"
+    assert f"POST /queries, request: at '': {unexpected}" in proxy.wrong_requests
+    assert any(found.startswith("POST /queries, answer 200") for found in proxy.wrong_answers)
