@@ -290,9 +290,8 @@ def _query_tile(
 def _body_tile(id_: str, title: str, body: dict[str, Any], **fields: str) -> dict[str, Any]:
     """Return a tile whose query was never saved, as those of LookML dashboards are."""
     filterables = _listening(body["model"], body["view"], **fields)
-    query = {"id": None, **body}
-    maker = {"query_id": None, "sql_query_id": None, "query": query, "filterables": filterables}
-    return _tile(id_, title, query=query, result_maker=maker)
+    maker = {"query_id": None, "sql_query_id": None, "query": body, "filterables": filterables}
+    return _tile(id_, title, query=body, result_maker=maker)
 
 
 def _sql_tile(id_: str) -> dict[str, Any]:

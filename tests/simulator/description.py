@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 API = "/api/4.0"
 _JSON = "application/json"
-# As instances answer: tiles of LookML dashboards hold a query without an id, and those of long ago
-# listen by an object.
-_UNLIKE_DESCRIBED = ("query/id", "listen")
 _WORDS = {"integer": re.compile(r"-?\d+"), "boolean": re.compile("true|false")}
 
 
@@ -148,8 +145,7 @@ class Description:
             return
         for found in self._validator(schema, is_sent=is_sent).iter_errors(value):
             where = "/".join(str(step) for step in found.absolute_path)
-            if not where.endswith(_UNLIKE_DESCRIBED):
-                yield f"at {where!r}: {found.message[:200]}"
+            yield f"at {where!r}: {found.message[:200]}"
 
     def _validator(
         self, schema: Mapping[str, Any], *, is_sent: bool
