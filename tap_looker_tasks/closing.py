@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
 from tap_looker_tasks.watch.summary import describe_calls, summary_lines
 
 if TYPE_CHECKING:
@@ -42,9 +41,22 @@ def tell_run(
     """
     for line in _lines_to_log(facts, calls, settings.api_call_limit):
         logger.info("%s", line)
-    if settings.report_path is None:
-        return
-    given = Circumstances(
+    if settings.report_path is not None:
+        _report_run(settings.report_path, facts, settings, config, calls, logger)
+
+
+def _report_run(
+    path_pattern: str,
+    facts: RunFacts,
+    settings: Settings,
+    config: Mapping[str, Any],
+    calls: Counter[str],
+    logger: logging.Logger,
+) -> None:
+    # A run without a report need not wait for what makes one.
+    from tap_looker_tasks.watch import report  # noqa: PLC0415
+
+    given = report.Circumstances(
         configuration=config,
         base_url=settings.base_url,
         calls=calls,
@@ -53,8 +65,8 @@ def tell_run(
     )
     now = facts.started_at if facts.ended_at is None else facts.ended_at
     try:
-        path = write_report(settings.report_path, facts, given, now)
-    except ReportError as error:
+        path = report.write_report(path_pattern, facts, given, now)
+    except report.ReportError as error:
         logger.warning("%s", error.message)
     else:
         logger.info("report of this run: %s", path)

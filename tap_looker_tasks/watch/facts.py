@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,20 +33,11 @@ class Stage(Enum):
 
 PHASES = (Stage.QUEUED, Stage.RUNNING, Stage.COLLECTING, Stage.COLLECTED, Stage.DELIVERING)
 """The stages that take time, in their order."""
+_PHASES_BACKWARDS = PHASES[::-1]
 
 
-class Phase(NamedTuple):
-    """A stage that a task was in for some time.
-
-    Attributes:
-        stage: one of `PHASES`.
-        begin: epoch seconds.
-        end: epoch seconds.
-    """
-
-    stage: Stage
-    begin: float
-    end: float
+Phase = tuple[Stage, float, float]
+"""One of `PHASES`, with its begin and its end in epoch seconds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,20 +94,21 @@ class TaskFacts:
     def phases(self, now: float) -> list[Phase]:
         """Return what took time, in order; what is not over lasts until `now`."""
         moments = (
-            self.queued_at,
-            self.running_at,
-            self.finished_at,
-            self.collected_at,
             self.delivering_at,
+            self.collected_at,
+            self.finished_at,
+            self.running_at,
+            self.queued_at,
         )
-        begun = [(s, at) for s, at in zip(PHASES, moments, strict=True) if at is not None]
         end = now if self.ended_at is None else self.ended_at
         phases: list[Phase] = []
-        for stage, begin in reversed(begun):
-            # The parts of a run tell their moments on their own; none of them lasts below nothing.
-            end = max(begin, end)
-            phases.append(Phase(stage, begin, end))
-            end = begin
+        for stage, begin in zip(_PHASES_BACKWARDS, moments, strict=True):
+            if begin is not None:
+                # The parts of a run tell their moments on their own; none of them lasts below
+                # nothing.
+                end = max(begin, end)
+                phases.append((stage, begin, end))
+                end = begin
         return phases[::-1]
 
 

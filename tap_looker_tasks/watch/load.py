@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
 from enum import Enum
-from math import ceil
-from typing import TYPE_CHECKING
+from itertools import accumulate, chain, islice, pairwise
+from math import inf
+from operator import sub
+from typing import TYPE_CHECKING, NamedTuple
 
 from tap_looker_tasks.watch.facts import PHASES, Stage
 from tap_looker_tasks.watch.figures import format_duration
@@ -13,7 +15,7 @@ from tap_looker_tasks.watch.figures import format_duration
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
+    from tap_looker_tasks.watch.facts import RunFacts
 
     Interval = tuple[float, float]
 
@@ -33,8 +35,35 @@ class Cause(Enum):
     ELSE = "preparing and ending"
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Times(NamedTuple):
+    """When some things began and when they ended, each in seconds from the start of the run."""
+
+    begins: list[float]
+    ends: list[float]
+
+    @property
+    def seconds(self) -> float:
+        """How long all of them took together."""
+        return sum(end - begin for begin, end in zip(self.begins, self.ends, strict=True))
+
+
+class Course(NamedTuple):
+    """When tasks were where in a run.
+
+    Attributes:
+        facts: of the run.
+        seconds: that it took so far.
+        stages: when a task was in each of `PHASES`.
+        slots: when a task held a slot in Looker.
+    """
+
+    facts: RunFacts
+    seconds: float
+    stages: Mapping[Stage, Times]
+    slots: Times
+
+
+class Load(NamedTuple):
     """What went on at the same time.
 
     Attributes:
@@ -48,8 +77,7 @@ class Load:
     slots: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HoldUp:
+class HoldUp(NamedTuple):
     """What the run waited for.
 
     Attributes:
@@ -63,49 +91,57 @@ class HoldUp:
     most_slots: int
 
 
-def measure_load(facts: RunFacts, now: float, samples: int = SAMPLES) -> Load:
-    """Return what went on at the same time, from the start of the run until `now`."""
-    begin, width = facts.started_at, max(now - facts.started_at, 0.001) / samples
-    by_stage = _split_by_stage(facts, now)
+def trace_course(facts: RunFacts, now: float) -> Course:
+    """Return when tasks were where, from the start of the run until `now`; all tasks are read once.
 
-    def scale(intervals: Iterable[Interval]) -> list[Interval]:
-        return [((b - begin) / width, (e - begin) / width) for b, e in intervals]
+    What is measured of a course is measured with sorted moments, whatever task they are of:
+    looking at tasks takes most of the time.
+    """
+    start = facts.started_at
+    stages, slots = {stage: Times([], []) for stage in PHASES}, Times([], [])
+    for task in facts.tasks:
+        for stage, begin, end in task.phases(now):
+            begins, ends = stages[stage]
+            begins.append(begin - start)
+            ends.append(end - start)
+        if task.is_launched and task.running_at is not None:
+            lasts = (task.finished_at, task.ended_at, now)
+            last = next(at for at in lasts if at is not None)
+            slots.begins.append(task.running_at - start)
+            slots.ends.append(max(task.running_at, last) - start)
+    return Course(facts, now - start, stages, slots)
 
+
+def measure_load(course: Course, samples: int = SAMPLES) -> Load:
+    """Return what went on at the same time in a run."""
+    width = max(course.seconds, 0.001) / samples
+    edges = [i * width for i in range(samples + 1)]
     return Load(
         tuple(round((i + 0.5) * width, 3) for i in range(samples)),
-        tuple(_mean_counts(scale(by_stage[stage]), samples) for stage in PHASES),
-        _most_counts(scale(_slots_held(facts, now)), samples),
+        tuple(_mean_counts(course.stages[stage], edges) for stage in PHASES),
+        _most_counts(course.slots, edges),
     )
 
 
-def find_hold_up(facts: RunFacts, now: float, slots: int) -> HoldUp:
-    """Return what the run waited for until `now`, when `slots` tasks may run at once."""
-    seconds = dict.fromkeys(Cause, 0.0)
-    most_slots = 0
-    intervals = [[*_slots_held(facts, now)], *_split_by_stage(facts, now).values()]
-    for length, (used, *counts) in _sweep(intervals):
-        seconds[_find_cause(counts, is_full=used >= slots)] += length
-        most_slots = max(most_slots, used)
-    seconds[Cause.ELSE] += max(0.0, now - facts.started_at - sum(seconds.values()))
-    return HoldUp(_explain(seconds, facts, now), tuple(seconds.values()), most_slots)
+def find_hold_up(course: Course, slots: int) -> HoldUp:
+    """Return what a run waited for, when `slots` tasks may run at once."""
+    queued, running, collecting, collected, delivering = (course.stages[s] for s in PHASES)
+    by_slots = _times_with(2, _times_with(1, queued), _times_with(slots, course.slots))
+    by_looker = _times_with(1, by_slots, running, collecting)
+    by_target = _times_with(1, by_looker, collected, delivering)
+    # Each includes the one before.
+    ends = (0.0, by_slots.seconds, by_looker.seconds, by_target.seconds)
+    lasts = (*ends[1:], max(course.seconds, ends[-1]))
+    seconds = tuple(max(0.0, last - end) for end, last in zip(ends, lasts, strict=True))
+    most_slots = max(_counts_from_begins(course.slots), default=0)
+    return HoldUp(_explain(seconds, course), seconds, most_slots)
 
 
-def _find_cause(counts: Sequence[int], *, is_full: bool) -> Cause:
-    """Return what is waited for while so many tasks are in each of `PHASES`."""
-    queued, running, collecting, collected, delivering = counts
-    causes = (
-        (Cause.SLOTS, queued and is_full),
-        (Cause.LOOKER, running or collecting),
-        (Cause.TARGET, collected or delivering),
-        (Cause.ELSE, True),
-    )
-    return next(cause for cause, holds in causes if holds)
-
-
-def _explain(seconds: Mapping[Cause, float], facts: RunFacts, now: float) -> str:
+def _explain(seconds: Sequence[float], course: Course) -> str:
     """Return a sentence on what the run waited for most."""
-    cause = max(seconds, key=lambda cause: seconds[cause])
-    share = f"{seconds[cause] / max(sum(seconds.values()), 0.001):.0%} of the run"
+    most = max(seconds)
+    cause = [*Cause][seconds.index(most)]
+    share = f"{most / max(sum(seconds), 0.001):.0%} of the run"
     match cause:
         case Cause.SLOTS:
             return (
@@ -113,7 +149,7 @@ def _explain(seconds: Mapping[Cause, float], facts: RunFacts, now: float) -> str
                 "see max_concurrent_tasks."
             )
         case Cause.LOOKER:
-            longest = _name_longest(facts.tasks, now)
+            longest = _name_longest(course)
             return f"Looker: for {share}, its queries were what was waited for; {longest}"
         case Cause.TARGET:
             return f"The target: for {share}, it was all that was waited for."
@@ -121,80 +157,66 @@ def _explain(seconds: Mapping[Cause, float], facts: RunFacts, now: float) -> str
             return f"Neither Looker nor the target: {share} went by before and after them."
 
 
-def _name_longest(tasks: Iterable[TaskFacts], now: float) -> str:
-    seconds, task = max(
-        (
-            (phase.end - phase.begin, task)
-            for task in tasks
-            for phase in task.phases(now)
-            if phase.stage is Stage.RUNNING
-        ),
-        key=lambda pair: pair[0],
-    )
-    return f"{task.title} took longest, {format_duration(seconds)}."
+def _name_longest(course: Course) -> str:
+    begins, ends = course.stages[Stage.RUNNING]
+    lengths = [*map(sub, ends, begins)]
+    longest = max(lengths)
+    # Of every task that ran, in their order.
+    ran = (task for task in course.facts.tasks if task.running_at is not None)
+    task = next(islice(ran, lengths.index(longest), None))
+    return f"{task.title} took longest, {format_duration(longest)}."
 
 
-def _split_by_stage(facts: RunFacts, now: float) -> dict[Stage, list[Interval]]:
-    """Return when a task was in each of `PHASES`."""
-    by_stage: dict[Stage, list[Interval]] = {stage: [] for stage in PHASES}
-    for task in facts.tasks:
-        for stage, begin, end in task.phases(now):
-            by_stage[stage].append((begin, end))
-    return by_stage
+def _times_with(least: int, *things: Times) -> Times:
+    """Return when at least so many things went on at the same time.
+
+    When n of them have ended, that many go on as soon as n more than that have begun.
+    """
+    begins = sorted(chain.from_iterable(each.begins for each in things))
+    ends = sorted(chain.from_iterable(each.ends for each in things))
+    times = Times([], [])
+    last = -inf
+    for begin, end in zip(begins[max(least, 1) - 1 :], ends, strict=False):
+        if begin <= last:
+            times.ends[-1] = last = end
+        elif begin < end:
+            times.begins.append(begin)
+            times.ends.append(end)
+            last = end
+    return times
 
 
-def _slots_held(facts: RunFacts, now: float) -> Iterator[Interval]:
-    for task in facts.tasks:
-        if task.is_launched and task.running_at is not None:
-            ends = (task.finished_at, task.ended_at, now)
-            yield task.running_at, next(end for end in ends if end is not None)
+def _mean_counts(things: Times, edges: Sequence[float]) -> tuple[float, ...]:
+    """Return the mean number of things that went on between each two edges."""
+    begun, ended = _ages(things.begins, edges), _ages(things.ends, edges)
+    seconds = [*map(sub, begun, ended)]
+    width = edges[1] - edges[0]
+    # Zero is added to what would be shown as -0.0.
+    return tuple(round((after - before) / width, 2) + 0.0 for before, after in pairwise(seconds))
 
 
-def _sweep(groups: Sequence[Sequence[Interval]]) -> Iterator[tuple[float, tuple[int, ...]]]:
-    """Yield for how many seconds how many intervals of each group lay over each other."""
-    changes = sorted(
-        change
-        for number, intervals in enumerate(groups)
-        for begin, end in intervals
-        for change in ((begin, number, 1), (end, number, -1))
-    )
-    counts = [0] * len(groups)
-    before = changes[0][0] if changes else 0.0
-    for at, number, step in changes:
-        if at > before:
-            yield at - before, tuple(counts)
-            before = at
-        counts[number] += step
+def _ages(moments: Iterable[float], edges: Iterable[float]) -> Iterator[float]:
+    """Yield, at each edge, the sum of the times that have passed since the moments before it."""
+    ordered = sorted(moments)
+    sums = [*accumulate(ordered, initial=0.0)]
+    for edge in edges:
+        count = bisect_right(ordered, edge)
+        yield count * edge - sums[count]
 
 
-def _mean_counts(intervals: Iterable[Interval], samples: int) -> tuple[float, ...]:
-    """Return the mean number of intervals over each sample; a sample is 1 long."""
-    parts, steps = [0.0] * (samples + 1), [0] * (samples + 1)
-    for begin, end in intervals:
-        first, last = min(max(begin, 0.0), samples), min(max(end, 0.0), samples)
-        # Both samples at the ends are covered in part, those between them whole.
-        parts[int(first)] += int(first) - first
-        parts[int(last)] += last - int(last)
-        steps[int(first)] += 1
-        steps[int(last)] -= 1
-    count, means = 0, []
-    for part, step in zip(parts, steps, strict=True):
-        count += step
-        means.append(round(count + part, 2))
-    return tuple(means[:samples])
-
-
-def _most_counts(intervals: Iterable[Interval], samples: int) -> tuple[int, ...]:
-    """Return the most intervals that lay over each other in each sample; a sample is 1 long."""
-    changes = sorted(
-        change for begin, end in intervals for change in ((begin, 1), (max(begin, end), -1))
-    )
-    most = [0] * samples
-    count, place = 0, 0
-    for at, step in [*changes, (float(samples), 0)]:
-        for sample in range(place, min(ceil(at), samples)):
-            most[sample] = max(most[sample], count)
-        count += step
-        place = min(max(int(at), 0), samples - 1)
+def _most_counts(things: Times, edges: Sequence[float]) -> tuple[int, ...]:
+    """Return the most things that went on at the same time between each two edges."""
+    begins, ends = sorted(things.begins), sorted(things.ends)
+    # There are most of them at an edge, or when another one begins.
+    most = [bisect_right(begins, edge) - bisect_right(ends, edge) for edge in edges[:-1]]
+    for begin, count in zip(begins, _counts_from_begins(things), strict=True):
+        place = max(bisect_right(edges, begin, hi=len(most)) - 1, 0)
         most[place] = max(most[place], count)
     return tuple(most)
+
+
+def _counts_from_begins(things: Times) -> Iterator[int]:
+    """Yield how many things went on when each of them began, in order."""
+    ends = sorted(things.ends)
+    for count, begin in enumerate(sorted(things.begins), 1):
+        yield count - bisect_right(ends, begin)

@@ -12,12 +12,15 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
+
 from tap_looker_tasks.errors import TapError
 from tap_looker_tasks.watch.facts import Stage
-from tap_looker_tasks.watch.load import Cause, find_hold_up, measure_load
+from tap_looker_tasks.watch.load import Cause, find_hold_up, measure_load, trace_course
 from tap_looker_tasks.watch.summary import summary_lines
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
-_STAGES = tuple(Stage)
+_PLACES = MappingProxyType({stage: place for place, stage in enumerate(Stage)})
 _SHORT = 60
 
 
@@ -106,39 +109,44 @@ def _build_page(data: Mapping[str, object], summary: list[str]) -> bytes:
         "style": _read("uPlot.min.css") + _read("report.css"),
         "chart": _read("uPlot.iife.min.js"),
         "script": _read("report.js"),
-        "licence": escape(_read("uPlot-LICENSE.txt")),
+        "licence": escape(_read("uPlot-LICENSE.txt").decode()).encode(),
         "data": _as_json(data),
-        "summary": escape("\n".join(summary)),
+        "summary": escape("\n".join(summary)).encode(errors="replace"),
     }
     texts["policy"] = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash_of(texts['style'])}'; "
-        f"script-src '{_hash_of(texts['chart'])}' '{_hash_of(texts['script'])}'"
-    )
-    first, *rest = _read("report.html").split("{{")
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; "
+        b"style-src '%(style)b'; script-src '%(chart)b' '%(script)b'"
+    ) % {name.encode(): _hash_of(texts[name]) for name in ("style", "chart", "script")}
+    first, *rest = _read("report.html").split(b"{{")
     parts = [first]
     for part in rest:
-        name, _, text = part.partition("}}")
-        parts += [texts[name], text]
-    return "".join(parts).encode("utf-8", errors="replace")
+        name, _, text = part.partition(b"}}")
+        parts += [texts[name.decode()], text]
+    return b"".join(parts)
 
 
-def _read(name: str) -> str:
-    return files("tap_looker_tasks.watch").joinpath("page", name).read_text(encoding="utf-8")
+def _read(name: str) -> bytes:
+    return files("tap_looker_tasks.watch").joinpath("page", name).read_bytes()
 
 
-def _hash_of(text: str) -> str:
-    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+def _hash_of(text: bytes) -> bytes:
+    return b"sha256-" + b64encode(sha256(text).digest())
 
 
-def _as_json(data: Mapping[str, object]) -> str:
+def _as_json(data: Mapping[str, object]) -> bytes:
     """Return JSON that is safe within a `script` element: nothing in it can end that."""
-    return json.dumps(data, separators=(",", ":"), default=str).replace("<", "\\u003c")
+    try:
+        encoded = msgspec.json.encode(data, enc_hook=str)
+    except (UnicodeEncodeError, OverflowError):
+        # Half a character, or an integer of more than 64 bits: rare, and slower.
+        encoded = json.dumps(data, separators=(",", ":"), default=str).encode()
+    return encoded.replace(b"<", b"\\u003c")
 
 
 def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, object]:
     end = now if facts.ended_at is None else facts.ended_at
-    load, hold_up = measure_load(facts, end), find_hold_up(facts, end, given.slots)
+    course = trace_course(facts, end)
+    load, hold_up = measure_load(course), find_hold_up(course, given.slots)
     return {
         "run": {
             "begin": facts.started_at,
@@ -153,7 +161,7 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
             "slots": given.slots,
             "callLimit": given.call_limit,
         },
-        "stages": [stage.value for stage in _STAGES],
+        "stages": [stage.value for stage in _PLACES],
         "tasks": [_task_data(task, facts.started_at, given.base_url) for task in facts.tasks],
         "load": {"moments": load.moments, "tasks": load.tasks, "slots": load.slots},
         "holdUp": {
@@ -196,7 +204,7 @@ def _task_data(task: TaskFacts, begin: float, base_url: str) -> tuple[object, ..
         task.query_id,
         _address_of(task.link, base_url),
         task.attempt,
-        _STAGES.index(task.stage),
+        _PLACES[task.stage],
         task.status,
         task.error,
         task.row_count,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_looker_tasks.watch.facts import RunFacts
-from tap_looker_tasks.watch.load import find_hold_up, measure_load
 from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
 from tests.watch.big_run import circumstances, tell_big_run
 from tests.watch.chromium import alone, running_chromium
@@ -322,6 +320,15 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
+def test_half_a_character_and_a_huge_number_are_shown(tmp_path: Path) -> None:
+    facts = tell_half_a_run()
+    facts.queued("half \ud800", START)
+    facts.rows("task-external", 1 << 70, 0, START)
+    path = write_report(str(tmp_path / "run.html"), facts, circumstances(), START)
+    assert "half \\ud800" in path.read_text()
+    assert f"{250 + (1 << 70)}" in path.read_text()
+
+
 def test_the_data_of_the_page_is_plain_json(tmp_path: Path) -> None:
     text = write(tmp_path / "run.html").read_text()
     (data,) = re.findall(
@@ -329,76 +336,3 @@ def test_the_data_of_the_page_is_plain_json(tmp_path: Path) -> None:
     )
     assert "<" not in data
     assert len(json.loads(data)["tasks"]) == 4
-
-
-# ---------------------------------------------------------------- what held it up
-
-
-def tell_one(*, running: float, waiting: float, delivering: float) -> tuple[RunFacts, float]:
-    facts = RunFacts(START)
-    facts.launched("1", "orders", "7", 1, START)
-    facts.finished("1", "complete", START + running)
-    facts.collected("1", 1, START + running)
-    facts.delivering("1", START + running + waiting)
-    end = START + running + waiting + delivering
-    facts.delivered("1", "complete", 1, None, None, end)
-    facts.ended(0, None, end)
-    return facts, end
-
-
-@pytest.mark.parametrize(
-    ("seconds", "sentence"),
-    [
-        (
-            (8, 1, 1),
-            (
-                "Looker: for 80% of the run, its queries were what was waited for; "
-                "orders took longest, 8.0 s."
-            ),
-        ),
-        ((2, 4, 4), "The target: for 80% of the run, it was all that was waited for."),
-    ],
-)
-def test_what_took_most_is_named(seconds: tuple[int, int, int], sentence: str) -> None:
-    running, waiting, delivering = seconds
-    facts, end = tell_one(running=running, waiting=waiting, delivering=delivering)
-    hold_up = find_hold_up(facts, end, slots=10)
-    assert hold_up.sentence == sentence
-    assert sum(hold_up.seconds) == pytest.approx(10)
-
-
-def test_queries_that_wait_for_slots_are_named() -> None:
-    facts = tell_half_a_run()
-    assert find_hold_up(facts, START + 60, slots=2).sentence == (
-        "The slots: for 97% of the run, all of them were in use while queries waited; "
-        "see max_concurrent_tasks."
-    )
-
-
-def test_a_run_that_never_began_waited_for_nobody() -> None:
-    hold_up = find_hold_up(RunFacts(START), START + 2, slots=1)
-    assert hold_up.seconds[-1] == 2
-    assert hold_up.sentence.startswith("Neither Looker nor the target: 100% of the run")
-
-
-def test_load_counts_the_tasks_of_each_moment() -> None:
-    facts, end = tell_one(running=2.5, waiting=5, delivering=2.5)
-    load = measure_load(facts, end, samples=4)
-    assert load.moments == (1.25, 3.75, 6.25, 8.75)
-    assert load.tasks == (
-        (0.0, 0.0, 0.0, 0.0),
-        (1.0, 0.0, 0.0, 0.0),
-        (0.0, 0.0, 0.0, 0.0),
-        (0.0, 1.0, 1.0, 0.0),
-        (0.0, 0.0, 0.0, 1.0),
-    )
-    assert load.slots == (1, 0, 0, 0)
-
-
-def test_building_the_report_is_cheap() -> None:
-    facts = tell_big_run(4_600)
-    before = time.process_time()
-    measure_load(facts, START + 3_000)
-    find_hold_up(facts, START + 3_000, 10)
-    # A fifth of a second here; the bound holds on a machine far slower.
-    assert time.process_time() - before < 3

@@ -1,0 +1,147 @@
+"""How many tasks were where over the time of a run, and what it waited for."""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
+from tap_looker_tasks.watch.load import Cause, find_hold_up, measure_load, trace_course
+from tests.watch.big_run import tell_big_run
+from tests.watch.told import START, tell_half_a_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def tell_one(*, running: float, waiting: float, delivering: float) -> tuple[RunFacts, float]:
+    facts = RunFacts(START)
+    facts.launched("1", "orders", "7", 1, START)
+    facts.finished("1", "complete", START + running)
+    facts.collected("1", 1, START + running)
+    facts.delivering("1", START + running + waiting)
+    end = START + running + waiting + delivering
+    facts.delivered("1", "complete", 1, None, None, end)
+    facts.ended(0, None, end)
+    return facts, end
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sentence"),
+    [
+        (
+            (8, 1, 1),
+            (
+                "Looker: for 80% of the run, its queries were what was waited for; "
+                "orders took longest, 8.0 s."
+            ),
+        ),
+        ((2, 4, 4), "The target: for 80% of the run, it was all that was waited for."),
+    ],
+)
+def test_what_took_most_is_named(seconds: tuple[int, int, int], sentence: str) -> None:
+    running, waiting, delivering = seconds
+    facts, end = tell_one(running=running, waiting=waiting, delivering=delivering)
+    hold_up = find_hold_up(trace_course(facts, end), slots=10)
+    assert hold_up.sentence == sentence
+    assert sum(hold_up.seconds) == pytest.approx(10)
+
+
+def test_queries_that_wait_for_slots_are_named() -> None:
+    facts = tell_half_a_run()
+    assert find_hold_up(trace_course(facts, START + 60), slots=2).sentence == (
+        "The slots: for 97% of the run, all of them were in use while queries waited; "
+        "see max_concurrent_tasks."
+    )
+
+
+def test_a_run_that_never_began_waited_for_nobody() -> None:
+    hold_up = find_hold_up(trace_course(RunFacts(START), START + 2), slots=1)
+    assert hold_up.seconds[-1] == 2
+    assert hold_up.sentence.startswith("Neither Looker nor the target: 100% of the run")
+
+
+def test_load_counts_the_tasks_of_each_moment() -> None:
+    facts, end = tell_one(running=2.5, waiting=5, delivering=2.5)
+    load = measure_load(trace_course(facts, end), samples=4)
+    assert load.moments == (1.25, 3.75, 6.25, 8.75)
+    assert load.tasks == (
+        (0.0, 0.0, 0.0, 0.0),
+        (1.0, 0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0),
+        (0.0, 1.0, 1.0, 0.0),
+        (0.0, 0.0, 0.0, 1.0),
+    )
+    assert load.slots == (1, 0, 0, 0)
+
+
+def test_load_is_a_mean_and_slots_are_the_most() -> None:
+    facts = RunFacts(START)
+    for number, (begin, end) in enumerate([(0, 3), (1, 3), (2, 9), (3, 9)]):
+        facts.launched(str(number), str(number), None, 1, START + begin)
+        facts.finished(str(number), "complete", START + end)
+        facts.collected(str(number), 1, START + end)
+        facts.delivered(str(number), "complete", 1, None, None, START + end)
+    load = measure_load(trace_course(facts, START + 10), samples=5)
+    assert load.tasks[PHASES.index(Stage.RUNNING)] == (1.5, 2.5, 2.0, 2.0, 1.0)
+    assert load.slots == (2, 3, 2, 2, 2)
+
+
+def tell_at_random(chance: random.Random) -> RunFacts:
+    """Tell of up to 20 tasks that get as far as they get, within 10 seconds."""
+    facts = RunFacts(START)
+    for name in map(str, range(chance.randrange(20))):
+        moments = iter(sorted(START + chance.uniform(0, 10) for _ in range(6)))
+        facts.queued(name, next(moments))
+        stages: list[Callable[[float], None]] = [
+            partial(facts.launched, name, name, None, 1),
+            partial(facts.finished, name, "complete"),
+            partial(facts.collected, name, 1),
+            partial(facts.delivering, name),
+            partial(facts.delivered, name, "complete", 1, None, None),
+        ]
+        for tell in stages[: chance.randrange(6)]:
+            tell(next(moments))
+    return facts
+
+
+def count_moment_by_moment(facts: RunFacts, end: float, slots: int) -> list[float]:
+    """Return the seconds that each cause held, looking at all tasks at every moment."""
+    phases = [phase for task in facts.tasks for phase in task.phases(end)]
+    moments = sorted({START, end, *chain.from_iterable(phase[1:] for phase in phases)})
+    seconds = [0.0] * len(Cause)
+    for before, after in pairwise(moments):
+        there = [stage for stage, begin, last in phases if begin <= before < last]
+        is_full = there.count(Stage.RUNNING) >= slots
+        holds = (
+            is_full and Stage.QUEUED in there,
+            Stage.RUNNING in there or Stage.COLLECTING in there,
+            Stage.COLLECTED in there or Stage.DELIVERING in there,
+            True,
+        )
+        seconds[holds.index(True)] += after - before
+    return seconds
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_what_a_run_waits_for_is_what_a_look_at_every_moment_tells(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - it makes up runs, no secret
+    facts, slots = tell_at_random(chance), chance.randint(1, 5)
+    hold_up = find_hold_up(trace_course(facts, START + 10), slots)
+    counted = count_moment_by_moment(facts, START + 10, slots)
+    assert hold_up.seconds == pytest.approx(counted, abs=1e-5)
+
+
+def test_building_the_report_is_cheap() -> None:
+    facts = tell_big_run(4_600)
+    before = time.process_time()
+    course = trace_course(facts, START + 3_000)
+    measure_load(course)
+    find_hold_up(course, 10)
+    # Some hundredths of a second here; the bound holds on a machine far slower.
+    assert time.process_time() - before < 3
