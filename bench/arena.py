@@ -60,6 +60,11 @@ class Stub:
         """Run the tap."""
         return self._measured([TAP, *options, "--config", self._file("config", config)], expected)
 
+    def watched(self, expected: Mapping[str, int], told: Path, **config: Any) -> Served:
+        """Run the tap on a terminal, which tells in a file what watching the run took."""
+        command = [PYTHON, "-m", "bench.watched_tap", str(told)]
+        return self._measured([*command, "--config", self._file("config", config)], expected)
+
     def stock(self, expected: Mapping[str, int], **config: Any) -> Served:
         """Run a tap as the SDK documents it."""
         command = [PYTHON, "-m", "bench.stock_tap", "--config", self._file("stock", config)]

@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bench import end_to_end, memory, scale, schedule, slow_target, start, throughput
+from bench import end_to_end, memory, scale, schedule, slow_target, start, throughput, watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +32,7 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
         "many tasks": scale.of_many_tasks,
         "API calls for finished tasks": scale.calls_for_finished,
         "API calls while waiting": scale.calls_while_waiting,
+        "watching": watching.of_a_short_run,
         "start": start.start,
     }
 )

@@ -137,8 +137,10 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _environment() -> dict[str, str]:
+    # Modules are compiled once, as those that pip installs.
+    given = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     # Everything is on this machine: no proxy leads there.
-    return {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    return {**given, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 
 def _shown(command: Sequence[str]) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from rich.console import Console, Group
 from rich.file_proxy import FileProxy
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
@@ -19,13 +18,17 @@ from tap_looker_tasks.watch.facts import PHASES, Stage
 from tap_looker_tasks.watch.figures import format_duration, shorten
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
 
     from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
 _TASKS_SHOWN = 5
 _NARROW = 60
 _LONGEST_TITLE = 60
+_STATE_WIDTH = len("delivering")
+_GAP = "  "
 
 
 class _Console(Console):
@@ -86,32 +89,32 @@ class LiveDisplay:
     def _parts(self, now: float, tasks: str, flow: str) -> list[RenderableType]:
         parts: list[RenderableType] = [self._bar(now), Text(tasks), Text(flow, style="dim")]
         if self._console.width >= _NARROW:
-            parts.append(self._tasks_at_work(now))
+            parts += _align(self._tasks_at_work(now), self._console.width)
         return parts
 
     def _bar(self, now: float) -> RenderableType:
         total = self._facts.total
         done = total - self._facts.count(*PHASES)
-        elapsed = Text(format_duration(now - self._facts.started_at), style="bold")
-        grid = Table.grid(padding=(0, 1), expand=True)
-        grid.add_column(ratio=1)
-        grid.add_column(justify="right", no_wrap=True)
-        grid.add_row(ProgressBar(total=max(total, 1), completed=done), elapsed)
-        return grid
+        elapsed = format_duration(now - self._facts.started_at)
+        width = max(1, self._console.width - len(elapsed) - 1)
+        bar = ProgressBar(total=max(total, 1), completed=done, width=width)
+        return _InOneLine(bar, Text(f" {elapsed}", style="bold"))
 
-    def _tasks_at_work(self, now: float) -> Table:
+    def _tasks_at_work(self, now: float) -> list[_Row]:
         """Return what is being delivered, and what Looker works on for longest."""
-        grid = Table.grid(padding=(0, 2))
-        delivering = [*islice(self._facts.in_stage(Stage.DELIVERING), 1)]
-        for task in delivering:
-            grid.add_row(_title(task), Text("delivering", "cyan"), f"{task.row_count:,} rows")
+        rows = [
+            _Row(_title(task), "delivering", "cyan", f"{task.row_count:,} rows")
+            for task in islice(self._facts.in_stage(Stage.DELIVERING), 1)
+        ]
         running = self._facts.in_stage(Stage.RUNNING)
-        shown = _TASKS_SHOWN - len(delivering)
-        for task in islice(running, shown):
-            grid.add_row(_title(task), Text("running", "yellow"), self._describe_runtime(task, now))
+        shown = _TASKS_SHOWN - len(rows)
+        rows += [
+            _Row(_title(task), "running", "yellow", self._describe_runtime(task, now))
+            for task in islice(running, shown)
+        ]
         if len(running) > shown:
-            grid.add_row(Text(f"and {len(running) - shown:,} more in Looker", style="dim"))
-        return grid
+            rows.append(_Row(Text(f"and {len(running) - shown:,} more in Looker", style="dim")))
+        return rows
 
     def _describe_runtime(self, task: TaskFacts, now: float) -> str:
         expected = self._facts.expected_seconds(task)
@@ -119,8 +122,43 @@ class LiveDisplay:
         return f"{format_duration(now - (task.running_at or now))}{before}"
 
 
+class _InOneLine:
+    """Renders one thing beside another, which a table would do at several times the cost."""
+
+    def __init__(self, first: ProgressBar, second: Text) -> None:
+        self.first = first
+        self.second = second
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.first, options)
+        yield self.second
+
+
+class _Row(NamedTuple):
+    """What is shown of a task, in three columns; without a state, a line of its own."""
+
+    title: Text
+    state: str = ""
+    style: str = ""
+    figure: str = ""
+
+
+def _align(rows: Sequence[_Row], width: int) -> Iterator[Text]:
+    """Yield one line for each row, whose title gives way where there is too little room."""
+    longest = max((row.title.cell_len for row in rows), default=0)
+    taken = max((len(row.figure) for row in rows), default=0) + _STATE_WIDTH + 2 * len(_GAP)
+    for row in rows:
+        if not row.state:
+            yield row.title
+            continue
+        title = row.title.copy()
+        title.truncate(max(1, min(longest, width - taken)), overflow="ellipsis", pad=True)
+        state = (row.state.ljust(_STATE_WIDTH), row.style)
+        yield Text.assemble(title, _GAP, state, _GAP, row.figure, no_wrap=True)
+
+
 def _title(task: TaskFacts) -> Text:
-    return Text(shorten(task.title, _LONGEST_TITLE), no_wrap=True, overflow="ellipsis")
+    return Text(shorten(task.title, _LONGEST_TITLE))
 
 
 def _handlers_of(stream: TextIO) -> list[logging.StreamHandler[TextIO]]:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.watch.facts import RunFacts
     from tap_looker_tasks.watch.live import LiveDisplay
 
-# A frame takes a few milliseconds: more of them would be felt by a short run.
-_SECONDS_BETWEEN_FRAMES = 1.0
+_SECONDS_BETWEEN_FRAMES = 0.5
 # While Looker works and nothing else happens, a line is due after so many intervals.
 _LONGEST_SILENCE = 6
 _RATE_SECONDS = 10.0

@@ -14,7 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
@@ -162,7 +161,7 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
             "callLimit": given.call_limit,
         },
         "stages": [stage.value for stage in _PLACES],
-        "tasks": [_task_data(task, facts.started_at, given.base_url) for task in facts.tasks],
+        "tasks": [_task_data(task, facts.started_at) for task in facts.tasks],
         "load": {"moments": load.moments, "tasks": load.tasks, "slots": load.slots},
         "holdUp": {
             "sentence": hold_up.sentence,
@@ -188,7 +187,7 @@ def _as_text(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False, indent=2)
 
 
-def _task_data(task: TaskFacts, begin: float, base_url: str) -> tuple[object, ...]:
+def _task_data(task: TaskFacts, begin: float) -> tuple[object, ...]:
     """Return a task's values in the order that the page's script reads them in."""
     moments = (
         task.queued_at,
@@ -202,7 +201,7 @@ def _task_data(task: TaskFacts, begin: float, base_url: str) -> tuple[object, ..
         task.title,
         task.query_task_id,
         task.query_id,
-        _address_of(task.link, base_url),
+        task.link,
         task.attempt,
         _PLACES[task.stage],
         task.status,
@@ -212,14 +211,3 @@ def _task_data(task: TaskFacts, begin: float, base_url: str) -> tuple[object, ..
         task.runtime_seconds,
         [None if at is None else round(at - begin, 3) for at in moments],
     )
-
-
-def _address_of(link: str | None, base_url: str) -> str | None:
-    """Return the whole address of a page in Looker; None for what is no address of a page."""
-    if not link:
-        return None
-    with suppress(ValueError):
-        address = urljoin(f"{base_url}/", link)
-        if urlsplit(address).scheme in {"http", "https"}:
-            return address
-    return None

@@ -202,12 +202,15 @@ def test_queries_are_linked_to_looker(show: Callable[..., Page]) -> None:
     facts = RunFacts(START)
     facts.launched("1", "a_look", "7", 1, START, "/looks/12")
     facts.launched("2", "a_share", "8", 1, START, "https://other.test/x/a")
+    for number, link in enumerate(["javascript:alert(1)", "https://[", ""], 3):
+        facts.launched(str(number), "no_page", "9", 1, START, link)
     page = show(facts)
     look = page.get_by_role("link", name="a_look")
     assert look.get_attribute("href") == "https://example.cloud.looker.com/looks/12"
     assert look.get_attribute("rel") == "noopener noreferrer"
     share = page.get_by_role("link", name="a_share")
     assert share.get_attribute("href") == "https://other.test/x/a"
+    assert page.locator("#table td.name a").count() == 2
 
 
 def test_a_small_screen_needs_no_scrolling_sideways(show: Callable[..., Page]) -> None:

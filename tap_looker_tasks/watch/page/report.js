@@ -282,9 +282,19 @@
   const view = { search: "", group: "", page: 0, column: 7, descending: false };
   let matching = tasks;
 
+  // The whole address of a page in Looker; nothing for what is no address of a page.
+  function addressOf(link) {
+    try {
+      const address = new URL(link, `${run.baseUrl}/`);
+      return /^https?:$/.test(address.protocol) ? address.href : null;
+    } catch {
+      return null;
+    }
+  }
   function nameCell(task) {
-    const title = task.link && /^https?:/.test(task.link)
-      ? element("a", { href: task.link, target: "_blank", rel: "noopener noreferrer", title: "Open the query in Looker" }, element("bdi", {}, task.title))
+    const address = task.link && addressOf(task.link);
+    const title = address
+      ? element("a", { href: address, target: "_blank", rel: "noopener noreferrer", title: "Open the query in Looker" }, element("bdi", {}, task.title))
       : element("bdi", {}, task.title);
     const ids = [task.id && !task.title.includes(task.id) ? task.id : null, task.queryId ? `query ${task.queryId}` : null].filter(Boolean).join(" · ");
     return element("td", { class: "name" }, title, ids ? element("small", {}, ids) : null);
