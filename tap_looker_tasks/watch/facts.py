@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,9 +41,10 @@ Phase = tuple[Stage, float, float]
 """One of `PHASES`, with its begin and its end in epoch seconds."""
 
 
-@dataclass(slots=True, eq=False)
-class TaskFacts:
+class TaskFacts(msgspec.Struct, eq=False, array_like=True):
     """What is known of one query task, or of a query that has none yet.
+
+    A report holds these values as they are, in this order, which its script reads them in.
 
     Attributes:
         name: the query's stream; None for an external task.
@@ -315,10 +317,11 @@ class RunFacts:
         return waiting * self._seconds_delivering / self._answer_bytes_delivered
 
     def _find(self, query_task_id: str) -> TaskFacts:
-        if query_task_id not in self._by_id:
-            task = TaskFacts(None, Stage.RUNNING, query_task_id=query_task_id)
-            self._by_id[query_task_id] = self._add(task)
-        return self._by_id[query_task_id]
+        task = self._by_id.get(query_task_id)
+        if task is None:
+            task = self._add(TaskFacts(None, Stage.RUNNING, query_task_id=query_task_id))
+            self._by_id[query_task_id] = task
+        return task
 
     def _find_queued(self, name: str, at: float) -> TaskFacts:
         """Return the query that waits to be launched; a task it still has was lost."""

@@ -12,13 +12,12 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tap_looker_tasks.errors import TapError
-from tap_looker_tasks.watch.facts import Stage
+from tap_looker_tasks.watch.facts import PHASES
 from tap_looker_tasks.watch.load import Cause, find_hold_up, measure_load, trace_course
 from tap_looker_tasks.watch.summary import summary_lines
 
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
-    from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
+    from tap_looker_tasks.watch.facts import RunFacts
 
-_PLACES = MappingProxyType({stage: place for place, stage in enumerate(Stage)})
 _SHORT = 60
 
 
@@ -138,7 +136,8 @@ def _as_json(data: Mapping[str, object]) -> bytes:
         encoded = msgspec.json.encode(data, enc_hook=str)
     except (UnicodeEncodeError, OverflowError):
         # Half a character, or an integer of more than 64 bits: rare, and slower.
-        encoded = json.dumps(data, separators=(",", ":"), default=str).encode()
+        builtins = msgspec.to_builtins(data, enc_hook=str)
+        encoded = json.dumps(builtins, separators=(",", ":")).encode()
     return encoded.replace(b"<", b"\\u003c")
 
 
@@ -160,8 +159,8 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
             "slots": given.slots,
             "callLimit": given.call_limit,
         },
-        "stages": [stage.value for stage in _PLACES],
-        "tasks": [_task_data(task, facts.started_at) for task in facts.tasks],
+        "stages": [stage.value for stage in PHASES],
+        "tasks": facts.tasks,
         "load": {"moments": load.moments, "tasks": load.tasks, "slots": load.slots},
         "holdUp": {
             "sentence": hold_up.sentence,
@@ -185,29 +184,3 @@ def _as_text(value: object) -> str:
     if len(line) <= _SHORT:
         return line
     return json.dumps(value, default=str, ensure_ascii=False, indent=2)
-
-
-def _task_data(task: TaskFacts, begin: float) -> tuple[object, ...]:
-    """Return a task's values in the order that the page's script reads them in."""
-    moments = (
-        task.queued_at,
-        task.running_at,
-        task.finished_at,
-        task.collected_at,
-        task.delivering_at,
-        task.ended_at,
-    )
-    return (
-        task.title,
-        task.query_task_id,
-        task.query_id,
-        task.link,
-        task.attempt,
-        _PLACES[task.stage],
-        task.status,
-        task.error,
-        task.row_count,
-        task.delivered_bytes or task.collected_bytes,
-        task.runtime_seconds,
-        [None if at is None else round(at - begin, 3) for at in moments],
-    )

@@ -39,9 +39,11 @@
   const count = (number, noun) => `${whole.format(number)} ${noun}${number === 1 ? "" : "s"}`;
   const share = (part) => (run.seconds ? (part < run.seconds / 200 ? "<1%" : `${Math.round((100 * part) / run.seconds)}%`) : "–");
 
-  const tasks = rows.map(([title, id, queryId, link, attempt, stage, status, error, rowCount, size, runtime, moments], index) => {
-    const begun = moments.slice(0, 5);
-    const end = moments[5] === null ? run.seconds : moments[5];
+  const inRun = (at) => (at === null ? null : Math.round((at - run.begin) * 1000) / 1000);
+  const tasks = rows.map(([name, ended, id, queryId, link, attempt, status, error, rowCount, collected, written, runtime, ...moments], index) => {
+    const title = name || `query task ${id}`, size = written || collected;
+    const begun = moments.slice(0, 5).map(inRun);
+    const end = moments[5] === null ? run.seconds : inRun(moments[5]);
     const phases = [];
     for (let phase = 4, until = end; phase >= 0; phase -= 1) {
       if (begun[phase] === null) continue;
@@ -51,7 +53,6 @@
     }
     const begin = phases.length ? phases[0][1] : end;
     const work = phases.length ? phases[Math.min(phases[0][0] ? 0 : 1, phases.length - 1)][1] : end;
-    const ended = stages[stage];
     const group = ended === "delivered" ? "delivered" : ended === "failed" || ended === "not launched" ? "failed" : ended;
     return { index, title: visible(title), id, queryId, link, attempt, ended, group, status, error, rowCount, size, runtime, phases, begin, work, end, order: `${ended} ${status}`,
       words: [title, id, queryId, status, ended, error].filter((word) => word !== null).join("\n").toLowerCase() };
