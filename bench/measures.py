@@ -32,7 +32,8 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
         "many tasks": scale.of_many_tasks,
         "API calls for finished tasks": scale.calls_for_finished,
         "API calls while waiting": scale.calls_while_waiting,
-        "watching": watching.of_a_short_run,
+        "watching, processor time": watching.processor_time,
+        "watching, memory": watching.memory,
         "start": start.start,
     }
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.arena import megabytes, task_ids
@@ -11,50 +12,67 @@ from bench.report import Line, Series, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from bench.arena import Arena, Served, Stub
 
 _TASKS = 2_000
-_ROWS = 100
+_ROWS = (100, 250)
 _RESULTS_THAT_DIFFER = 16
+_TOLD = "told.json"
 
 
-def of_a_short_run(arena: Arena) -> Iterator[Line]:
-    """Watch a run of some seconds, and run the same without terminal and report."""
+def processor_time(arena: Arena) -> Iterator[Line]:
+    """Watch runs of some seconds."""
     tasks = arena.scaled(_TASKS)
-    told: list[dict[str, float]] = []
-    with arena.stub(Results(("json_detail",), _RESULTS_THAT_DIFFER, _ROWS)) as stub:
+    for rows in _ROWS:
+        with _stub(arena, rows) as stub:
+            runs = arena.in_turn({f"{rows} rows": partial(_told_by, stub, tasks)})
+        (told,) = runs.values()
+        for parts in (("progress", "report"), ("progress",), ("report",)):
+            shares = tuple(100 * sum(t[part] for part in parts) / t["whole"] for t in told)
+            what = f"{tasks:,} tasks of {rows} rows, {' and '.join(parts)}"
+            goal = at_most(2) if parts[1:] else None
+            yield Line("watching", Series(what, "%", shares), goal=goal)
+        whole = tuple(t["whole"] for t in told)
+        yield Line("watching", Series("processor time of the run", "s", whole))
 
-        def run_watched() -> Served:
-            path = stub.folder / "told.json"
-            served = stub.watched(_expected(tasks), path, **_config(stub, tasks, "report.html"))
-            told.append(json.loads(path.read_text()))
-            return served
 
+def memory(arena: Arena) -> Iterator[Line]:
+    """Watch a run, and run the same without terminal and report."""
+    tasks = arena.scaled(_TASKS)
+    with _stub(arena, _ROWS[0]) as stub:
         runs = arena.in_turn(
             {
-                "watched": run_watched,
+                "watched": lambda: _watched(stub, tasks),
                 "unwatched": lambda: stub.tap(_expected(tasks), **_config(stub, tasks)),
             }
         )
-    for parts in (("progress", "report"), ("progress",), ("report",)):
-        shares = tuple(100 * sum(t[part] for part in parts) / t["whole"] for t in told)
-        what = f"{tasks:,} tasks of {_ROWS} rows, {' and '.join(parts)}"
-        yield Line("watching", Series(what, "%", shares), goal=at_most(2) if parts[1:] else None)
-    yield Line(
-        "watching", Series("processor time of the run", "s", tuple(t["whole"] for t in told))
-    )
     watched, unwatched = (megabytes(name, served).values for name, served in runs.items())
     more = tuple(w - u for w, u in zip(watched, unwatched, strict=True))
     yield Line("watching", Series("peak memory, more than without", "MB", more), goal=at_most(20))
+
+
+def _stub(arena: Arena, rows: int) -> AbstractContextManager[Stub]:
+    return arena.stub(Results(("json_detail",), _RESULTS_THAT_DIFFER, rows))
+
+
+def _told_by(stub: Stub, tasks: int) -> dict[str, float]:
+    _watched(stub, tasks)
+    told: dict[str, float] = json.loads((stub.folder / _TOLD).read_text())
+    return told
+
+
+def _watched(stub: Stub, tasks: int) -> Served:
+    config = _config(stub, tasks) | {"report_path": str(stub.folder / "report.html")}
+    return stub.watched(_expected(tasks), stub.folder / _TOLD, **config)
 
 
 def _expected(tasks: int) -> dict[str, int]:
     return {"query_task_results": tasks}
 
 
-def _config(stub: Stub, tasks: int, report: str | None = None) -> dict[str, object]:
+def _config(stub: Stub, tasks: int) -> dict[str, object]:
     ids = stub.folder / "ids.txt"
     ids.write_text("\n".join(task_ids(tasks)))
-    given = {"query_task_ids_file": str(ids), "batch_size": 250}
-    return given if report is None else {**given, "report_path": str(stub.folder / report)}
+    return {"query_task_ids_file": str(ids), "batch_size": 250}

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,19 +24,25 @@ def program(folder: Path, source: str) -> Run:
     return run([PYTHON, "-c", source], folder)
 
 
-def test_a_measure_is_taken_from_the_command_line(tmp_path: Path) -> None:
-    path = tmp_path / "figures.json"
-    options = ["--only", "query_task_rows", "--scale", "0.001", "--rounds", "1"]
+def take(measure: str, scale: float, folder: Path) -> dict[str, Any]:
+    """Take a measure once, from the command line."""
+    path = folder / "figures.json"
+    options = ["--only", measure, "--scale", str(scale), "--rounds", "1", "--json", str(path)]
     ended = subprocess.run(
-        [sys.executable, "-m", "bench", *options, "--json", str(path)],
+        [sys.executable, "-m", "bench", *options],
         capture_output=True,
         text=True,
         check=False,
         cwd=Path(__file__).parent.parent.parent,
     )
     assert ended.returncode == 0, ended.stderr
-    assert "query_task_rows" in ended.stdout
-    found = json.loads(path.read_text())
+    assert measure.partition(",")[0] in ended.stdout
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_a_measure_is_taken_from_the_command_line(tmp_path: Path) -> None:
+    found = take("query_task_rows", 0.001, tmp_path)
     assert found.keys() == {"date", "machine", "versions", "rounds", "scale", "lines"}
     assert found["machine"].keys() == {"cpu", "cores", "system", "python"}
     first, *_ = found["lines"]
@@ -46,6 +52,16 @@ def test_a_measure_is_taken_from_the_command_line(tmp_path: Path) -> None:
     assert first["ratio"] == first["comparison"]["median"] / first["measured"]["median"]
     assert first["goal"] == {"text": "≥ 25 x as fast", "limit": 25}
     assert first["reached"] is (first["ratio"] >= 25)
+
+
+def test_progress_and_report_are_parts_of_the_run(tmp_path: Path) -> None:
+    lines = take("watching, proc", 0.01, tmp_path)["lines"]
+    both, progress, report, whole, *_ = (line["measured"]["median"] for line in lines)
+    assert both == pytest.approx(progress + report)
+    # Imports alone are a part of each.
+    assert 0.1 < report < 50
+    assert 0.1 < progress < 50
+    assert whole > 0.1
 
 
 def test_a_failed_run_is_no_figure(tmp_path: Path) -> None:
