@@ -21,6 +21,9 @@ from airflow.sdk import dag, task
 
 SHARDS = int(os.environ.get("LOOKER_SHARDS", "4"))
 POOL_SLOTS = int(os.environ.get("LOOKER_QUERIES_AT_ONCE", "15")) // SHARDS
+# Meltano keeps the state id of a run that was killed for 5 minutes more, and refuses another run
+# meanwhile: 60, 120 and 240 s outlast that, however soon Airflow notices.
+RETRIES = 3
 RETRY_DELAY = timedelta(seconds=float(os.environ.get("LOOKER_RETRY_SECONDS", "60")))
 
 
@@ -29,7 +32,11 @@ RETRY_DELAY = timedelta(seconds=float(os.environ.get("LOOKER_RETRY_SECONDS", "60
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,  # a shard's state is for one run at a time
-    default_args={"retries": 2, "retry_delay": RETRY_DELAY, "retry_exponential_backoff": True},
+    default_args={
+        "retries": RETRIES,
+        "retry_delay": RETRY_DELAY,
+        "retry_exponential_backoff": 2,
+    },
 )
 def looker_to_postgres() -> None:
     """Make the tables, then load all shards, each on whatever worker is free."""
@@ -48,8 +55,9 @@ def looker_to_postgres() -> None:
     def plan() -> list[int]:
         return list(range(SHARDS))
 
-    # The tap ends with 1 when a query failed, after all others are delivered: a retry goes on from
-    # the shard's state. Airflow kills with SIGTERM: the tap then cancels what it launched.
+    # The tap ends with 1 when a query failed, after all others are delivered. A retry goes on with
+    # what the shard's state has in flight, and runs the shard's other queries anew. Airflow kills
+    # with SIGTERM: the tap then cancels what it launched.
     @task.bash(
         append_env=True,
         env={

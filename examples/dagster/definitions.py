@@ -18,8 +18,10 @@ import dagster as dg
 
 SHARDS = int(os.environ.get("LOOKER_SHARDS", "4"))
 QUERIES = [query["name"] for query in json.loads(os.environ["TAP_LOOKER_TASKS_QUERIES"])]
+# Meltano keeps the state id of a run that was killed for 5 minutes more, and refuses another run
+# meanwhile: these delays outlast that.
 RETRY = dg.RetryPolicy(
-    max_retries=2,
+    max_retries=3,
     delay=float(os.environ.get("LOOKER_RETRY_SECONDS", "60")),
     backoff=dg.Backoff.EXPONENTIAL,
 )

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.schedulers]
 _SECONDS = 480
+_DAG = PROJECT / "examples" / "airflow" / "looker_to_postgres.py"
+_MELTANO_FORGETS_SECONDS = 300
+_DELAYS = """
+import runpy, sys
+load = runpy.run_path(sys.argv[1])["looker_to_postgres"]().get_task("load")
+factor, delay = load.retry_exponential_backoff, load.retry_delay.total_seconds()
+print(sum(delay * factor**number for number in range(load.retries)))
+"""
 _QUERIES = [{"name": f"airlines_{n}", "query_id": "1"} for n in range(4)]
 
 
@@ -75,3 +83,15 @@ def test_shards_load_one_warehouse_and_keep_states_of_their_own(
         assert len(warehouse.rows(tmp_path.name, query["name"])) == 16
     # No query was run by both.
     assert simulator.count("create_query_task") == len(_QUERIES)
+
+
+def test_retries_outlast_the_hold_of_a_killed_meltano_on_its_state(tmp_path: Path) -> None:
+    # An executor may notice at once that a worker is gone.
+    done = subprocess.run(
+        [environment("airflow") / "python", "-c", _DELAYS, _DAG],
+        env={"AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout.split()[-1]) > _MELTANO_FORGETS_SECONDS

@@ -34,3 +34,12 @@ def test_every_shard_has_a_state_of_its_own_and_knows_how_many_there_are() -> No
         "--state-id=looker-to-postgres-shard-$(TAP_LOOKER_TASKS_SHARD_INDEX)-of-"
         f"{job['completions']}"
     )
+
+
+def test_retries_outlast_the_hold_of_a_killed_meltano_on_its_state() -> None:
+    job = yaml.safe_load((_FOLDER / "cronjob.yaml").read_text())["spec"]["jobTemplate"]["spec"]
+
+    # The job controller waits 10 s, then twice as long each time, 6 minutes at most.
+    waits = [min(10 * 2**n, 360) for n in range(job["backoffLimitPerIndex"])]
+    assert sum(waits) > 300
+    assert sum(waits) < job["activeDeadlineSeconds"]
