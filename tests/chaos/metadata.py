@@ -156,6 +156,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._damages = damages
         super().__init__(*connection)
 
+    @override
+    def handle(self) -> None:
+        # A run that has ended reads no answer.
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self) -> None:
         self._pass_on()
 
@@ -185,11 +191,6 @@ class _Handler(BaseHTTPRequestHandler):
         if drawn.random() < _SHARE_DAMAGED:
             content = damage(content, drawn)
             self._damages.answers[f"{self.command} {path.split('/')[3]}"] += 1
-        # A run that has ended reads no answer.
-        with suppress(ConnectionError):
-            self._send(answer, content)
-
-    def _send(self, answer: requests.Response, content: bytes) -> None:
         self.send_response(answer.status_code)
         self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
         self.send_header("Content-Length", str(len(content)))
