@@ -6,7 +6,17 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bench import end_to_end, memory, scale, schedule, slow_target, start, throughput, watching
+from bench import (
+    batches,
+    end_to_end,
+    memory,
+    scale,
+    schedule,
+    slow_target,
+    start,
+    throughput,
+    watching,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +28,8 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
     {
         "typed rows, json_detail": partial(throughput.typed_rows_of, "json_detail"),
         "typed rows, json_bi": partial(throughput.typed_rows_of, "json_bi"),
-        "BATCH files": throughput.batch_files,
+        "BATCH files": batches.whole_runs,
+        "BATCH files, writing alone": batches.writing_alone,
         "query_task_rows": throughput.task_rows,
         "query_task_results with data": throughput.task_results,
         **{

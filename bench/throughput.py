@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
 from typing import TYPE_CHECKING, Any
 
 from bench.arena import check_size, seconds, seconds_without_start, task_ids
 from bench.payloads import EXPLORE, FIELDS, MODEL, Results
-from bench.processes import BenchError
 from bench.report import Goal, Line, Of, at_most, times_as_fast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from bench.arena import Arena, Served
     from bench.payloads import ResultFormat
 
-_TASKS = 40
-_ROWS = 5000
+TASKS = 40
+ROWS = 5000
 _RESULTS = 200
 _RESULTS_THAT_DIFFER = 20
 _RESULT_BYTES = 1_000_000
-_STOCK = "stock singer-sdk tap"
-_TAP = "tap"
+STOCK = "stock singer-sdk tap"
+TAP = "tap"
 _FLOOR = "msgspec alone"
 _DECLARED = "msgspec alone, shape declared"
 
 
 def typed_rows_of(result_format: ResultFormat, arena: Arena) -> Iterator[Line]:
     """Launch queries and deliver each as a typed stream."""
-    tasks, rows = arena.scaled(_TASKS), arena.scaled(_ROWS)
+    tasks, rows = arena.scaled(TASKS), arena.scaled(ROWS)
     total = tasks * rows
     queries = [explore_query(number) for number in range(tasks)]
     expected = {str(query["name"]): rows for query in queries} | {"query_task_results": tasks}
@@ -39,57 +36,16 @@ def typed_rows_of(result_format: ResultFormat, arena: Arena) -> Iterator[Line]:
     with arena.stub(Results((result_format,), tasks, rows)) as stub:
         runs = arena.in_turn(
             {
-                _TAP: lambda: stub.tap(expected, **config),
-                _STOCK: lambda: stub.stock({"rows": total}, stream="rows", tasks=tasks),
+                TAP: lambda: stub.tap(expected, **config),
+                STOCK: lambda: stub.stock({"rows": total}, stream="rows", tasks=tasks),
                 _FLOOR: lambda: stub.floor({"rows": total}, result_format, tasks),
                 _DECLARED: lambda: stub.floor({"rows": total}, "declared", tasks),
             }
         )
     what = f"{tasks} queries of {rows:,} rows, {result_format}"
     floor = times_as_fast(0.6)
-    goals = {_STOCK: times_as_fast(8), _FLOOR: floor, _DECLARED: floor.without_limit()}
-    yield from _compared(f"typed rows, {result_format}", what, runs, goals)
-
-
-def batch_files(arena: Arena) -> Iterator[Line]:
-    """Write typed rows into compressed files, and tell the target of them."""
-    tasks, rows = arena.scaled(_TASKS), arena.scaled(_ROWS)
-    total = tasks * rows
-    queries = [explore_query(number) for number in range(tasks)]
-    impatient = {"poll_interval_seconds": 0.1, "max_concurrent_tasks": tasks, "batch_size": 50}
-    with arena.stub(Results(("json_detail",), tasks, rows)) as stub, arena.folder() as files:
-        storage = {"root": files.as_uri(), "prefix": ""}
-        encoding = {"format": "jsonl", "compression": "gzip"}
-        batches = {"batch_config": {"encoding": encoding, "storage": storage}}
-        config = {"queries": queries, **impatient, **batches}
-        records = {"query_task_results": tasks}
-        runs = arena.in_turn(
-            {
-                _TAP: lambda: _filled(files, total, stub.tap(records, **config)),
-                _STOCK: lambda: _filled(
-                    files, total, stub.stock({}, stream="rows", tasks=tasks, **batches)
-                ),
-            }
-        )
-    what = f"{tasks} queries of {rows:,} rows, BATCH files of jsonl.gz"
-    yield from _compared("BATCH files", what, runs, {_STOCK: times_as_fast(8)})
-
-
-def _filled(files: Path, lines: int, served: Served) -> Served:
-    """Make sure that files hold all lines; remove them.
-
-    Raises:
-        BenchError: they hold another number.
-    """
-    found = 0
-    for path in files.iterdir():
-        with gzip.open(path) as file:
-            found += sum(1 for _ in file)
-        path.unlink()
-    if found != lines:
-        msg = f"{found:,} lines in BATCH files, expected {lines:,}"
-        raise BenchError(msg)
-    return served
+    goals = {STOCK: times_as_fast(8), _FLOOR: floor, _DECLARED: floor.without_limit()}
+    yield from compared(f"typed rows, {result_format}", what, runs, goals)
 
 
 def explore_query(number: int) -> dict[str, Any]:
@@ -105,7 +61,7 @@ def explore_query(number: int) -> dict[str, Any]:
 
 def task_rows(arena: Arena) -> Iterator[Line]:
     """Deliver the rows of external tasks, as they are."""
-    tasks, rows = arena.scaled(_TASKS), arena.scaled(_ROWS)
+    tasks, rows = arena.scaled(TASKS), arena.scaled(ROWS)
     records = {"query_task_rows": tasks * rows}
     expected = {**records, "query_task_results": tasks}
     with arena.stub(Results(("json",), tasks, rows)) as stub:
@@ -113,12 +69,12 @@ def task_rows(arena: Arena) -> Iterator[Line]:
         options = ("--catalog", catalog)
         runs = arena.in_turn(
             {
-                _TAP: lambda: stub.tap(expected, *options, query_task_ids=task_ids(tasks)),
-                _STOCK: lambda: stub.stock(records, stream="query_task_rows", tasks=tasks),
+                TAP: lambda: stub.tap(expected, *options, query_task_ids=task_ids(tasks)),
+                STOCK: lambda: stub.stock(records, stream="query_task_rows", tasks=tasks),
             }
         )
     what = f"{tasks * rows:,} rows in {tasks} json results"
-    yield from _compared("query_task_rows", what, runs, {_STOCK: times_as_fast(25)})
+    yield from compared("query_task_rows", what, runs, {STOCK: times_as_fast(25)})
 
 
 def task_results(arena: Arena) -> Iterator[Line]:
@@ -130,24 +86,24 @@ def task_results(arena: Arena) -> Iterator[Line]:
     with arena.stub(Results(("json",), differing, least_bytes=size)) as stub:
         runs = arena.in_turn(
             {
-                _TAP: lambda: stub.tap(records, query_task_ids=given),
-                _STOCK: lambda: stub.stock(records, stream="query_task_results", tasks=tasks),
+                TAP: lambda: stub.tap(records, query_task_ids=given),
+                STOCK: lambda: stub.stock(records, stream="query_task_results", tasks=tasks),
                 "copy": lambda: stub.floor({}, "copy", tasks),
             }
         )
     for ended_runs in runs.values():
         check_size(ended_runs, tasks * size)
     what = f"{tasks} json results of {size / 1e6:g} MB"
-    goals = {_STOCK: times_as_fast(12), "copy": at_most(2.5, Of.RATIO)}
-    yield from _compared("query_task_results with data", what, runs, goals)
+    goals = {STOCK: times_as_fast(12), "copy": at_most(2.5, Of.RATIO)}
+    yield from compared("query_task_results with data", what, runs, goals)
 
 
-def _compared(
+def compared(
     measure: str, what: str, runs: Mapping[str, tuple[Served, ...]], goals: Mapping[str, Goal]
 ) -> Iterator[Line]:
     """Compare whole processes, and what they did once they had started."""
     for name, goal in goals.items():
-        yield Line(measure, seconds(what, runs[_TAP]), seconds(name, runs[name]), goal)
-        from_first_call = seconds_without_start("from the first call on", runs[_TAP])
+        yield Line(measure, seconds(what, runs[TAP]), seconds(name, runs[name]), goal)
+        from_first_call = seconds_without_start("from the first call on", runs[TAP])
         other = seconds_without_start(name, runs[name])
         yield Line(measure, from_first_call, other, goal.without_limit())

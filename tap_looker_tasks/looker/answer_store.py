@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.json_stream import RowArrays
 
-MEMORY_BYTES = 16 * 1024 * 1024
+MEMORY_BYTES = 8 * 1024 * 1024
 # To keep a file takes as much memory as an answer of this length.
 SHORT_BYTES = 2048
 

@@ -54,6 +54,13 @@ def test_a_measure_is_taken_from_the_command_line(tmp_path: Path) -> None:
     assert first["reached"] is (first["ratio"] >= 25)
 
 
+def test_batch_files_are_counted_and_compared(tmp_path: Path) -> None:
+    whole, _, alone = take("BATCH files", 0.01, tmp_path)["lines"]
+    assert whole["ratio"] > 0
+    assert alone["measure"] == "BATCH files, writing alone"
+    assert alone["ratio"] > 0
+
+
 def test_progress_and_report_are_parts_of_the_run(tmp_path: Path) -> None:
     lines = take("watching, proc", 0.01, tmp_path)["lines"]
     both, progress, report, whole, *_ = (line["measured"]["median"] for line in lines)
