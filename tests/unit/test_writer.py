@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import multiprocessing
-import os
 import random
 import signal
 import threading
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -33,11 +30,9 @@ from singer_sdk.singerlib.encoding.simple import (
 from typing_extensions import Buffer, override
 
 from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
-from tests.unit.endless_writer import write_endlessly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from multiprocessing.context import ForkServerContext
 
 ASCII = st.text(alphabet=[chr(code) for code in range(127)], max_size=10)
 MOMENTS = st.datetimes(
@@ -249,46 +244,6 @@ def test_other_threads_can_write_too() -> None:
     thread.start()
     thread.join()
     assert output.file.getvalue() == b'{"type":"STATE","value":{}}\n'
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    """Makes processes that have imported all there is to import."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.unit.endless_writer"])
-    return context
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("is_buffered", [True, False])
-def test_no_line_is_torn_by_a_signal_at_any_moment(
-    processes: ForkServerContext, *, is_buffered: bool
-) -> None:
-    drawn = random.Random(0)  # noqa: S311 - not for secrets
-    for seed in range(100):
-        reader, writer = processes.Pipe(duplex=False)
-        process = processes.Process(
-            target=write_endlessly,
-            args=(writer,),
-            kwargs={"is_buffered": is_buffered, "seed": seed},
-        )
-        process.start()
-        writer.close()
-        with reader, contextlib.ExitStack() as stack:
-            stack.callback(process.kill)
-            output = open(reader.fileno(), "rb", closefd=False)  # noqa: SIM115
-            start = output.read(drawn.randrange(1, 500_000))
-            assert process.pid
-            os.kill(process.pid, signal.SIGTERM)
-            # The pipe is full by now: the writer is in the middle of a line.
-            time.sleep(drawn.random() / 50)
-            lines = (start + output.read()).split(b"\n")
-            output.close()
-            process.join(10)
-            assert process.exitcode == 0
-        assert lines.pop() == b""
-        types = [json.loads(line)["type"] for line in lines]
-        assert types == ["RECORD"] * (len(lines) - 1) + ["STATE"]
 
 
 def test_a_chunk_is_what_its_records_would_be() -> None:
