@@ -44,7 +44,7 @@ class Limits(NamedTuple):
     def from_state(cls, noted: Mapping[Any, Any]) -> Limits:
         """Read what state holds of them."""
         found = (noted.get(name) for name in cls._fields)
-        return cls(*(limit if isinstance(limit, int) else None for limit in found))
+        return cls(*(limit if type(limit) is int else None for limit in found))
 
 
 UNKNOWN_LIMITS = Limits()

@@ -8,6 +8,7 @@ import pytest
 
 from tap_looker_tasks.tasks.actions import Outcome
 from tap_looker_tasks.tasks.ledger import Ledger
+from tap_looker_tasks.tasks.limits import Limits
 from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask
 
 TWELVE = "1970-01-01T00:00:12.000000+00:00"
@@ -92,6 +93,26 @@ def test_a_task_launched_is_resumed_by_the_next_run() -> None:
     assert ledger.names_in_flight() == ["flights"]
     assert ledger.resume({"flights": "f"}) == [FLIGHTS]
     assert bookmark["in_flight"] == {"flights": IN_FLIGHT}
+
+
+@pytest.mark.parametrize(
+    ("noted", "limits"),
+    [
+        ({"row_limit": 500, "column_limit": 50}, Limits(500, 50)),
+        ({"row_limit": 500}, Limits(500)),
+        ({"row_limit": True, "column_limit": "50"}, Limits()),
+        ({}, Limits()),
+    ],
+)
+def test_limits_that_a_result_does_not_tell_are_remembered(
+    noted: dict[str, object], limits: Limits
+) -> None:
+    ledger = Ledger({"in_flight": {"flights": IN_FLIGHT | noted}}, [])
+    (task,) = ledger.resume({"flights": "f"})
+    assert task.unmarked_limits == limits
+    bookmark: dict[str, Any] = {}
+    Ledger(bookmark, []).note_launched(task)
+    assert bookmark["in_flight"]["flights"] == IN_FLIGHT | limits.known()
 
 
 @pytest.mark.parametrize("fingerprints", [{"flights": "changed"}, {}])
