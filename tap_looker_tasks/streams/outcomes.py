@@ -236,8 +236,7 @@ class QueryTaskResultsStream(LookerStream):
         query = self._query_of(task)
         for what, limit in reached:
             self.logger.warning(
-                "%s: the result has %s, as many as its limit allows, there may be more; "
-                "change `%s` at %s",
+                "%s: the result is at its limit (%s), there may be more; change `%s` at %s",
                 task.query_name,
                 what,
                 limit,

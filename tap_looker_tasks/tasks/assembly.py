@@ -113,7 +113,7 @@ def begin_following(parts: FollowingParts) -> Following:
         collector=collector,
         tasks=[task.task for task in tasks],
         queued=queued,
-        runtimes={name: query.runtime_seconds for name, query in parts.remembered.items()},
+        runtimes={name: query.runtime for name, query in parts.remembered.items()},
         pages={name: query.page for name, query in parts.queries.items()},
     )
 
@@ -122,7 +122,7 @@ def longest_first(remembered: Mapping[str, RememberedQuery]) -> list[str]:
     """Order queries: those never run in the order configured, then the longest first."""
 
     def shortness(query_name: str) -> float:
-        runtime = remembered[query_name].runtime_seconds
+        runtime = remembered[query_name].runtime
         return -inf if runtime is None else -runtime
 
     return sorted(remembered, key=shortness)

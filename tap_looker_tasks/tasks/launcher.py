@@ -48,6 +48,7 @@ class RememberedQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             that is to be known of it.
         runtime_seconds: how long it took, in whole seconds: some targets cannot write state
             with a fraction in it.
+        runtime_milliseconds: the same, to tell short queries apart.
         row_limit: of the query, when results do not tell whether it cut them off.
         column_limit: likewise.
     """
@@ -55,8 +56,16 @@ class RememberedQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     fingerprint: str | None = None
     query_id: str | None = None
     runtime_seconds: int | None = None
+    runtime_milliseconds: int | None = None
     row_limit: int | None = None
     column_limit: int | None = None
+
+    @property
+    def runtime(self) -> float | None:
+        """How many seconds it took, as exactly as it is known."""
+        if self.runtime_milliseconds is None:
+            return self.runtime_seconds
+        return self.runtime_milliseconds / 1000
 
     @property
     def unmarked_limits(self) -> Limits:
@@ -232,14 +241,13 @@ class Launcher:
             unmarked_limits=ready.unmarked_limits,
         )
 
-    def query_to_remember(
-        self, task: LaunchedTask, runtime_seconds: float | None
-    ) -> RememberedQuery:
+    def query_to_remember(self, task: LaunchedTask, runtime: float | None) -> RememberedQuery:
         """Return what state should remember of a query whose result is delivered."""
         return RememberedQuery(
             fingerprint=task.fingerprint,
             query_id=task.query_id if self._is_reusable(task) else None,
-            runtime_seconds=None if runtime_seconds is None else ceil(runtime_seconds),
+            runtime_seconds=None if runtime is None else ceil(runtime),
+            runtime_milliseconds=None if runtime is None else round(runtime * 1000),
             **task.unmarked_limits.known(),
         )
 

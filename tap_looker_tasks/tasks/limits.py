@@ -74,10 +74,10 @@ def reached_limits(result: Result, limits: Limits) -> Iterator[tuple[str, str]]:
     """Yield what there may be more of in a result, and the property of the query that limits it."""
     rows, columns = result.row_count or 0, sum(not pivot.is_total for pivot in result.pivots)
     if result.columns_truncated or _reaches(columns, limits.column_limit):
-        yield f"{columns} pivoted columns", "column_limit"
+        yield f"pivoted columns: {columns}", "column_limit"
     is_cut = result.truncated and not result.columns_truncated
     if is_cut or _reaches(rows, limits.row_limit):
-        yield f"{rows} rows", "limit"
+        yield f"rows: {rows}", "limit"
 
 
 def _reaches(count: int, limit: int | None) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -113,3 +114,27 @@ def test_state_is_a_small_share_of_the_output(simulator: Simulator, tap: Tap) ->
     states = sum(len(line) for line in lines if line.startswith(b'{"type":"STATE"'))
     assert states < 0.1 * len(run.output)
     assert len(run.bookmark["finished"]) == 2000
+
+
+def test_the_longest_queries_start_first(tap: Tap) -> None:
+    names = ["short", "seconds_only", "long", "longer"]
+    config: dict[str, Any] = {
+        "queries": [{"name": name, "query_id": 1, "limit": n + 1} for n, name in enumerate(names)],
+        "max_concurrent_tasks": 1,
+    }
+    first = tap(**config)
+    assert [outcome["query_name"] for outcome in first.records()] == names
+    state = first.state
+    remembered = {name: state["bookmarks"][name]["query"] for name in names}
+    assert all(
+        query["runtime_seconds"] == ceil(query["runtime_milliseconds"] / 1000)
+        for query in remembered.values()
+    )
+    for name, milliseconds in {"short": 1400, "long": 1500, "longer": 1600}.items():
+        remembered[name] |= {"runtime_seconds": 2, "runtime_milliseconds": milliseconds}
+    remembered["seconds_only"]["runtime_seconds"] = 3
+    del remembered["seconds_only"]["runtime_milliseconds"]
+    second = tap(state=state, **config)
+    assert [outcome["query_name"] for outcome in second.records()] == [
+        *("seconds_only", "longer", "long", "short")
+    ]
