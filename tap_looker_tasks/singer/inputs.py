@@ -142,11 +142,25 @@ def read_catalog(raw: object) -> dict[str, Any]:
         raise WrongShapeError(msg)
     for number, entry in enumerate(raw["streams"]):
         _check_shape(entry, _CatalogEntry, f"streams[{number}]")
+        _check_name(entry, f"streams[{number}]")
         for found in entry.get("metadata", ()):
             # Where Singer's specification has what people choose, the SDK does not look.
             if not found["breadcrumb"] and (method := found["metadata"].get("replication-method")):
                 entry["replication_method"] = method
     return raw
+
+
+def _check_name(entry: Mapping[str, Any], place: str) -> None:
+    """Check that a stream is called what the tap calls it, as the SDK takes for granted.
+
+    Raises:
+        WrongShapeError: it has another name.
+    """
+    own = entry["tap_stream_id"]
+    if (name := entry.get("stream")) and name != own:
+        told = msgspec.json.encode(name)[:50].decode()
+        msg = f"{place}.stream: {told}, but it is {own}; rename it by an __alias__ in stream_maps"
+        raise WrongShapeError(msg)
 
 
 def _read_object(raw: object, place: str) -> dict[str, Any]:

@@ -109,7 +109,8 @@ class QueryTaskResultsStream(LookerStream):
                     self._watch.tick()
                 case Outcome():
                     record, outcome = self._deliver(event, following)
-                    yield record
+                    # The SDK takes out of it what is deselected.
+                    yield {**record}
                     self._watch.note_delivered(outcome, record)
                     # Only now is the task's last record out.
                     self._remember(outcome, record, following)

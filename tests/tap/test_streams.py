@@ -144,3 +144,28 @@ def test_a_test_run_delivers_one_record_of_each_stream(simulator: Simulator, tap
     assert run.exit_code == 0
     assert {message["stream"] for message in run.of("SCHEMA")} == {"query_task_results"}
     assert len(run.records()) == 1
+
+
+@pytest.mark.parametrize("kept", [set(), {"query_task_id"}, {"query_task_id", "status"}])
+def test_a_run_needs_no_column_of_what_it_delivers(
+    simulator: Simulator, tap: Tap, kept: set[str]
+) -> None:
+    given, failed = simulator.create_task("1", "json"), simulator.create_task("5", "json")
+    config: dict[str, Any] = {
+        "query_task_ids": [given, failed],
+        "queries": [{"name": "q", "query_id": 1}],
+    }
+    catalog = json.loads(tap("--discover", **config).output)
+    for stream in catalog["streams"]:
+        for item in stream["metadata"]:
+            if item["breadcrumb"] and item["breadcrumb"][-1] not in kept:
+                # Catalogs of other makers may leave it out, of keys as well.
+                item["metadata"].pop("inclusion")
+                item["metadata"]["selected"] = False
+    run = tap(catalog=catalog, **config)
+    assert run.exit_code == 1
+    assert f"1 query task did not complete: {failed} (error" in run.error
+    assert [{*record} for record in run.records()] == [kept] * 3
+    assert run.records("q") == [{}] * 16
+    assert run.bookmark["finished"] == {given: "complete", failed: "error"}
+    assert run.bookmark["in_flight"] == {}

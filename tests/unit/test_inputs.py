@@ -134,6 +134,8 @@ def test_a_catalog_is_read_as_it_is(entry: dict[str, Any]) -> None:
         ),
         ({"streams": [ENTRY | {"key_properties": "x"}]}, "streams[0].key_properties: expected"),
         ({"streams": [ENTRY | {"replication_method": "NEW"}]}, "streams[0].replication_method:"),
+        ({"streams": [ENTRY | {"stream": "sales"}]}, 'streams[0].stream: "sales", but it is '),
+        ({"streams": [ENTRY | {"stream": 5}]}, "streams[0].stream: 5, but it is "),
     ],
 )
 def test_what_is_no_catalog_is_refused(raw: object, message: str) -> None:
