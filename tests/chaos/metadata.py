@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import threading
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.singer import Run
 
 _SHARE_DAMAGED = 0.1
+_SHARE_CHOSEN = 0.3
 _LONGEST_SECONDS = 20
 _QUERIES = [
     {"name": "saved", "query_id": 1},
@@ -93,7 +95,8 @@ def run_damaged(folder: Path, database: Database, count: int, seed: int) -> Dama
             drawn = random.Random(f"{seed} {number}")  # noqa: S311 - damages, not secrets
             with _damaging(simulator.base_url, f"{seed} {number}", damages) as base_url:
                 damaged = partial(run_tap, folder, {**config, "base_url": base_url})
-                _run(damaged, drawn, damages, {"catalog": catalog, "state": state})
+                files = {"catalog": _select_some(catalog, drawn), "state": state}
+                _run(damaged, drawn, damages, files)
     return damages
 
 
@@ -109,6 +112,16 @@ def _run(run: partial[Run], drawn: random.Random, damages: Damages, files: dict[
         return
     damages.exits[f"{' '.join(command) or 'sync'}, exit {ended.exit_code}"] += 1
     damages.problems += _problems(command, ended, time.monotonic() - began)
+
+
+def _select_some(catalog: dict[str, Any], drawn: random.Random) -> dict[str, Any]:
+    """Return the catalog with other streams and columns selected."""
+    chosen: dict[str, Any] = copy.deepcopy(catalog)
+    for stream in chosen["streams"]:
+        for item in stream["metadata"]:
+            if drawn.random() < _SHARE_CHOSEN:
+                item["metadata"]["selected"] = drawn.random() < 1 / 2
+    return chosen
 
 
 def _perhaps_damaged(file: object, drawn: random.Random) -> object:
