@@ -95,7 +95,8 @@ def _typed_rows(count: int, folder: Path) -> RecordBatch:
     build(Results(("json",), 1, count), folder)
     (entry,) = folder.glob("entry-*")
     rows = msgspec.json.decode(entry.read_bytes())["data"]
-    return RecordBatch(RecordType(FIELDS), [[row[name] for row in rows] for name in FIELDS])
+    columns = [[row[name] for row in rows] for name in FIELDS]
+    return RecordBatch(RecordType(FIELDS), columns, count)
 
 
 def _check_and_remove(files: Path, lines: int) -> None:

@@ -55,25 +55,29 @@ class RecordBatch:
 
     Attributes:
         type: their columns.
-        columns: the values of each column, all equally many.
+        columns: the values of each column.
+        count: how many values each has; records without a column are so many, too.
     """
 
     type: RecordType
     columns: Sequence[_Values]
+    count: int
 
     def __len__(self) -> int:
         """Return the number of records."""
-        return len(self.columns[0])
+        return self.count
 
     def records(self) -> Iterator[dict[str, object]]:
         """Yield them one by one."""
+        if not self.columns:
+            yield from ({} for _ in range(self.count))
         for values in zip(*self.columns, strict=True):
             yield dict(zip(self.type.names, values, strict=True))
 
     def lines(self) -> bytes:
         """Write them as JSON, each on a line."""
         # A list: what another iterable yields, msgspec 0.22 never lets go of.
-        if self.type.struct is None:
+        if self.type.struct is None or not self.columns:
             return _ENCODER.encode_lines([*self.records()])
         return _ENCODER.encode_lines([*map(self.type.struct, *self.columns)])
 
@@ -81,12 +85,13 @@ class RecordBatch:
         """Leave all other columns out."""
         if (*names,) == self.type.names:
             return self
-        return RecordBatch(RecordType(names), [self.column(name) for name in names])
+        return RecordBatch(RecordType(names), [*map(self.column, names)], self.count)
 
     def parts(self, most: int) -> Iterator[RecordBatch]:
         """Yield the same records, at most so many at a time."""
-        for first in range(0, len(self), most):
-            yield RecordBatch(self.type, [c[first : first + most] for c in self.columns])
+        for first in range(0, self.count, most):
+            columns = [column[first : first + most] for column in self.columns]
+            yield RecordBatch(self.type, columns, min(most, self.count - first))
 
     def column(self, name: str) -> _Values:
         """Return the values of one column."""
@@ -143,7 +148,7 @@ class RowReader:
         for count, columns in read(result):
             if count:
                 ids, numbers = [query_task_id] * count, range(first, first + count)
-                yield RecordBatch(self._type, (ids, numbers, *columns))
+                yield RecordBatch(self._type, (ids, numbers, *columns), count)
                 first += count
 
     @property

@@ -210,11 +210,11 @@ class RowStream(LookerStream):
 
     def _records(self) -> Iterator[Record]:
         for batch in self._batches:
-            # The SDK leaves out what is deselected, but does not look into a chunk.
-            selected = [*filter(self.selects, batch.type.names)]
-            if selected and self.goes_in_chunks:
+            if self.goes_in_chunks:
                 self._record_counter.step = len(batch)
-                chunk = RecordChunk(batch.only(selected).lines(), len(batch))
+                # The SDK leaves out what is deselected, but does not look into a chunk.
+                selected = batch.only([*filter(self.selects, batch.type.names)])
+                chunk = RecordChunk(selected.lines(), len(batch))
                 yield chunk
                 self._check_written(chunk)
             else:

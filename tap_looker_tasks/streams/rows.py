@@ -67,13 +67,15 @@ class QueryTaskRowsStream(RowStream):
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         first = 1
         for rows in self._rows_at_once(result):
+            count = len(rows)
             columns = {
-                "query_task_id": [query_task_id] * len(rows),
-                "row_number": range(first, first + len(rows)),
+                "query_task_id": [query_task_id] * count,
+                "row_number": range(first, first + count),
                 "row": rows,
             }
-            yield RecordBatch(self._record_type, [columns[n] for n in self._record_type.names])
-            first += len(rows)
+            selected = [columns[name] for name in self._record_type.names]
+            yield RecordBatch(self._record_type, selected, count)
+            first += count
 
     def _rows_at_once(self, result: Result) -> Iterator[Sequence[object]]:
         if not self.goes_in_chunks:

@@ -158,7 +158,9 @@ def test_a_run_needs_no_column_of_what_it_delivers(
     catalog = json.loads(tap("--discover", **config).output)
     for stream in catalog["streams"]:
         for item in stream["metadata"]:
-            if item["breadcrumb"] and item["breadcrumb"][-1] not in kept:
+            if not item["breadcrumb"]:
+                item["metadata"]["selected"] = True
+            elif item["breadcrumb"][-1] not in kept:
                 # Catalogs of other makers may leave it out, of keys as well.
                 item["metadata"].pop("inclusion")
                 item["metadata"]["selected"] = False
@@ -167,5 +169,6 @@ def test_a_run_needs_no_column_of_what_it_delivers(
     assert f"1 query task did not complete: {failed} (error" in run.error
     assert [{*record} for record in run.records()] == [kept] * 3
     assert run.records("q") == [{}] * 16
+    assert [{*record} for record in run.records("query_task_rows")] == [kept - {"status"}] * 16
     assert run.bookmark["finished"] == {given: "complete", failed: "error"}
     assert run.bookmark["in_flight"] == {}

@@ -19,7 +19,7 @@ def check(*batches: list[tuple[object, object]], most: int = 1_000_000) -> list[
     keys = KeyCheck(["id", "day"], most)
     for rows in batches:
         ids, days = [row[0] for row in rows], [row[1] for row in rows]
-        keys.add(RecordBatch(TYPE, (ids, days, range(len(rows)))))
+        keys.add(RecordBatch(TYPE, (ids, days, range(len(rows))), len(rows)))
     return keys.problems
 
 
@@ -53,7 +53,9 @@ def test_beyond_what_is_remembered_repeats_are_still_found() -> None:
     rows: list[tuple[object, object]] = [(n, "a") for n in range(1000)]
     keys = KeyCheck(["id", "day"], 100)
     for _ in range(2):
-        keys.add(RecordBatch(TYPE, ([row[0] for row in rows], [row[1] for row in rows], rows)))
+        keys.add(
+            RecordBatch(TYPE, ([row[0] for row in rows], [row[1] for row in rows], rows), len(rows))
+        )
     [problem] = keys.problems
     assert problem.startswith("primary_keys: at least ")
     assert check(rows, most=100) == []
