@@ -157,6 +157,22 @@ def test_connections_of_threads_that_ended_serve_others_and_are_closed(connect: 
         assert server.open_connections == 0
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="the system has no such thing")
+def test_a_server_that_sends_the_body_apart_need_not_wait_for_us(connect: Connect) -> None:
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        head, end, body = with_body(b"{}").partition(b"\r\n\r\n")
+        connection.sendall(head + end)
+        connection.sendall(body)
+
+    with RawServer(answer) as server:
+        client = connect(server.base_url)
+        began = time.monotonic()
+        for _ in range(50):
+            assert client.look("1") == {}
+        # The system waits for 40 ms each time.
+        assert time.monotonic() - began < 1
+
+
 @pytest.mark.parametrize(("retry_after", "seconds"), [("7", 7), ("600", 60), ("soon", 1), ("0", 0)])
 def test_who_is_told_to_wait_lets_all_wait(
     connect: Connect, retry_after: str, seconds: float
