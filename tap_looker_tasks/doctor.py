@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tap_looker_tasks.discovery import Discovery, find_queries
 from tap_looker_tasks.errors import RefusedRequestError, TapError
+from tap_looker_tasks.looker.shapes import as_text
 from tap_looker_tasks.wording import ask_for, find_similar
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _examine_login(settings: Settings, client: LookerClient) -> Finding:
 def _examine_time_zone(name: str, client: LookerClient) -> Finding:
     details = f"queries run in {name}"
     try:
-        known = {zone.get("value") for zone in client.all_timezones()}
+        known = {as_text(zone.get("value")) for zone in client.all_timezones()} - {None}
     except TapError as error:
         details += f"; whether Looker knows it is not known: {_in_one_line(error)}"
         return Finding("query_timezone", Verdict.NOTE, details)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_looker_tasks.looker.client import LookerClient
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from tap_looker_tasks.simulator.simulator import Simulator
     from tests.singer import Run
@@ -51,6 +55,16 @@ def test_time_zones_that_looker_does_not_tell_fail_nothing(
     assert run.exit_code == 0
     assert "queries run in UTC; whether Looker knows it is not known" in told(run)
     assert "7 columns" in told(run)
+
+
+def test_time_zones_of_another_shape_are_no_time_zones(
+    tap: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zones = [{"value": "UTC"}, {"value": ["UTC"]}, {"value": 1}, {"value": None}, {}]
+    monkeypatch.setattr(LookerClient, "all_timezones", lambda _: zones)
+    assert "ok query_timezone queries run in UTC" in told(tap("--doctor", queries=[AIRLINES]))
+    other = tap("--doctor", query_timezone="Asia/Tokyo", queries=[AIRLINES])
+    assert "which is none of the 1 time zones" in told(other)
 
 
 def test_everything_that_would_fail_is_told_at_once(tap: Callable[..., Run]) -> None:
