@@ -370,7 +370,16 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
     "3": _dashboard(
         "Orders, as instances of long ago describe tiles",
         [_filter("5", "State", "orders.state", "NY")],
-        [_query_tile("21", "By state", "11", _OLD_LISTENING)],
+        [
+            _query_tile("21", "By state", "11", _OLD_LISTENING),
+            _body_tile(
+                "22",
+                "Never saved",
+                # Against its own description, Looker has been seen to send this.
+                {"id": None, **_shop("orders", "orders.customer", "orders.count")},
+                State="orders.state",
+            ),
+        ],
     ),
     "shop::overview": _dashboard(
         "Orders, from a LookML dashboard",

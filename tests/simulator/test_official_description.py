@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -148,8 +149,9 @@ def test_every_answer_is_as_described(
                 url = browser.api + path.format(**named)
                 query = {k: v for k, v in named.items() if f"{{{k}}}" not in path}
                 browser.session.request(verb, url, params=query, json=body, timeout=20)
-    # Dashboard 3 listens by an object, as those of long ago do.
-    assert [found for found in proxy.wrong_answers if "/listen'" not in found] == []
+    # Dashboard 3 listens by an object, and has null for the id of a query that was never saved.
+    unlike_described = re.compile(r"at '[^']*/(listen|query/id)': ")
+    assert [found for found in proxy.wrong_answers if not unlike_described.search(found)] == []
     assert {call.operation for call in simulator.calls} == OPERATIONS
 
 

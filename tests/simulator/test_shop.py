@@ -160,19 +160,22 @@ def test_dashboards_have_filters_that_apply_and_titles_that_repeat(browser: Brow
     assert tiles["11"]["result_maker"]["filterables"][0]["listen"] == [
         {"dashboard_filter_name": "State", "field": "orders.state"}
     ]
-    (old,) = read(browser, "dashboards/3")["dashboard_elements"]
+    old, _ = read(browser, "dashboards/3")["dashboard_elements"]
     assert old["result_maker"]["filterables"][0]["listen"] == {"State": "orders.state"}
 
 
-@pytest.mark.parametrize(("dashboard_id", "tile"), [("2", "13"), ("shop::overview", "31")])
+@pytest.mark.parametrize(
+    ("dashboard_id", "tile", "id_"),
+    [("2", "13", {}), ("shop::overview", "31", {}), ("3", "22", {"id": None})],
+)
 def test_a_tile_may_have_the_body_of_a_query_in_place_of_an_id(
-    browser: Browser, dashboard_id: str, tile: str
+    browser: Browser, dashboard_id: str, tile: str, id_: dict[str, None]
 ) -> None:
     elements = read(browser, f"dashboards/{dashboard_id}/dashboard_elements")
     (found,) = [element for element in elements if element["id"] == tile]
     assert (found["query_id"], found["look_id"]) == (None, None)
     query = found["result_maker"]["query"]
-    assert "id" not in query
+    assert {key: value for key, value in query.items() if key == "id"} == id_
     assert (query["model"], query["view"]) == ("shop", "orders")
     created = browser.session.post(f"{browser.api}/queries", json=query, timeout=20).json()
     assert read(browser, f"queries/{created['id']}/run/json")

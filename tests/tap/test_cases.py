@@ -163,6 +163,8 @@ def test_a_dashboard_shows_what_people_see(
 def test_tiles_without_a_stored_query_are_created_and_none_is_dropped_silently(tap: Tap) -> None:
     run = tap(dashboards=[{"dashboard_id": "2", "name": "d"}])
     assert len(rows_of(run, "d_never_saved")) == 4
+    with_null = tap(dashboards=[{"dashboard_id": "3", "name": "d"}])
+    assert len(rows_of(with_null, "d_never_saved")) == 4
     assert {*entry_names(run)} >= {"d_new_tile_11", "d_new_tile_12", "d_by_a_unit", "d_secret"}
     assert "tile 'Merged' merges several queries" in run.log
     lookml = tap(dashboards=[{"dashboard_id": "shop::overview", "name": "o"}])

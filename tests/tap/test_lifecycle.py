@@ -143,6 +143,25 @@ def test_a_task_killed_between_two_runs_is_launched_again(database: Database, ta
         assert in_flight(second) == {}
 
 
+@pytest.mark.parametrize("fault", [None, "not_found_html"])
+def test_a_task_that_has_ended_need_not_be_cancelled(
+    database: Database, tap: Tap, fault: str | None
+) -> None:
+    with Simulator(SimulatorOptions(latency_seconds=0.5), database=database) as looker:
+        first = tap(base_url=looker.base_url, queries=[AIRLINES], wait_for_completion=False)
+        (task,) = in_flight(first).values()
+        until(lambda: looker.task_status(task["query_task_id"]) == "complete")
+        if fault:
+            # Looker has been seen to say it by a page.
+            looker.fault(fault, operation="kill_query")
+        second = tap(base_url=looker.base_url, state=first.state)
+        assert second.exit_code == 0
+        assert looker.count("kill_query") == 1
+        assert "is not cancelled" not in second.log
+        assert in_flight(second) == {}
+        assert "to_cancel" not in second.bookmark
+
+
 def test_a_task_that_cannot_be_cancelled_is_cancelled_by_the_next_run(
     slow: Simulator, tap: Tap
 ) -> None:
