@@ -327,6 +327,7 @@ _STATE = _listening("shop", "orders", State="orders.state")
 _OLD_LISTENING = [
     {"model": "shop", "view": "orders", "name": None, "listen": {"State": "orders.state"}}
 ]
+_BY_CUSTOMER = _shop("orders", "orders.customer", "orders.count", sorts=["orders.customer"])
 _DASHBOARDS: Mapping[str, dict[str, Any]] = {
     "1": _dashboard(
         "Flights from New York",
@@ -354,12 +355,7 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
                 "13",
                 _listening("shop", "orders", State="orders.state", Customer="orders.customer"),
             ),
-            _body_tile(
-                "13",
-                "Never saved",
-                _shop("orders", "orders.customer", "orders.count", sorts=["orders.customer"]),
-                State="orders.state",
-            ),
+            _body_tile("13", "Never saved", _BY_CUSTOMER, State="orders.state"),
             _query_tile("14", "By a unit", "12", _listening("shop", "orders", Unit="orders.unit")),
             _query_tile("15", "Secret", "14", []),
             _tile("16", None, type="text", body_text="Orders of a made-up shop"),
@@ -376,7 +372,7 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
                 "22",
                 "Never saved",
                 # Against its own description, Looker has been seen to send this.
-                {"id": None, **_shop("orders", "orders.customer", "orders.count")},
+                {"id": None, **_BY_CUSTOMER},
                 State="orders.state",
             ),
         ],
@@ -391,12 +387,7 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
                 _shop("orders", "orders.city", "orders.total_amount", sorts=["orders.city"]),
                 State="orders.state",
             ),
-            _body_tile(
-                "32",
-                "By customer",
-                _shop("orders", "orders.customer", "orders.count", sorts=["orders.customer"]),
-                State="orders.state",
-            ),
+            _body_tile("32", "By customer", _BY_CUSTOMER, State="orders.state"),
         ],
     ),
 }
