@@ -41,18 +41,8 @@ def tell_run(
     """
     for line in _lines_to_log(facts, calls, settings.api_call_limit):
         logger.info("%s", line)
-    if settings.report_path is not None:
-        _report_run(settings.report_path, facts, settings, config, calls, logger)
-
-
-def _report_run(
-    path_pattern: str,
-    facts: RunFacts,
-    settings: Settings,
-    config: Mapping[str, Any],
-    calls: Counter[str],
-    logger: logging.Logger,
-) -> None:
+    if settings.report_path is None:
+        return
     # A run without a report need not wait for what makes one.
     from tap_looker_tasks.watch import report  # noqa: PLC0415
 
@@ -65,7 +55,7 @@ def _report_run(
     )
     now = facts.started_at if facts.ended_at is None else facts.ended_at
     try:
-        path = report.write_report(path_pattern, facts, given, now)
+        path = report.write_report(settings.report_path, facts, given, now)
     except report.ReportError as error:
         logger.warning("%s", error.message)
     else:
