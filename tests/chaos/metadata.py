@@ -5,20 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import random
-import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-import requests
 from typing_extensions import override
 
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tests.chaos.damage import damage, damage_value
+from tests.proxy import Proxy
 from tests.singer import parse, run_tap
 
 if TYPE_CHECKING:
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_looker_tasks.simulator.engine import Database
+    from tests.proxy import Exchange
     from tests.singer import Run
 
 _SHARE_DAMAGED = 0.1
@@ -93,8 +91,8 @@ def run_damaged(folder: Path, database: Database, count: int, seed: int) -> Dama
         state = run(catalog=catalog).state
         for number in range(count):
             drawn = random.Random(f"{seed} {number}")  # noqa: S311 - damages, not secrets
-            with _damaging(simulator.base_url, f"{seed} {number}", damages) as base_url:
-                damaged = partial(run_tap, folder, {**config, "base_url": base_url})
+            with _DamagingProxy(simulator.base_url, f"{seed} {number}", damages) as proxy:
+                damaged = partial(run_tap, folder, {**config, "base_url": proxy.base_url})
                 files = {"catalog": _select_some(catalog, drawn), "state": state}
                 _run(damaged, drawn, damages, files)
     return damages
@@ -147,69 +145,20 @@ def _problems(command: tuple[str, ...], run: Run, seconds: float) -> Iterator[st
         json.loads(run.output)
 
 
-@contextmanager
-def _damaging(base_url: str, seed: str, damages: Damages) -> Iterator[str]:
-    """Pass requests on, and answers back, some of them damaged."""
-    handler = partial(_Handler, base_url, seed, damages)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+class _DamagingProxy(Proxy):
+    """Damages a share of the answers."""
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, base_url: str, seed: str, damages: Damages, *connection: Any) -> None:
-        self._base_url = base_url
+    def __init__(self, base_url: str, seed: str, damages: Damages) -> None:
+        super().__init__(base_url)
         self._seed = seed
         self._damages = damages
-        super().__init__(*connection)
 
     @override
-    def handle(self) -> None:
-        # A run that has ended reads no answer.
-        with suppress(ConnectionError):
-            super().handle()
-
-    def do_GET(self) -> None:
-        self._pass_on()
-
-    def do_POST(self) -> None:
-        self._pass_on()
-
-    def do_PATCH(self) -> None:
-        self._pass_on()
-
-    def do_DELETE(self) -> None:
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kept = {
-            name: value
-            for name, value in self.headers.items()
-            if name.lower() not in {"host", "connection", "accept-encoding", "content-length"}
-        }
-        answer = requests.request(
-            self.command, self._base_url + self.path, data=body, headers=kept, timeout=20
-        )
-        path = self.path.partition("?")[0]
+    def answer(self, exchange: Exchange) -> bytes:
+        path = exchange.target.partition("?")[0]
         # The same in each run of the same seed, whatever comes first.
-        drawn = random.Random(f"{self._seed} {self.command} {path}")  # noqa: S311 - damages
-        content = answer.content
-        if drawn.random() < _SHARE_DAMAGED:
-            content = damage(content, drawn)
-            self._damages.answers[f"{self.command} {path.split('/')[3]}"] += 1
-        self.send_response(answer.status_code)
-        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    @override
-    def log_message(self, *_: object) -> None:
-        """Be quiet."""
+        drawn = random.Random(f"{self._seed} {exchange.verb} {path}")  # noqa: S311 - damages
+        if drawn.random() >= _SHARE_DAMAGED:
+            return super().answer(exchange)
+        self._damages.answers[f"{exchange.verb} {path.split('/')[3]}"] += 1
+        return damage(exchange.received.body, drawn)

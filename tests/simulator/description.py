@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,35 +14,11 @@ import jsonschema
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from tests.proxy import Content, Exchange
+
 API = "/api/4.0"
 _JSON = "application/json"
 _WORDS = {"integer": re.compile(r"-?\d+"), "boolean": re.compile("true|false")}
-
-
-class Content(NamedTuple):
-    """A body and the media type it is said to have."""
-
-    kind: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request and its answer.
-
-    Attributes:
-        verb: HTTP method.
-        target: path and query string.
-        sent: with the request.
-        status: of the answer.
-        received: with the answer.
-    """
-
-    verb: str
-    target: str
-    sent: Content
-    status: int
-    received: Content
 
 
 class Operation(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.description import Content, Description, Exchange
+from tests.proxy import Content, Exchange
+from tests.simulator.description import Description
 
 THING = {
     "type": "object",
