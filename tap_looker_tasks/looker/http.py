@@ -262,7 +262,7 @@ class Http:
         self, session: Session, operation: Operation, verb: str, path: str, **request: Any
     ) -> requests.Response:
         with self._translate_errors(operation):
-            return session.requests.request(
+            return session.http.request(
                 verb,
                 f"{self._connection.base_url}/api/4.0/{path}",
                 # Looker's API does not redirect; a sign-in page or a wrong address does.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Session(NamedTuple):
     """A session, and the adapter that it sends all requests with."""
 
-    requests: requests.Session
+    http: requests.Session
     adapter: Adapter
 
 
@@ -51,7 +51,7 @@ class Sessions:
         with self._lock:
             sessions = [*self._all]
         for session in sessions:
-            session.requests.close()
+            session.http.close()
 
     def _begin(self) -> Session:
         session, adapter = self._new_session(), Adapter()
