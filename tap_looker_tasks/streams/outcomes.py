@@ -237,7 +237,8 @@ class QueryTaskResultsStream(LookerStream):
         query = self._query_of(task)
         for what, limit in reached:
             self.logger.warning(
-                "%s: the result is at its limit (%s), there may be more; change `%s` at %s",
+                "%s: the result is at its limit (%s), there may be more; "
+                "change `%s` of the query at %s",
                 task.query_name,
                 what,
                 limit,

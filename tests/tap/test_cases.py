@@ -242,7 +242,7 @@ def test_a_result_as_wide_or_long_as_its_limit_is_said_in_every_run(
     for run in (first, second):
         assert rows_of(run)
         assert run.only()["truncated"] is True
-        assert f"change `{limit}` at queries[0]" in run.log
+        assert f"change `{limit}` of the query at queries[0]" in run.log
         assert run.of("ACTIVATE_VERSION") == []
 
 
@@ -264,7 +264,7 @@ def test_a_task_of_an_earlier_run_is_known_to_be_cut_off(
         assert len(later.tasks()) == 1
     assert rows_of(second)
     assert second.only()["truncated"] is True
-    assert f"change `{limit}` at queries[0]" in second.log
+    assert f"change `{limit}` of the query at queries[0]" in second.log
 
 
 @pytest.mark.parametrize("flag", ["columns_truncated", "columns_truncated_text"])
@@ -274,7 +274,7 @@ def test_pivots_that_looker_says_are_cut_off_are_said(
     simulator.fault(flag, times=None)
     run = tap(queries=[query(query_id="17")], result_format="json_bi")
     assert run.only()["truncated"] is True
-    assert "change `column_limit` at queries[0]" in run.log
+    assert "change `column_limit` of the query at queries[0]" in run.log
     assert run.of("ACTIVATE_VERSION") == []
 
 
