@@ -174,7 +174,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _PositiveSeconds,
         Meta(
             title="Poll interval",
-            description="Seconds between the first polls, and the shortest pause",
+            description="Seconds from a launch to the first poll; two fifths of it while short "
+            "queries keep others waiting",
         ),
     ] = 0.25
     poll_max_interval_seconds: Annotated[

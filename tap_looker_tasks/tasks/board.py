@@ -276,7 +276,7 @@ class TaskBoard:
         )
         final_status = seen.final_status(now, deadline)
         is_finished = final_status is not None
-        self._polls.note_answer(seen.query_task_id, deadline, is_finished=is_finished)
+        self._polls.note_answer(seen.query_task_id, now, deadline, is_finished=is_finished)
         if final_status is None:
             self._followed[seen.query_task_id] = seen
             return []

@@ -3,7 +3,8 @@
 Polling goes in rounds. A round asks for every task that no request asks for at the moment, in
 batches, several of them at the same time; a request that hangs holds up no other. The pause
 from one round to the next grows while nothing finishes; the more of the tasks finished in a
-round, the sooner comes the next.
+round, the sooner comes the next. While queries wait for a slot, the pause is in proportion to
+how long tasks run: a slot that nobody knows to be free costs a twentieth of that at most.
 
 When a request fails, its tasks are asked for again in halves, one request at a time, until one
 is answered. That finds the id that Looker stumbles over, and tells it from a Looker that answers
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 from math import inf
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.tasks.actions import Poll
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.query_task import FollowedTask
 
 _PAUSE_GROWTH = 1.5
-# Of the time a task has been running, when others wait for its slot.
+# Of the time that tasks run, when others wait for their slots.
 _LONGEST_LAG = 0.05
+# Of the first pause, when tasks run so shortly that it would leave slots unused.
+_SHORTEST_PAUSE = 0.4
 # Looker takes about 10,240 bytes of query string; a comma may be sent as `%2C`.
 _MAX_BATCH_BYTES = 10_000
 _SEPARATOR_BYTES = 3
@@ -49,7 +53,7 @@ class PollSchedule:
         self._round_began_at = -inf
         self._next_round_at = -inf if tasks else inf
         self._asked = self._finished = 0
-        self._launched_at = -inf
+        self._run_times = _RunTimes()
         self._earliest_deadline = inf
         self._others_wait = False
         # Failures: how small the batches of an id must be, and since when it fails alone.
@@ -89,16 +93,20 @@ class PollSchedule:
         """Note a task that will be among the others, and is asked for soon."""
         if not self._repeats:
             self._due.append(query_task_id)
-        self._launched_at = now
-        self._pause = self._settings.poll_interval_seconds
+        self._run_times.note_launch(query_task_id, now)
+        self._pause = min(self._settings.poll_interval_seconds, self._longest_pause(now))
         soon = now + self._pause
         self._next_round_at = min(self._next_round_at, soon) if self._tasks else soon
 
-    def note_answer(self, query_task_id: str, deadline: float | None, *, is_finished: bool) -> None:
+    def note_answer(
+        self, query_task_id: str, now: float, deadline: float | None, *, is_finished: bool
+    ) -> None:
         """Note what Looker said of a task; `deadline` is when that becomes its outcome."""
         self._asking.pop(query_task_id, None)
         self._asked += 1
-        self._finished += is_finished
+        if is_finished:
+            self._finished += 1
+            self._run_times.note_end(query_task_id, now)
         if self._batch_limits.get(query_task_id) != 1:
             self._batch_limits.pop(query_task_id, None)
         if deadline is not None and not is_finished:
@@ -198,13 +206,43 @@ class PollSchedule:
         return tuple(id_ for id_ in batch if id_ in self._tasks and id_ not in self._asking)
 
     def _end_round(self, now: float) -> None:
-        fastest = self._settings.poll_interval_seconds
         # A round of many requests in which few tasks finish is not worth repeating so soon.
         unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
         pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
-        if self._others_wait:
-            # A slot may be free that nobody knows of.
-            pause = min(pause, (now - self._launched_at) * _LONGEST_LAG)
-        self._pause = min(self._settings.poll_max_interval_seconds, max(fastest, pause))
+        first = self._settings.poll_interval_seconds
+        self._pause = min(max(first, pause), self._longest_pause(now))
         self._next_round_at = self._round_began_at + self._pause
         self._asked = self._finished = 0
+
+    def _longest_pause(self, now: float) -> float:
+        longest = self._settings.poll_max_interval_seconds
+        if not self._others_wait:
+            return longest
+        first = self._settings.poll_interval_seconds
+        shortest = first * _SHORTEST_PAUSE if self._run_times else first
+        return min(longest, max(shortest, self._run_times.mean(now) * _LONGEST_LAG))
+
+
+class _RunTimes:
+    """How long the tasks launched here run."""
+
+    def __init__(self) -> None:
+        self._launched_at: dict[str, float] = {}
+        self._last_launch_at = -inf
+        self._ended: list[float] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._ended)
+
+    def note_launch(self, query_task_id: str, now: float) -> None:
+        self._launched_at[query_task_id] = self._last_launch_at = now
+
+    def note_end(self, query_task_id: str, now: float) -> None:
+        launched_at = self._launched_at.pop(query_task_id, None)
+        if launched_at is not None:
+            self._ended.append(now - launched_at)
+
+    def mean(self, now: float) -> float:
+        """Return the mean, in seconds, once every task runs for longer than those that ended."""
+        of_youngest = now - self._last_launch_at
+        return max(of_youngest, fmean(self._ended)) if self._ended else of_youngest
