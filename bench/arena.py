@@ -184,12 +184,13 @@ class Arena:
             shutil.rmtree(path)
 
     @contextmanager
-    def stub(self, results: Results) -> Iterator[Stub]:
+    def stub(self, results: Results, round_trip: float = 0.0) -> Iterator[Stub]:
         """Serve results from a process of its own."""
         with self.folder() as folder:
             served = folder / "served"
             rows = build(results, served)
-            with server([PYTHON, "-m", "bench.stub", str(served)], folder) as (base_url,):
+            command = [PYTHON, "-m", "bench.stub", str(served), str(round_trip)]
+            with server(command, folder) as (base_url,):
                 yield Stub(base_url, folder, rows)
 
     def in_turn(self, contenders: Mapping[str, Callable[[], _T]]) -> dict[str, tuple[_T, ...]]:

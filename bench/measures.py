@@ -36,6 +36,7 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
             f"slow queries, round trip {round_trip:g} s": partial(schedule.slow_queries, round_trip)
             for round_trip in schedule.ROUND_TRIPS
         },
+        "finished tasks": scale.of_finished_tasks,
         "slow target": slow_target.of_a_slow_target,
         "end to end into PostgreSQL": end_to_end.into_postgres,
         "peak memory, many results": memory.of_many_results,

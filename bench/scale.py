@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.arena import megabytes, seconds, task_ids
 from bench.payloads import Results
@@ -19,6 +19,7 @@ _RESULTS_THAT_DIFFER = 16
 _ROWS = 3
 _BATCH = 250
 _FINISHED = 2000
+_ROUND_TRIP = 0.25
 _MINUTES = 10
 
 
@@ -28,9 +29,9 @@ def of_many_tasks(arena: Arena) -> Iterator[Line]:
     with arena.stub(Results(("json",), _RESULTS_THAT_DIFFER, _ROWS)) as stub:
         runs = arena.in_turn(
             {
-                "many": lambda: _tap_with(stub, many),
-                "few": lambda: _tap_with(stub, few),
-                "one": lambda: _tap_with(stub, 1),
+                "many": lambda: _tap_with(stub, many, batch_size=_BATCH),
+                "few": lambda: _tap_with(stub, few, batch_size=_BATCH),
+                "one": lambda: _tap_with(stub, 1, batch_size=_BATCH),
             }
         )
     times = {name: seconds(name, served).values for name, served in runs.items()}
@@ -54,11 +55,20 @@ def _times(many: int, few: int, times: dict[str, tuple[float, ...]]) -> Iterator
     yield Line("many tasks", share, other, goal.without_limit())
 
 
-def _tap_with(stub: Stub, tasks: int) -> Served:
+def of_finished_tasks(arena: Arena) -> Iterator[Line]:
+    """Collect what is finished already, a default batch at a time, from a Looker at a distance."""
+    tasks = arena.scaled(_FINISHED)
+    with arena.stub(Results(("json",), _RESULTS_THAT_DIFFER, _ROWS), _ROUND_TRIP) as stub:
+        runs = arena.in_turn({"tap": lambda: _tap_with(stub, tasks)})
+    taken = seconds(f"{tasks:,} finished ids, round trip {_ROUND_TRIP:g} s", runs["tap"])
+    yield Line("finished tasks", taken, goal=at_most(5))
+
+
+def _tap_with(stub: Stub, tasks: int, **config: Any) -> Served:
     ids = stub.folder / "ids.txt"
     ids.write_text("\n".join(task_ids(tasks)))
     expected = {"query_task_results": tasks}
-    return stub.tap(expected, query_task_ids_file=str(ids), batch_size=_BATCH)
+    return stub.tap(expected, query_task_ids_file=str(ids), **config)
 
 
 def _share_of_state(served: Served) -> float:
@@ -70,7 +80,7 @@ def calls_for_finished(arena: Arena) -> Iterator[Line]:
     """Count the calls when everything is finished already."""
     tasks = arena.scaled(_FINISHED)
     with arena.stub(Results(("json",), _RESULTS_THAT_DIFFER, _ROWS)) as stub:
-        runs = arena.once().in_turn({"tap": lambda: _tap_with(stub, tasks)})
+        runs = arena.once().in_turn({"tap": lambda: _tap_with(stub, tasks, batch_size=_BATCH)})
     what = f"{tasks:,} finished ids, {_BATCH} a batch"
     yield Line(
         "API calls", _calls(what, [served.calls for served in runs["tap"]]), goal=at_most(12)

@@ -39,6 +39,7 @@ class Stub:
         entries: what an answer says of a finished task; of task n, the nth in turn.
         explore: the metadata of every Explore.
         is_finished: tells whether a task is, by its number.
+        round_trip: seconds that pass before any request is answered.
         calls: so far, by operation.
         first_at: seconds of the monotonic clock at the first of them.
     """
@@ -46,6 +47,7 @@ class Stub:
     entries: list[mmap]
     explore: bytes
     is_finished: Callable[[int], bool] = lambda _: True
+    round_trip: float = 0.0
     calls: Counter[str] = field(default_factory=Counter)
     first_at: float | None = None
     created: int = 0
@@ -58,7 +60,8 @@ class Stub:
         return cls(entries, (folder / "explore.json").read_bytes(), **options)
 
     def count(self, operation: str) -> int:
-        """Count a call; return how many came before it."""
+        """Count a call, after a round trip; return how many came before it."""
+        time.sleep(self.round_trip)
         with self.lock:
             self.first_at = self.first_at or time.monotonic()
             self.calls[operation] += 1
@@ -172,10 +175,13 @@ def serving(stub: Stub) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve a folder until SIGTERM; the first line printed is the base URL."""
+    """Serve until SIGTERM; the first line printed is the base URL.
+
+    The arguments are a folder, and the seconds of a round trip.
+    """
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    with serving(Stub.of(Path(sys.argv[1]))) as base_url:
+    with serving(Stub.of(Path(sys.argv[1]), round_trip=float(sys.argv[2]))) as base_url:
         sys.stdout.write(f"{base_url}\n")
         sys.stdout.flush()
         stopped.wait()

@@ -18,6 +18,7 @@ from tap_looker_tasks.tasks.actions import (
     Done,
     Ended,
     Launch,
+    Outcome,
     Poll,
     Prepare,
     QueuedQuery,
@@ -40,6 +41,7 @@ _ONE_TO_THREE_SECONDS = _ANY_ORDER.sample([1 + n / 30 for n in range(60)], 60)
 class Pace(NamedTuple):
     seconds: float
     polls: int
+    most_in_flight: int
 
 
 class SimulatedLooker:
@@ -53,6 +55,8 @@ class SimulatedLooker:
         self._answers: list[tuple[float, int, list[Report]]] = []
         self.now = 0.0
         self.polls = 0
+        self.most_in_flight = 0
+        self._in_flight = 0
 
     def pace(self) -> Pace:
         given = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
@@ -61,8 +65,9 @@ class SimulatedLooker:
         board = TaskBoard(settings, queries=map(QueuedQuery, names))
         while not isinstance(action := board.next_action(self.now), Done):
             for report in self._reports(action):
-                board.note(report, self.now)
-        return Pace(self.now, self.polls)
+                outcomes = board.note(report, self.now)
+                self._in_flight -= sum(isinstance(event, Outcome) for event in outcomes)
+        return Pace(self.now, self.polls, self.most_in_flight)
 
     def _reports(self, action: Action) -> list[Report]:
         if not isinstance(action, Wait):
@@ -82,6 +87,8 @@ class SimulatedLooker:
             case Launch(query):
                 name = query.query_name
                 self._ends_at[name] = arrives_at + self._run_times[int(name)]
+                self._in_flight += 1
+                self.most_in_flight = max(self.most_in_flight, self._in_flight)
                 task = LaunchedTask(name, name, launched_at=self.now + self._round_trip)
                 return [Created(action, task)]
             case Poll(ids):
@@ -130,3 +137,4 @@ def test_slots_are_used_again_soon(
     least = without_lag(run_times) + 2 * round_trip * launches_in_a_slot
     assert pace.seconds <= most_times * least
     assert pace.polls <= most_polls
+    assert pace.most_in_flight == _AT_ONCE
