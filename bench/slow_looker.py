@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,8 @@ _FIRST_LIMIT = 1000
 def main() -> None:
     """Serve until SIGTERM; prints the base URL, then the ids of the queries.
 
-    The arguments are the number of queries, and the seconds of a round trip.
+    The arguments are the number of queries, the seconds of a round trip, and a file: it has the
+    moments of all logins at the end, in seconds of the monotonic clock.
     """
     seconds = [*run_times(int(sys.argv[1])), *run_times(ONE_BY_ONE)]
     first_id = len(BUILTIN.content.queries) + 1
@@ -46,6 +49,11 @@ def main() -> None:
         sys.stdout.write(" ".join([simulator.base_url, *ids]) + "\n")
         sys.stdout.flush()
         stopped.wait()
+        # They are recorded when they are answered.
+        began = [
+            c.at - options.round_trip_seconds for c in simulator.calls if c.operation == "login"
+        ]
+        Path(sys.argv[3]).write_text(json.dumps(began))
 
 
 def _bodies(count: int) -> Iterator[dict[str, Any]]:
