@@ -22,7 +22,7 @@ demo: .meltano/installed ## Looker query tasks end to end: simulator, tap, Melta
 
 test: lint types pytest ## everything that must pass: lint, types, tests with coverage
 
-bench-peers: .venv/installed ## the same queries beside other programs, each in an environment of its own
+bench-peers: .meltano/installed ## the same queries beside other programs, each in an environment of its own
 	@$(BIN)/python -m bench --peers
 
 bench: .meltano/installed ## how fast, small and steady the tap is, beside other ways

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from bench.payloads import build, query_task_id
-from bench.processes import PYTHON, TAP, BenchError, run, server
+from bench.processes import PYTHON, PYTHON_OF_TAP, TAP, BenchError, run, server
 from bench.report import Series
 
 if TYPE_CHECKING:
@@ -62,17 +62,17 @@ class Stub:
 
     def watched(self, expected: Mapping[str, int], told: Path, **config: Any) -> Served:
         """Run the tap on a terminal, which tells in a file what watching the run took."""
-        command = [PYTHON, "-m", "bench.watched_tap", str(told)]
+        command = [PYTHON_OF_TAP, "-m", "bench.watched_tap", str(told)]
         return self._measured([*command, "--config", self._file("config", config)], expected)
 
     def stock(self, expected: Mapping[str, int], **config: Any) -> Served:
         """Run a tap as the SDK documents it."""
-        command = [PYTHON, "-m", "bench.stock_tap", "--config", self._file("stock", config)]
+        command = [PYTHON_OF_TAP, "-m", "bench.stock_tap", "--config", self._file("stock", config)]
         return self._measured(command, expected)
 
     def floor(self, expected: Mapping[str, int], kind: str, tasks: int) -> Served:
         """Run what does nothing but decode and encode, or copy."""
-        command = [PYTHON, "-m", "bench.floor", kind, self.base_url, str(tasks)]
+        command = [PYTHON_OF_TAP, "-m", "bench.floor", kind, self.base_url, str(tasks)]
         return self._measured(command, expected)
 
     def catalog(self, selected: Sequence[str], *deselected: str) -> str:

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PROJECT = Path(__file__).resolve().parent.parent
-BIN = Path(sys.executable).parent
-PYTHON = str(BIN / "python")
-TAP = str(BIN / "tap-looker-tasks")
+PYTHON = sys.executable
+# As Meltano installs it, with nothing beside it that only this project's own checks need.
+_INSTALLED = PROJECT / ".meltano/extractors/tap-looker-tasks/venv/bin"
+TAP = str(_INSTALLED / "tap-looker-tasks")
+PYTHON_OF_TAP = str(_INSTALLED / "python")
 _STOP_SECONDS = 10.0
 _LINES_SHOWN = 20
 _MEGABYTE = 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.processes import PYTHON, TAP, run
+from bench.processes import PYTHON_OF_TAP, TAP, run
 from bench.report import Line, Of, Series, at_most
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def start(arena: Arena) -> Iterator[Line]:
         runs = replace(arena, rounds=rounds).in_turn(
             {
                 "tap": lambda: run([TAP, "--version"], folder),
-                "imports": lambda: run([PYTHON, "-c", _IMPORTS], folder),
+                "imports": lambda: run([PYTHON_OF_TAP, "-c", _IMPORTS], folder),
             }
         )
     tap, imports = (tuple(ended.seconds for ended in ended_runs) for ended_runs in runs.values())
