@@ -123,7 +123,7 @@ class Http:
         self._connection = connection
         self._clock = clock
         self._logger = logger
-        self._sessions = Sessions(new_session)
+        self._sessions = Sessions(connection, new_session)
         self._calls = calls
         self._lock = threading.Lock()
         self._aborted = threading.Event()
@@ -268,8 +268,6 @@ class Http:
                 # Looker's API does not redirect; a sign-in page or a wrong address does.
                 allow_redirects=False,
                 timeout=session.adapter.exchange.seconds_left(),
-                # A session's own is overruled by the environment.
-                verify=self._connection.verify,
                 stream=True,
                 **request,
             )

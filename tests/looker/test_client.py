@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import TYPE_CHECKING, Any
@@ -414,6 +415,43 @@ def test_a_certificate_is_verified(
         # What is configured counts, whatever the environment says.
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "elsewhere.pem")
         assert connect(server.base_url, verify=str(authority)).look("1") == {}
+
+
+def test_a_certificate_is_verified_by_what_the_environment_names(
+    connect: Connect, tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = tls
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    with RawServer(answering(with_body(b"{}")), context) as server:
+        assert connect(server.base_url).look("1") == {}
+
+
+@pytest.mark.parametrize(("no_proxy", "first_word"), [("", "http://looker.test/"), ("*", "/")])
+def test_the_environment_names_the_proxy(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, no_proxy: str, first_word: str
+) -> None:
+    with RawServer(answering(with_body(b"{}"))) as server:
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, no_proxy)
+        monkeypatch.setenv("http_proxy", server.base_url)
+        client = connect(server.base_url if no_proxy else "http://looker.test")
+        assert client.look("1") == {}
+        assert [request.split()[1] for request in server.requests] == [
+            f"{first_word}api/4.0/login",
+            f"{first_word}api/4.0/looks/1",
+        ]
+
+
+def test_no_credentials_are_taken_from_netrc(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password secret")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with RawServer(answering(with_body(b"{}"))) as server:
+        server.refused_tokens.add(f"Basic {b64encode(b'user:secret').decode()}")
+        assert connect(server.base_url).look("1") == {}
+        assert server.count("/login") == 1
 
 
 def test_an_answer_by_tls_ends_in_time(connect: Connect, tls: tuple[ssl.SSLContext, Path]) -> None:
