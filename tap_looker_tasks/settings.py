@@ -174,8 +174,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _PositiveSeconds,
         Meta(
             title="Poll interval",
-            description="Seconds from a launch to the first poll; two fifths of it while short "
-            "queries keep others waiting",
+            description="Seconds from a launch to the first poll; down to two fifths of it where "
+            "queries are short",
         ),
     ] = 0.25
     poll_max_interval_seconds: Annotated[

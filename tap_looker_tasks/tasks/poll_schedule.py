@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 from math import inf
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.tasks.actions import Poll
@@ -94,7 +93,7 @@ class PollSchedule:
         if not self._repeats:
             self._due.append(query_task_id)
         self._run_times.note_launch(query_task_id, now)
-        self._pause = min(self._settings.poll_interval_seconds, self._longest_pause(now))
+        self._pause = self._first_pause()
         soon = now + self._pause
         self._next_round_at = min(self._next_round_at, soon) if self._tasks else soon
 
@@ -209,30 +208,37 @@ class PollSchedule:
         # A round of many requests in which few tasks finish is not worth repeating so soon.
         unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
         pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
-        first = self._settings.poll_interval_seconds
-        self._pause = min(max(first, pause), self._longest_pause(now))
+        self._pause = min(max(self._first_pause(), pause), self._longest_pause(now))
         self._next_round_at = self._round_began_at + self._pause
         self._asked = self._finished = 0
+
+    def _first_pause(self) -> float:
+        """Return the pause after a launch, and the shortest of all."""
+        first = self._settings.poll_interval_seconds
+        if not self._run_times:
+            return first
+        return min(first, max(first * _SHORTEST_PAUSE, self._run_times.mean * _LONGEST_LAG))
 
     def _longest_pause(self, now: float) -> float:
         longest = self._settings.poll_max_interval_seconds
         if not self._others_wait:
             return longest
-        first = self._settings.poll_interval_seconds
-        shortest = first * _SHORTEST_PAUSE if self._run_times else first
-        return min(longest, max(shortest, self._run_times.mean(now) * _LONGEST_LAG))
+        # Once all have been running for longer than others did, they will go on for a while.
+        typical = max(self._run_times.mean, self._run_times.of_youngest(now))
+        return min(longest, max(self._first_pause(), typical * _LONGEST_LAG))
 
 
 class _RunTimes:
-    """How long the tasks launched here run."""
+    """How long the tasks launched here run, in seconds."""
 
     def __init__(self) -> None:
         self._launched_at: dict[str, float] = {}
         self._last_launch_at = -inf
-        self._ended: list[float] = []
+        self._ended = 0
+        self._sum = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._ended)
+        return self._ended > 0
 
     def note_launch(self, query_task_id: str, now: float) -> None:
         self._launched_at[query_task_id] = self._last_launch_at = now
@@ -240,9 +246,14 @@ class _RunTimes:
     def note_end(self, query_task_id: str, now: float) -> None:
         launched_at = self._launched_at.pop(query_task_id, None)
         if launched_at is not None:
-            self._ended.append(now - launched_at)
+            self._ended += 1
+            self._sum += now - launched_at
 
-    def mean(self, now: float) -> float:
-        """Return the mean, in seconds, once every task runs for longer than those that ended."""
-        of_youngest = now - self._last_launch_at
-        return max(of_youngest, fmean(self._ended)) if self._ended else of_youngest
+    @property
+    def mean(self) -> float:
+        """That of the tasks that have ended."""
+        return self._sum / self._ended if self._ended else 0.0
+
+    def of_youngest(self, now: float) -> float:
+        """How long the task launched last has been running, if it still does."""
+        return now - self._last_launch_at
