@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bench.arena import Arena, Served
 
 _SDK = "the SDK's JSONLinesBatcher"
+_FLOOR = "msgspec and zlib alone, columns declared"
 
 
 def whole_runs(arena: Arena) -> Iterator[Line]:
@@ -46,10 +47,12 @@ def whole_runs(arena: Arena) -> Iterator[Line]:
             {
                 TAP: lambda: checked(stub.tap(records, **config)),
                 STOCK: lambda: checked(stub.stock({}, **stock)),
+                _FLOOR: lambda: stub.floor({}, "compressed", tasks),
             }
         )
     what = f"{tasks} queries of {rows:,} rows, BATCH files of jsonl.gz"
-    yield from compared("BATCH files", what, runs, {STOCK: times_as_fast(8)})
+    goal = times_as_fast(8)
+    yield from compared("BATCH files", what, runs, {STOCK: goal, _FLOOR: goal.without_limit()})
 
 
 def writing_alone(arena: Arena) -> Iterator[Line]:

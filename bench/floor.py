@@ -1,14 +1,16 @@
-"""The least that has to be done with the stub's answers: decode and encode, or copy."""
+"""The least that has to be done with the stub's answers: decode, encode and compress, or copy."""
 
 from __future__ import annotations
 
 import sys
+import zlib
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import requests
 
-from bench.payloads import query_task_id
+from bench.payloads import FIELDS, query_task_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +32,19 @@ class _Data(msgspec.Struct, gc=False):
 
 class _Entry(msgspec.Struct, gc=False):
     data: _Data
+
+
+_PLACES = {f"column_{place}": name for place, name in enumerate(FIELDS)}
+_Row = msgspec.defstruct("_Row", [(place, _Cell) for place in _PLACES], rename=_PLACES, gc=False)
+_Record = msgspec.defstruct("_Record", [*_PLACES], rename=_PLACES, gc=False)
+
+
+class _DeclaredData(msgspec.Struct, gc=False):
+    data: list[_Row]  # type: ignore[valid-type]
+
+
+class _DeclaredEntry(msgspec.Struct, gc=False):
+    data: _DeclaredData
 
 
 def copy(response: requests.Response) -> None:
@@ -57,6 +72,16 @@ def declared_rows(response: requests.Response) -> None:
         sys.stdout.buffer.write(_ENCODER.encode_lines(messages))
 
 
+def compressed_rows(response: requests.Response) -> None:
+    """Decode rows whose columns are declared, too, and compress a line for each."""
+    with TemporaryFile() as file:
+        for raw in msgspec.json.decode(response.content, type=dict[str, msgspec.Raw]).values():
+            rows = msgspec.json.decode(raw, type=_DeclaredEntry).data.data
+            cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
+            columns = [[cell.value for cell in column] for column in cells]
+            file.write(zlib.compress(_ENCODER.encode_lines([*map(_Record, *columns)]), 1))
+
+
 def _messages_of_declared(rows: list[dict[str, _Cell]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         record = {name: cell.value for name, cell in row.items()}
@@ -72,7 +97,7 @@ def _messages(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _handler(kind: str) -> Callable[[requests.Response], None]:
     if kind in _ROWS_OF:
         return rows_in(_ROWS_OF[kind])
-    return {"declared": declared_rows, "copy": copy}[kind]
+    return {"declared": declared_rows, "compressed": compressed_rows, "copy": copy}[kind]
 
 
 def main() -> None:

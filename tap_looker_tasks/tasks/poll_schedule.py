@@ -205,10 +205,8 @@ class PollSchedule:
         return tuple(id_ for id_ in batch if id_ in self._tasks and id_ not in self._asking)
 
     def _end_round(self, now: float) -> None:
-        # A round of many requests in which few tasks finish is not worth repeating so soon.
-        unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
-        pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
-        self._pause = min(max(self._first_pause(), pause), self._longest_pause(now))
+        pause = self._pause_for_slots(now) if self._others_wait else self._grown_pause()
+        self._pause = min(self._settings.poll_max_interval_seconds, pause)
         self._next_round_at = self._round_began_at + self._pause
         self._asked = self._finished = 0
 
@@ -219,13 +217,15 @@ class PollSchedule:
             return first
         return min(first, max(first * _SHORTEST_PAUSE, self._run_times.mean * _LONGEST_LAG))
 
-    def _longest_pause(self, now: float) -> float:
-        longest = self._settings.poll_max_interval_seconds
-        if not self._others_wait:
-            return longest
+    def _grown_pause(self) -> float:
+        # A round of many requests in which few tasks finish is not worth repeating so soon.
+        unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
+        return max(self._first_pause(), self._pause * _PAUSE_GROWTH * unfinished_share**2)
+
+    def _pause_for_slots(self, now: float) -> float:
         # Once all have been running for longer than others did, they will go on for a while.
         typical = max(self._run_times.mean, self._run_times.of_youngest(now))
-        return min(longest, max(self._first_pause(), typical * _LONGEST_LAG))
+        return max(self._first_pause(), typical * _LONGEST_LAG)
 
 
 class _RunTimes:

@@ -66,7 +66,7 @@ class Queue:
 
 
 class Workers(Generic[_Request, _Report]):
-    """Threads that perform requests; each keeps its own connection to Looker."""
+    """Threads that perform requests, as many as are made at the same time."""
 
     def __init__(self, perform: Callable[[_Request], Iterable[_Report]], reports: Queue) -> None:
         """Begin without threads; what requests bring goes into a queue."""
