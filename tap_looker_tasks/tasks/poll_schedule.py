@@ -3,8 +3,8 @@
 Polling goes in rounds. A round asks for every task that no request asks for at the moment, in
 batches, several of them at the same time; a request that hangs holds up no other. The pause
 from one round to the next grows while nothing finishes; the more of the tasks finished in a
-round, the sooner comes the next. While queries wait for a slot, the pause is in proportion to
-how long tasks run: a slot that nobody knows to be free costs a twentieth of that at most.
+round, the sooner comes the next. While queries wait for a slot, and before the last ones end,
+the pause is in proportion to how long tasks run: ends that nobody knows of are time lost.
 
 When a request fails, its tasks are asked for again in halves, one request at a time, until one
 is answered. That finds the id that Looker stumbles over, and tells it from a Looker that answers
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.query_task import FollowedTask
 
 _PAUSE_GROWTH = 1.5
-# Of the time that tasks run, when others wait for their slots.
-_LONGEST_LAG = 0.05
+# Of the time that tasks run: the pause while others wait for their slots, and before the last end.
+_PAUSE_FOR_SLOTS = 0.05
+_PAUSE_BEFORE_LAST = 0.1
 # Of the first pause, when tasks run so shortly that it would leave slots unused.
 _SHORTEST_PAUSE = 0.4
 # Looker takes about 10,240 bytes of query string; a comma may be sent as `%2C`.
@@ -205,7 +206,7 @@ class PollSchedule:
         return tuple(id_ for id_ in batch if id_ in self._tasks and id_ not in self._asking)
 
     def _end_round(self, now: float) -> None:
-        pause = self._pause_for_slots(now) if self._others_wait else self._grown_pause()
+        pause = self._pause_for_slots(now) if self._others_wait else self._grown_pause(now)
         self._pause = min(self._settings.poll_max_interval_seconds, pause)
         self._next_round_at = self._round_began_at + self._pause
         self._asked = self._finished = 0
@@ -215,17 +216,21 @@ class PollSchedule:
         first = self._settings.poll_interval_seconds
         if not self._run_times:
             return first
-        return min(first, max(first * _SHORTEST_PAUSE, self._run_times.mean * _LONGEST_LAG))
+        return min(first, max(first * _SHORTEST_PAUSE, self._run_times.mean * _PAUSE_FOR_SLOTS))
 
-    def _grown_pause(self) -> float:
+    def _grown_pause(self, now: float) -> float:
         # A round of many requests in which few tasks finish is not worth repeating so soon.
         unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
-        return max(self._first_pause(), self._pause * _PAUSE_GROWTH * unfinished_share**2)
+        pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
+        if self._run_times.of_youngest(now) < self._run_times.mean:
+            # The last ones will end soon.
+            pause = min(pause, self._run_times.mean * _PAUSE_BEFORE_LAST)
+        return max(self._first_pause(), pause)
 
     def _pause_for_slots(self, now: float) -> float:
         # Once all have been running for longer than others did, they will go on for a while.
         typical = max(self._run_times.mean, self._run_times.of_youngest(now))
-        return max(self._first_pause(), typical * _LONGEST_LAG)
+        return max(self._first_pause(), typical * _PAUSE_FOR_SLOTS)
 
 
 class _RunTimes:
