@@ -63,7 +63,7 @@ class Sessions:
         session.headers["User-Agent"] = user_agent()
         # Of these, a little is unpacked at a time, however much is packed in it.
         session.headers["Accept-Encoding"] = "gzip, deflate"
-        # Looked up once, not for each request: that would take a sixth of its time.
+        # Looked up once, not for each request: that would take a tenth of its time.
         environment = session.merge_environment_settings(
             self._connection.base_url, {}, None, self._connection.verify, None
         )

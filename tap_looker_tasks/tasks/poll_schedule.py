@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.query_task import FollowedTask
 
 _PAUSE_GROWTH = 1.5
-# Of the time that tasks run: the pause while others wait for their slots, and before the last end.
-_PAUSE_FOR_SLOTS = 0.05
-_PAUSE_BEFORE_LAST = 0.1
-# Of the first pause, when tasks run so shortly that it would leave slots unused.
-_SHORTEST_PAUSE = 0.4
+# Of the time that tasks run: a pause while others wait for their slots, and before the last ends.
+_SHARE_FOR_SLOTS = 0.05
+_SHARE_BEFORE_LAST = 0.1
+# Of the first pause: the shortest, where tasks are so short that it would leave slots unused.
+_SHARE_OF_FIRST = 0.4
 # Looker takes about 10,240 bytes of query string; a comma may be sent as `%2C`.
 _MAX_BATCH_BYTES = 10_000
 _SEPARATOR_BYTES = 3
@@ -216,7 +216,7 @@ class PollSchedule:
         first = self._settings.poll_interval_seconds
         if not self._run_times:
             return first
-        return min(first, max(first * _SHORTEST_PAUSE, self._run_times.mean * _PAUSE_FOR_SLOTS))
+        return min(first, max(first * _SHARE_OF_FIRST, self._run_times.mean * _SHARE_FOR_SLOTS))
 
     def _grown_pause(self, now: float) -> float:
         # A round of many requests in which few tasks finish is not worth repeating so soon.
@@ -224,13 +224,13 @@ class PollSchedule:
         pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
         if self._run_times.of_youngest(now) < self._run_times.mean:
             # The last ones will end soon.
-            pause = min(pause, self._run_times.mean * _PAUSE_BEFORE_LAST)
+            pause = min(pause, self._run_times.mean * _SHARE_BEFORE_LAST)
         return max(self._first_pause(), pause)
 
     def _pause_for_slots(self, now: float) -> float:
         # Once all have been running for longer than others did, they will go on for a while.
         typical = max(self._run_times.mean, self._run_times.of_youngest(now))
-        return max(self._first_pause(), typical * _PAUSE_FOR_SLOTS)
+        return max(self._first_pause(), typical * _SHARE_FOR_SLOTS)
 
 
 class _RunTimes:
