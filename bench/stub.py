@@ -60,8 +60,7 @@ class Stub:
         return cls(entries, (folder / "explore.json").read_bytes(), **options)
 
     def count(self, operation: str) -> int:
-        """Count a call, after a round trip; return how many came before it."""
-        time.sleep(self.round_trip)
+        """Count a call; return how many came before it."""
         with self.lock:
             self.first_at = self.first_at or time.monotonic()
             self.calls[operation] += 1
@@ -100,6 +99,11 @@ class _Handler(BaseHTTPRequestHandler):
     def __init__(self, stub: Stub, *connection: Any) -> None:
         self._stub = stub
         super().__init__(*connection)
+
+    @override
+    def parse_request(self) -> bool:
+        time.sleep(self._stub.round_trip)
+        return super().parse_request()
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
