@@ -139,7 +139,8 @@ def slow_queries(round_trip: float, arena: Arena) -> Iterator[Line]:
         taken = _taken(queries, name, runs)
         yield Line(measure, taken, best, goal, note="less 0.5 s of start-up")
         yield Line(measure, taken, in_order, goal.without_limit())
-        from_first_call = Series("from the first call on", "s", (*_since(logins, runs[name]),))
+        times = (*_since(logins, runs[name]),)
+        from_first_call = Series(f"{name}, from the first call on", "s", times)
         yield Line(measure, from_first_call, best, goal.without_limit())
     again = Series(f"calls for {queries} queries, with state and catalog", "calls", (calls,))
     yield Line(measure, again, goal=at_most(_MOST_CALLS_AGAIN))
@@ -206,7 +207,7 @@ def _since(logins: Sequence[float], runs: Sequence[Run]) -> Iterator[float]:
     """Return how long each run took from its login on.
 
     Raises:
-        BenchError: a run logged in more than once.
+        BenchError: a run did not log in once.
     """
     for ended in runs:
         moments = [at for at in logins if ended.ended_at - ended.seconds < at < ended.ended_at]
