@@ -174,8 +174,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _PositiveSeconds,
         Meta(
             title="Poll interval",
-            description="Seconds from a launch to the first poll; down to two fifths of it where "
-            "queries are short",
+            description="First pause between polls, and after a launch, in seconds; down to two "
+            "fifths of it where queries are short",
         ),
     ] = 0.25
     poll_max_interval_seconds: Annotated[
