@@ -62,7 +62,9 @@ def _no_answer(
             "set ca_bundle to your certificate authority's file"
         )
         return UnreachableError(msg)
-    msg = f"{operation}: no answer from {base_url} ({why}); check base_url"
+    is_by_proxy = any(isinstance(cause, http.ProxyError) for cause in causes)
+    what_to_check = "the proxy that HTTPS_PROXY names" if is_by_proxy else "base_url"
+    msg = f"{operation}: no answer from {base_url} ({why}); check {what_to_check}"
     never_sent = any(isinstance(cause, _NEVER_SENT) for cause in causes)
     return RetriableRequestError(msg, safe_to_retry=never_sent)
 

@@ -442,6 +442,19 @@ def test_the_environment_names_the_proxy(
         ]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_does_not_answer_is_what_to_check(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{port}")
+    with pytest.raises(RetriableRequestError, match=r"refused.*; check the proxy"):
+        connect(f"{scheme}://looker.test").look("1")
+
+
 def test_no_credentials_are_taken_from_netrc(
     connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
