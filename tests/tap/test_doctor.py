@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tap_looker_tasks.looker.client import LookerClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from tap_looker_tasks.simulator.simulator import Simulator
     from tests.singer import Run
@@ -93,3 +93,16 @@ def test_a_limit_that_allows_no_run_fails(tap: Callable[..., Run]) -> None:
     run = tap("--doctor", queries=[AIRLINES], api_call_limit=8)
     assert run.exit_code == 1
     assert "8 are allowed" in told(run)
+
+
+@pytest.mark.parametrize(
+    ("queries", "reckoned"),
+    [(0, (10, 10)), (1, (13, 11)), (10, (40, 20)), (11, (63, 41)), (21, (113, 71))],
+)
+def test_calls_are_reckoned_with_the_polls_that_free_slots_take(
+    tap: Callable[..., Run], queries: int, reckoned: tuple[int, int]
+) -> None:
+    named = [{**AIRLINES, "name": f"airlines_{number}"} for number in range(queries)]
+    first, later = reckoned
+    expected = f"about {first} in a first run, {later} in later ones"
+    assert expected in told(tap("--doctor", queries=named))
