@@ -108,6 +108,8 @@ class QueryTasks:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="query-task")
         self._tasks: dict[str, QueryTask] = {}
         self._waited_for: dict[str, QueryTask] = {}
+        # Held while a status follows from the one before.
+        self._lock = threading.Lock()
 
     def create(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
         """Queue a run of the query `body`."""
@@ -152,11 +154,12 @@ class QueryTasks:
 
     def kill(self, task: QueryTask) -> bool:
         """End a task; False if it had ended."""
-        if task.status in FINAL:
-            return False
-        task.status = "killed"
-        task.cancelled.set()
-        return True
+        with self._lock:
+            if task.status in FINAL:
+                return False
+            task.status = "killed"
+            task.cancelled.set()
+            return True
 
     def close(self) -> None:
         """End all tasks."""
@@ -165,19 +168,21 @@ class QueryTasks:
         self._threads.shutdown(cancel_futures=True)
 
     def _run(self, task: QueryTask) -> None:
-        if task.cancelled.is_set():
-            return
-        task.status = "running"
+        with self._lock:
+            if task.cancelled.is_set():
+                return
+            task.status = "running"
         started_at = self._clock()
         if task.cancelled.wait(self._latency(str(task.about.get("query_id")))):
             return
         status, data = self._result(task, started_at)
-        # It may have been cancelled, or expired, in the meantime.
-        if task.status == "running" and not task.cancelled.is_set():
-            task.data = data
-            task.runtime_seconds = self._clock() - started_at
-            task.finished_at = self._clock()
-            task.status = status
+        with self._lock:
+            # It may have been cancelled, or expired, in the meantime.
+            if task.status == "running" and not task.cancelled.is_set():
+                task.data = data
+                task.runtime_seconds = self._clock() - started_at
+                task.finished_at = self._clock()
+                task.status = status
 
     def _result(self, task: QueryTask, started_at: float) -> tuple[str, bytes]:
         try:
