@@ -35,9 +35,10 @@ def hold_back_signals() -> Iterator[None]:
         yield
         return
     came: dict[int, None] = {}
+    is_writing = True
 
     def hold_back(number: int, _: FrameType | None) -> None:
-        if not came:
+        if is_writing and not came:
             _set_alarm(_LONGEST_WAIT_SECONDS)
         came.setdefault(number)
 
@@ -50,6 +51,8 @@ def hold_back_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        # One that comes from here on is let go at once, without an alarm that nobody stops.
+        is_writing = False
         if came:
             _stop_alarm()
         for number, handler in before.items():

@@ -238,6 +238,33 @@ def test_a_signal_waits_for_the_end_of_the_line(signal_: signal.Signals) -> None
     assert output.file.getvalue() == b'{"type":"RECORD","stream":"s","record":{"x":1}}\n'
 
 
+def test_a_signal_after_the_line_leaves_no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_handler = signal.signal
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+
+    def set_handler_and_be_interrupted(number: int, handler: Callable[..., None]) -> object:
+        former = set_handler(number, handler)
+        if (number, handler) == (signal.SIGINT, note):
+            # The handler of the other is still the one that holds it back.
+            signal.raise_signal(signal.SIGTERM)
+        return former
+
+    before = {n: set_handler(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(signal, "signal", set_handler_and_be_interrupted)
+            Output().after(record(1), flush=True)
+        assert came == [signal.SIGTERM]
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            set_handler(number, handler)
+
+
 def test_other_threads_can_write_too() -> None:
     output = Output()
     thread = threading.Thread(target=output.after, args=(StateMessage({}),))
