@@ -44,7 +44,7 @@ from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryStream, QueryTaskRowsStream
 from tap_looker_tasks.streams.watching import RunWatch
 from tap_looker_tasks.task_ids import parse_ids_file
-from tap_looker_tasks.tasks.assembly import FollowingParts, begin_following
+from tap_looker_tasks.tasks.assembly import FollowingParts, build_following
 from tap_looker_tasks.tasks.launcher import Launcher
 from tap_looker_tasks.tasks.ledger import Ledger
 from tap_looker_tasks.tasks.stored_queries import StoredQueries
@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.assembly import Following
 
 
+# Of cancelling and logging out; a token that stays expires by itself.
+_LONGEST_END_SECONDS = 4.3
 _IS_RUN = "tap_looker_tasks.is_run"
 _LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})
 
@@ -249,7 +251,9 @@ class TapLookerTasks(Tap):
     @cached_property
     def _outcomes(self) -> QueryTaskResultsStream:
         fails = self.config.get("fail_on_task_error", True)
-        return QueryTaskResultsStream(self, self._paced, self._watch, self._follow, fails=fails)
+        return QueryTaskResultsStream(
+            self, self._paced, self._watch, self._build_following, fails=fails
+        )
 
     @cached_property
     def _watch(self) -> RunWatch:
@@ -274,13 +278,17 @@ class TapLookerTasks(Tap):
 
     def _end_command(self) -> None:
         """End a run in good order, however its command ended."""
+        if self._interrupts:
+            # It takes seconds, and must not end in its midst.
+            self._interrupts.ignore()
+        end_at = self._clock.now() + _LONGEST_END_SECONDS
         try:
             # A sync that ended by itself follows nothing any more.
             if "_outcomes" in self.__dict__ and self._outcomes.is_following:
                 self._outcomes.end_following(cancels=self._must_cancel())
                 # What was delivered need not be delivered again.
                 self._paced.write_now(self.state)
-            self._close_client()
+            self._close_client(end_at - self._clock.now())
         finally:
             self._tell_end(sys.exc_info()[1])
             if self._interrupts:
@@ -314,13 +322,15 @@ class TapLookerTasks(Tap):
             calls=self._calls,
         )
 
-    def _close_client(self) -> None:
+    def _close_client(self, longest_seconds: float) -> None:
         client = self.__dict__.pop("_client", None)
         if client is not None:
-            client.close()
+            client.close(longest_seconds)
 
-    def _follow(self, bookmark: dict[str, Any], selected: Sequence[RowStream]) -> Following:
-        """Begin to follow external tasks, and to launch the queries of the selected streams."""
+    def _build_following(
+        self, bookmark: dict[str, Any], selected: Sequence[RowStream]
+    ) -> Following:
+        """Build what follows external tasks, and launches the queries of the selected streams."""
         settings = self.settings
         streams = [stream for stream in selected if isinstance(stream, QueryStream)]
         external_ids = [id_ for id_ in _external_ids(settings) if _is_mine(id_, settings)]
@@ -346,7 +356,7 @@ class TapLookerTasks(Tap):
             clock=self._clock,
             logger=self.logger,
         )
-        return begin_following(parts)
+        return build_following(parts)
 
 
 def connection_of(settings: Settings) -> Connection:

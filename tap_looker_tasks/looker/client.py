@@ -302,18 +302,18 @@ class LookerClient:
         """
         self._http.abort()
 
-    def close(self) -> None:
-        """End everything in progress, log out, and close all sessions."""
+    def close(self, longest_seconds: float = _LONGEST_LOGOUT_SECONDS) -> None:
+        """End everything in progress, log out within so many seconds, and close all sessions."""
         self.abort()
-        self.logout()
+        self.logout(longest_seconds)
         self._http.close()
 
-    def logout(self) -> None:
+    def logout(self, longest_seconds: float = _LONGEST_LOGOUT_SECONDS) -> None:
         """Give the token back, if there is one; a token that stays expires by itself.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
-        operation = self._http.begin(LOGOUT, _LONGEST_LOGOUT_SECONDS, frees=True)
+        operation = self._http.begin(LOGOUT, longest_seconds, frees=True)
         try:
             if token := self._token.forget(operation):
                 self._http.send(operation, "DELETE", "logout", headers=token.header).close()

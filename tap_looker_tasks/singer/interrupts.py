@@ -34,6 +34,11 @@ class Interrupts:
         for number in _SIGNALS:
             signal.signal(number, self._exit)
 
+    def ignore(self) -> None:
+        """Handle none from now on, as after the first."""
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     def restore(self) -> None:
         """Set the handlers that were there when this was made."""
         for number, handler in self._before.items():
@@ -41,6 +46,5 @@ class Interrupts:
 
     def _exit(self, number: int, _: FrameType | None) -> None:
         self.number = number
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
+        self.ignore()
         sys.exit(_EXIT_CODE_OF_SIGNAL + number)

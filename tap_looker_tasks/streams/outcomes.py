@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.records.rows import RecordBatch
     from tap_looker_tasks.singer.state_writer import PacedStateWriter
     from tap_looker_tasks.streams.watching import RunWatch
-    from tap_looker_tasks.tasks.actions import News
+    from tap_looker_tasks.tasks.actions import Event, News
     from tap_looker_tasks.tasks.assembly import Following
     from tap_looker_tasks.tasks.ledger import Ledger
     from tap_looker_tasks.tasks.query_task import QueryTask
@@ -63,7 +63,7 @@ class QueryTaskResultsStream(LookerStream):
         tap: Tap,
         states: PacedStateWriter,
         watch: RunWatch,
-        follow: Callable[[dict[str, Any], Sequence[RowStream]], Following],
+        build_following: Callable[[dict[str, Any], Sequence[RowStream]], Following],
         *,
         fails: bool,
     ) -> None:
@@ -73,13 +73,13 @@ class QueryTaskResultsStream(LookerStream):
             tap: the tap.
             states: where STATE is written.
             watch: is told what happens.
-            follow: begins to follow tasks, given this stream's bookmark and the selected ones.
+            build_following: given this stream's bookmark and the selected ones.
             fails: whether the run fails when a task did not complete.
         """
         super().__init__(tap)
         self._states = states
         self._watch = watch
-        self._follow = follow
+        self._build_following = build_following
         self._fails = fails
         self._following: Following | None = None
         self._row_streams: dict[str | None, RowStream] = {}
@@ -99,7 +99,9 @@ class QueryTaskResultsStream(LookerStream):
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
         self._row_streams = {stream.query_name: stream for stream in streams}
-        self._following = following = self._follow(self.stream_state, streams)
+        self._following = following = self._build_following(self.stream_state, streams)
+        # An interrupt ends what is followed by then, wherever it comes.
+        following.collector.start()
         self._watch.begin(following)
         for event in following.collector.events():
             match event:
@@ -128,17 +130,24 @@ class QueryTaskResultsStream(LookerStream):
 
         Nothing is written: the target may be gone.
         """
-        following, self._following = self._following, None
+        following = self._following
         if following is None:
             return
-        following.collector.stop()
-        for event in following.collector.news():
-            self._note(event, following.ledger)
-        if cancels:
-            for cancellation in following.collector.cancel_unfinished():
-                self._note(cancellation, following.ledger)
+        for event in following.collector.end(cancels=cancels):
+            self._note_last(event, following.ledger)
         following.collector.close()
         self._watch.end()
+        self._following = None
+
+    def _note_last(self, event: Event, ledger: Ledger) -> None:
+        match event:
+            case Outcome(LaunchedTask() as task):
+                # An interrupt may have come before its launch was noted.
+                ledger.note_launched(task)
+            case Outcome():
+                pass
+            case _:
+                self._note(event, ledger)
 
     def _remember(self, outcome: Outcome, record: Record, following: Following) -> None:
         following.ledger.remember(outcome)

@@ -78,8 +78,8 @@ class FollowingParts:
     logger: logging.Logger
 
 
-def begin_following(parts: FollowingParts) -> Following:
-    """Begin to follow external tasks, resume those in flight and launch the rest.
+def build_following(parts: FollowingParts) -> Following:
+    """Build what follows external tasks and those in flight, and launches the rest.
 
     Raises:
         RequestError: a Look whose query is in flight could not be asked for.
@@ -106,7 +106,6 @@ def begin_following(parts: FollowingParts) -> Following:
         logger=parts.logger,
         deliver_until=stop_at,
     )
-    collector.start()
     return Following(
         ledger=parts.ledger,
         launcher=parts.launcher,

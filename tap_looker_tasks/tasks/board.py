@@ -169,8 +169,7 @@ class TaskBoard:
         """Return whether the run must end, and nothing in progress is waited for any more."""
         if now < self._stop_at:
             return False
-        awaited = [*self._in_progress.of(Launch), *self._in_progress.of(Cancel), *self._to_cancel]
-        is_awaited = bool(self._in_progress if self._is_drained else awaited)
+        is_awaited = bool(self._in_progress) if self._is_drained else self.is_awaiting()
         return now >= self._end(now) or not is_awaited
 
     def _slots_taken(self) -> int:
@@ -189,9 +188,10 @@ class TaskBoard:
         self._stop_at = min(self._stop_at, now)
         self._is_drained = True
 
-    def is_launching(self) -> bool:
-        """Return whether a launch is in progress."""
-        return bool(self._in_progress.of(Launch))
+    def is_awaiting(self) -> bool:
+        """Return whether a launch or a cancellation is in progress, or is to be."""
+        requests = self._in_progress
+        return bool(requests.of(Launch) or requests.of(Cancel) or self._to_cancel)
 
     def drop(self, request: Request) -> None:
         """Note that a request is over, whatever came of it."""
@@ -199,22 +199,26 @@ class TaskBoard:
 
     def leave(self) -> list[Event]:
         """Return what a run that is done leaves to the next one."""
-        ended = "the run ended first"
+        no_answer = "no answer before the run ended; Looker may run it all the same"
         cancels = (request.task for request in self._in_progress.of(Cancel))
         launches = (request.query for request in self._in_progress.of(Launch))
         unfinished = (*self._followed.values(), *self._fetching.values())
         return [
-            *(NotCancelled(task, ended) for task in (*cancels, *self._to_cancel)),
-            *(NotLaunched(query.query_name, f"no answer; {ended}") for query in launches),
+            *(NotCancelled(task, "the run ended first") for task in (*cancels, *self._to_cancel)),
+            *(NotLaunched(query.query_name, no_answer) for query in launches),
             *(replace(outcome, finished_at=None) for outcome in self._lost.values()),
             *(outcome_of(task, task.status or ADDED) for task in unfinished),
         ]
 
-    def launched_and_unfinished(self) -> tuple[LaunchedTask, ...]:
-        """Return the tasks that this tap launched and that may still run."""
-        tasks = (task.task for task in self._followed.values())
-        lost = (outcome.task for outcome in self._lost.values())
-        return tuple(task for task in (*tasks, *lost) if isinstance(task, LaunchedTask))
+    def last_cancellations(self, longest_seconds: float, *, of_all: bool) -> list[Request]:
+        """Return requests that cancel what nobody waits for: all that was launched, if wanted."""
+        launched = (task.task for task in self._followed.values())
+        for task in [task for task in launched if of_all and isinstance(task, LaunchedTask)]:
+            del self._followed[task.query_task_id]
+            self._to_cancel.append(task)
+        cancels = [Cancel(task, longest_seconds) for task in self._to_cancel]
+        self._to_cancel.clear()
+        return [self._in_progress.begin(cancel) for cancel in cancels]
 
     def note(self, report: Report, now: float) -> list[Event]:
         """Note what came of a request; return the events that follow from it.
@@ -324,8 +328,6 @@ class TaskBoard:
                 return self._note_poll_end(request, now)
             case Cancel(task):
                 return self._note_cancelled(task)
-            case _:
-                pass
         return []
 
     def _note_poll_end(self, request: Poll, now: float) -> list[Event]:
@@ -369,8 +371,6 @@ class TaskBoard:
                 self._queue.put_back(request)
             case Cancel(task):
                 return self._note_not_cancelled(task, error)
-            case Fetch():
-                pass
         return []
 
     def _note_not_cancelled(self, task: LaunchedTask, error: Exception) -> list[Event]:

@@ -21,14 +21,13 @@ from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
 from tap_looker_tasks.tasks.actions import (
     Answered,
     Cancel,
-    Cancelled,
     Collected,
     Created,
     Done,
     Ended,
     Failed,
     Launch,
-    NotCancelled,
+    NotLaunched,
     Outcome,
     Poll,
     Wait,
@@ -45,13 +44,12 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.tasks.actions import Action, Event, News, Report
     from tap_looker_tasks.tasks.board import TaskBoard
-    from tap_looker_tasks.tasks.query_task import LaunchedTask
     from tap_looker_tasks.tasks.requests import TaskRequests
 
 # What waits for the target on disk, before launching pauses.
 MOST_BYTES_ON_DISK = 4 * 1024**3
 _IDLE_SECONDS = 0.25
-_LONGEST_LAST_LAUNCH_SECONDS = 1.5
+_LONGEST_END_SECONDS = 3.5
 _LONGEST_CANCELLING_SECONDS = 2.5
 
 
@@ -104,6 +102,8 @@ class Collector:
         self._workers = Workers(requests.perform, self._reports)
         self._coordinator = daemon(self._coordinate, "coordinator")
         self._must_end = False
+        # Whether all was told that is left to the next run.
+        self._is_left = False
         # Whether launching pauses, because too much waits for the target.
         self._is_full = False
         self._unknown_statuses: set[str] = set()
@@ -167,54 +167,50 @@ class Collector:
             else:
                 yield event
 
-    def stop(self) -> None:
-        """Begin nothing more; `news` has what was launched until then.
+    def end(self, *, cancels: bool) -> Iterator[Event]:
+        """Begin nothing more; yield what was launched until then, and what becomes of it.
 
-        It takes less than two seconds: a launch in progress may end.
+        It takes less than four seconds. Launches in progress may use them: what they create,
+        nobody else knows of.
+
+        Args:
+            cancels: whether what this tap launched and has not collected is cancelled.
         """
         self._end_coordinator()
-        self._note_launches(self._clock.now() + _LONGEST_LAST_LAUNCH_SECONDS)
+        yield from self.news()
+        if not self._board.is_awaiting():
+            # Requests for what is not delivered any more would only slow the others down.
+            self._client.abort()
+        end_at = self._clock.now() + _LONGEST_END_SECONDS
+        while (seconds := end_at - self._clock.now()) > 0:
+            for report in self._reports.take_all():
+                yield from self._note_last(report)
+            longest_seconds = min(seconds, _LONGEST_CANCELLING_SECONDS)
+            for cancel in self._board.last_cancellations(longest_seconds, of_all=cancels):
+                self._workers.begin(cancel)
+            if not self._board.is_awaiting():
+                break
+            self._reports.wait(seconds)
         self._client.abort()
+        if not self._is_left:
+            yield from self._board.leave()
 
-    def cancel_unfinished(self) -> Iterator[Cancelled | NotCancelled]:
-        """Cancel what this tap launched, after `stop`; takes less than three seconds."""
-        left = {task.query_task_id: task for task in self._board.launched_and_unfinished()}
-        for task in left.values():
-            self._workers.begin(Cancel(task, _LONGEST_CANCELLING_SECONDS))
-        give_up_at = self._clock.now() + _LONGEST_CANCELLING_SECONDS
-        while left and (seconds := give_up_at - self._clock.now()) > 0:
-            for task, report in self._take_cancellations():
-                if left.pop(task.query_task_id, None):
-                    yield _cancelled(task, report)
-            if left:
-                self._reports.wait(seconds)
-        for task in left.values():
-            yield NotCancelled(task, "no time left to cancel it")
-
-    def _take_cancellations(self) -> Iterator[tuple[LaunchedTask, Ended | Failed]]:
-        for report in self._reports.take_all():
-            match report:
-                case Ended(Cancel(task)) | Failed(Cancel(task), _):
-                    yield task, report
+    def _note_last(self, report: Report) -> list[Event]:
+        match report:
+            case Created() | Ended(Cancel()) | Failed(Cancel(), _):
+                return self._board.note(report, self._clock.now())
+            case Failed(Launch(query) as request, error):
+                self._board.drop(request)
+                return [NotLaunched(query.query_name, str(error))]
+            case Answered(answer=answer) if answer:
+                answer.discard()
+        return []
 
     def _end_coordinator(self) -> None:
         self._must_end = True
         self._reports.wake()
         if self._coordinator.ident is not None:
             self._coordinator.join()
-
-    def _note_launches(self, moment: float) -> None:
-        while True:
-            for report in self._reports.take_all():
-                match report:
-                    case Created():
-                        self._note(report)
-                    case Failed(Launch() as request, _):
-                        self._board.drop(request)
-            seconds = moment - self._clock.now()
-            if seconds <= 0 or not self._board.is_launching():
-                return
-            self._reports.wait(seconds)
 
     # On the coordinator's thread.
 
@@ -235,8 +231,8 @@ class Collector:
             for report in self._reports.take_all():
                 self._note(report)
         if not self._must_end:
-            for event in self._board.leave():
-                self._events.put(event)
+            self._is_left = True
+            self._events.put(*self._board.leave())
 
     def _next_action(self) -> Action:
         if self._must_end:
@@ -286,7 +282,3 @@ def _collected(event: Event) -> Iterator[Collected]:
     if isinstance(event, Outcome) and event.finished_at is not None:
         size = event.answer.size_bytes if event.answer else 0
         yield Collected(event.task.query_task_id, event.status, size, event.finished_at)
-
-
-def _cancelled(task: LaunchedTask, report: Ended | Failed) -> Cancelled | NotCancelled:
-    return NotCancelled(task, str(report.error)) if isinstance(report, Failed) else Cancelled(task)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Warehouse = ExactWarehouse | PostgresWarehouse
 
 DEATH_OF_TARGET = "target dies"
-WAYS = ("SIGKILL", "SIGTERM", "SIGINT", DEATH_OF_TARGET)
+_IN_GOOD_ORDER = ("SIGTERM", "SIGINT")
+WAYS = ("SIGKILL", *_IN_GOOD_ORDER, DEATH_OF_TARGET)
 _KILLS_IN_A_ROW = 8
 # Of the time that an undisturbed run takes; a run that resumes takes less.
 _LATEST_MOMENT = 0.8
@@ -39,6 +40,8 @@ _LARGEST_SHARE_LAUNCHED_TWICE = 0.02
 _MOMENT_SECONDS = 0.005
 _CHUNK_BYTES = 1 << 18
 _OUTCOMES = "query_task_results"
+# What is said of a launch that has no answer by the end.
+_MAY_RUN = "Looker may run it all the same"
 # They differ by task, and by where an incremental query goes on.
 _VOLATILE = ("_query_task_id", "_row_number")
 _LONG_FIELDS = ["flights.departure_date", "flights.carrier"]
@@ -200,6 +203,7 @@ class _Experiment:
             self.tally.kills[way] += 1
             unnamed = {*self._launches.alive()} - _named(warehouse.state)
             self.tally.unnamed[way] += len(unnamed)
+            self._check_unnamed(way, unnamed)
             self._former_way = way
         return is_over and status == 0
 
@@ -238,6 +242,12 @@ class _Experiment:
         log = (self.folder / "log").read_text()
         if status not in _expected_statuses(way) or "Traceback" in log:
             self.tally.problems.append(f"{way}: exit status {status}\n{log[-3000:]}")
+
+    def _check_unnamed(self, way: str, unnamed: set[str]) -> None:
+        """Only what ends at once may leave a task that neither state nor log tells of."""
+        log = (self.folder / "log").read_text()
+        if way in _IN_GOOD_ORDER and len(unnamed) > log.count(_MAY_RUN):
+            self.tally.problems.append(f"{way}: {unnamed} alive and unnamed\n{log[-3000:]}")
 
     def _compare(
         self, warehouse: Warehouse, expected: Mapping[str, list[str]], external: list[str]

@@ -28,8 +28,6 @@ def test_runs_ended_at_random_moments_load_what_one_run_loads(
     assert len(tally.kills) > 2
     # Whatever the state names is resumed.
     assert tally.unexplained == []
-    # Only SIGKILL may fall between Looker's answer and the line that names the task.
-    assert {way for way, count in tally.unnamed.items() if count} <= {"SIGKILL"}
 
 
 @pytest.mark.slow

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.tasks.collector import Collector
+from tap_looker_tasks.tasks.ledger import Ledger
 from tests.singer import parse
 
 if TYPE_CHECKING:
@@ -287,9 +290,7 @@ def started(simulator: Simulator, folder: Path, **config: object) -> subprocess.
     arguments = ["--config", str(folder / "config.json")]
     if (folder / "state.json").exists():
         arguments += ["--state", str(folder / "state.json")]
-    return subprocess.Popen(
-        [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen([COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -322,6 +323,114 @@ def test_an_interrupt_cancels_or_leaves_what_was_launched(
     else:
         assert slow.cancelled == set()
         assert noted["airlines"]["query_task_id"] == launched
+
+
+@pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
+def test_an_interrupt_waits_for_the_id_of_a_task_that_is_being_launched(
+    slow: Simulator, tmp_path: Path, on_interrupt: str
+) -> None:
+    # 300 bytes or so, after the task was created.
+    slow.fault("body_drip", operation="create_query_task", seconds=0.006)
+    with started(slow, tmp_path, queries=[AIRLINES], on_interrupt=on_interrupt) as process:
+        until(lambda: bool(slow.tasks()))
+        interrupted_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=20)
+        assert 1.7 < time.monotonic() - interrupted_at < 5
+    assert process.returncode == 128 + signal.SIGTERM
+    (launched,) = slow.tasks()
+    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
+    noted = state["bookmarks"]["query_task_results"]["in_flight"]
+    if on_interrupt == "cancel":
+        assert slow.cancelled == {launched}
+        assert noted == {}
+    else:
+        assert slow.cancelled == set()
+        assert noted["airlines"]["query_task_id"] == launched
+
+
+@pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
+@pytest.mark.parametrize("moment", ["start", "launch"])
+def test_an_interrupt_may_come_between_any_two_steps(
+    slow: Simulator, tap: Tap, monkeypatch: pytest.MonkeyPatch, on_interrupt: str, moment: str
+) -> None:
+    method = {"start": (Collector, "start"), "launch": (Ledger, "note_launched")}[moment]
+    step = getattr(*method)
+
+    def interrupted(self: object, *given: object) -> None:
+        if moment == "start":
+            step(self, *given)
+        until(lambda: bool(slow.tasks()))
+        monkeypatch.setattr(*method, step)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(*method, interrupted)
+    run = tap(base_url=slow.base_url, queries=[AIRLINES], on_interrupt=on_interrupt)
+    assert run.exit_code == 128 + signal.SIGTERM
+    (launched,) = slow.tasks()
+    if on_interrupt == "cancel":
+        assert slow.cancelled == {launched}
+        assert in_flight(run) == {}
+    else:
+        assert slow.cancelled == set()
+        assert in_flight(run)["airlines"]["query_task_id"] == launched
+
+
+def test_an_interrupt_of_a_run_that_is_over_changes_nothing(
+    simulator: Simulator, tap: Tap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = LookerClient.close
+
+    def interrupted(client: LookerClient, longest_seconds: float) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        close(client, longest_seconds)
+
+    monkeypatch.setattr(LookerClient, "close", interrupted)
+    run = tap(queries=[AIRLINES])
+    assert run.exit_code == 0
+    assert run.only()["status"] == "complete"
+    assert simulator.count("logout") == 1
+
+
+def test_an_interrupt_tells_of_a_launch_that_nobody_can_be_sure_of(
+    slow: Simulator, tmp_path: Path
+) -> None:
+    queries = [AIRPORTS | {"query_id": 1, "limit": 7}, AIRLINES]
+    slow.fault("body_drip", operation="create_query_task", seconds=1)
+    with started(slow, tmp_path, queries=queries) as process:
+        until(lambda: len(slow.tasks()) == 2)
+        interrupted_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        output, log = process.communicate(timeout=20)
+        assert time.monotonic() - interrupted_at < 5
+    assert process.returncode == 128 + signal.SIGTERM
+    # The other is cancelled at once, and need not wait for it.
+    assert len(slow.cancelled) == 1
+    assert slow.count("logout") == 1
+    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
+    assert state["bookmarks"]["query_task_results"]["in_flight"] == {}
+    (line,) = [line for line in log.decode().splitlines() if "not launched" in line]
+    assert "no answer before the run ended; Looker may run it all the same" in line
+
+
+def test_an_interrupt_ends_a_run_in_time_though_looker_answers_nothing_any_more(
+    slow: Simulator, tmp_path: Path
+) -> None:
+    queries = [AIRLINES, AIRLINES | {"name": "seven", "limit": 7}]
+    slow.fault("body_drip", operation="create_query_task", seconds=1)
+    for operation in ("query_task_multi_results", "kill_query", "logout"):
+        slow.fault("hang", operation=operation, seconds=30, times=None)
+    with started(slow, tmp_path, queries=queries) as process:
+        until(lambda: len(slow.tasks()) == 2)
+        time.sleep(0.2)
+        interrupted_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=20)
+        assert time.monotonic() - interrupted_at < 5
+    assert process.returncode == 128 + signal.SIGTERM
+    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
+    (to_cancel,) = state["bookmarks"]["query_task_results"]["to_cancel"]
+    assert to_cancel in slow.tasks()
 
 
 def test_an_interrupt_cancels_though_looker_asks_to_wait_for_longer(

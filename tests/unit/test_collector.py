@@ -205,10 +205,9 @@ def test_what_was_launched_can_be_cancelled_at_any_moment(looker: Looker) -> Non
         launched += [event] if isinstance(event, Launched) else []
         if len(launched) == 2:
             break
-    collector.stop()
-    assert [*collector.news()] == []
-    cancelled = {e.task.query_name for e in collector.cancel_unfinished()}
-    assert cancelled == {"x", "y"}
+    ended = [*collector.end(cancels=True)]
+    assert {e.task.query_name for e in ended if isinstance(e, Cancelled)} == {"x", "y"}
+    assert len(ended) == 2
     collector.close()
 
 
@@ -223,10 +222,9 @@ def test_a_launch_in_progress_at_the_end_is_cancelled_too(looker: Looker) -> Non
     looker.before = delay
     collector = collect(looker, "x")
     assert launching.wait(PATIENCE)
-    collector.stop()
-    (launched,) = collector.news()
+    launched, cancelled = collector.end(cancels=True)
     assert isinstance(launched, Launched)
-    assert [*collector.cancel_unfinished()] == [Cancelled(launched.task)]
+    assert cancelled == Cancelled(launched.task)
     collector.close()
 
 
@@ -235,8 +233,7 @@ def test_a_cancellation_that_fails_is_told(looker: Looker) -> None:
     looker.before = looker.hang_in_polls
     collector = collect(looker, "x")
     task = next(event.task for event in collector.events() if isinstance(event, Launched))
-    collector.stop()
-    assert [*collector.cancel_unfinished()] == [NotCancelled(task, "no answer")]
+    assert [*collector.end(cancels=True)] == [NotCancelled(task, "no answer")]
     collector.close()
 
 
@@ -252,8 +249,7 @@ def test_a_cancellation_that_hangs_does_not_take_longer_than_promised(looker: Lo
     collector = collect(looker, "x")
     task = next(event.task for event in collector.events() if isinstance(event, Launched))
     began = time.monotonic()
-    collector.stop()
-    assert [*collector.cancel_unfinished()] == [NotCancelled(task, "no time left to cancel it")]
+    assert [*collector.end(cancels=True)] == [NotCancelled(task, "the run ended first")]
     assert time.monotonic() - began < 5
     released.set()
     collector.close()
