@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from importlib.metadata import version
 
@@ -14,6 +15,8 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"{_NAME} v{version(_NAME)}, Meltano SDK v{version('singer-sdk')}\n")
         return
+    # While nothing is begun, and once all is over, there is nothing to unwind or to tell.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Nothing of what is imported becomes garbage, now or later.
     gc.disable()
     from tap_looker_tasks.looker.freed_memory import use_one_heap  # noqa: PLC0415 - as below

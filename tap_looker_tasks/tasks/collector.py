@@ -178,22 +178,27 @@ class Collector:
         """
         self._end_coordinator()
         yield from self.news()
+        if cancels or not self._is_left:
+            yield from self._end_requests(cancels=cancels)
+        self._client.abort()
+        if not self._is_left:
+            yield from self._board.leave()
+
+    def _end_requests(self, *, cancels: bool) -> Iterator[Event]:
         if not self._board.is_awaiting():
             # Requests for what is not delivered any more would only slow the others down.
             self._client.abort()
         end_at = self._clock.now() + _LONGEST_END_SECONDS
-        while (seconds := end_at - self._clock.now()) > 0:
+        while True:
             for report in self._reports.take_all():
                 yield from self._note_last(report)
+            seconds = end_at - self._clock.now()
             longest_seconds = min(seconds, _LONGEST_CANCELLING_SECONDS)
             for cancel in self._board.last_cancellations(longest_seconds, of_all=cancels):
                 self._workers.begin(cancel)
-            if not self._board.is_awaiting():
-                break
+            if seconds <= 0 or not self._board.is_awaiting():
+                return
             self._reports.wait(seconds)
-        self._client.abort()
-        if not self._is_left:
-            yield from self._board.leave()
 
     def _note_last(self, report: Report) -> list[Event]:
         match report:

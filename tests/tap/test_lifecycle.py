@@ -392,6 +392,18 @@ def test_an_interrupt_of_a_run_that_is_over_changes_nothing(
     assert simulator.count("logout") == 1
 
 
+def test_an_interrupt_of_a_program_that_is_exiting_shows_no_traceback() -> None:
+    program = (
+        "import atexit, signal, sys; from tap_looker_tasks.__main__ import main;"
+        " atexit.register(lambda: signal.raise_signal(signal.SIGINT));"
+        " sys.argv[1:] = ['--about']; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert b"max_concurrent_tasks" in ended.stdout
+    assert ended.returncode == -signal.SIGINT
+    assert b"Traceback" not in ended.stderr
+
+
 def test_an_interrupt_tells_of_a_launch_that_nobody_can_be_sure_of(
     slow: Simulator, tmp_path: Path
 ) -> None:
