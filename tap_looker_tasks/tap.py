@@ -287,7 +287,8 @@ class TapLookerTasks(Tap):
             if "_outcomes" in self.__dict__ and self._outcomes.is_following:
                 self._outcomes.end_following(cancels=self._must_cancel())
                 # What was delivered need not be delivered again.
-                self._paced.write_now(self.state)
+                write = self._paced.write_last if self._is_interrupted() else self._paced.write_now
+                write(self.state)
             self._close_client(end_at - self._clock.now())
         finally:
             self._tell_end(sys.exc_info()[1])
@@ -307,9 +308,11 @@ class TapLookerTasks(Tap):
         config = without_secrets(self.config, self.config_jsonschema)
         tell_run(facts, self.settings, config, self._calls, self.logger)
 
+    def _is_interrupted(self) -> bool:
+        return self._interrupts is not None and self._interrupts.number is not None
+
     def _must_cancel(self) -> bool:
-        is_interrupted = self._interrupts is not None and self._interrupts.number is not None
-        is_cut_short = is_interrupted or self.message_writer.is_target_gone
+        is_cut_short = self._is_interrupted() or self.message_writer.is_target_gone
         return is_cut_short and self.settings.on_interrupt == "cancel"
 
     @cached_property

@@ -69,6 +69,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
     Attributes:
         bytes_written: length of all messages so far, those still held back included.
         is_target_gone: whether standard output takes no more; further messages are dropped.
+        longest_write_seconds: how long it may take to write, once the run must end.
     """
 
     def __init__(self) -> None:
@@ -76,6 +77,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         super().__init__()
         self.bytes_written = 0
         self.is_target_gone = False
+        self.longest_write_seconds: float | None = None
         self._encoder = msgspec.json.Encoder(enc_hook=self._enc_hook, decimal_format="number")
         self._ready: ReadyJson | None = None
         self._held: list[bytes | memoryview] = []
@@ -120,7 +122,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     def _write(self, texts: Iterable[bytes | memoryview]) -> None:
         # A handler that ends the process would leave half a line in a full pipe.
-        with hold_back_signals():
+        with hold_back_signals(self.longest_write_seconds):
             try:
                 for text in texts:
                     if not self.is_target_gone:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from singer_sdk.helpers._state import StateWriter
 from typing_extensions import override
+
+from tap_looker_tasks.errors import TargetGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.singer.message_writer import MessageWriter
 
 _LONGEST_SILENCE_SECONDS = 30
+_LONGEST_LAST_WRITE_SECONDS = 0.5
 # The last STATE, which is as large as all tasks remembered, comes on top of these.
 _OUTPUT_PER_STATE = 30
 
@@ -59,3 +63,10 @@ class PacedStateWriter(StateWriter):
             self._spent += size
             # The next one is taken to have grown as the output will have.
             self._growth = size / self._output.bytes_written
+
+    def write_last(self, state: TapState) -> None:
+        """Write the state if it changed, in a moment: a target that is stopped, too, reads none."""
+        self._output.longest_write_seconds = _LONGEST_LAST_WRITE_SECONDS
+        # That is not why the run ends.
+        with suppress(TargetGoneError):
+            self.write_now(state)

@@ -47,10 +47,11 @@ def running(simulator: Simulator, folder: Path, **more: Any) -> Iterator[subproc
     }
     path = folder / "config.json"
     path.write_text(json.dumps(config))
+    options = ["--config", str(path)]
+    if (folder / "state.json").exists():
+        options += ["--state", str(folder / "state.json")]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [COMMAND, "--config", str(path)], stdout=subprocess.PIPE, stderr=log
-        )
+        process = subprocess.Popen([COMMAND, *options], stdout=subprocess.PIPE, stderr=log)
         try:
             yield process
         finally:
@@ -109,4 +110,27 @@ def test_an_interrupt_ends_the_run_though_the_target_reads_nothing(
     # The line that nobody read was under way; nothing follows it.
     assert torn.startswith(b'{"type":"RECORD"')
     assert is_cancelled(slow, launched)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_run_though_nobody_reads_the_last_state(
+    slow: Simulator, tmp_path: Path
+) -> None:
+    # Of it, a pipe takes what is written by the launch, and a part of the last.
+    finished = {f"{number:032x}": "complete" for number in range(550)}
+    state = {"bookmarks": {"query_task_results": {"finished": finished}}}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    with running(slow, tmp_path, query_task_ids=[*finished]) as process:
+        launched = wait_for_launch(slow)
+        interrupted_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 128 + signal.SIGTERM
+        assert time.monotonic() - interrupted_at < 5
+        assert process.stdout
+        *lines, torn = process.stdout.read().split(b"\n")
+    assert {json.loads(line)["type"] for line in lines} == {"SCHEMA", "STATE"}
+    assert torn.startswith(b'{"type":"STATE"')
+    assert is_cancelled(slow, launched)
+    assert slow.count("logout") == 1
     assert "Traceback" not in (tmp_path / "log").read_text()
