@@ -91,6 +91,8 @@ class TapLookerTasks(Tap):
             self._is_run = _IS_RUN in command.meta
             command.call_on_close(self._end_command)
             self._interrupts = Interrupts()
+            # Called first: what ends the command takes seconds, and must not end in its midst.
+            command.call_on_close(self._interrupts.ignore)
         super().__init__(*args, **kwargs)
         if not _LEVELS_OF_LOGS & {*os.environ}:
             # Who asks for no level reads the summary; METRIC lines would be most of the log.
@@ -278,9 +280,6 @@ class TapLookerTasks(Tap):
 
     def _end_command(self) -> None:
         """End a run in good order, however its command ended."""
-        if self._interrupts:
-            # It takes seconds, and must not end in its midst.
-            self._interrupts.ignore()
         end_at = self._clock.now() + _LONGEST_END_SECONDS
         try:
             # A sync that ended by itself follows nothing any more.
