@@ -28,7 +28,7 @@ bench-peers: .meltano/installed ## the same queries beside other programs, each 
 bench: .meltano/installed ## how fast, small and steady the tap is, beside other ways
 	@$(BIN)/python -m bench
 
-soak: .venv/installed ## end 200 runs at random moments, damage answers and metadata, deliver 20,000 tasks under faults
+soak: .venv/installed ## end 400 runs at random moments and lines, damage answers and metadata, deliver 20,000 tasks under faults
 	@$(BIN)/python -m tests.chaos
 
 docs: .venv/installed .venv/docs/installed ## the documentation as a site, in docs/_build; warnings are errors

@@ -1,4 +1,4 @@
-"""Runs ended at any moment, damaged answers and metadata, and a long run with faults."""
+"""Runs ended at any moment or line, damaged answers and metadata, a long run with faults."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from demo.postgres import running_postgres
 from tap_looker_tasks.simulator.engine import load_database
 from tests.chaos.answers import read_damaged
+from tests.chaos.interrupts import run_interrupted
 from tests.chaos.kills import run_kills
 from tests.chaos.metadata import run_damaged
 from tests.chaos.postgres import PostgresWarehouse
@@ -30,6 +31,7 @@ def main() -> int:
     """Run all, print a table of each; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="runs to end (200)")
+    parser.add_argument("--interrupts", type=int, default=200, help="each at another line (200)")
     parser.add_argument("--tasks", type=int, default=20_000, help="of the long run (20000)")
     parser.add_argument("--rows", type=int, default=100, help="of each of its tasks (100)")
     parser.add_argument("--answers", type=int, default=100_000, help="to damage (100000)")
@@ -48,13 +50,19 @@ def main() -> int:
             _print(f"kills, seed {given.seed}", tally.lines(), started_at)
             problems += tally.found()
         started_at = time.monotonic()
+        if given.interrupts:
+            # What these runs log is looked at, not shown.
+            with redirect_stderr(io.StringIO()):
+                found = run_interrupted(Path(folder), database, given.interrupts, given.seed)
+            _print(f"interrupts, seed {given.seed}", found.told(), started_at)
+            problems += found.problems
+        started_at = time.monotonic()
         if given.answers:
             reading = read_damaged(Path(folder), given.answers, given.seed)
             _print(f"damaged answers, seed {given.seed}", reading.told(), started_at)
             problems += reading.problems
         started_at = time.monotonic()
         if given.runs:
-            # What these runs log is looked at, not shown.
             with redirect_stderr(io.StringIO()):
                 damages = run_damaged(Path(folder), database, given.runs, given.seed)
             _print(f"runs with damaged metadata, seed {given.seed}", damages.told(), started_at)

@@ -41,7 +41,7 @@ _MOMENT_SECONDS = 0.005
 _CHUNK_BYTES = 1 << 18
 _OUTCOMES = "query_task_results"
 # What is said of a launch that has no answer by the end.
-_MAY_RUN = "Looker may run it all the same"
+MAY_RUN = "Looker may run it all the same"
 # They differ by task, and by where an incremental query goes on.
 _VOLATILE = ("_query_task_id", "_row_number")
 _LONG_FIELDS = ["flights.departure_date", "flights.carrier"]
@@ -128,17 +128,11 @@ class _Launches:
         self.twice: list[str] = []
         self.count = 0
         self._looker.create_query_task = self._create_seen  # type: ignore[method-assign]
-
-    def alive(self) -> dict[str, str]:
-        """Return the unfinished launched tasks: query by task."""
-        return {
-            task.query_task_id: task.query_id
-            for task in self._looker.tasks.every()
-            if task.status not in FINAL and task.result_format == "json_detail"
-        }
+        self._simulator = simulator
 
     def _create_seen(self, about: Mapping[str, Any], limit: str | None = None) -> QueryTask:
-        former = [id_ for id_, query in self.alive().items() if query == str(about["query_id"])]
+        alive = unfinished_tasks(self._simulator)
+        former = [id_ for id_, query in alive.items() if query == str(about["query_id"])]
         self.count += 1
         self.twice += former
         return self._create(about, limit)
@@ -189,7 +183,7 @@ class _Experiment:
         self, external: list[str], warehouse: Warehouse, way: str | None = None, after: float = 0
     ) -> bool:
         """Run the tap, and end it; returns whether it had ended by itself."""
-        named = _named(warehouse.state)
+        named = named_tasks(warehouse.state)
         launches, twice = self._launches.count, len(self._launches.twice)
         with self._started(external, warehouse.state) as process:
             is_over = _load(process, warehouse, _Kill(way, after, self._is_asked))
@@ -201,7 +195,7 @@ class _Experiment:
         self.tally.unexplained += [id_ for id_ in former if id_ in named]
         if way and not is_over:
             self.tally.kills[way] += 1
-            unnamed = {*self._launches.alive()} - _named(warehouse.state)
+            unnamed = {*unfinished_tasks(self.simulator)} - named_tasks(warehouse.state)
             self.tally.unnamed[way] += len(unnamed)
             self._check_unnamed(way, unnamed)
             self._former_way = way
@@ -246,7 +240,7 @@ class _Experiment:
     def _check_unnamed(self, way: str, unnamed: set[str]) -> None:
         """Only what ends at once may leave a task that neither state nor log tells of."""
         log = (self.folder / "log").read_text()
-        if way in _IN_GOOD_ORDER and len(unnamed) > log.count(_MAY_RUN):
+        if way in _IN_GOOD_ORDER and len(unnamed) > log.count(MAY_RUN):
             self.tally.problems.append(f"{way}: {unnamed} alive and unnamed\n{log[-3000:]}")
 
     def _compare(
@@ -273,7 +267,16 @@ def _expected_statuses(way: str | None) -> set[int]:
     return {0, -number} if number == signal.SIGKILL else {0, 128 + number, -number}
 
 
-def _named(state: dict[str, Any] | None) -> set[str]:
+def unfinished_tasks(simulator: Simulator) -> dict[str, str]:
+    """Return the launched tasks that are not at their end: query by task."""
+    return {
+        task.query_task_id: task.query_id
+        for task in simulator._looker.tasks.every()  # noqa: SLF001 - no call tells of a format
+        if task.status not in FINAL and task.result_format == "json_detail"
+    }
+
+
+def named_tasks(state: dict[str, Any] | None) -> set[str]:
     """Return the launched tasks that a state names."""
     bookmark = (state or {}).get("bookmarks", {}).get(_OUTCOMES, {})
     in_flight = {task["query_task_id"] for task in bookmark.get("in_flight", {}).values()}
