@@ -45,7 +45,7 @@ _VISIBLE = re.compile(rb"[^ \t\n\r]")
 _END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
 _BETWEEN_MEMBERS = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*\Z')
 _LONGEST_KEY = 256
-# Shorter values are scanned as fast as a guess at their end is checked.
+# Waiting for more of shorter ones takes as long as scanning them.
 WORTH_A_GUESS_BYTES = 64 * 1024
 _BETWEEN_ROWS = b"},{"
 _FIRST_PIECE = 64
@@ -172,7 +172,9 @@ class Body:
         Where another object of the same `beginning` starts, this one seems to have ended. It is
         not looked for beyond `longest` bytes.
         """
-        is_worth_it = len(self._text) - self._at >= WORTH_A_GUESS_BYTES
+        is_long = len(self._text) - self._at >= WORTH_A_GUESS_BYTES
+        # Nobody waits for another entry to come, only to find the end of a short one.
+        is_worth_it = is_long or self._text.find(beginning, self._at + 1) >= 0
         if not self._may_guess or not is_worth_it or self._mark() != b"{":
             return None
         end = self._guessed_end(beginning, longest)
