@@ -6,7 +6,7 @@ a place in the body, holds the chunk around it, and takes what comes next: a mar
 
 How a value is taken depends on its length, which nobody knows beforehand:
 
-- A guess (`guessed`). Entries begin alike, so one seems to end where the next one begins. That
+- A guess (`try_fast`). Entries begin alike, so one seems to end where the next one begins. That
   place is found at the speed of memory, and a decoder shows whether the guess was right. After
   one wrong guess there are no others.
 - As a whole (`value`), by counting brackets: see `json_nesting`. A chunk is looked at in pieces
