@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import logging
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -89,6 +90,15 @@ def run_tap(
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     output = result.stdout_bytes
     return Run(result.exit_code, output, log.getvalue() + result.stderr, parse(output))
+
+
+def unmeasured() -> dict[str, str]:
+    """Return the environment of a process that is to be interrupted.
+
+    Its coverage is not measured: an interrupt while coverage holds its lock would leave it held,
+    and the process would wait for it for ever.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
 def parse(output: bytes) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.simulator.tasks import FINAL
+from tests.singer import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -224,7 +225,9 @@ class _Experiment:
             (self.folder / f"{name}.json").write_text(json.dumps(content))
             command += [f"--{name}", str(self.folder / f"{name}.json")]
         with (self.folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, env=unmeasured()
+            )
         try:
             yield process
         finally:

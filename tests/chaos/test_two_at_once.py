@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
-from tests.singer import parse
+from tests.singer import parse, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,9 @@ def started(simulator: Simulator, folder: Path, given: str) -> subprocess.Popen[
     }
     (folder / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "tap_looker_tasks", "--config", str(folder / "config.json")]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=unmeasured()
+    )
 
 
 def wait_for_launches(simulator: Simulator, count: int) -> None:

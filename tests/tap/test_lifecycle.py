@@ -18,7 +18,7 @@ from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.tasks.collector import Collector
 from tap_looker_tasks.tasks.ledger import Ledger
-from tests.singer import parse
+from tests.singer import parse, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -290,7 +290,12 @@ def started(simulator: Simulator, folder: Path, **config: object) -> subprocess.
     arguments = ["--config", str(folder / "config.json")]
     if (folder / "state.json").exists():
         arguments += ["--state", str(folder / "state.json")]
-    return subprocess.Popen([COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=unmeasured(),
+    )
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from tests.singer import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,9 @@ def running(simulator: Simulator, folder: Path, **more: Any) -> Iterator[subproc
     if (folder / "state.json").exists():
         options += ["--state", str(folder / "state.json")]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([COMMAND, *options], stdout=subprocess.PIPE, stderr=log)
+        process = subprocess.Popen(
+            [COMMAND, *options], stdout=subprocess.PIPE, stderr=log, env=unmeasured()
+        )
         try:
             yield process
         finally:
