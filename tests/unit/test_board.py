@@ -566,6 +566,20 @@ def test_a_task_launched_here_is_cancelled_at_its_timeout_and_holds_its_slot_unt
     assert begin(board, 6) == [Launch(QueuedQuery("y"))]
 
 
+@pytest.mark.parametrize("is_all", [False, True])
+def test_what_is_to_be_cancelled_when_a_run_must_end_is_cancelled_or_left(*, is_all: bool) -> None:
+    board = TaskBoard(settings(task_timeout_seconds=5), queries=[QueuedQuery("flights")])
+    given_up = create(board, "a")
+    assert statuses(answer(board, 5, a="running")) == ["timeout"]
+    cancel = only(board.last_cancellations(1.0, of_all=is_all))
+    assert cancel == Cancel(given_up, 1.0)
+    assert board.is_awaiting()
+    assert board.leave() == [NotCancelled(given_up, "the run ended first")]
+    assert report(board, 6, Ended(cancel)) == [Cancelled(given_up)]
+    assert not board.is_awaiting()
+    assert board.leave() == []
+
+
 def test_a_run_that_must_end_leaves_what_is_unfinished() -> None:
     board = TaskBoard(
         settings(), tasks=[FollowedTask(launched("a"))], queries=[QueuedQuery("y")], stop_at=10
