@@ -305,6 +305,23 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def last_in_flight(output: bytes) -> dict[str, Any]:
+    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
+    found: dict[str, Any] = state["bookmarks"]["query_task_results"]["in_flight"]
+    return found
+
+
+def assert_cancelled_or_left(
+    simulator: Simulator, launched: str, noted: dict[str, Any], on_interrupt: str
+) -> None:
+    if on_interrupt == "cancel":
+        assert simulator.cancelled == {launched}
+        assert noted == {}
+    else:
+        assert simulator.cancelled == set()
+        assert noted["airlines"]["query_task_id"] == launched
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
 def test_an_interrupt_cancels_or_leaves_what_was_launched(
@@ -319,15 +336,7 @@ def test_an_interrupt_cancels_or_leaves_what_was_launched(
         output, _ = process.communicate(timeout=20)
         assert time.monotonic() - interrupted_at < 5
     assert process.returncode == 128 + number
-    launched = slow.tasks()[1]
-    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
-    noted = state["bookmarks"]["query_task_results"]["in_flight"]
-    if on_interrupt == "cancel":
-        assert slow.cancelled == {launched}
-        assert noted == {}
-    else:
-        assert slow.cancelled == set()
-        assert noted["airlines"]["query_task_id"] == launched
+    assert_cancelled_or_left(slow, slow.tasks()[1], last_in_flight(output), on_interrupt)
 
 
 @pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
@@ -344,14 +353,7 @@ def test_an_interrupt_waits_for_the_id_of_a_task_that_is_being_launched(
         assert 1.7 < time.monotonic() - interrupted_at < 5
     assert process.returncode == 128 + signal.SIGTERM
     (launched,) = slow.tasks()
-    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
-    noted = state["bookmarks"]["query_task_results"]["in_flight"]
-    if on_interrupt == "cancel":
-        assert slow.cancelled == {launched}
-        assert noted == {}
-    else:
-        assert slow.cancelled == set()
-        assert noted["airlines"]["query_task_id"] == launched
+    assert_cancelled_or_left(slow, launched, last_in_flight(output), on_interrupt)
 
 
 @pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
@@ -373,12 +375,7 @@ def test_an_interrupt_may_come_between_any_two_steps(
     run = tap(base_url=slow.base_url, queries=[AIRLINES], on_interrupt=on_interrupt)
     assert run.exit_code == 128 + signal.SIGTERM
     (launched,) = slow.tasks()
-    if on_interrupt == "cancel":
-        assert slow.cancelled == {launched}
-        assert in_flight(run) == {}
-    else:
-        assert slow.cancelled == set()
-        assert in_flight(run)["airlines"]["query_task_id"] == launched
+    assert_cancelled_or_left(slow, launched, in_flight(run), on_interrupt)
 
 
 def test_an_interrupt_of_a_run_that_is_over_changes_nothing(
@@ -424,8 +421,7 @@ def test_an_interrupt_tells_of_a_launch_that_nobody_can_be_sure_of(
     # The other is cancelled at once, and need not wait for it.
     assert len(slow.cancelled) == 1
     assert slow.count("logout") == 1
-    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
-    assert state["bookmarks"]["query_task_results"]["in_flight"] == {}
+    assert last_in_flight(output) == {}
     (line,) = [line for line in log.decode().splitlines() if "not launched" in line]
     assert "no answer before the run ended; Looker may run it all the same" in line
 
@@ -465,8 +461,7 @@ def test_an_interrupt_cancels_though_looker_asks_to_wait_for_longer(
     assert process.returncode == 128 + signal.SIGTERM
     assert slow.cancelled == {*slow.tasks()}
     assert slow.count("logout") == 1
-    state = [m for m in parse(output) if m["type"] == "STATE"][-1]["value"]
-    assert state["bookmarks"]["query_task_results"]["in_flight"] == {}
+    assert last_in_flight(output) == {}
 
 
 def test_a_run_killed_at_any_moment_loses_nothing(database: Database, tmp_path: Path) -> None:
