@@ -343,8 +343,8 @@ def test_an_interrupt_cancels_or_leaves_what_was_launched(
 def test_an_interrupt_waits_for_the_id_of_a_task_that_is_being_launched(
     slow: Simulator, tmp_path: Path, on_interrupt: str
 ) -> None:
-    # 300 bytes or so, after the task was created.
-    slow.fault("body_drip", operation="create_query_task", seconds=0.006)
+    # A head of 90 bytes or so, after the task was created.
+    slow.fault("header_drip", operation="create_query_task", seconds=0.025)
     with started(slow, tmp_path, queries=[AIRLINES], on_interrupt=on_interrupt) as process:
         until(lambda: bool(slow.tasks()))
         interrupted_at = time.monotonic()
