@@ -210,7 +210,7 @@ class TaskBoard:
             *(outcome_of(task, task.status or ADDED) for task in unfinished),
         ]
 
-    def last_cancellations(self, longest_seconds: float, *, of_all: bool) -> list[Request]:
+    def take_cancellations(self, longest_seconds: float, *, of_all: bool) -> list[Request]:
         """Return requests that cancel what nobody waits for: all that was launched, if wanted."""
         launched = (task.task for task in self._followed.values())
         for task in [task for task in launched if of_all and isinstance(task, LaunchedTask)]:

@@ -194,7 +194,7 @@ class Collector:
                 yield from self._note_last(report)
             seconds = end_at - self._clock.now()
             longest_seconds = min(seconds, _LONGEST_CANCELLING_SECONDS)
-            for cancel in self._board.last_cancellations(longest_seconds, of_all=cancels):
+            for cancel in self._board.take_cancellations(longest_seconds, of_all=cancels):
                 self._workers.begin(cancel)
             if seconds <= 0 or not self._board.is_awaiting():
                 return

@@ -571,7 +571,7 @@ def test_what_is_to_be_cancelled_when_a_run_must_end_is_cancelled_or_left(*, is_
     board = TaskBoard(settings(task_timeout_seconds=5), queries=[QueuedQuery("flights")])
     given_up = create(board, "a")
     assert statuses(answer(board, 5, a="running")) == ["timeout"]
-    cancel = only(board.last_cancellations(1.0, of_all=is_all))
+    cancel = only(board.take_cancellations(1.0, of_all=is_all))
     assert cancel == Cancel(given_up, 1.0)
     assert board.is_awaiting()
     assert board.leave() == [NotCancelled(given_up, "the run ended first")]
