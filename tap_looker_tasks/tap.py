@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 
 # Of cancelling and logging out; a token that stays expires by itself.
-_LONGEST_END_SECONDS = 4.3
+_LONGEST_END_SECONDS = 4.0
 _IS_RUN = "tap_looker_tasks.is_run"
 _LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})
 
