@@ -65,7 +65,7 @@ setup: .meltano/installed ## install everything, run nothing
 
 clean: ## remove all that was installed or made
 	rm -rf .venv .cache .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json docs/_build
-	find tap_looker_tasks tests demo bench docs release -name __pycache__ -type d -prune -exec rm -rf {} +
+	find tap_looker_tasks simulator tests demo bench docs release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 pins: ## write requirements/*.txt anew from the latest releases that fit together
 	$(MAKE) hashes UPGRADE=--upgrade
@@ -82,7 +82,7 @@ pins: ## write requirements/*.txt anew from the latest releases that fit togethe
 	rm -rf .venv/pins
 
 hashes: .venv/installed ## write into requirements/*.txt what pyproject.toml newly names
-	$(compile) --group test --group lint --group demo --extra simulator pyproject.toml --output-file requirements/dev.txt
+	$(compile) --group test --group lint --group demo pyproject.toml simulator/pyproject.toml --output-file requirements/dev.txt
 	$(compile) --group pyproject.toml:release --output-file requirements/release.txt
 	$(compile) --group pyproject.toml:docs --output-file requirements/docs.txt
 
@@ -92,12 +92,12 @@ compile = $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 
 freeze  = { echo '\# $(2); written by `make pins`'; $(1)/bin/python -m pip freeze --exclude-editable | grep -xE '[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+'; }
 pip_url = sed -n 's/.*pip_url: .* \($(1)==[^ ]*\)$$/\1/p;s/.*pip_url: .* \(meltanolabs-$(1)==[^ ]*\)$$/\1/p' meltano.yml
 
-.venv/installed: requirements/dev.txt pyproject.toml
+.venv/installed: requirements/dev.txt pyproject.toml simulator/pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d: make PYTHON=<another>" % v)'
 	@echo "Installing into .venv (half a minute to two minutes, once)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-deps --no-build-isolation --editable . --editable ./simulator
 	@touch $@
 
 .venv/docs/installed: .venv/installed requirements/docs.txt

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.arena import Arena
 
 _TARGET = PROJECT / ".meltano" / "loaders" / "target-postgres" / "venv" / "bin" / "target-postgres"
-_LOOKER = [PYTHON, "-m", "tap_looker_tasks.simulator", "--port", "0"]
+_LOOKER = [PYTHON, "-m", "looker_simulator", "--port", "0"]
 _FLIGHTS = 336_776
 _KEYS = ["flights.departure_time", "flights.carrier", "flights.number", "flights.origin"]
 _FIELDS = [

@@ -11,8 +11,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from bench.schedule import AT_ONCE, ONE_BY_ONE, run_times
-from tap_looker_tasks.simulator.builtin import BUILTIN
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.builtin import BUILTIN
+from looker_simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -50,7 +50,7 @@ def of_a_slow_target(arena: Arena) -> Iterator[Line]:
     rows = arena.scaled(_ROWS)
     with (
         arena.folder() as folder,
-        server([PYTHON, "-m", "tap_looker_tasks.simulator", *_LOOKER], folder) as words,
+        server([PYTHON, "-m", "looker_simulator", *_LOOKER], folder) as words,
     ):
         (base_url,) = (word for word in words if word.startswith("http"))
         loaded = _load(folder, base_url, rows)

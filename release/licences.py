@@ -13,9 +13,11 @@ from release.finding import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PATH = PROJECT / "docs" / "licences.md"
-_EXTRA = "simulator"
+TAP = PROJECT / "pyproject.toml"
+SIMULATOR = PROJECT / "simulator" / "pyproject.toml"
 _CLASSIFIER = "License :: OSI Approved :: "
 # What older metadata calls a licence, in SPDX's words.
 _SPDX = {
@@ -32,35 +34,38 @@ _SPDX = {
 
 def render_licences() -> str:
     """Return the page, as the installed packages say."""
-    always = required_distributions("")
+    of_tap, of_simulator = required_distributions(TAP), required_distributions(SIMULATOR)
     rows = [
-        f"| {name} | {find_licence(package)} | {'' if name in always else f'`{_EXTRA}`'} |"
-        for name, package in sorted((always | required_distributions(_EXTRA)).items())
+        f"| {name} | {find_licence(package)} | "
+        f"{_mark(name in of_tap)} | {_mark(name in of_simulator)} |"
+        for name, package in sorted((of_tap | of_simulator).items())
     ]
     return "\n".join(
         [
             "# Licences",
             "",
-            "The tap is under Apache-2.0. `pip install tap-looker-tasks` brings these packages",
-            "along, and its extra `simulator` those marked so. The extras `s3` and `parquet` add",
-            "what those of singer-sdk do: s3fs and what it needs, and pyarrow. The report of a run",
-            "holds uPlot (MIT), whose licence lies beside it. Written by",
-            "`python -m release.licences` from the packages' own metadata.",
+            "The tap and the simulator are under Apache-2.0. They install the packages below. The",
+            "tap's extras `s3` and `parquet` add those of singer-sdk's extras: s3fs and its",
+            "dependencies, and pyarrow. The report of a run contains uPlot (MIT), with its license",
+            "beside it. `python -m release.licences` writes this page from the packages' metadata.",
             "",
-            "| package | licence | for the extra |",
-            "|---|---|---|",
+            "| package | license | tap | simulator |",
+            "|---|---|---|---|",
             *rows,
             "",
         ]
     )
 
 
-def required_distributions(extra: str) -> dict[str, Distribution]:
-    """Return what the package needs, and what that needs, by normalised name."""
+def _mark(is_required: bool) -> str:  # noqa: FBT001 - a cell of the table
+    return "yes" if is_required else ""
+
+
+def required_distributions(pyproject: Path) -> dict[str, Distribution]:
+    """Return the direct and indirect requirements of a project, by normalised name."""
     found: dict[str, Distribution] = {}
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    own = [*project["dependencies"], *project["optional-dependencies"].get(extra, ())]
-    pending = [Requirement(line) for line in own]
+    project = tomllib.loads(pyproject.read_text())["project"]
+    pending = [Requirement(line) for line in project["dependencies"]]
     while pending:
         requirement = pending.pop()
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()

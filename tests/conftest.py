@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from tap_looker_tasks.simulator.engine import Database
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.engine import Database
+    from looker_simulator.simulator import Simulator
 
 # Tests elsewhere start programs, servers or browsers: `pytest -m "not slow"` leaves them out.
 FAST_FOLDERS = frozenset({"unit", "interface"})
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of the simulator, loaded once; they are only read."""
-    from tap_looker_tasks.simulator.data import connect  # noqa: PLC0415 - see above
+    from looker_simulator.data import connect  # noqa: PLC0415 - see above
 
     with connect() as connection:
         yield connection
@@ -43,14 +43,14 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(scope="session")
 def database(connection: duckdb.DuckDBPyConnection) -> Database:
-    from tap_looker_tasks.simulator.engine import Database  # noqa: PLC0415 - see above
+    from looker_simulator.engine import Database  # noqa: PLC0415 - see above
 
     return Database(connection)
 
 
 @pytest.fixture
 def simulator(database: Database) -> Iterator[Simulator]:
-    from tap_looker_tasks.simulator.simulator import (  # noqa: PLC0415 - see above
+    from looker_simulator.simulator import (  # noqa: PLC0415 - see above
         Simulator,
         SimulatorOptions,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.postgres import running_postgres
-from tap_looker_tasks.simulator.engine import load_database
+from looker_simulator.engine import load_database
 from tests.chaos.answers import read_damaged
 from tests.chaos.interrupts import run_interrupted
 from tests.chaos.kills import run_kills

@@ -17,7 +17,7 @@ import singer_sdk
 from typing_extensions import override
 
 import tap_looker_tasks
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.chaos.kills import MAY_RUN, named_tasks, unfinished_tasks
 from tests.chaos.warehouse import Warehouse
 from tests.singer import Run, run_tap
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType, TracebackType
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
     Trace = Callable[[FrameType, str, Any], Any]
 

@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
-from tap_looker_tasks.simulator.tasks import FINAL
+from looker_simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.tasks import FINAL
 from tests.singer import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
-    from tap_looker_tasks.simulator.tasks import QueryTask
+    from looker_simulator.engine import Database
+    from looker_simulator.tasks import QueryTask
     from tests.chaos.postgres import PostgresWarehouse
     from tests.chaos.warehouse import Warehouse as ExactWarehouse
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.chaos.damage import damage, damage_value
 from tests.proxy import Proxy
 from tests.singer import parse, run_tap
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
     from tests.proxy import Exchange
     from tests.singer import Run
 

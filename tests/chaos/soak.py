@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
-    from tap_looker_tasks.simulator.engine import Database
-    from tap_looker_tasks.simulator.tasks import ScriptedAnswer
+    from looker_simulator.engine import Database
+    from looker_simulator.tasks import ScriptedAnswer
 
 _IDS_IN_A_REQUEST = 20
 _SHARE_OF_FAULTS = 0.01

@@ -15,7 +15,7 @@ from tests.chaos.warehouse import Warehouse
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 
 @pytest.mark.slow

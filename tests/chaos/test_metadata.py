@@ -11,7 +11,7 @@ from tests.chaos.metadata import run_damaged
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from tests.chaos.soak import Size, run_soak
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 
 @pytest.mark.slow

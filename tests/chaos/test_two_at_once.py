@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.singer import parse, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]

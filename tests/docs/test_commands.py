@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docs.walkthrough import Step, read_steps
-from tap_looker_tasks.simulator.simulator import Simulator
+from looker_simulator.simulator import Simulator
 from tests.watch.chromium import alone, running_chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 PROJECT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent

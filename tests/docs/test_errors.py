@@ -19,7 +19,7 @@ from docs.generate import PROJECT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.singer import Run
 
     Tap = Callable[..., Run]

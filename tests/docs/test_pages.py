@@ -31,7 +31,7 @@ GIVEN = {"base_url": "https://looker.test", "client_id": "me", "client_secret": 
 COMMANDS = {
     "meltano": "meltano.cli:cli",
     "tap-looker-tasks": "tap_looker_tasks.tap:TapLookerTasks.cli",
-    "looker-simulator": "tap_looker_tasks.simulator.command:serve",
+    "looker-simulator": "looker_simulator.command:serve",
 }
 LINK = re.compile(r"\[[^\]\n]*\]\((?P<file>[^)#:\s]*)(?:#(?P<heading>[^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from looker_simulator.simulator import Simulator
     from tap_looker_tasks.looker.client import LookerClient
-    from tap_looker_tasks.simulator.simulator import Simulator
 
     Connect = Callable[..., LookerClient]
 

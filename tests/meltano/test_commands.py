@@ -17,7 +17,7 @@ from tests.meltano.test_settings import BIN
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
 
 pytestmark = pytest.mark.slow
 _SECONDS = 170

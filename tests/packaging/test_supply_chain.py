@@ -15,7 +15,14 @@ import pytest
 import yaml
 
 from release.finding import Verdict
-from release.licences import PATH, find_licence, render_licences, required_distributions
+from release.licences import (
+    PATH,
+    SIMULATOR,
+    TAP,
+    find_licence,
+    render_licences,
+    required_distributions,
+)
 from release.pythons import declared_versions, find_python
 from release.vulnerabilities import judge
 
@@ -43,7 +50,7 @@ def test_what_pyproject_names_is_pinned() -> None:
     named = {f"{name}.txt": groups.pop(name) for name in ("docs", "release")}
     named["dev.txt"] = [
         *project["dependencies"],
-        *project["optional-dependencies"]["simulator"],
+        *tomllib.loads(SIMULATOR.read_text())["project"]["dependencies"],
         *itertools.chain.from_iterable(groups.values()),
     ]
     for name, requirements in named.items():
@@ -62,15 +69,17 @@ def imported_packages(folder: Path) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.partition(".")[0])
     # Only pytest loads the simulator's fixture.
-    return names - {"tap_looker_tasks", "pytest"} - sys.stdlib_module_names
+    return names - {folder.name, "pytest"} - sys.stdlib_module_names
 
 
-def test_what_the_package_imports_is_declared() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["simulator"]]
+@pytest.mark.parametrize(
+    ("pyproject", "package"), [(TAP, "tap_looker_tasks"), (SIMULATOR, "looker_simulator")]
+)
+def test_what_the_package_imports_is_declared(pyproject: Path, package: str) -> None:
+    declared = tomllib.loads(pyproject.read_text())["project"]["dependencies"]
     names = {re.split(r"[\[<>=!~;\s]", line)[0].lower() for line in declared}
     owners = packages_distributions()
-    for imported in imported_packages(PROJECT / "tap_looker_tasks"):
+    for imported in imported_packages(pyproject.parent / package):
         assert {owner.lower().replace("_", "-") for owner in owners.get(imported, ())} & names, (
             imported
         )
@@ -82,7 +91,7 @@ def test_the_licences_are_listed_and_none_forbids_anything() -> None:
     # A newer Python needs fewer packages.
     assert set(rendered) <= set(page)
     assert sys.version_info[:2] > (3, 11) or rendered == page
-    for package in required_distributions("simulator").values():
+    for package in (required_distributions(TAP) | required_distributions(SIMULATOR)).values():
         assert "GPL" not in find_licence(package)
 
 

@@ -53,7 +53,6 @@ def test_the_installed_wheel_runs_without_the_checkout(dist: Path, tmp_path: Pat
     assert Path(run(["-c", where], tmp_path, path=aside).strip()).is_relative_to(aside)
     assert "base_url" in run(["-m", "tap_looker_tasks", "--about"], tmp_path, path=aside)
     assert (aside / "bin" / "tap-looker-tasks").exists()
-    assert (aside / "bin" / "looker-simulator").exists()
 
 
 @pytest.mark.slow

@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tap_looker_tasks.simulator.engine import load_database
+from looker_simulator.engine import load_database
 from tests.schedulers.celery_loss import lose_worker
 from tests.schedulers.celery_runs import Work, stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 _LATEST_SECONDS = 1200.0
 

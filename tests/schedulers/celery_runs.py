@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from demo.application import CREDENTIAL
 from demo.postgres import running_postgres
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.schedulers.celery_airflow import celery_airflow
 from tests.warehouses.environments import PROJECT
 from tests.warehouses.reading import Warehouse
@@ -20,7 +20,7 @@ from tests.warehouses.reading import Warehouse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
     from tests.schedulers.celery_airflow import CeleryAirflow
 
 _SCHEMA = "looker"

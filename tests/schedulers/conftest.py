@@ -17,7 +17,7 @@ from tests.warehouses.reading import Warehouse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.warehouses.reading import Warehouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.schedulers]

@@ -14,7 +14,7 @@ from tests.schedulers.celery_runs import Work, stage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,7 @@ from tests.warehouses.environments import PROJECT, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.warehouses.reading import Warehouse
 
 _SECONDS = 480

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 
 @pytest.fixture

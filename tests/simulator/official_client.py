@@ -11,7 +11,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from looker_sdk.sdk.api40.methods import Looker40SDK
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
 
 
 class Credentials(api_settings.ApiSettings):

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tap_looker_tasks.simulator import cli
-from tap_looker_tasks.simulator.faults import FAULTS
+from looker_simulator.faults import FAULTS
 
 COMMAND = Path(sys.executable).with_name("looker-simulator")
 
@@ -103,15 +102,6 @@ def test_a_wrong_model_is_named(tmp_path: Path) -> None:
     assert told == (
         "Error: store.yml, line 1: expected `views` as names with what is declared below each\n"
     )
-
-
-def test_a_package_that_is_wanting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As Python does it for a module that was found to be absent.
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    for name in [name for name in sys.modules if name.startswith("tap_looker_tasks.simulator.")]:
-        monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(SystemExit, match=r"duckdb.*pip install 'tap-looker-tasks\[simulator\]'"):
-        cli.main()
 
 
 def test_a_port_in_use_is_named(simulator: object) -> None:

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from docs.walkthrough import read_blocks
-from tap_looker_tasks.simulator.command import serve
-from tap_looker_tasks.simulator.engine import Database
-from tap_looker_tasks.simulator.faults import FAULTS
-from tap_looker_tasks.simulator.scenario import read_scenario
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
-from tap_looker_tasks.simulator.user_project import read_project
+from looker_simulator.command import serve
+from looker_simulator.engine import Database
+from looker_simulator.faults import FAULTS
+from looker_simulator.scenario import read_scenario
+from looker_simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.user_project import read_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

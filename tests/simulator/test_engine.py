@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.simulator import formats
-from tap_looker_tasks.simulator.engine import Database, QueryFailedError
-from tap_looker_tasks.simulator.filters import Filter, FilterError
+from looker_simulator import formats
+from looker_simulator.engine import Database, QueryFailedError
+from looker_simulator.filters import Filter, FilterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

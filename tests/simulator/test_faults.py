@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tap_looker_tasks.simulator.faults import FAULTS
-from tap_looker_tasks.simulator.routes import ROUTES
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.faults import FAULTS
+from looker_simulator.routes import ROUTES
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
 
 if TYPE_CHECKING:
-    from tap_looker_tasks.simulator.engine import Database
-    from tap_looker_tasks.simulator.routes import ApiRoute
+    from looker_simulator.engine import Database
+    from looker_simulator.routes import ApiRoute
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ import pytest
 import requests
 import urllib3
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
 
 if TYPE_CHECKING:
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_looker_tasks.simulator.routes import ROUTES
+from looker_simulator.routes import ROUTES
 from tests.simulator.node_client import needs_node_client, run_node_client
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
 
 
 @needs_node_client

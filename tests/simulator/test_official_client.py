@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from looker_sdk import error, models40
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.official_client import client_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from looker_sdk.sdk.api40.methods import Looker40SDK
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 UNITED_QUERY = models40.WriteQuery(
     model="flights_2013",

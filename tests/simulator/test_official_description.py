@@ -17,7 +17,7 @@ import pytest
 from looker_sdk import models40
 from looker_sdk.error import SDKError
 
-from tap_looker_tasks.simulator.routes import ROUTES
+from looker_simulator.routes import ROUTES
 from tests.simulator.browser import Browser
 from tests.simulator.description import Description
 from tests.simulator.node_client import needs_node_client, run_node_client
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from looker_sdk.sdk.api40.methods import Looker40SDK
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
 
     Client = Callable[[Simulator, str], None]
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tap_looker_tasks.simulator.faults import FAULTS
-from tap_looker_tasks.simulator.routes import ROUTES
+from looker_simulator.faults import FAULTS
+from looker_simulator.routes import ROUTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.simulator.browser import Browser
 
 
@@ -118,8 +118,6 @@ def test_another(looker_simulator):
 
 @pytest.mark.slow
 def test_others_have_a_fixture(tmp_path: Path) -> None:
-    plugin = 'pytest_plugins = ["tap_looker_tasks.simulator.pytest_plugin"]\n'
-    (tmp_path / "conftest.py").write_text(plugin)
     (tmp_path / "test_client.py").write_text(OTHERS_TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tap_looker_tasks.simulator.declarations import ModelError
-from tap_looker_tasks.simulator.scenario import read_scenario
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.declarations import ModelError
+from looker_simulator.scenario import read_scenario
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 SCENARIO = """
 queries:

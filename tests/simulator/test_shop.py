@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from tap_looker_tasks.simulator import system_activity
-from tap_looker_tasks.simulator.engine import Database
+from looker_simulator import system_activity
+from looker_simulator.engine import Database
 
 if TYPE_CHECKING:
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.simulator.browser import Browser
 
 Query = dict[str, Any]

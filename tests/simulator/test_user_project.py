@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_looker_tasks.simulator.builtin import BUILTIN
-from tap_looker_tasks.simulator.declarations import ModelError
-from tap_looker_tasks.simulator.engine import Database, QueryFailedError
-from tap_looker_tasks.simulator.explores import as_explore
-from tap_looker_tasks.simulator.user_project import read_project
+from looker_simulator.builtin import BUILTIN
+from looker_simulator.declarations import ModelError
+from looker_simulator.engine import Database, QueryFailedError
+from looker_simulator.explores import as_explore
+from looker_simulator.user_project import read_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
 
-    from tap_looker_tasks.simulator.project import Project
+    from looker_simulator.project import Project
 
 FLIGHTS = Path(__file__).parent / "flights_lookml" / "flights_2013.model.lkml"
 EXPLORES = ["flights", "airports", "weather", "numbers"]

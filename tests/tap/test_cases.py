@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from looker_sdk import models40
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.official_client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]

@@ -13,7 +13,7 @@ from tests.tap.test_streams import select, with_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.singer import Run
 
     Tap = Callable[..., Run]

@@ -11,7 +11,7 @@ from tap_looker_tasks.looker.client import LookerClient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.singer import Run
 
 AIRLINES = {"name": "airlines", "query_id": 1}

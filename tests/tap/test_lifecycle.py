@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.looker.client import LookerClient
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.tasks.collector import Collector
 from tap_looker_tasks.tasks.ledger import Ledger
 from tests.singer import parse, unmeasured
@@ -23,7 +23,7 @@ from tests.singer import parse, unmeasured
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]

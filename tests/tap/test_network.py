@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.looker.http_errors import read_retry_after
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.testing import get_tap_test_class
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.tap import TapLookerTasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 # Columns that only tasks launched by the tap have are null here.
 pytestmark = pytest.mark.filterwarnings("ignore:No records were available to test")

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_looker_tasks.simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.singer import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_looker_tasks.simulator.engine import Database
+    from looker_simulator.engine import Database
 
 COMMAND = Path(sys.executable).with_name("tap-looker-tasks")
 # More than a pipe holds.

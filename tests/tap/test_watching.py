@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tap_looker_tasks.simulator.simulator import Simulator
+    from looker_simulator.simulator import Simulator
     from tests.singer import Run
 
 AIRLINES = {"name": "airlines", "query_id": 1}

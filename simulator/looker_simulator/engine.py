@@ -1,0 +1,152 @@
+"""Runs the body of a Looker query on DuckDB."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from looker_simulator.answer import Answer, limit_columns, limit_rows
+from looker_simulator.builtin import BUILTIN
+from looker_simulator.filters import FilterError
+from looker_simulator.sql import InvalidQueryError, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from looker_simulator.model import Explore
+    from looker_simulator.project import Project
+
+_DEFAULT_LIMIT = 500
+_UNLIMITED = -1
+
+
+class QueryFailedError(Exception):
+    """The query cannot be run.
+
+    Attributes:
+        message: why.
+        sql: what the database was asked; None when it did not come to that.
+    """
+
+    def __init__(self, message: str, sql: str | None = None) -> None:
+        """Keep the statement beside the message."""
+        super().__init__(message)
+        self.message = message
+        self.sql = sql
+
+
+class Database:
+    """The tables of a project, ready for queries from any thread.
+
+    Attributes:
+        project: the models, and what is stored beside them.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        project: Project = BUILTIN,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take a connection to the loaded tables; `now` is what relative filters start from."""
+        self.project = project
+        self._connection = connection
+        self._now = now
+        self._lock = threading.Lock()
+
+    def run(self, query: Mapping[str, Any], *, server_table_calcs: bool = False) -> Answer:
+        """Run a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>.
+
+        Table calculations are computed only with `server_table_calcs`; without, they are named
+        and have no values.
+
+        Raises:
+            QueryFailedError: it asks for what is not there, or the database refused it.
+        """
+        explore = self._explore_of(query)
+        try:
+            zone = ZoneInfo(query.get("query_timezone") or "UTC")
+            now = self._now().astimezone(zone).replace(tzinfo=None)
+            statement = Statement(
+                explore, query, (zone.key, now), server_table_calcs=server_table_calcs
+            )
+            limit, column_limit = _limit_of(query), _column_limit_of(query)
+        except (InvalidQueryError, FilterError, ValueError, LookupError) as error:
+            raise QueryFailedError(str(error)) from None
+        pivoted = bool(query.get("pivots"))
+        sql = statement.text(limit=None if pivoted or limit is None else limit + 1)
+        answer = Answer(
+            query=query,
+            explore=explore,
+            fields=statement.fields,
+            columns=statement.columns,
+            rows=self._rows(sql),
+            truncated=False,
+            columns_truncated=False,
+            sql=sql,
+            timezone=zone.key,
+        )
+        answer = limit_columns(limit_rows(answer, limit), column_limit)
+        return self._with_totals(answer, statement)
+
+    def find_explore(self, model: str, explore: str) -> Explore | None:
+        """Find an Explore; None: there is none."""
+        found = self.project.models.get(model)
+        return found.explores.get(explore) if found else None
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._connection.close()
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._lock:
+            cursor = self._connection.cursor()
+        try:
+            return cursor.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise QueryFailedError(str(error).splitlines()[0], sql) from None
+        finally:
+            cursor.close()
+
+    def _explore_of(self, query: Mapping[str, Any]) -> Explore:
+        found = self.find_explore(str(query.get("model")), str(query.get("view")))
+        if found is None:
+            msg = "View Not Found"
+            raise QueryFailedError(msg)
+        return found
+
+    def _with_totals(self, answer: Answer, statement: Statement) -> Answer:
+        if answer.query.get("total"):
+            columns, sql = statement.totals()
+            answer = replace(answer, totals=dict(zip(columns, self._rows(sql)[0], strict=True)))
+        if answer.pivots and answer.query.get("row_total") == "right":
+            columns, sql = statement.row_totals()
+            width = len(columns) - len(statement.measures)
+            answer = replace(
+                answer,
+                row_totals={
+                    row[:width]: dict(zip(columns[width:], row[width:], strict=True))
+                    for row in self._rows(sql)
+                },
+            )
+        return answer
+
+
+def load_database(project: Project = BUILTIN) -> Database:
+    """Load a project's tables and make them ready for queries; a second for the built-in ones."""
+    return Database(project.connect(), project)
+
+
+def _limit_of(query: Mapping[str, Any]) -> int | None:
+    limit = int(query.get("limit") or _DEFAULT_LIMIT)
+    return None if limit == _UNLIMITED else limit
+
+
+def _column_limit_of(query: Mapping[str, Any]) -> int | None:
+    limit = query.get("column_limit")
+    return int(limit) if limit else None

@@ -1,0 +1,139 @@
+"""What the simulated Looker knows: tokens, queries, tasks, calls."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from looker_simulator import content, formats
+from looker_simulator.faults import Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from looker_simulator.calls import Call
+    from looker_simulator.engine import Database
+    from looker_simulator.tasks import QueryTask, QueryTasks
+
+_UNIMPORTANT = frozenset(
+    {"id", "slug", "client_id", "share_url", "expanded_share_url", "url", "can"}
+)
+
+
+class HttpError(Exception):
+    """A request that Looker refuses."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Take the HTTP status and Looker's message."""
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass
+class Looker:
+    """What the simulated Looker knows.
+
+    Attributes:
+        queries: bodies of the stored and created queries, by id.
+        looks: title and `query_id` of the stored and added Looks, by id.
+        dashboards: title, filters and elements of the stored and added dashboards, by id.
+        calls: requests answered, in order.
+        cancelled: tasks that `kill_query` ended.
+    """
+
+    database: Database
+    tasks: QueryTasks
+    client_id: str
+    client_secret: str
+    token_lifetime_seconds: float
+    clock: Callable[[], float] = time.monotonic
+    faults: Faults = field(default_factory=Faults)
+    queries: dict[str, Mapping[str, Any]] = field(init=False)
+    looks: dict[str, Mapping[str, Any]] = field(init=False)
+    dashboards: dict[str, Mapping[str, Any]] = field(init=False)
+    calls: list[Call] = field(default_factory=list)
+    cancelled: set[str] = field(default_factory=set)
+    _tokens: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Begin with what is stored beside the models."""
+        stored = self.database.project.content
+        self.queries = {**stored.queries}
+        self.looks = {**stored.looks}
+        self.dashboards = {**stored.dashboards}
+
+    def login(self, client_id: str, client_secret: str) -> dict[str, Any]:
+        """Give out a token."""
+        if (client_id, client_secret) != (self.client_id, self.client_secret):
+            raise HttpError(404, "Not found")
+        token = secrets.token_hex(20)
+        self._tokens[token] = self.clock() + self.token_lifetime_seconds
+        lifetime = self.token_lifetime_seconds
+        shown = int(lifetime) if lifetime == int(lifetime) else lifetime
+        return {"access_token": token, "token_type": "Bearer", "expires_in": shown}
+
+    def logout(self, token: str) -> None:
+        """Take a token back."""
+        self._tokens.pop(token, None)
+
+    def accepts(self, token: str) -> bool:
+        """Return whether a token is good."""
+        return self._tokens.get(token, 0.0) > self.clock()
+
+    def create_query(self, body: Mapping[str, Any]) -> str:
+        """Store a query, unless there is one like it; returns its id."""
+        described = _comparable(body)
+        with self._lock:
+            for query_id, found in self.queries.items():
+                if _comparable(found) == described:
+                    return query_id
+            query_id = str(len(self.queries) + 1)
+            self.queries[query_id] = dict(body)
+            return query_id
+
+    def body_of(self, query_id: object) -> Mapping[str, Any]:
+        """Return the body of a query."""
+        found = self.queries.get(str(query_id))
+        if found is None:
+            raise HttpError(404, "Not found")
+        return found
+
+    def look(self, look_id: str) -> Mapping[str, Any]:
+        """Return a Look."""
+        found = self.looks.get(look_id)
+        if found is None:
+            raise HttpError(404, "Not found")
+        return found
+
+    def dashboard(self, dashboard_id: str) -> dict[str, Any]:
+        """Describe a dashboard, complete."""
+        found = self.dashboards.get(dashboard_id)
+        if found is None:
+            raise HttpError(404, "Not found")
+        return content.as_dashboard(dashboard_id, found, self.queries)
+
+    def create_query_task(self, about: Mapping[str, Any], limit: str | None = None) -> QueryTask:
+        """Start a run of a stored query.
+
+        Args:
+            about: what the request says: `query_id`, `result_format`, and so on.
+            limit: most rows, in place of the query's.
+        """
+        for name in ("query_id", "result_format"):
+            if not about.get(name):
+                raise HttpError(422, f"Validation Failed: {name} is required")
+        known = formats.JSON_FORMATS | formats.TEXT_FORMATS
+        if about["result_format"] not in known:
+            raise HttpError(400, f"Unknown result_format {about['result_format']}")
+        body = self.body_of(about["query_id"])
+        return self.tasks.create({**body, "limit": limit} if limit else body, about)
+
+
+def _comparable(body: Mapping[str, Any]) -> dict[str, Any]:
+    described = content.as_query("", body)
+    return {k: v for k, v in described.items() if v is not None and k not in _UNIMPORTANT}

@@ -1,0 +1,306 @@
+"""The views that an Explore joins -> its fields, with their SQL."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from looker_simulator import lookml_sql
+from looker_simulator.fields import TIMEFRAMES, date_group, day_group
+from looker_simulator.filters import Filter, FilterError
+from looker_simulator.liquid import find_unknown_liquid
+from looker_simulator.model import DATE_TYPES, Category, Field
+from looker_simulator.sql import filter_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from looker_simulator.declarations import Block
+
+_REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
+_LIQUID_NAME = re.compile(r"(\{%-?\s*(?:parameter|condition)\s+|\{\{-?\s*)(\w+)(?=\s|\._parameter)")
+_PLAIN = frozenset({"string", "number", "int", "yesno", "zipcode"})
+_DATES = {"date": "date_date", "date_time": "date_time"}
+_INTERVALS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
+_COORDINATES = ("latitude", "longitude")
+_MEASURE_TYPES = ", ".join(sorted(lookml_sql.AGGREGATED | lookml_sql.COMPUTED))
+_DIMENSIONS = ("dimension", "dimension_group")
+_UNDERSTOOD = frozenset(
+    {
+        *("type", "sql", "label", "description", "hidden", "primary_key", "convert_tz", "datatype"),
+        *("timeframes", "intervals", "sql_start", "sql_end", "sql_latitude", "sql_longitude"),
+        *("tiers", "style", "filters", "list_field", "percentile", "default_value"),
+        "allowed_value",
+    }
+)
+_SHOWN_ONLY = frozenset(
+    {
+        *("action", "alias", "can_filter", "drill_fields", "group_item_label", "group_label"),
+        *(
+            "html",
+            "link",
+            "map_layer_name",
+            "order_by_field",
+            "required_fields",
+            "suggest_dimension",
+        ),
+        *("suggest_explore", "suggestable", "suggestions", "tags", "value_format", "view_label"),
+        *("value_format_name", "allow_fill", "bypass_suggest_restrictions", "full_suggestions"),
+    }
+)
+"""What changes nothing of the rows that the API answers with."""
+
+
+class FieldBuilder:
+    """Builds the fields of one Explore.
+
+    Attributes:
+        warnings: what was not understood.
+    """
+
+    def __init__(self, views: Mapping[str, Block], base: str) -> None:
+        """Take the views by the name they are joined as, and the name of the first."""
+        self.warnings: list[str] = []
+        self._views = views
+        self._base = base
+        self._underway: list[str] = []
+        self._declared = {
+            f"{alias}.{name}": (alias, block)
+            for alias, view in views.items()
+            for block in view.of_kind(*_DIMENSIONS, "measure", "filter", "parameter")
+            for name in _field_names(block)
+        }
+
+    def fields(self) -> Iterator[Field]:
+        """Yield all fields; what cannot be understood is left out, with a warning.
+
+        Raises:
+            ModelError: something is missing, or refers to what is not there.
+        """
+        for alias, view in self._views.items():
+            for block in view.of_kind(*_DIMENSIONS, "measure", "filter", "parameter"):
+                self._warn_of_unknown(block)
+                yield from self._build(alias, block)
+
+    def expand(self, alias: str, sql: str, block: Block) -> str:
+        """Return SQL of a block with what `${...}` refers to; Liquid's names get their view.
+
+        Raises:
+            ModelError: it refers to what is not there, or to itself.
+        """
+        sql = sql.strip().removesuffix(";;").replace("${TABLE}", f'"{alias}"')
+        sql = _LIQUID_NAME.sub(lambda match: f"{match[1]}{alias}.{match[2]}", sql)
+        for tag in find_unknown_liquid(sql):
+            self.warnings.append(block.warning(f"{tag} is not understood"))
+        return _REFERENCE.sub(lambda match: self._refer(alias, match[1], block), sql)
+
+    def _refer(self, alias: str, name: str, block: Block) -> str:
+        full = name if "." in name else f"{alias}.{name}"
+        if full not in self._declared:
+            block.refuse(f"expected a field of the Explore in ${{{name}}}: {full} is none")
+        if full in self._underway:
+            block.refuse(f"{full} refers to itself")
+        self._underway.append(full)
+        owner, found = self._declared[full]
+        sql = self._resolve(owner, found, full.partition(".")[2])
+        self._underway.pop()
+        return f"({sql})"
+
+    def _resolve(self, alias: str, block: Block, name: str) -> str:
+        """Return what a reference to a field stands for; a yesno is a condition there."""
+        if block.kind == "dimension" and block.text("type") == "yesno":
+            return self.expand(alias, block.require("sql"), block)
+        field = next(f for f in self._build(alias, block) if f.name == f"{alias}.{name}")
+        if field.type in DATE_TYPES and field.type != "date_raw":
+            unit = field.type.removeprefix("date_")
+            return (
+                f"date_trunc('{ {'time': 'second', 'date': 'day'}.get(unit, unit) }', {field.sql})"
+            )
+        return field.sql
+
+    def _build(self, alias: str, block: Block) -> Iterator[Field]:
+        match block.kind, block.text("type", "string"):
+            case "dimension_group", "duration":
+                yield from self._durations(alias, block)
+            case "dimension_group", _:
+                yield from self._date_group(alias, block)
+            case "dimension", _:
+                yield self._dimension(alias, block)
+            case "measure", _:
+                yield self._field(alias, block, block.text("type"), self._measure(alias, block))
+            case _:
+                yield self._filter_only(alias, block)
+
+    def _field(self, alias: str, block: Block, type_: str, sql: str) -> Field:
+        category: Category = "measure" if block.kind == "measure" else "dimension"
+        field = Field(f"{alias}.{block.name}", type_, sql, category)
+        return _describe(field, alias, block)
+
+    def _dimension(self, alias: str, block: Block) -> Field:
+        type_ = block.text("type", "string")
+        if type_ in _DATES:
+            return self._date(alias, block, _DATES[type_])
+        if type_ == "location":
+            sql = "concat({}, ',', {})".format(
+                *(self.expand(alias, block.require(f"sql_{n}"), block) for n in _COORDINATES)
+            )
+        elif type_ == "tier":
+            limits = block.numbers("tiers")
+            style = block.text("style", "classic")
+            sql = lookml_sql.tiers(self._sql(alias, block), limits, style)
+        elif case := next(block.of_kind("case"), None):
+            sql = self._case(alias, case)
+        else:
+            if type_ not in _PLAIN:
+                self._warn(block, f"type {type_} is not understood; it is taken for a string")
+                type_ = "string"
+            sql = lookml_sql.show(type_, self._sql(alias, block))
+        return self._field(alias, block, type_, sql)
+
+    def _sql(self, alias: str, block: Block) -> str:
+        """Return the SQL of a field; without any, it is the column of its name."""
+        return self.expand(alias, block.text("sql") or f"${{TABLE}}.{block.name}", block)
+
+    def _case(self, alias: str, case: Block) -> str:
+        whens = " ".join(
+            f"when {self.expand(alias, when.require('sql'), when)} then '{when.require('label')}'"
+            for when in case.of_kind("when")
+        )
+        otherwise = f" else '{case.text('else')}'" if "else" in case.properties else ""
+        return f"case {whens}{otherwise} end"
+
+    def _date(self, alias: str, block: Block, type_: str) -> Field:
+        (field,) = self._timeframes(alias, block, (type_.removeprefix("date_"),))
+        described = self._field(alias, block, type_, field.sql)
+        return replace(
+            described,
+            filter_sql=field.filter_sql,
+            convert_tz=field.convert_tz,
+            datatype=field.datatype,
+        )
+
+    def _date_group(self, alias: str, block: Block) -> Iterator[Field]:
+        wanted = block.texts("timeframes") or TIMEFRAMES
+        units = tuple(unit for unit in wanted if f"date_{unit}" in DATE_TYPES)
+        for field in self._timeframes(alias, block, units):
+            yield _describe(field, alias, block)
+        for unit in wanted:
+            if unit in lookml_sql.PARTS:
+                yield self._part(alias, block, unit)
+            elif unit not in units:
+                self._warn(block, f"timeframe {unit} is not understood")
+
+    def _timeframes(self, alias: str, block: Block, units: tuple[str, ...]) -> Iterator[Field]:
+        sql, name = self._sql(alias, block), f"{alias}.{block.name}"
+        datatype = block.text("datatype", "datetime")
+        if datatype not in {"date", "datetime", "timestamp"}:
+            self._warn(block, f"datatype {datatype} is not understood; it is taken for datetime")
+        if datatype == "date":
+            return day_group(name, sql, block.text("description"), units)
+        converts = block.is_set("convert_tz", default=True)
+        return date_group(
+            name, sql, block.text("description"), timeframes=units, convert_tz=converts
+        )
+
+    def _part(self, alias: str, block: Block, unit: str) -> Field:
+        type_, template = lookml_sql.PARTS[unit]
+        (local,) = self._timeframes(alias, block, ("second",))
+        sql = template.format(local.sql)
+        field = Field(f"{alias}.{block.name}_{unit}", type_, sql)
+        return _describe(field, alias, block)
+
+    def _durations(self, alias: str, block: Block) -> Iterator[Field]:
+        start, end = (
+            self.expand(alias, block.require(key), block) for key in ("sql_start", "sql_end")
+        )
+        for unit in block.texts("intervals") or _INTERVALS:
+            if unit not in _INTERVALS:
+                self._warn(block, f"interval {unit} is not understood")
+                continue
+            sql = f"date_diff('{unit}', {start}, {end})"
+            field = Field(f"{alias}.{unit}s_{block.name}", f"duration_{unit}", sql)
+            yield _describe(field, alias, block)
+
+    def _measure(self, alias: str, block: Block) -> str:
+        type_ = block.require("type")
+        condition = self._measure_condition(alias, block)
+        if type_ == "count":
+            return lookml_sql.count(self._counted_key(alias), condition)
+        if type_ in lookml_sql.COMPUTED:
+            return lookml_sql.show(type_, self.expand(alias, block.require("sql"), block))
+        if type_ not in lookml_sql.AGGREGATED:
+            block.refuse(f"expected `type` as count, {_MEASURE_TYPES}; {type_} is not known")
+        if type_ == "list":
+            sql = self._refer(alias, block.require("list_field"), block)
+        else:
+            sql = self.expand(alias, block.require("sql"), block)
+        return lookml_sql.aggregate(
+            type_, sql, block.numbers("percentile")[0] if type_ == "percentile" else "", condition
+        )
+
+    def _counted_key(self, alias: str) -> str:
+        """Return what a count of a joined view counts: its keys; of the first view, rows."""
+        view = self._views[alias]
+        keys = [d for d in view.of_kind("dimension") if d.is_set("primary_key")]
+        return self._sql(alias, keys[0]) if keys and alias != self._base else ""
+
+    def _measure_condition(self, alias: str, block: Block) -> str:
+        pairs = block.pairs("filters") if "filters" in block.properties else []
+        pairs += [(f.require("field"), f.text("value")) for f in block.of_kind("filters")]
+        now = datetime.now(UTC).replace(tzinfo=None)
+        conditions = []
+        for name, expression in pairs:
+            full = name if "." in name else f"{alias}.{name}"
+            owner, found = self._declared.get(full, (alias, None))
+            if found is None:
+                block.refuse(f"expected a field of the Explore in `filters`: {full} is none")
+            field = next(f for f in self._build(owner, found) if f.name == full)
+            try:
+                filter_ = Filter(field.filter_sql or field.sql, expression, now)
+                conditions.append(filter_condition(field, filter_))
+            except FilterError as error:
+                block.refuse(str(error))
+        return " and ".join(f"({condition})" for condition in conditions)
+
+    def _filter_only(self, alias: str, block: Block) -> Field:
+        allowed = [value.text("value") for value in block.of_kind("allowed_value")]
+        default = block.text("default_value") or (allowed[0] if allowed else "")
+        sql = self.expand(alias, block.text("sql"), block)
+        field = Field(f"{alias}.{block.name}", block.text("type", "string"), sql, "filter")
+        if block.kind == "parameter":
+            field = replace(field, sql="", category="parameter", default_value=default)
+        return _describe(field, alias, block)
+
+    def _warn_of_unknown(self, block: Block) -> None:
+        known = _UNDERSTOOD | _SHOWN_ONLY
+        for key in dict.fromkeys([*block.properties, *(inner.kind for inner in block.blocks)]):
+            if key not in known | {"case"}:
+                self._warn(block, f"`{key}` is not understood")
+
+    def _warn(self, block: Block, message: str) -> None:
+        self.warnings.append(block.warning(message))
+
+
+def _field_names(block: Block) -> list[str]:
+    """Return the names that a block declares, within its view."""
+    if block.kind != "dimension_group":
+        return [block.name]
+    if block.text("type") == "duration":
+        return [f"{unit}s_{block.name}" for unit in block.texts("intervals") or _INTERVALS]
+    return [f"{block.name}_{unit}" for unit in block.texts("timeframes") or TIMEFRAMES]
+
+
+def _describe(field: Field, alias: str, block: Block) -> Field:
+    """Return a field with what its block says about it."""
+    label, suffix = block.text("label"), field.name.rpartition("_")[2].title()
+    if label and block.kind == "dimension_group":
+        label = f"{label} {suffix}"
+    return replace(
+        field,
+        label=f"{alias.replace('_', ' ').title()} {label}" if label else field.label,
+        description=block.text("description"),
+        primary_key=block.is_set("primary_key"),
+        hidden=block.is_set("hidden"),
+    )

@@ -1,0 +1,102 @@
+"""Which verb and path is which operation of Looker's API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from looker_simulator import content_operations as content
+from looker_simulator import task_operations as tasks
+from looker_simulator.api_request import ApiRequest
+from looker_simulator.looker import Looker
+
+API = "/api/4.0"
+_FIELDS = ("fields",)
+_RUN = ("limit", "server_table_calcs")
+Operation = Callable[[Looker, ApiRequest], Response]
+
+
+class ApiRoute(NamedTuple):
+    """An operation, and the requests that are for it.
+
+    Attributes:
+        verb: HTTP method.
+        path: below `/api/4.0`, with parameters in braces.
+        operation: named after its operationId.
+        query: names of the parameters in the query string that count.
+    """
+
+    verb: str
+    path: str
+    operation: Operation
+    query: tuple[str, ...] = ()
+
+    @property
+    def operation_id(self) -> str:
+        """Return Looker's operationId."""
+        return getattr(self.operation, "__name__", "")
+
+    def matches(self, verb: str, parts: list[str]) -> bool:
+        """Return whether it is for a request to a path of these parts."""
+        known = self.path.split("/")
+        return (
+            verb == self.verb
+            and len(known) == len(parts)
+            and all(k == p or k.startswith("{") for k, p in zip(known, parts, strict=True))
+        )
+
+
+ROUTES = (
+    ApiRoute("POST", "/login", content.login),
+    ApiRoute("DELETE", "/logout", content.logout),
+    ApiRoute("GET", "/user", content.me, _FIELDS),
+    ApiRoute("GET", "/versions", content.versions, _FIELDS),
+    ApiRoute("GET", "/timezones", content.all_timezones),
+    ApiRoute("POST", "/queries", content.create_query, _FIELDS),
+    ApiRoute("POST", "/queries/run/{result_format}", content.run_inline_query, _RUN),
+    ApiRoute("GET", "/queries/slug/{slug}", content.query_for_slug, _FIELDS),
+    ApiRoute("GET", "/queries/{query_id}", content.query, _FIELDS),
+    ApiRoute("GET", "/queries/{query_id}/run/{result_format}", content.run_query, _RUN),
+    ApiRoute("GET", "/looks/{look_id}", content.look, _FIELDS),
+    ApiRoute("GET", "/looks/{look_id}/run/{result_format}", content.run_look, _RUN),
+    ApiRoute("GET", "/dashboards/{dashboard_id}", content.dashboard, _FIELDS),
+    ApiRoute(
+        "GET",
+        "/dashboards/{dashboard_id}/dashboard_elements",
+        content.dashboard_dashboard_elements,
+        _FIELDS,
+    ),
+    ApiRoute(
+        "GET",
+        "/dashboards/{dashboard_id}/dashboard_filters",
+        content.dashboard_dashboard_filters,
+        _FIELDS,
+    ),
+    ApiRoute("GET", "/lookml_models", content.all_lookml_models, _FIELDS),
+    ApiRoute(
+        "GET",
+        "/lookml_models/{lookml_model_name}/explores/{explore_name}",
+        content.lookml_model_explore,
+        _FIELDS,
+    ),
+    ApiRoute("POST", "/query_tasks", tasks.create_query_task, (*_RUN, *_FIELDS)),
+    ApiRoute(
+        "GET", "/query_tasks/multi_results", tasks.query_task_multi_results, ("query_task_ids",)
+    ),
+    ApiRoute("GET", "/query_tasks/{query_task_id}", tasks.query_task, _FIELDS),
+    ApiRoute("GET", "/query_tasks/{query_task_id}/results", tasks.query_task_results),
+    ApiRoute("GET", "/running_queries", tasks.all_running_queries),
+    ApiRoute("DELETE", "/running_queries/{query_task_id}", tasks.kill_query),
+)
+"""Every operation; the first whose path matches is taken."""
+
+
+def find_operation(verb: str, path: str) -> str:
+    """Return the operationId of a request; for what is not Looker's API, a word for it."""
+    if not path.startswith(f"{API}/"):
+        return "alive" if path == "/alive" else "simulator"
+    parts = path.removeprefix(API).split("/")
+    found = (route.operation_id for route in ROUTES if route.matches(verb, parts))
+    return next(found, "unknown")

@@ -1,0 +1,281 @@
+"""A simulated Looker that serves from a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from looker_simulator.application import build_application
+from looker_simulator.engine import Database, load_database
+from looker_simulator.faults import Fault
+from looker_simulator.looker import Looker
+from looker_simulator.network import Network
+from looker_simulator.scenario import Scenario, play_scenario
+from looker_simulator.tasks import QueryTask, QueryTasks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from looker_simulator.calls import Call
+    from looker_simulator.tasks import ScriptedAnswer
+
+CREDENTIAL = "simulator"
+_HOST = "127.0.0.1"
+_BACKLOG = 128
+_ANSWERED_AT_ONCE = 64
+_SEND_BUFFER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class SimulatorOptions:
+    """How the simulated Looker behaves.
+
+    Attributes:
+        port: to listen on; 0 for a free one.
+        latency_seconds: what every query takes beforehand, or (least, most) of it.
+        query_latency: seconds for single queries, by id.
+        concurrency: queries at once; the others queue.
+        result_ttl_seconds: how long results stay.
+        token_lifetime_seconds: how long a login lasts.
+        round_trip_seconds: what every request takes, beside other requests.
+        stall_timeout_seconds: closes a connection whose client does not read the body for that
+            long, as proxies do; None: never.
+        seed: of the latencies drawn.
+        scenario: what happens to given tasks and queries; None: nothing.
+    """
+
+    port: int = 0
+    latency_seconds: float | tuple[float, float] = 0.0
+    query_latency: Mapping[str, float] = field(default_factory=dict)
+    concurrency: int = 15
+    result_ttl_seconds: float = 300
+    token_lifetime_seconds: float = 3600
+    round_trip_seconds: float = 0.0
+    stall_timeout_seconds: float | None = None
+    seed: int = 0
+    scenario: Scenario | None = None
+
+
+class Simulator:
+    """A Looker API 4.0 on loopback, from `with` to its end.
+
+    Attributes:
+        client_id: the client ID it accepts.
+        client_secret: the client secret it accepts.
+    """
+
+    client_id = CREDENTIAL
+    client_secret = CREDENTIAL
+
+    def __init__(
+        self, options: SimulatorOptions | None = None, *, database: Database | None = None
+    ) -> None:
+        """Take options, and a database to share; without one, it loads its own."""
+        self._options = options or SimulatorOptions()
+        self._database = database
+        self._started = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start to listen."""
+        with ExitStack() as starting:
+            if self._database is None:
+                self._database = load_database()
+                starting.callback(self._database.close)
+            self._tasks = self._new_tasks(self._database)
+            self._looker = Looker(
+                database=self._database,
+                tasks=self._tasks,
+                client_id=self.client_id,
+                client_secret=self.client_secret,
+                token_lifetime_seconds=self._options.token_lifetime_seconds,
+            )
+            if self._options.scenario:
+                play_scenario(self._options.scenario, self._looker)
+            listener = _listener(self._options)
+            starting.callback(listener.close)
+            self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
+            server = _Server(self._looker, listener, self._options)
+            starting.callback(server.join)
+            # Requests that wait for a query would hold up the end.
+            starting.callback(self._tasks.close)
+            starting.callback(server.stop)
+            self._started = starting.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop to listen, and end all tasks."""
+        self._started.close()
+
+    @property
+    def calls(self) -> list[Call]:
+        """Return the requests answered so far, in order."""
+        return self._looker.calls
+
+    @property
+    def cancelled(self) -> set[str]:
+        """Return the ids of tasks ended by `kill_query`."""
+        return self._looker.cancelled
+
+    def count(self, operation: str) -> int:
+        """Return how often an operation was called."""
+        return sum(call.operation == operation for call in self.calls)
+
+    def clear_calls(self) -> None:
+        """Forget the requests so far."""
+        self.calls.clear()
+
+    def create_query(self, body: Mapping[str, Any]) -> str:
+        """Store a query, as an application would; returns its id."""
+        return self._looker.create_query(body)
+
+    def add_look(self, look_id: str, title: str, query_id: str) -> None:
+        """Save a query as a Look, as a person would."""
+        self._looker.looks[look_id] = {"title": title, "query_id": query_id}
+
+    def add_dashboard(self, dashboard_id: str, dashboard: Mapping[str, Any]) -> None:
+        """Save a dashboard, or change it.
+
+        `dashboard` is what Looker's API says of it: `title`, and lists of `dashboard_filters` and
+        `dashboard_elements`.
+        """
+        self._looker.dashboards[dashboard_id] = dashboard
+
+    def create_task(
+        self,
+        query_id: str,
+        result_format: str = "json_detail",
+        *,
+        server_table_calcs: bool = False,
+    ) -> str:
+        """Start a run of a stored query, as an application would; returns the task's id."""
+        about = {
+            "query_id": query_id,
+            "result_format": result_format,
+            "server_table_calcs": server_table_calcs,
+        }
+        return self._looker.create_query_task(about).query_task_id
+
+    def add_scripted_task(self, answers: Sequence[ScriptedAnswer]) -> str:
+        """Add a task with its answers to `multi_results`, one a call; the last one stays.
+
+        An answer is what the map holds for the task, as it is or as JSON; None: the task is
+        not in the map.
+        """
+        task = QueryTask(uuid.uuid4().hex, {}, {}, status="running", script=[*answers])
+        self._tasks.add(task)
+        return task.query_task_id
+
+    def tasks(self) -> list[str]:
+        """Return the ids of all tasks, in the order of their creation."""
+        return [task.query_task_id for task in self._tasks.every()]
+
+    def task_status(self, query_task_id: str) -> str:
+        """Return Looker's word for a task.
+
+        Raises:
+            KeyError: there is no such task.
+        """
+        task = self._tasks.find(query_task_id)
+        if task is None:
+            raise KeyError(query_task_id)
+        return task.status
+
+    def fault(self, name: str, **details: Any) -> None:
+        """Let something go wrong; `details` are those of `Fault`: times, operation, after, ...
+
+        Raises:
+            ValueError: there is no fault of that name.
+        """
+        self._looker.faults.add(Fault(name, **details))
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._looker.faults.clear()
+
+    def _new_tasks(self, database: Database) -> QueryTasks:
+        options = self._options
+        drawn = random.Random(options.seed)  # noqa: S311 - latencies, not secrets
+        given = options.latency_seconds
+        least, most = given if isinstance(given, tuple) else (given, given)
+        scenario = options.scenario or Scenario()
+        latencies = {**options.query_latency, **scenario.latencies()}
+        return QueryTasks(
+            database,
+            concurrency=options.concurrency,
+            result_ttl_seconds=options.result_ttl_seconds,
+            latency=lambda id_: latencies.get(id_, drawn.uniform(least, most)),
+            scripts=scenario.scripts(),
+        )
+
+
+def _listener(options: SimulatorOptions) -> socket.socket:
+    # asyncio sends small answers without delay only on sockets that say they are TCP's.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if options.stall_timeout_seconds is not None:
+        # The system would take megabytes that nobody reads.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    listener.bind((_HOST, options.port))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+class _Server:
+    """uvicorn on a thread of its own."""
+
+    def __init__(self, looker: Looker, listener: socket.socket, options: SimulatorOptions) -> None:
+        network = Network(
+            options.round_trip_seconds, options.stall_timeout_seconds, self._find_transport
+        )
+        config = uvicorn.Config(
+            build_application(looker, network),
+            http="h11",
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listener)),
+            name="looker-simulator",
+            daemon=True,
+        )
+        self._thread.start()
+
+    async def _serve(self, listener: socket.socket) -> None:
+        # The loop's own threads are too few on a small machine: `run_query` waits on one.
+        threads = ThreadPoolExecutor(_ANSWERED_AT_ONCE, thread_name_prefix="looker-operation")
+        asyncio.get_running_loop().set_default_executor(threads)
+        await self._server.serve(sockets=[listener])
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._server.force_exit = True
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _find_transport(self, client: object) -> asyncio.Transport | None:
+        """Return the connection of a client, known by its address."""
+        for connection in self._server.server_state.connections:
+            if getattr(connection, "client", None) == client:
+                transport: asyncio.Transport | None = connection.transport
+                return transport
+        return None

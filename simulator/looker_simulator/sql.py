@@ -1,0 +1,285 @@
+"""The body of a Looker query -> SQL."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from looker_simulator.filters import Filter
+from looker_simulator.liquid import expand_liquid
+from looker_simulator.model import DATE_TYPES, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from looker_simulator.model import Explore
+
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+_EXPRESSION = re.compile(
+    r"""(?:\$\{[\w.]+\}|[\s\d.+\-*/(),]|"[^"]*"|concat|coalesce|round|sum|mean|max|min)*"""
+)
+# Over the whole column: a table calculation's, as Looker's `sum` is.
+_OVER_ALL = re.compile(r"\b(sum|mean|max|min)\((c\d+)\)")
+_UNITS = {"time": "second", "date": "day"}
+_SORT = re.compile(r"(.+?)(?:\s+(asc|desc))?(?:\s+\d+)?\s*")
+_AGGREGATES = {
+    "sum": "sum({0})",
+    "average": "avg({0})",
+    "min": "min({0})",
+    "max": "max({0})",
+    "count_distinct": "count(distinct {0})",
+}
+
+
+class InvalidQueryError(ValueError):
+    """The query asks for something that the Explore does not have."""
+
+
+class Statement:
+    """One query as SQL.
+
+    Attributes:
+        fields: what is asked for, table calculations last.
+        columns: names of the fields that have values.
+        measures: names of the measures among the fields.
+    """
+
+    def __init__(
+        self,
+        explore: Explore,
+        query: Mapping[str, Any],
+        zone_and_now: tuple[str, datetime],
+        *,
+        server_table_calcs: bool,
+    ) -> None:
+        """Find everything the query names.
+
+        Args:
+            explore: what is queried.
+            query: the body.
+            zone_and_now: the query's time zone, and the present in it, without an offset.
+            server_table_calcs: whether table calculations are computed.
+
+        Raises:
+            InvalidQueryError: something is not there.
+            FilterError: a filter expression is wrong.
+        """
+        self._explore = explore
+        self._query = query
+        self._timezone, self._now = zone_and_now
+        self._known = dict(explore.fields)
+        self._filters = {**explore.always_filter, **(query.get("filters") or {})}
+        self._calculations: dict[str, Field] = {}
+        self._aliases: dict[str, str] = {}
+        self._selected = self._select_fields()
+        self.fields = (*self._selected, *self._calculations.values())
+        self._computed = self.fields if server_table_calcs else tuple(self._selected)
+        self.columns = tuple(field.name for field in self._computed)
+        self.measures = tuple(field.name for field in self.fields if field.is_measure)
+        self._where, self._having = self._conditions()
+        self._order = self._order_terms()
+
+    def text(self, limit: int | None) -> str:
+        """Return a SELECT with every column, in the order asked for, of at most `limit` rows."""
+        inner = self._group(self._selected)
+        outer = [self._outer(field) for field in self._computed]
+        end = f" limit {limit}" if limit is not None else ""
+        order = f" order by {', '.join(self._order)}" if self._order else ""
+        return f"{_select(outer)} from ({inner}){order}{end}"
+
+    def totals(self) -> tuple[tuple[str, ...], str]:
+        """Return columns and SELECT of the measures over all rows."""
+        measures = [field for field in self._selected if field.is_measure]
+        return tuple(field.name for field in measures), self._group(measures)
+
+    def row_totals(self) -> tuple[tuple[str, ...], str]:
+        """Return columns and SELECT of the measures over all pivot values."""
+        pivots = self._query.get("pivots") or ()
+        fields = [field for field in self._selected if field.name not in pivots]
+        ordered = sorted(fields, key=lambda field: field.is_measure)
+        columns = [self._format(replace(f, sql=self._aliases[f.name])) for f in ordered]
+        names = tuple(field.name for field in ordered)
+        return names, f"{_select(columns)} from ({self._group(ordered)})"
+
+    def _select_fields(self) -> list[Field]:
+        """Return the fields asked for, but for table calculations, and name their columns."""
+        self._add_custom_fields()
+        asked = [*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())]
+        if not asked:
+            msg = "The query has no fields"
+            raise InvalidQueryError(msg)
+        names = dict.fromkeys(name for name in asked if name not in self._calculations)
+        for place, name in enumerate((*names, *self._calculations)):
+            # DuckDB ignores case in names.
+            self._aliases[name] = f"c{place}"
+        for name, field in self._calculations.items():
+            sql = _translate(field.sql, self._alias)
+            self._calculations[name] = replace(field, sql=sql)
+        return [self._field(name) for name in names]
+
+    def _alias(self, name: str) -> str:
+        try:
+            return self._aliases[name]
+        except KeyError:
+            msg = f'Unknown field "{name}" in a table calculation'
+            raise InvalidQueryError(msg) from None
+
+    def _outer(self, field: Field) -> str:
+        """Return a column in terms of the grouped select."""
+        alias = self._aliases[field.name]
+        sql = field.sql if field.name in self._calculations else alias
+        return f"{self._format(replace(field, sql=sql))} as {alias}"
+
+    def _group(self, fields: Iterable[Field]) -> str:
+        columns, keys = [], []
+        for field in fields:
+            columns.append(f"{self._sql(field)} as {self._aliases[field.name]}")
+            if not field.is_measure:
+                keys.append(str(len(columns)))
+        text = f"{_select(columns)} from {self._expand(self._explore.tables)}"
+        if self._where:
+            text += f" where {' and '.join(self._where)}"
+        if keys:
+            text += f" group by {', '.join(keys)}"
+        if self._having:
+            text += f" having {' and '.join(self._having)}"
+        return text
+
+    def _sql(self, field: Field) -> str:
+        """Return the field's expression; date-times are cut to their unit, as timestamps."""
+        sql = self._expand(field.sql)
+        if field.type not in DATE_TYPES or field.type == "date_raw":
+            return sql
+        unit = field.type.removeprefix("date_")
+        return f"date_trunc('{_UNITS.get(unit, unit)}', {sql})"
+
+    def _format(self, field: Field) -> str:
+        """Return the column as Looker tells its values."""
+        notation = field.notation
+        return f"strftime({field.sql}, '{notation}')" if notation else field.sql
+
+    def _expand(self, sql: str) -> str:
+        here = f"timezone('{self._timezone}', timestamp '{self._now}')"
+        sql = sql.replace("{now}", f"timezone('UTC', {here})")
+        return expand_liquid(
+            sql.replace("{timezone}", self._timezone), self._parameter, self._write_condition
+        )
+
+    def _parameter(self, name: str) -> str:
+        """Return the value of a parameter, as SQL."""
+        field = self._field(name)
+        value = str(self._filters.get(name) or field.default_value)
+        if field.type == "unquoted":
+            return re.sub(r"\W", "", value)
+        if field.is_numeric and re.fullmatch(r"-?\d+(\.\d+)?", value):
+            return value
+        return "'{}'".format(value.replace("'", "''"))
+
+    def _write_condition(self, name: str, sql: str) -> str:
+        """Return the condition of a templated filter: true unless the query filters by it."""
+        field, expression = self._field(name), self._filters.get(name)
+        if not expression:
+            return "true"
+        if field.type == "date" or field.type in DATE_TYPES:
+            sql = f"timezone('{self._timezone}', timezone('UTC', {sql}))"
+        return filter_condition(field, Filter(sql, expression, self._now))
+
+    def _field(self, name: str) -> Field:
+        try:
+            return self._known[name]
+        except KeyError:
+            msg = f'Unknown field "{name}"'
+            raise InvalidQueryError(msg) from None
+
+    def _add_custom_fields(self) -> None:
+        described = self._query.get("dynamic_fields")
+        for found in (json.loads(described) if described else None) or ():
+            match found:
+                case {"is_disabled": True}:
+                    pass
+                case {"table_calculation": name, "expression": expression}:
+                    type_ = found.get("_type_hint") or "number"
+                    self._calculations[name] = Field(name, type_, expression, "measure")
+                case {"dimension": name, "expression": expression}:
+                    sql = _translate(expression, lambda n: self._sql(self._field(n)))
+                    self._known[name] = Field(name, found.get("_type_hint") or "string", sql)
+                case {"measure": name, "based_on": based_on, "type": type_}:
+                    aggregate = _AGGREGATES.get(type_, "sum({0})")
+                    sql = aggregate.format(self._sql(self._field(based_on)))
+                    self._known[name] = Field(name, type_, sql, "measure")
+                case _:
+                    msg = f"Unknown kind of dynamic field: {sorted(found)}"
+                    raise InvalidQueryError(msg)
+
+    def _conditions(self) -> tuple[list[str], list[str]]:
+        where = [self._expand(self._explore.condition)] if self._explore.condition else []
+        having: list[str] = []
+        for name, expression in self._filters.items():
+            field = self._field(name)
+            if condition := self._condition_on(field, expression):
+                (having if field.is_measure else where).append(condition)
+        return where, having
+
+    def _condition_on(self, field: Field, expression: str) -> str:
+        """Return what a filter of the query demands; empty for what only SQL refers to."""
+        if field.category == "parameter":
+            return ""
+        if field.category == "filter":
+            return self._expand(field.sql)
+        sql = self._expand(field.filter_sql or field.sql)
+        return filter_condition(field, Filter(sql, expression, self._now))
+
+    def _order_terms(self) -> list[str]:
+        sorts = [sort for sort in self._query.get("sorts") or () if sort.split()]
+        if sorts:
+            return [order for sort in sorts if (order := self._sort(sort))]
+        dates = [f.name for f in self._selected if f.type in DATE_TYPES]
+        measures = [f.name for f in self._computed if f.is_measure and f.is_numeric]
+        first = [*dates, *measures][:1]
+        rest = [f.name for f in self._selected if not f.is_measure and f.name not in first]
+        return [
+            *(f"{self._aliases[name]} desc" for name in first),
+            *(self._aliases[name] for name in rest),
+        ]
+
+    def _sort(self, sort: str) -> str | None:
+        """Return an ORDER BY term; None for a table calculation that is not computed."""
+        name, descending = _read_sort(sort)
+        if name not in self._aliases:
+            msg = f'Cannot sort by "{name}": not a field of the query'
+            raise InvalidQueryError(msg)
+        if name not in self.columns:
+            return None
+        return f"{self._aliases[name]} {'desc nulls last' if descending else 'asc nulls first'}"
+
+
+def _read_sort(sort: str) -> tuple[str, bool]:
+    """Return a field, and whether it descends; a number after it names a pivot's column."""
+    match = _SORT.fullmatch(sort.strip())
+    return (match[1], match[2] == "desc") if match else (sort, False)
+
+
+def _select(columns: Iterable[str]) -> str:
+    return f"select {', '.join(columns)}"
+
+
+def filter_condition(field: Field, filter_: Filter) -> str:
+    """Write what a filter expression demands of a field, by the field's type."""
+    if field.type == "date" or field.type in DATE_TYPES:
+        return filter_.on_date()
+    if field.type == "yesno":
+        return filter_.on_yesno()
+    return filter_.on_number() if field.is_numeric else filter_.on_text()
+
+
+def _translate(expression: str, column: Callable[[str], str]) -> str:
+    """Write a Looker expression of references, numbers, texts and `+ - * /`, as SQL."""
+    if not _EXPRESSION.fullmatch(expression):
+        msg = f"Cannot read the expression {expression!r}"
+        raise InvalidQueryError(msg)
+    text = re.sub(r'"([^"]*)"', r"'\1'", expression)
+    text = _REFERENCE.sub(lambda match: column(match[1]), text)
+    return _OVER_ALL.sub(r"\1(\2) over ()", text)

@@ -1,0 +1,204 @@
+"""Query tasks: created, queued, run on threads, finished, expired."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from looker_simulator import formats
+from looker_simulator.engine import QueryFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from looker_simulator.engine import Database
+
+
+@dataclass(frozen=True)
+class RealAnswer:
+    """Stands in a script for what is so."""
+
+
+ScriptedAnswer = Mapping[str, Any] | bytes | RealAnswer | None
+"""An entry of the answer to `multi_results`, as it is or as JSON; None: there is none."""
+EXPIRED = {"error": "Results have expired. Run the query again."}
+FINAL = frozenset({"complete", "error", "killed", "expired"})
+
+
+@dataclass
+class QueryTask:
+    """One run of a query.
+
+    Attributes:
+        query_task_id: 32 hexadecimal digits.
+        body: the query's, limit included.
+        about: what `POST /query_tasks` was told: `query_id`, `result_format` and so on.
+        status: Looker's word.
+        data: the payload as JSON, once finished.
+        finished_at: seconds of the clock.
+        script: answers to give in place of the truth, one for each time it is asked for; the
+            last one stays.
+    """
+
+    query_task_id: str
+    body: Mapping[str, Any]
+    about: Mapping[str, Any]
+    status: str = "added"
+    data: bytes | None = None
+    runtime_seconds: float | None = None
+    finished_at: float | None = None
+    script: list[ScriptedAnswer] = field(default_factory=list)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def result_format(self) -> str:
+        """Return Looker's name of the format."""
+        return str(self.about.get("result_format"))
+
+    @property
+    def query_id(self) -> str:
+        """Return Looker's id of the query; empty for an inline one."""
+        return str(self.about.get("query_id") or "")
+
+    def next_scripted(self) -> bytes | RealAnswer | None:
+        """Return the next answer of the script, as JSON; None: the task is left out."""
+        if not self.script:
+            return RealAnswer()
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if answer is None or isinstance(answer, bytes | RealAnswer):
+            return answer
+        return formats.encode(answer)
+
+
+class QueryTasks:
+    """All tasks of the simulated Looker."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        concurrency: int,
+        result_ttl_seconds: float,
+        latency: Callable[[str], float],
+        scripts: Mapping[str, Sequence[ScriptedAnswer]] = MappingProxyType({}),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Run on a database, so many at once.
+
+        Args:
+            database: with the tables.
+            concurrency: queries at once.
+            result_ttl_seconds: how long results stay.
+            latency: seconds a query takes beforehand, by id.
+            scripts: answers in place of the truth for the tasks of a query, by id.
+            clock: seconds that only grow.
+        """
+        self._database = database
+        self._ttl = result_ttl_seconds
+        self._latency = latency
+        self._scripts = scripts
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="query-task")
+        self._tasks: dict[str, QueryTask] = {}
+        self._waited_for: dict[str, QueryTask] = {}
+        # Held while a status follows from the one before.
+        self._lock = threading.Lock()
+
+    def create(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
+        """Queue a run of the query `body`."""
+        task = QueryTask(uuid.uuid4().hex, body, about)
+        task.script = [*self._scripts.get(task.query_id, ())]
+        self.add(task)
+        return task
+
+    def add(self, task: QueryTask) -> None:
+        """Add a task, and queue its run if it has a query."""
+        self._tasks[task.query_task_id] = task
+        if task.body:
+            self._threads.submit(self._run, task)
+
+    def run_now(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
+        """Run a query and wait for it."""
+        task = QueryTask(uuid.uuid4().hex, body, about)
+        self._waited_for[task.query_task_id] = task
+        try:
+            self._threads.submit(self._run, task).result()
+        finally:
+            del self._waited_for[task.query_task_id]
+        return task
+
+    def find(self, query_task_id: str) -> QueryTask | None:
+        """Find a task, expired if it is that old."""
+        task = self._tasks.get(query_task_id)
+        if task and task.status != "expired" and self._is_old(task):
+            self.expire(task)
+        return task
+
+    def _is_old(self, task: QueryTask) -> bool:
+        return task.finished_at is not None and self._clock() >= task.finished_at + self._ttl
+
+    def every(self) -> list[QueryTask]:
+        """Return all tasks, in the order of their creation."""
+        return [*self._tasks.values()]
+
+    def expire(self, task: QueryTask) -> None:
+        """Forget a task's result."""
+        task.status, task.data = "expired", formats.encode(EXPIRED)
+
+    def kill(self, task: QueryTask) -> bool:
+        """End a task; False if it had ended."""
+        with self._lock:
+            if task.status in FINAL:
+                return False
+            task.status = "killed"
+            task.cancelled.set()
+            return True
+
+    def close(self) -> None:
+        """End all tasks."""
+        for task in (*self._tasks.values(), *self._waited_for.values()):
+            task.cancelled.set()
+        self._threads.shutdown(cancel_futures=True)
+
+    def _run(self, task: QueryTask) -> None:
+        with self._lock:
+            if task.cancelled.is_set():
+                return
+            task.status = "running"
+        started_at = self._clock()
+        if task.cancelled.wait(self._latency(str(task.about.get("query_id")))):
+            return
+        status, data = self._result(task, started_at)
+        with self._lock:
+            # It may have been cancelled, or expired, in the meantime.
+            if task.status == "running" and not task.cancelled.is_set():
+                task.data = data
+                task.runtime_seconds = self._clock() - started_at
+                task.finished_at = self._clock()
+                task.status = status
+
+    def _result(self, task: QueryTask, started_at: float) -> tuple[str, bytes]:
+        try:
+            answer = self._database.run(
+                task.body, server_table_calcs=bool(task.about.get("server_table_calcs"))
+            )
+        except QueryFailedError as failure:
+            payload = formats.build_failure(
+                failure, task.result_format, query_task_id=task.query_task_id
+            )
+            return "error", formats.encode(payload)
+        payload = formats.build_payload(
+            answer,
+            task.result_format,
+            query_task_id=task.query_task_id,
+            runtime_seconds=self._clock() - started_at,
+            ran_at=datetime.now(UTC),
+        )
+        return "complete", formats.encode(payload)
