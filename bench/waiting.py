@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_looker_tasks.looker.answer_store import AnswerStore
-from tap_looker_tasks.looker.multi_results import NULL, TaskAnswer
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.config.settings import Settings
+from tap_looker_tasks.results.entries import NULL, TaskAnswer
+from tap_looker_tasks.store.store import AnswerStore
 from tap_looker_tasks.tasks.actions import Answered, Done, Ended, Poll, Wait
 from tap_looker_tasks.tasks.board import TaskBoard
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask

@@ -18,13 +18,13 @@ import msgspec
 from click.testing import CliRunner
 
 from tap_looker_tasks import errors
-from tap_looker_tasks.looker.answer_store import MEMORY_BYTES, SHORT_BYTES
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
+from tap_looker_tasks.run.collector import MOST_BYTES_ON_DISK
+from tap_looker_tasks.store.store import MEMORY_BYTES, SHORT_BYTES
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
-from tap_looker_tasks.tasks.collector import MOST_BYTES_ON_DISK
-from tap_looker_tasks.tasks.statuses import PHASES, Phase
+from tap_looker_tasks.tasks.query_task import PHASES, Phase
 from tests.interface.declared import about, json_type, own_settings
 from tests.interface.test_architecture import MODULES, ORDER, PACKAGE, PURE_MODULES, TAP
 

@@ -16,49 +16,65 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
-from tap_looker_tasks.closing import (
+from tap_looker_tasks.cli import (
+    ClosingCommand,
+    Interrupts,
+    read_catalog,
+    read_file,
+    read_state,
+    refuse_wrong_stream_maps,
+    register_streams,
+)
+from tap_looker_tasks.config import (
+    Settings,
+    build_config_schema,
+    describe_settings,
+    find_unknown_settings,
+    find_wrong_variables,
+    parse_ids_file,
+    refuse,
+    shard_of,
+)
+from tap_looker_tasks.errors import SettingsError
+from tap_looker_tasks.launching import (
+    Discovery,
+    Launcher,
+    QueryStreamPlan,
+    StoredQueries,
+    Verdict,
+    configured_queries,
+    examine,
+    print_findings,
+)
+from tap_looker_tasks.looker import Connection, LookerClient, SteadyClock
+from tap_looker_tasks.run import FollowingParts, build_following
+from tap_looker_tasks.singer import MessageWriter, PacedStateWriter
+from tap_looker_tasks.store import AnswerStore
+from tap_looker_tasks.streams import (
+    QueryStream,
+    QueryTaskResultsStream,
+    QueryTaskRowsStream,
+    RunWatch,
+)
+from tap_looker_tasks.tasks import Ledger
+from tap_looker_tasks.watch import (
+    Progress,
+    RunFacts,
     describe_end,
     exit_status_of,
     tell_calls,
     tell_run,
     without_secrets,
 )
-from tap_looker_tasks.config_schema import build_config_schema, describe_settings
-from tap_looker_tasks.discovery import Discovery, QueryStreamPlan, configured_queries
-from tap_looker_tasks.doctor import Verdict, examine, print_findings
-from tap_looker_tasks.environment import find_wrong_variables
-from tap_looker_tasks.errors import SettingsError
-from tap_looker_tasks.looker.answer_store import AnswerStore
-from tap_looker_tasks.looker.client import LookerClient
-from tap_looker_tasks.looker.connection import Connection
-from tap_looker_tasks.looker.steady_clock import SteadyClock
-from tap_looker_tasks.queries.sharding import shard_of
-from tap_looker_tasks.settings import Settings, find_unknown_settings, refuse
-from tap_looker_tasks.singer.command import ClosingCommand
-from tap_looker_tasks.singer.inputs import read_catalog, read_file, read_state
-from tap_looker_tasks.singer.interrupts import Interrupts
-from tap_looker_tasks.singer.message_writer import MessageWriter
-from tap_looker_tasks.singer.state_writer import PacedStateWriter
-from tap_looker_tasks.singer.stream_maps import refuse_wrong_stream_maps, register_streams
-from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
-from tap_looker_tasks.streams.rows import QueryStream, QueryTaskRowsStream
-from tap_looker_tasks.streams.watching import RunWatch
-from tap_looker_tasks.task_ids import parse_ids_file
-from tap_looker_tasks.tasks.assembly import FollowingParts, build_following
-from tap_looker_tasks.tasks.launcher import Launcher
-from tap_looker_tasks.tasks.ledger import Ledger
-from tap_looker_tasks.tasks.stored_queries import StoredQueries
-from tap_looker_tasks.watch.facts import RunFacts
-from tap_looker_tasks.watch.progress import Progress
 from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_looker_tasks.doctor import Finding
-    from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.streams.base import RowStream
-    from tap_looker_tasks.tasks.assembly import Following
+    from tap_looker_tasks.launching import Finding
+    from tap_looker_tasks.looker import Clock
+    from tap_looker_tasks.run import Following
+    from tap_looker_tasks.streams import RowStream
 
 
 # Of cancelling and logging out; a token that stays expires by itself.

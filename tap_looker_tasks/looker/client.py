@@ -17,14 +17,18 @@ from tap_looker_tasks.errors import (
     RequestError,
     RetriableRequestError,
 )
-from tap_looker_tasks.looker.auth import Token, token_from
+from tap_looker_tasks.looker.auth import SharedToken, Token, token_from
 from tap_looker_tasks.looker.http import LOGOUT, Http
 from tap_looker_tasks.looker.http_errors import unreadable
-from tap_looker_tasks.looker.json_text import MalformedAnswer, is_json, quoted
-from tap_looker_tasks.looker.multi_results import split_answers
-from tap_looker_tasks.looker.result_body import NoResultError, read_body
 from tap_looker_tasks.looker.retries import Repeats
-from tap_looker_tasks.looker.shared_token import SharedToken
+from tap_looker_tasks.results import (
+    MalformedAnswer,
+    NoResultError,
+    is_json,
+    quoted,
+    read_body,
+    split_answers,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -33,9 +37,8 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.looker.connection import Connection
     from tap_looker_tasks.looker.http import Answer
-    from tap_looker_tasks.looker.json_stream import RowArrays
-    from tap_looker_tasks.looker.multi_results import TaskAnswer
-    from tap_looker_tasks.looker.operation import Operation
+    from tap_looker_tasks.looker.retries import Operation
+    from tap_looker_tasks.results import RowArrays, TaskAnswer
 
 _T = TypeVar("_T")
 

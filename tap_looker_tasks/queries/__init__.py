@@ -1,1 +1,38 @@
 """What to run: configured queries, their bodies and bookmarks."""
+
+from tap_looker_tasks.queries.body import (
+    changed_copy,
+    check_body,
+    explore_body,
+    fingerprint,
+    overrides_of,
+)
+from tap_looker_tasks.queries.bookmark import from_bookmark, next_bookmark
+from tap_looker_tasks.queries.checks import field_problems, field_warnings
+from tap_looker_tasks.queries.limits import (
+    UNKNOWN_LIMITS,
+    Limits,
+    configured_limits,
+    limits_of,
+    reached_limits,
+)
+from tap_looker_tasks.queries.tiles import Tiles, tile_queries
+
+__all__ = [
+    "UNKNOWN_LIMITS",
+    "Limits",
+    "Tiles",
+    "changed_copy",
+    "check_body",
+    "configured_limits",
+    "explore_body",
+    "field_problems",
+    "field_warnings",
+    "fingerprint",
+    "from_bookmark",
+    "limits_of",
+    "next_bookmark",
+    "overrides_of",
+    "reached_limits",
+    "tile_queries",
+]

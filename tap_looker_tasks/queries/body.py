@@ -11,7 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_looker_tasks.queries.config import ExploreConfig, QueryConfig
+    from tap_looker_tasks.config import ExploreConfig, QueryConfig
 
 
 _NOT_WRITABLE = frozenset(

@@ -9,20 +9,22 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.records.column_types import (
+from tap_looker_tasks.records import (
     DATE,
     DATE_TIME,
     LOCAL_DATE_TIME,
     NUMBERS,
     read_number,
+    to_local,
+    to_utc,
+    zone_named,
 )
-from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tap_looker_tasks.queries.body import Overrides
-    from tap_looker_tasks.records.columns import Column
+    from tap_looker_tasks.records import Column
 
 
 MOMENTS = frozenset({DATE, DATE_TIME, LOCAL_DATE_TIME})

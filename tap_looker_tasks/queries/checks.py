@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.queries.bookmark import MOMENTS, can_combine
-from tap_looker_tasks.records.column_types import NUMBERS
-from tap_looker_tasks.records.columns import collisions, columns_of, query_fields
-from tap_looker_tasks.records.fields import custom_fields
-from tap_looker_tasks.records.names import describe_renamed
+from tap_looker_tasks.records import (
+    NUMBERS,
+    collisions,
+    columns_of,
+    custom_fields,
+    describe_renamed,
+    query_fields,
+)
 from tap_looker_tasks.wording import ask_for, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.queries.config import QueryConfig
-    from tap_looker_tasks.records.columns import Column
-    from tap_looker_tasks.records.fields import ExploreField, KnownFields
+    from tap_looker_tasks.config import QueryConfig
+    from tap_looker_tasks.records import Column, ExploreField, KnownFields
 
 # Looker filters them as dates, whatever their values are.
 _NUMBERS_FILTERED_AS_DATES = frozenset({"date_raw", "date_year", "date_fiscal_year"})

@@ -8,15 +8,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.looker.shapes import as_id, as_object, as_objects, as_text
+from tap_looker_tasks.config import ConfiguredQuery, QueryConfig
 from tap_looker_tasks.queries.checks import unknown
-from tap_looker_tasks.queries.config import QueryConfig
-from tap_looker_tasks.queries.configured_query import ConfiguredQuery
+from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_looker_tasks.queries.config import DashboardConfig
+    from tap_looker_tasks.config import DashboardConfig
 
 
 _LISTENED_TO = "dashboard filter that a tile listens to"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.looker.shapes import as_objects, as_text
 from tap_looker_tasks.records.timestamps import to_utc
+from tap_looker_tasks.results import as_objects, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

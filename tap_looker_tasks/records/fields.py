@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.looker.json_text import quoted
-from tap_looker_tasks.looker.shapes import as_object, as_objects, as_text
+from tap_looker_tasks.results import as_object, as_objects, as_text, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_looker_tasks.looker.result import Field
+    from tap_looker_tasks.results import Field
 
 
 @dataclass(frozen=True, slots=True)

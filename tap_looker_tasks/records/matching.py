@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.looker.json_text import read_json
 from tap_looker_tasks.records.column_types import DATE_TIME, LOCAL_DATE_TIME
 from tap_looker_tasks.records.columns import RAW, column_in_schema
 from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_NUMBER, find_column_name
+from tap_looker_tasks.results import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tap_looker_tasks.looker.result import Result
     from tap_looker_tasks.records.columns import Column
+    from tap_looker_tasks.results import Result
 
 _ROWS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 

@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.looker.json_text import MalformedAnswer, UnexpectedJson, quoted, read_json
-from tap_looker_tasks.looker.result import OBJECT_OF_RAWS, ROWS, first_byte
 from tap_looker_tasks.records.column_types import INTEGER, UNREADABLE
 from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_NUMBER
 from tap_looker_tasks.records.timestamps import zone_named
+from tap_looker_tasks.results import (
+    OBJECT_OF_RAWS,
+    ROWS,
+    MalformedAnswer,
+    UnexpectedJson,
+    first_byte,
+    quoted,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from tap_looker_tasks.looker.result import Pivot, Result
     from tap_looker_tasks.records.columns import Column
+    from tap_looker_tasks.results import Pivot, Result
 
 _Values = Sequence[object]
 _Converter = Callable[[Any], object]

@@ -17,8 +17,7 @@ from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
-from tap_looker_tasks.singer.batch_files import BatchFiles
-from tap_looker_tasks.singer.message_writer import RecordChunk
+from tap_looker_tasks.singer import BatchFiles, RecordChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_looker_tasks.looker.result import Result
-    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
-    from tap_looker_tasks.records.rows import RecordBatch
-    from tap_looker_tasks.tasks.actions import Outcome
-    from tap_looker_tasks.tasks.launcher import RememberedQuery
+    from tap_looker_tasks.config import ConfiguredQuery
+    from tap_looker_tasks.launching import RememberedQuery
+    from tap_looker_tasks.records import RecordBatch
+    from tap_looker_tasks.results import Result
+    from tap_looker_tasks.tasks import Outcome
 
 
 # Free objects carry no `properties` key: targets drop the column when it is there and empty.

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from singer_sdk import typing as th
 
-from tap_looker_tasks.records.timestamps import to_rfc3339
+from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.streams.base import FREE_OBJECT, FREE_OBJECTS
-from tap_looker_tasks.tasks.query_task import LaunchedTask
+from tap_looker_tasks.tasks import LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_looker_tasks.looker.result import Result
-    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
-    from tap_looker_tasks.tasks.actions import Outcome
+    from tap_looker_tasks.config import ConfiguredQuery
+    from tap_looker_tasks.results import Result
+    from tap_looker_tasks.tasks import Outcome
 
 SCHEMA: Mapping[str, Any] = th.PropertiesList(
     th.Property(

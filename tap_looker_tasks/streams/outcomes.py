@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_looker_tasks.errors import TasksNotCompletedError
-from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.payload import read_result
-from tap_looker_tasks.looker.result import Result, one_array
-from tap_looker_tasks.singer.message_writer import ReadyJson
+from tap_looker_tasks.queries import reached_limits
+from tap_looker_tasks.results import MalformedAnswer, Result, one_array, read_result
+from tap_looker_tasks.run import Idle
+from tap_looker_tasks.singer import ReadyJson
 from tap_looker_tasks.streams.base import LookerStream, RowStream
 from tap_looker_tasks.streams.outcome_record import SCHEMA, build_record
-from tap_looker_tasks.tasks.actions import (
+from tap_looker_tasks.tasks import (
+    COMPLETE,
     Cancelled,
+    ExternalTask,
     Launched,
+    LaunchedTask,
     NotCancelled,
     NotLaunched,
     Outcome,
 )
-from tap_looker_tasks.tasks.collector import Idle
-from tap_looker_tasks.tasks.limits import reached_limits
-from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask
-from tap_looker_tasks.tasks.statuses import COMPLETE
 
 if TYPE_CHECKING:
     import logging
@@ -33,14 +32,12 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
-    from tap_looker_tasks.records.rows import RecordBatch
-    from tap_looker_tasks.singer.state_writer import PacedStateWriter
+    from tap_looker_tasks.config import ConfiguredQuery
+    from tap_looker_tasks.records import RecordBatch
+    from tap_looker_tasks.run import Following
+    from tap_looker_tasks.singer import PacedStateWriter
     from tap_looker_tasks.streams.watching import RunWatch
-    from tap_looker_tasks.tasks.actions import Event, News
-    from tap_looker_tasks.tasks.assembly import Following
-    from tap_looker_tasks.tasks.ledger import Ledger
-    from tap_looker_tasks.tasks.query_task import QueryTask
+    from tap_looker_tasks.tasks import Event, Ledger, News, QueryTask
 
 # A launch is noted in state no later than after so many rows.
 _ROWS_AT_ONCE = 2000

@@ -10,18 +10,23 @@ import msgspec
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_looker_tasks.discovery import QueryStreamPlan, catalog_problems
-from tap_looker_tasks.looker.json_text import read_json
-from tap_looker_tasks.queries.bookmark import next_bookmark
-from tap_looker_tasks.records.column_types import NUMBERS
-from tap_looker_tasks.records.columns import column_in_schema, compare
-from tap_looker_tasks.records.keys import KeyCheck
-from tap_looker_tasks.records.matching import ColumnMatch, match_columns
-from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
-from tap_looker_tasks.settings import refuse
+from tap_looker_tasks.config import refuse
+from tap_looker_tasks.launching import Bookmark, QueryStreamPlan, RememberedQuery, catalog_problems
+from tap_looker_tasks.queries import next_bookmark
+from tap_looker_tasks.records import (
+    NUMBERS,
+    ColumnMatch,
+    KeyCheck,
+    RecordBatch,
+    RecordType,
+    RowReader,
+    column_in_schema,
+    compare,
+    match_columns,
+)
+from tap_looker_tasks.results import read_json
 from tap_looker_tasks.streams.base import FREE_OBJECT, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
-from tap_looker_tasks.tasks.launcher import Bookmark, RememberedQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,9 +35,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
-    from tap_looker_tasks.looker.result import Result
-    from tap_looker_tasks.queries.configured_query import ConfiguredQuery
-    from tap_looker_tasks.tasks.actions import Outcome
+    from tap_looker_tasks.config import ConfiguredQuery
+    from tap_looker_tasks.results import Result
+    from tap_looker_tasks.tasks import Outcome
 
 
 _ROWS_OF_A_TEST_RUN = 5

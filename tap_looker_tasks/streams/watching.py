@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_looker_tasks.tasks.actions import (
+from tap_looker_tasks.tasks import (
     Cancelled,
     Collected,
     Launched,
+    LaunchedTask,
     NotCancelled,
     NotLaunched,
 )
-from tap_looker_tasks.tasks.query_task import LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from singer_sdk.helpers.types import Record
 
-    from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.singer.message_writer import MessageWriter
-    from tap_looker_tasks.tasks.actions import News, Outcome
-    from tap_looker_tasks.tasks.assembly import Following
-    from tap_looker_tasks.watch.facts import RunFacts
-    from tap_looker_tasks.watch.progress import Progress
+    from tap_looker_tasks.looker import Clock
+    from tap_looker_tasks.run import Following
+    from tap_looker_tasks.singer import MessageWriter
+    from tap_looker_tasks.tasks import News, Outcome
+    from tap_looker_tasks.watch import Progress, RunFacts
 
 
 class RunWatch:

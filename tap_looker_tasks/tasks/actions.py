@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tap_looker_tasks.looker.answer_store import HeldAnswer
+    from tap_looker_tasks.store import HeldAnswer
     from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask, QueryTask
 
 

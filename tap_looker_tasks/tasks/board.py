@@ -33,9 +33,14 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
+from tap_looker_tasks.errors import (
+    ApiCallLimitError,
+    QueryError,
+    RefusedRequestError,
+    RetriableRequestError,
+)
 from tap_looker_tasks.tasks.actions import (
     Answered,
     Cancel,
@@ -56,18 +61,17 @@ from tap_looker_tasks.tasks.actions import (
     Wait,
     outcome_of,
 )
-from tap_looker_tasks.tasks.failures import ends_the_run
-from tap_looker_tasks.tasks.in_progress import RequestsInProgress
-from tap_looker_tasks.tasks.launch_queue import LaunchQueue
-from tap_looker_tasks.tasks.poll_schedule import PollSchedule
-from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask
-from tap_looker_tasks.tasks.statuses import (
+from tap_looker_tasks.tasks.launches import LaunchQueue
+from tap_looker_tasks.tasks.polls import PollSchedule
+from tap_looker_tasks.tasks.query_task import (
     ABSENT,
     ADDED,
     COMPLETE,
     ERROR,
     KILLED,
     TIMEOUT,
+    FollowedTask,
+    LaunchedTask,
     Phase,
     phase_of,
 )
@@ -75,9 +79,9 @@ from tap_looker_tasks.tasks.statuses import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_looker_tasks.looker.answer_store import HeldAnswer
-    from tap_looker_tasks.settings import Settings
-    from tap_looker_tasks.tasks.actions import Action, Event, QueuedQuery, Report
+    from tap_looker_tasks.config import Settings
+    from tap_looker_tasks.store import HeldAnswer
+    from tap_looker_tasks.tasks.actions import Action, Event, QueuedQuery, Report, Request
 
 # A launch in progress when the run must end: what it creates had better be known.
 LONGEST_LAST_REQUEST_SECONDS = 2.0
@@ -398,3 +402,45 @@ class TaskBoard:
         (query_task_id,) = request.query_task_ids
         task = self._followed[query_task_id]
         return self._see(task, ABSENT, now, problem=str(error))
+
+
+# What a failed request means for the others.
+
+_UNAUTHORIZED = 401
+
+
+def ends_the_run(error: Exception) -> bool:
+    """Return whether no other request can succeed either: wrong credentials, address, disk."""
+    if isinstance(error, RefusedRequestError):
+        return error.http_status == _UNAUTHORIZED
+    return not isinstance(error, RetriableRequestError | QueryError | ValueError)
+
+
+# The requests that were begun and are not over.
+
+_Kind = TypeVar("_Kind")
+
+
+class RequestsInProgress:
+    """Requests by identity: two that ask for the same are two."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._requests: list[Request] = []
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._requests)
+
+    def begin(self, request: Request) -> Request:
+        """Add a request, and return it."""
+        self._requests.append(request)
+        return request
+
+    def end(self, request: Request) -> None:
+        """Remove a request that is over."""
+        self._requests = [each for each in self._requests if each is not request]
+
+    def of(self, kind: type[_Kind]) -> list[_Kind]:
+        """Return those of a kind."""
+        return [request for request in self._requests if isinstance(request, kind)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.records.timestamps import from_rfc3339, to_rfc3339
-from tap_looker_tasks.tasks.limits import Limits
+from tap_looker_tasks.queries import Limits
+from tap_looker_tasks.records import from_rfc3339, to_rfc3339
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_looker_tasks.watch.facts import PHASES, Stage
-from tap_looker_tasks.watch.figures import format_duration
+from tap_looker_tasks.watch.summary import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from tap_looker_tasks.watch.facts import Stage
-from tap_looker_tasks.watch.figures import format_bytes, format_count, format_duration, shorten
 
 if TYPE_CHECKING:
+    import logging
     from collections import Counter
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from tap_looker_tasks.config import Settings
     from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
 _TASKS_NAMED = 10
@@ -93,3 +96,132 @@ def _describe_end(facts: RunFacts) -> Iterator[str]:
     if facts.exit_status:
         reason = f": {shorten(facts.error, _LINE_LENGTH)}" if facts.error else ""
         yield f"the run ended with exit code {facts.exit_status}{reason}"
+
+
+# Numbers as people read them.
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_BYTES_STEP = 1000
+_TENTHS_BELOW = 10
+
+
+def format_duration(seconds: float) -> str:
+    """Return a length of time with its two largest units, such as `2 min 13 s`."""
+    if seconds < _TENTHS_BELOW:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    for unit, name, part, part_name in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if whole >= unit:
+            rest = whole % unit // part
+            return f"{whole // unit} {name}" + (f" {rest} {part_name}" if rest else "")
+    return f"{whole} s"
+
+
+def format_bytes(size: float) -> str:
+    """Return a size in decimal units, such as `1.2 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < _BYTES_STEP:
+            digits = 1 if size < _TENTHS_BELOW and unit != "bytes" else 0
+            return f"{size:.{digits}f} {unit}"
+        size /= _BYTES_STEP
+    return f"{size:,.1f} TB"
+
+
+def format_count(count: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun, such as `1 task` or `1,234 tasks`."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text in one line, without control characters, of at most `length` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+# What is told of a command when it has ended: its summary, and the report of a run.
+
+
+def tell_calls(calls: Counter[str], logger: logging.Logger) -> None:
+    """Log the calls of a command that was no run."""
+    if calls:
+        logger.info("%s", describe_calls(calls, None))
+
+
+def tell_run(
+    facts: RunFacts,
+    settings: Settings,
+    config: Mapping[str, Any],
+    calls: Counter[str],
+    logger: logging.Logger,
+) -> None:
+    """Log what a run did, and write its report when one is wanted.
+
+    Args:
+        facts: of the run, which has ended.
+        settings: of the run.
+        config: the configuration without secrets.
+        calls: made to Looker, by operation.
+        logger: for the summary, and for what keeps the report from being written.
+    """
+    for line in _lines_to_log(facts, calls, settings.api_call_limit):
+        logger.info("%s", line)
+    if settings.report_path is None:
+        return
+    # A run without a report need not wait for what makes one.
+    from tap_looker_tasks.watch import report  # noqa: PLC0415
+
+    given = report.Circumstances(
+        configuration=config,
+        base_url=settings.base_url,
+        calls=calls,
+        call_limit=settings.api_call_limit,
+        slots=settings.max_concurrent_tasks,
+    )
+    now = facts.started_at if facts.ended_at is None else facts.ended_at
+    try:
+        path = report.write_report(settings.report_path, facts, given, now)
+    except report.ReportError as error:
+        logger.warning("%s", error.message)
+    else:
+        logger.info("report of this run: %s", path)
+
+
+def _lines_to_log(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
+    """Return the summary without what the log says next: why the run failed."""
+    if facts.error is None:
+        return summary_lines(facts, calls, call_limit)
+    if not facts.total:
+        return [describe_calls(calls, call_limit)]
+    return summary_lines(facts, calls, call_limit)[:-1]
+
+
+def exit_status_of(error: BaseException | None) -> int:
+    """Return the exit status of a command that an exception ends."""
+    match error:
+        case None:
+            return 0
+        case SystemExit(code=int(code)):
+            return code
+        case _:
+            return 1
+
+
+def describe_end(error: BaseException | None) -> str | None:
+    """Return what people are told of the exception that ends a command."""
+    if error is None or isinstance(error, SystemExit):
+        return None
+    return error.message if isinstance(error, click.ClickException) else repr(error)
+
+
+def without_secrets(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without the settings that are declared as secret."""
+    declared = schema["properties"]
+    return {
+        name: value
+        for name, value in config.items()
+        if name in declared and not declared[name].get("secret")
+    }

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.payloads import DIMENSIONS, FIELDS, MEASURES, Results, build, query_task_id
-from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.multi_results import split_answers
-from tap_looker_tasks.looker.payload import read_result
 from tap_looker_tasks.records.columns import columns_of, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
 from tap_looker_tasks.records.matching import match_columns
 from tap_looker_tasks.records.rows import RowReader
+from tap_looker_tasks.results.entries import split_answers
+from tap_looker_tasks.results.json_text import MalformedAnswer
+from tap_looker_tasks.results.payload import read_result
 from tests.chaos.damage import damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tap_looker_tasks.looker.multi_results import TaskAnswer
+    from tap_looker_tasks.results.entries import TaskAnswer
 
 _SEEDS_OF_A_FORMAT = 4
 _ROWS = 3

@@ -17,8 +17,8 @@ import yaml
 
 from docs.generate import PROJECT, find_pages, write_parts
 from docs.walkthrough import read_blocks, read_steps
-from tap_looker_tasks.queries.config import DashboardConfig, ExploreConfig, QueryConfig
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.config.entries import DashboardConfig, ExploreConfig, QueryConfig
+from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
 from tests.interface.declared import about
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
 from tests.interface.declared import PROJECT, meltano_settings, own_settings
 

@@ -16,7 +16,7 @@ import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.looker.client import LookerClient
-from tap_looker_tasks.tasks.collector import Collector
+from tap_looker_tasks.run.collector import Collector
 from tap_looker_tasks.tasks.ledger import Ledger
 from tests.singer import parse, unmeasured
 

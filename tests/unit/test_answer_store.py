@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from tap_looker_tasks.errors import NoRoomError
-from tap_looker_tasks.looker.answer_store import AnswerStore, HeldAnswer
-from tap_looker_tasks.looker.multi_results import TaskAnswer
+from tap_looker_tasks.results.entries import TaskAnswer
+from tap_looker_tasks.store.store import AnswerStore, HeldAnswer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ def test_threads_may_use_it_at_once(tmp_path: Path) -> None:
 DIES = """
 import os, sys
 from pathlib import Path
-from tap_looker_tasks.looker.answer_store import AnswerStore
+from tap_looker_tasks.store.store import AnswerStore
 store = AnswerStore(Path(sys.argv[1]))
 store.new_rows().append(b"[]")
 rows = store.new_rows()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.multi_results import TaskAnswer, read_payload, split_answers
+from tap_looker_tasks.results.entries import TaskAnswer, read_payload, split_answers
+from tap_looker_tasks.results.json_text import MalformedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ def test_a_guess_at_the_end_of_an_entry_is_right(
     body = json.dumps(map_, separators=separators).encode()
     chunks = [body[at : at + chunk] for at in range(0, len(body), chunk)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_looker_tasks.looker.json_stream.WORTH_A_GUESS_BYTES", 0)
+        patch.setattr("tap_looker_tasks.results.json_stream.WORTH_A_GUESS_BYTES", 0)
         found = [*split_answers(chunks, longest_entry=longest)]
         # What comes half is not taken for the whole.
         with pytest.raises(MalformedAnswer):
@@ -282,7 +282,7 @@ def test_the_rows_of_a_long_entry_are_set_apart(
     said, text = found
     body = text.encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tap_looker_tasks.looker.json_stream.ROWS_AT_ONCE_BYTES", rows_at_once)
+        patch.setattr("tap_looker_tasks.results.json_stream.ROWS_AT_ONCE_BYTES", rows_at_once)
         chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
         answers = dict(split_answers(chunks, longest_entry=longest))
     assert [*answers] == ["a", "b", "c"]

@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.looker.multi_results import read_answer
-from tap_looker_tasks.looker.payload import read_result
 from tap_looker_tasks.records.columns import columns_of, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
 from tap_looker_tasks.records.matching import match_columns
 from tap_looker_tasks.records.rows import RowReader
+from tap_looker_tasks.results.entries import read_answer
+from tap_looker_tasks.results.payload import read_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

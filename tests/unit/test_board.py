@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
     LoginRefusedError,
@@ -19,9 +20,8 @@ from tap_looker_tasks.errors import (
     RequestError,
     RetriableRequestError,
 )
-from tap_looker_tasks.looker.answer_store import AnswerStore
-from tap_looker_tasks.looker.multi_results import NULL, TaskAnswer
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.results.entries import NULL, TaskAnswer
+from tap_looker_tasks.store.store import AnswerStore
 from tap_looker_tasks.tasks.actions import (
     Answered,
     Cancel,

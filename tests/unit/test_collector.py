@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.errors import NoRoomError, RequestError, TapError
-from tap_looker_tasks.looker.answer_store import AnswerStore
-from tap_looker_tasks.looker.multi_results import NULL, TaskAnswer
-from tap_looker_tasks.looker.steady_clock import SteadyClock
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.looker.clock import SteadyClock
+from tap_looker_tasks.results.entries import NULL, TaskAnswer
+from tap_looker_tasks.run.collector import Collector, Idle
+from tap_looker_tasks.store.store import AnswerStore
 from tap_looker_tasks.tasks.actions import (
     Answered,
     Cancel,
@@ -34,7 +35,6 @@ from tap_looker_tasks.tasks.actions import (
     QueuedQuery,
 )
 from tap_looker_tasks.tasks.board import TaskBoard
-from tap_looker_tasks.tasks.collector import Collector, Idle
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:

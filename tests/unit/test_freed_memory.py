@@ -12,7 +12,7 @@ import pytest
 PROGRAM = """
 import os
 from pathlib import Path
-from tap_looker_tasks.looker.freed_memory import FreedMemory
+from tap_looker_tasks.store.freed_memory import FreedMemory
 
 def resident_megabytes():
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])

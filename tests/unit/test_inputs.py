@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tap_looker_tasks.singer.inputs import WrongShapeError, read_catalog, read_state
+from tap_looker_tasks.cli.inputs import WrongShapeError, read_catalog, read_state
 
 TASK = {"query_task_id": "t", "attempt": 1}
 RESULTS = "query_task_results"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.records.keys import KeyCheck
+from tap_looker_tasks.records.columns import KeyCheck
 from tap_looker_tasks.records.rows import RecordBatch, RecordType
 
 TYPE = RecordType(["id", "day", "other"])

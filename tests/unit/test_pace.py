@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tap_looker_tasks.looker.answer_store import AnswerStore
-from tap_looker_tasks.looker.multi_results import NULL, TaskAnswer
-from tap_looker_tasks.settings import Settings
+from tap_looker_tasks.config.settings import Settings
+from tap_looker_tasks.results.entries import NULL, TaskAnswer
+from tap_looker_tasks.store.store import AnswerStore
 from tap_looker_tasks.tasks.actions import (
     Answered,
     Created,

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.looker.shapes import as_object
+from tap_looker_tasks.config.entries import (
+    DashboardConfig,
+    ExploreConfig,
+    QueryConfig,
+    name_problems,
+    problems,
+    shard_of,
+    share_queries,
+)
 from tap_looker_tasks.queries.body import (
     Overrides,
     changed_copy,
@@ -28,14 +36,6 @@ from tap_looker_tasks.queries.bookmark import (
     next_bookmark,
 )
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
-from tap_looker_tasks.queries.config import (
-    DashboardConfig,
-    ExploreConfig,
-    QueryConfig,
-    name_problems,
-    problems,
-)
-from tap_looker_tasks.queries.sharding import shard_of, share_queries
 from tap_looker_tasks.queries.tiles import Tiles, tile_queries
 from tap_looker_tasks.records.column_types import (
     ANYTHING,
@@ -50,6 +50,7 @@ from tap_looker_tasks.records.column_types import (
 )
 from tap_looker_tasks.records.columns import Column, columns_of
 from tap_looker_tasks.records.fields import ExploreField, KnownFields, fields_in_result
+from tap_looker_tasks.results.json_text import as_object
 
 KNOWN = {
     field.name: field

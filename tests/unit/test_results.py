@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.multi_results import TaskAnswer, read_answer
-from tap_looker_tasks.looker.payload import as_data, read_result
-from tap_looker_tasks.looker.result import Field, Pivot, Result
+from tap_looker_tasks.results.entries import TaskAnswer, read_answer
+from tap_looker_tasks.results.json_text import MalformedAnswer
+from tap_looker_tasks.results.payload import as_data, read_result
+from tap_looker_tasks.results.result import Field, Pivot, Result
 
 DETAIL = {
     "from_cache": False,

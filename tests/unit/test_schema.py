@@ -14,10 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from tap_looker_tasks.looker.json_text import MalformedAnswer
-from tap_looker_tasks.looker.multi_results import read_answer
-from tap_looker_tasks.looker.payload import read_result
-from tap_looker_tasks.looker.result import Field, Result
 from tap_looker_tasks.records.column_types import (
     ANYTHING,
     DATE,
@@ -48,6 +44,10 @@ from tap_looker_tasks.records.fields import (
 from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
+from tap_looker_tasks.results.entries import read_answer
+from tap_looker_tasks.results.json_text import MalformedAnswer
+from tap_looker_tasks.results.payload import read_result
+from tap_looker_tasks.results.result import Field, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

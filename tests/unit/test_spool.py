@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_looker_tasks.errors import NoRoomError
-from tap_looker_tasks.looker.freed_memory import FreedMemory
-from tap_looker_tasks.looker.private_folder import PrivateFolder
-from tap_looker_tasks.looker.spool import Spool
+from tap_looker_tasks.store.freed_memory import FreedMemory
+from tap_looker_tasks.store.private_folder import PrivateFolder
+from tap_looker_tasks.store.store import Spool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from threading import Barrier, Event
 import pytest
 
 from tap_looker_tasks.errors import RefusedRequestError, RetriableRequestError
-from tap_looker_tasks.tasks.threads import Lookups, map_concurrently
+from tap_looker_tasks.threads import Lookups, map_concurrently
 
 LONGEST_WAIT = 20
 

@@ -8,8 +8,7 @@ from collections import Counter
 import pytest
 
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
-from tap_looker_tasks.watch.figures import format_bytes, format_duration
-from tap_looker_tasks.watch.summary import summary_lines
+from tap_looker_tasks.watch.summary import format_bytes, format_duration, summary_lines
 from tests.watch.told import CALLS, START, tell_a_run, tell_half_a_run
 
 

@@ -1,0 +1,221 @@
+"""What is configured: entries of `queries` and `dashboards`, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+RESERVED_NAMES = frozenset({"query_task_results", "query_task_rows"})
+UNLIMITED = -1
+_SOURCES = ("query_id", "query_slug", "look_id", "explore")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A query written down in the configuration, in the words of Looker's API.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
+    """
+
+    model: str
+    explore: str
+    fields: tuple[str, ...]
+    pivots: tuple[str, ...] = ()
+    fill_fields: tuple[str, ...] = ()
+    filters: dict[str, str] = {}
+    filter_expression: str | None = None
+    sorts: tuple[str, ...] = ()
+    column_limit: int | str | None = None
+    dynamic_fields: str | tuple[dict[str, Any], ...] | None = None
+
+
+class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry of `queries`.
+
+    Attributes:
+        name: name of the stream.
+        query_id: a saved query; this, or one of the next three.
+        query_slug: the same, by the end of its share URL.
+        look_id: a Look.
+        explore: a query of its own.
+        limit: most rows wanted; -1 for all.
+        filters: field -> filter expression, in place of the query's own.
+        primary_keys: fields that tell the rows apart.
+        replication_key: field to go on from in the next run.
+    """
+
+    name: str
+    query_id: int | str | None = None
+    query_slug: str | None = None
+    look_id: int | str | None = None
+    explore: ExploreConfig | None = None
+    limit: int | None = None
+    filters: dict[str, str] = {}
+    primary_keys: tuple[str, ...] = ()
+    replication_key: str | None = None
+
+
+class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry of `dashboards`.
+
+    Attributes:
+        dashboard_id: the dashboard.
+        name: what the names of its tiles' streams begin with.
+        filters: name of a dashboard filter -> filter expression.
+    """
+
+    dashboard_id: int | str
+    name: str
+    filters: dict[str, str] = {}
+
+
+def problems(
+    queries: Sequence[QueryConfig], dashboards: Sequence[DashboardConfig] = ()
+) -> list[str]:
+    """Return what is wrong with the configuration itself, a line each, with its config path."""
+    return [
+        *name_problems((f"queries[{n}].name", query.name) for n, query in enumerate(queries)),
+        *(
+            problem
+            for n, query in enumerate(queries)
+            for problem in _query_problems(f"queries[{n}]", query)
+        ),
+        *(
+            f"dashboards[{n}].name: {_not_a_name(dashboard.name)}"
+            for n, dashboard in enumerate(dashboards)
+            if not _NAME.fullmatch(dashboard.name)
+        ),
+    ]
+
+
+def name_problems(names: Iterable[tuple[str, str]]) -> list[str]:
+    """Return which names cannot be streams, or are taken; given as (config_path, name)."""
+    found: list[str] = []
+    taken: dict[str, str] = {}
+    for config_path, name in names:
+        if not _NAME.fullmatch(name):
+            found.append(f"{config_path}: {_not_a_name(name)}")
+        elif name in RESERVED_NAMES:
+            found.append(f"{config_path}: {name} is the name of one of the tap's own streams")
+        elif name in taken:
+            found.append(f"{config_path}: {name} is the name at {taken[name]} already")
+        taken.setdefault(name, config_path)
+    return found
+
+
+def _not_a_name(name: str) -> str:
+    return f"{name!r} cannot name a stream (small letters, digits and _, beginning with a letter)"
+
+
+def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
+    sources = [source for source in _SOURCES if getattr(query, source) is not None]
+    if len(sources) != 1:
+        found = f"found {' and '.join(sources)}" if sources else "found none"
+        yield f"{config_path}: exactly one of {', '.join(_SOURCES)} is needed; {found}"
+    if query.limit is not None and (query.limit == 0 or query.limit < UNLIMITED):
+        yield f"{config_path}.limit: {query.limit} is no limit (1 or more, or -1 for all rows)"
+    if query.explore and not query.explore.fields:
+        yield f"{config_path}.fields: a query needs at least one field"
+
+
+# A query to launch, wherever it is configured.
+
+_SOURCES = ("query_id", "query_slug", "look_id", "explore")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredQuery:
+    """A query to launch: an entry of `queries`, or a tile of one of `dashboards`.
+
+    Attributes:
+        config: what to run, and its stream.
+        config_path: in the configuration, such as `queries[3]`.
+        dashboard_id: of the dashboard it is a tile of.
+        title: the tile's.
+        tile_filters: what the tile's dashboard filters ask for, by field.
+        tile_body: the tile's query, when Looker sent it along.
+    """
+
+    config: QueryConfig
+    config_path: str
+    dashboard_id: str | None = None
+    title: str | None = None
+    tile_filters: Mapping[str, str] = field(default_factory=dict)
+    tile_body: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its stream."""
+        return self.config.name
+
+    @property
+    def look_id(self) -> str | None:
+        """Looker's id of the Look it comes from."""
+        return None if self.config.look_id is None else str(self.config.look_id)
+
+    @property
+    def page(self) -> str | None:
+        """Address of Looker's page that shows it, from the instance's root; None for unknown."""
+        match self.config:
+            case QueryConfig(look_id=look_id) if look_id is not None:
+                return f"/looks/{quote(str(look_id), safe='')}"
+            case QueryConfig(query_slug=slug) if slug is not None:
+                return f"/x/{quote(slug, safe='')}"
+        return self.dashboard_id and f"/dashboards/{quote(self.dashboard_id, safe='')}"
+
+    @property
+    def source_path(self) -> str:
+        """What says in the configuration where it comes from, such as `queries[3].look_id`."""
+        if self.dashboard_id is None:
+            for source in _SOURCES:
+                if getattr(self.config, source) is not None:
+                    return f"{self.config_path}.{source}"
+        return self.config_path
+
+
+# Which shard a task or a query belongs to.
+
+
+def shard_of(text: str, shard_count: int) -> int:
+    """Assign a task id to a shard, from 0: the same in every run and process."""
+    return _hash(text) % shard_count
+
+
+def share_queries(names: Iterable[str], shard_count: int) -> dict[str, int]:
+    """Assign the streams of queries to shards, from 0, as evenly as can be.
+
+    Their order has no influence, and a stream more or less moves few of the others. Each goes
+    where its hash says, as long as that shard has no more than its share; the rest fill up the
+    shards that have less.
+    """
+    ordered = sorted(set(names), key=_hash)
+    share = len(ordered) // shard_count
+    sizes = [0] * shard_count
+    shards: dict[str, int] = {}
+    for name in ordered:
+        shard = shard_of(name, shard_count)
+        if sizes[shard] < share:
+            shards[name] = shard
+            sizes[shard] += 1
+    for name in ordered:
+        if name not in shards:
+            least = min(sizes)
+            shard = max(
+                (shard for shard in range(shard_count) if sizes[shard] == least),
+                key=lambda shard: _hash(f"{name}/{shard}"),
+            )
+            shards[name] = shard
+            sizes[shard] += 1
+    return shards
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -1,0 +1,67 @@
+"""`Settings` -> the JSON Schema that the SDK takes, for `--about` and its own checks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_looker_tasks.config.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def build_config_schema() -> dict[str, Any]:
+    """Build the JSON Schema of all settings, as the SDK's own declarations are written.
+
+    Bounds stand in the descriptions too: most of what shows settings shows no bounds.
+    """
+    (declared,) = (
+        definition
+        for name, definition in msgspec.json.schema(Settings)["$defs"].items()
+        if name == Settings.__name__
+    )
+    required = declared["required"]
+    return {
+        "type": "object",
+        "properties": {
+            name: _setting(schema, required=name in required)
+            for name, schema in declared["properties"].items()
+        },
+        "required": required,
+    }
+
+
+def describe_settings(properties: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a line for each setting: what it means, its bounds and its default."""
+    return "\n".join(
+        f"  - {name}: {schema.get('description', '')}"
+        + (f", default {json.dumps(schema['default'])}" if "default" in schema else "")
+        for name, schema in properties.items()
+    )
+
+
+def _setting(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    alternatives = schema.pop("anyOf", [{}])
+    merged = {**alternatives[0], **schema}
+    default = merged.pop("default", None)
+    # Entries of `queries` and `dashboards` are checked where their errors can name the place.
+    if "$ref" in merged.get("items", {}):
+        merged["items"] = {"type": "object"}
+    types = [merged.pop("type", "string")]
+    if not required:
+        types.append("null")
+        merged |= {"enum": [*merged["enum"], None]} if "enum" in merged else {}
+    merged["description"] += _bounds(merged)
+    return {"type": types, **merged, **({"default": default} if default not in (None, ()) else {})}
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if high is not None:
+        return f" ({low} to {high})"
+    if low is not None:
+        return f" ({low} or more)"
+    return " (more than 0)" if schema.get("exclusiveMinimum") == 0 else ""

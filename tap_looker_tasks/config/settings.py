@@ -1,0 +1,457 @@
+"""Config dict -> frozen, checked `Settings`, once."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from tap_looker_tasks.config.entries import DashboardConfig, ExploreConfig, QueryConfig, problems
+from tap_looker_tasks.errors import SettingsError
+from tap_looker_tasks.records import to_utc, zone_named
+from tap_looker_tasks.wording import ask_for, explain_error, find_similar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+MAX_BATCH_SIZE = 250
+
+_CONFIG_KEYS = frozenset(
+    {
+        *QueryConfig.__struct_fields__,
+        *ExploreConfig.__struct_fields__,
+        *DashboardConfig.__struct_fields__,
+    }
+)
+_FLAGS = {"yes": True, "on": True, "no": False, "off": False}
+_SECRET = {"secret": True, "writeOnly": True}
+
+_Text = Annotated[str, Meta(min_length=1)]
+_Positive = Annotated[int, Meta(ge=1)]
+_PositiveSeconds = Annotated[float, Meta(gt=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user configured, checked; field names are the setting names.
+
+    A setting is declared here alone: type, default, bounds, title, description, secret. The JSON
+    Schema given to the SDK, `--about`, `meltano.yml`, `plugin.yml` and the reference follow.
+    """
+
+    base_url: Annotated[
+        _Text,
+        Meta(
+            title="Base URL",
+            description="Address of the Looker instance, with or without port or `/api/4.0`; "
+            "https, or http on loopback only",
+        ),
+    ]
+    client_id: Annotated[
+        _Text,
+        Meta(
+            title="Client ID",
+            description="Client ID of the API credentials",
+            extra_json_schema=_SECRET,
+        ),
+    ]
+    client_secret: Annotated[
+        _Text,
+        Meta(
+            title="Client secret",
+            description="Client secret of the API credentials",
+            extra_json_schema=_SECRET,
+        ),
+    ]
+    verify_ssl: Annotated[
+        bool, Meta(title="Verify TLS", description="Whether to verify TLS certificates")
+    ] = True
+    ca_bundle: Annotated[
+        str | None,
+        Meta(
+            title="CA bundle",
+            description="Path of a file with your own certificate authority's certificates",
+        ),
+    ] = None
+    query_task_ids: Annotated[
+        tuple[str, ...],
+        Meta(
+            title="Query task IDs",
+            description="IDs of external query tasks, which others created, to follow",
+        ),
+    ] = ()
+    query_task_ids_file: Annotated[
+        str | None,
+        Meta(
+            title="Query task IDs file",
+            description="Path of a file with external query tasks to follow: one id a line, or "
+            "JSON lines with `query_task_id`",
+        ),
+    ] = None
+    queries: Annotated[
+        tuple[QueryConfig, ...],
+        Meta(
+            title="Queries",
+            description="Queries to launch, one typed stream each: objects with `name`, one of "
+            "`query_id`, `query_slug`, `look_id` and `explore`, and optionally `limit`, "
+            "`filters`, `primary_keys` and `replication_key`",
+        ),
+    ] = ()
+    dashboards: Annotated[
+        tuple[DashboardConfig, ...],
+        Meta(
+            title="Dashboards",
+            description="Dashboards whose tiles to launch, one typed stream each: objects with "
+            "`dashboard_id`, `name` (what the streams' names begin with) and optionally `filters`",
+        ),
+    ] = ()
+    start_date: Annotated[
+        str | None,
+        Meta(
+            title="Start date",
+            description="First bookmark of incremental queries by date or date-time",
+            extra_json_schema={"format": "date-time"},
+        ),
+    ] = None
+    query_timezone: Annotated[
+        _Text,
+        Meta(
+            title="Query time zone",
+            description="Time zone that launched queries run in, by its IANA name",
+        ),
+    ] = "UTC"
+    result_format: Annotated[
+        Literal["json_detail", "json_bi"],
+        Meta(title="Result format", description="Format to ask for when launching"),
+    ] = "json_detail"
+    wait_for_completion: Annotated[
+        bool,
+        Meta(
+            title="Wait for completion",
+            description="Whether to wait until every task has finished; if not, take one look at "
+            "each and leave the rest to the next run",
+        ),
+    ] = True
+    task_timeout_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="Task timeout",
+            description="Seconds after which an unfinished task gets the status `timeout` and, if "
+            "launched by the tap, is cancelled",
+        ),
+    ] = 3600
+    sync_timeout_seconds: Annotated[
+        _PositiveSeconds | None,
+        Meta(
+            title="Sync timeout",
+            description="Seconds after which a run ends in good order; unfinished launched tasks "
+            "stay in state and are resumed",
+        ),
+    ] = None
+    max_concurrent_tasks: Annotated[
+        _Positive,
+        Meta(title="Concurrent tasks", description="Tasks launched and unfinished at once"),
+    ] = 10
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1, le=32, title="Connections", description="Requests to Looker made at the same time"
+        ),
+    ] = 8
+    batch_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MAX_BATCH_SIZE,
+            title="Batch size",
+            description="Query task ids per `multi_results` request",
+        ),
+    ] = 50
+    poll_interval_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="Poll interval",
+            description="First pause between polls, and after a launch, in seconds; down to two "
+            "fifths of it where queries are short",
+        ),
+    ] = 0.25
+    poll_max_interval_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="Longest poll interval",
+            description="Longest pause between polls, in seconds; the pause grows while nothing "
+            "finishes",
+        ),
+    ] = 15
+    expired_grace_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            title="Grace for expired tasks",
+            description="Seconds for which `expired`, `absent` and `missing` must last before "
+            "they are believed",
+        ),
+    ] = 60
+    max_task_attempts: Annotated[
+        _Positive,
+        Meta(
+            title="Task attempts",
+            description="Launches per query and run, when a task expires or is lost",
+        ),
+    ] = 2
+    on_interrupt: Annotated[
+        Literal["cancel", "leave"],
+        Meta(
+            title="On interrupt",
+            description="What SIGINT and SIGTERM do with tasks launched by the tap: `cancel` "
+            "them, or `leave` them in state for the next run",
+        ),
+    ] = "cancel"
+    fail_on_task_error: Annotated[
+        bool,
+        Meta(
+            title="Fail on task error",
+            description="Whether to end with exit code 1, after everything else is delivered, "
+            "when a task did not complete",
+        ),
+    ] = True
+    http_timeout_seconds: Annotated[
+        _PositiveSeconds,
+        Meta(
+            title="HTTP timeout",
+            description="Seconds for which a request may go without a byte",
+        ),
+    ] = 300
+    http_max_tries: Annotated[
+        _Positive,
+        Meta(title="HTTP tries", description="Tries per request before the run gives up"),
+    ] = 5
+    max_response_bytes: Annotated[
+        _Positive,
+        Meta(
+            title="Longest response",
+            description="Bytes, unpacked, above which a response of Looker is refused",
+        ),
+    ] = 10_000_000_000
+    api_call_limit: Annotated[
+        Annotated[int, Meta(ge=3)] | None,
+        Meta(
+            title="API call limit",
+            description="Calls of Looker's API that a run may make; it ends in good order before "
+            "it makes more",
+        ),
+    ] = None
+    shard_count: Annotated[
+        _Positive,
+        Meta(title="Shards", description="Number of taps that share the tasks and queries"),
+    ] = 1
+    shard_index: Annotated[
+        int,
+        Meta(
+            ge=0,
+            title="Shard",
+            description="Which share this tap follows and launches, from 0",
+        ),
+    ] = 0
+    max_name_length: Annotated[
+        int,
+        Meta(
+            ge=20,
+            le=300,
+            title="Longest name",
+            description="Bytes that a stream's or column's name may have; longer ones are "
+            "shortened and end in a hash",
+        ),
+    ] = 63
+    report_path: Annotated[
+        _Text | None,
+        Meta(title="Report", description="Path of an HTML report of the run to write"),
+    ] = None
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Check a tap's config; settings of the Singer SDK in it are passed over.
+
+        Raises:
+            SettingsError: the first wrong value found, by the name of its setting.
+        """
+        given = {
+            field.name: _read_flag(value) if isinstance(field.default, bool) else value
+            for field in msgspec.structs.fields(cls)
+            if (value := config.get(field.name)) is not None
+        }
+        try:
+            settings = msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsError(explain(error)) from None
+        refuse([*problems(settings.queries, settings.dashboards), *_problems_in(settings)])
+        return msgspec.structs.replace(
+            settings,
+            base_url=read_instance_url(settings.base_url),
+            query_task_ids=check_task_ids(settings.query_task_ids, "query_task_ids"),
+            poll_max_interval_seconds=max(
+                settings.poll_interval_seconds, settings.poll_max_interval_seconds
+            ),
+        )
+
+
+def explain(error: msgspec.ValidationError, name: str = "", place: str = "") -> str:
+    """Return one line about a wrong value.
+
+    Args:
+        error: what msgspec found.
+        name: the setting that was converted; nothing for a whole config.
+        place: what to call that setting.
+    """
+    line = explain_error(str(error), place, _CONFIG_KEYS)
+    where, _, what = line.partition(": ")
+    if not what.startswith("invalid enum value"):
+        return line
+    options = get_args(get_args(SETTING_TYPES[name or where])[0])
+    return f"{where}: expected {' or '.join(options)}"
+
+
+def _read_flag(value: object) -> object:
+    """Return what a word means that msgspec does not know; Meltano hands flags on as written."""
+    return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def find_unknown_settings(config: Mapping[str, Any], declared: Collection[str]) -> list[str]:
+    """Return a line for each name that is no setting, with the one that was probably meant.
+
+    Names that begin with `_` are Meltano's extras.
+    """
+    return [
+        f"{name}: no such setting{ask_for(find_similar(name, declared))}"
+        for name in config
+        if name not in declared and not name.startswith("_")
+    ]
+
+
+SETTING_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def refuse(found: Sequence[str]) -> None:
+    """Report everything that is wrong with the configuration at once.
+
+    Raises:
+        SettingsError: there is something.
+    """
+    if len(found) == 1:
+        raise SettingsError(found[0])
+    if found:
+        lines = "\n  ".join(found)
+        msg = f"{len(found)} problems in the configuration:\n  {lines}"
+        raise SettingsError(msg)
+
+
+def _problems_in(settings: Settings) -> Iterator[str]:
+    if settings.shard_index >= settings.shard_count:
+        last = settings.shard_count - 1
+        yield f"shard_index: {settings.shard_index} is not one of 0 to {last}, as shard_count says"
+    if zone_named(settings.query_timezone) is None:
+        yield f"query_timezone: {settings.query_timezone} is not the name of a time zone"
+    if settings.start_date is not None:
+        try:
+            to_utc(_with_time(settings.start_date), UTC)
+        except (ValueError, OverflowError):
+            yield f"start_date: {settings.start_date} is not a date-time like 2026-01-31T00:00:00Z"
+
+
+def _with_time(text: str) -> str:
+    return f"{text}T00:00:00" if len(text) == len("2026-01-31") else text
+
+
+# Address of a Looker instance, however it is written.
+
+
+def read_instance_url(text: str) -> str:
+    """Return scheme, host and port of the instance, without a path.
+
+    Raises:
+        SettingsError: not a URL of http or https, or http to another machine.
+    """
+    hint = "expected the instance's address, like https://example.cloud.looker.com"
+    try:
+        url = urlsplit(text.strip())
+        host, port = url.hostname, url.port
+    except ValueError:
+        host, port, url = None, None, urlsplit("")
+    if url.scheme not in {"http", "https"} or not host or url.username or url.query:
+        msg = f"base_url: {hint}"
+        raise SettingsError(msg)
+    if url.path.strip("/") and not re.fullmatch(r"/+api(/.*)?", url.path):
+        msg = f"base_url: {hint}, without the path {url.path!r}"
+        raise SettingsError(msg)
+    if url.scheme == "http" and not _is_loopback(host):
+        msg = f"base_url: http would send the credentials in the clear to {host}; use https"
+        raise SettingsError(msg)
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{bracketed}" + (f":{port}" if port else "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# Ids of external query tasks, from a setting or from a file, checked.
+
+_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,4096}")
+
+
+def check_task_ids(ids: Iterable[str], place: str) -> tuple[str, ...]:
+    """Return the ids, each once.
+
+    Raises:
+        SettingsError: one cannot be an id, by its place.
+    """
+    return tuple(dict.fromkeys(_check_task_id(id_, f"{place}[{n}]") for n, id_ in enumerate(ids)))
+
+
+def parse_ids_file(content: bytes) -> tuple[str, ...]:
+    """Return the ids in a file's content: one a line, or JSON lines with `query_task_id`.
+
+    Raises:
+        SettingsError: a line is neither, by its number.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        msg = "query_task_ids_file: not a text file in UTF-8"
+        raise SettingsError(msg) from None
+    lines = ((n, line.strip()) for n, line in enumerate(text.splitlines(), start=1))
+    return tuple(
+        dict.fromkeys(
+            _check_task_id(_id_in_line(line, n), f"query_task_ids_file: line {n}")
+            for n, line in lines
+            if line
+        )
+    )
+
+
+def _id_in_line(line: str, number: int) -> object:
+    if not line.startswith("{"):
+        return line
+    try:
+        return json.loads(line)["query_task_id"]
+    except (ValueError, KeyError):
+        msg = f"query_task_ids_file: line {number}: not a JSON object with query_task_id"
+        raise SettingsError(msg) from None
+
+
+def _check_task_id(query_task_id: object, place: str) -> str:
+    if isinstance(query_task_id, str) and _TASK_ID.fullmatch(query_task_id):
+        return query_task_id
+    shown = repr(query_task_id)[:60]
+    msg = f"{place}: {shown} cannot be a query task id (letters, digits, - and _)"
+    raise SettingsError(msg)

@@ -1,0 +1,315 @@
+"""Finds out, without running anything, what streams the configured queries become.
+
+Everything that does not depend on each other is looked up at the same time, each once: the
+dashboards first, then each query, and its Explore.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_looker_tasks.config import ConfiguredQuery, name_problems, refuse, share_queries
+from tap_looker_tasks.errors import RefusedRequestError
+from tap_looker_tasks.launching.launcher import prepare_query
+from tap_looker_tasks.launching.stored_queries import name_what_is_not_there
+from tap_looker_tasks.queries import Tiles, field_problems, field_warnings, tile_queries
+from tap_looker_tasks.records import (
+    QUERY_TASK_ID,
+    ROW_NUMBER,
+    KnownFields,
+    column_name,
+    columns_of,
+    explore_fields,
+    fields_in_result,
+    find_column_name,
+    query_fields,
+    shorten,
+    stream_schema,
+)
+from tap_looker_tasks.results import TaskAnswer, as_data, read_result
+from tap_looker_tasks.threads import Lookups, map_concurrently
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tap_looker_tasks.config import DashboardConfig, Settings
+    from tap_looker_tasks.launching.launcher import PreparedQuery
+    from tap_looker_tasks.launching.stored_queries import StoredQueries
+    from tap_looker_tasks.looker import LookerClient
+
+# Where a property's schema has none of these, the SDK ends the run.
+_SAY_A_TYPE = frozenset({"type", "anyOf", "allOf"})
+_REPLICATION_METHODS = ("FULL_TABLE", "INCREMENTAL")
+# Looker does not say which: who may not see an Explore is told that it is not there.
+_NOT_READABLE = frozenset({403, 404})
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStreamPlan:
+    """What a query's stream is like.
+
+    Attributes:
+        query: the query.
+        schema: JSON Schema of its records.
+    """
+
+    query: ConfiguredQuery
+    schema: Mapping[str, Any]
+
+    @property
+    def key_properties(self) -> tuple[str, ...]:
+        """Columns that tell its records apart."""
+        return key_columns(self.query, self.schema["properties"])
+
+    @property
+    def replication_key(self) -> str | None:
+        """Column that an incremental query goes on from."""
+        key = self.query.config.replication_key
+        return None if key is None else _column_of(key, self.schema["properties"])
+
+
+@dataclass(frozen=True, slots=True)
+class FoundQueries:
+    """The queries of this shard.
+
+    Attributes:
+        queries: those of `queries`, and the tiles of `dashboards`.
+        problems: a line for each that cannot be, of whichever shard.
+    """
+
+    queries: tuple[ConfiguredQuery, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A query that was looked up: its stream, or what is wrong with it."""
+
+    plan: QueryStreamPlan | None = None
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def key_columns(query: ConfiguredQuery, columns: Iterable[str]) -> tuple[str, ...]:
+    """Choose the columns that tell the records of a query apart."""
+    columns = frozenset(columns)
+    keys = tuple(_column_of(field, columns) for field in query.config.primary_keys)
+    return keys or (QUERY_TASK_ID, ROW_NUMBER)
+
+
+def _column_of(field: str, columns: Iterable[str]) -> str:
+    return find_column_name(field, columns) or column_name(field)
+
+
+def configured_queries(
+    settings: Settings, client: LookerClient, logger: logging.Logger
+) -> tuple[ConfiguredQuery, ...]:
+    """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
+
+    Only dashboards are asked for.
+
+    Raises:
+        SettingsError: a dashboard is not there, a filter has no effect, or names clash.
+        RequestError: Looker could not be asked.
+    """
+    found = find_queries(settings, client, logger)
+    refuse(found.problems)
+    return found.queries
+
+
+def find_queries(settings: Settings, client: LookerClient, logger: logging.Logger) -> FoundQueries:
+    """Find the queries as `configured_queries` does, with what is wrong with the others.
+
+    Raises:
+        RequestError: Looker could not be asked.
+    """
+    dashboards = map_concurrently(
+        partial(_find_tiles, client), enumerate(settings.dashboards), settings.max_connections
+    )
+    for tiles in dashboards:
+        for warning in tiles.warnings:
+            logger.warning("%s", warning)
+    queries = [
+        *(ConfiguredQuery(config, f"queries[{n}]") for n, config in enumerate(settings.queries)),
+        *(query for tiles in dashboards for query in tiles.queries),
+    ]
+    queries = [_shorten_name(query, settings.max_name_length) for query in queries]
+    names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
+    shards = share_queries((query.name for query in queries), settings.shard_count)
+    return FoundQueries(
+        tuple(query for query in queries if shards[query.name] == settings.shard_index),
+        (*(problem for tiles in dashboards for problem in tiles.problems), *names),
+    )
+
+
+def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> Tiles:
+    n, config = numbered
+    config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
+    try:
+        with name_what_is_not_there(f"dashboard {dashboard_id}"):
+            dashboard = client.dashboard(dashboard_id)
+    except RefusedRequestError as error:
+        return Tiles(problems=(f"{config_path}.dashboard_id: {error.message}",))
+    return tile_queries(config, dashboard, config_path)
+
+
+def _shorten_name(query: ConfiguredQuery, longest: int) -> ConfiguredQuery:
+    name = shorten(query.name, longest)
+    return replace(query, config=msgspec.structs.replace(query.config, name=name))
+
+
+def catalog_problems(
+    plan: QueryStreamPlan,
+    *,
+    key_properties: Iterable[str],
+    replication_key: str | None,
+    replication_method: str,
+) -> list[str]:
+    """Return, a line each, what a run cannot obey of what a catalog says of a query's stream.
+
+    Args:
+        plan: the query, and the schema that the catalog has.
+        key_properties: the catalog's.
+        replication_key: the catalog's.
+        replication_method: the catalog's.
+    """
+    properties, path = plan.schema["properties"], plan.query.config_path
+    missing = [name for name in key_properties if name not in properties]
+    found = [
+        *(f"its schema has no property {name}, which is a key property" for name in missing),
+        *(
+            f"its schema does not say what type {name} has"
+            for name, declared in properties.items()
+            if _SAY_A_TYPE.isdisjoint(declared)
+        ),
+    ]
+    if replication_method not in _REPLICATION_METHODS:
+        found.append(f"{replication_method} is no replication method of this tap")
+    elif replication_method == "INCREMENTAL":
+        found += _replication_key_problems(plan, replication_key)
+    return [
+        f"catalog: {plan.query.name}: {problem}; discover again, or change {path}"
+        for problem in found
+    ]
+
+
+def _replication_key_problems(plan: QueryStreamPlan, replication_key: str | None) -> list[str]:
+    if replication_key is None or replication_key != plan.replication_key:
+        path, wanted = plan.query.config_path, plan.replication_key or "none"
+        return [f"its replication key is {replication_key or 'none'}, that of {path} is {wanted}"]
+    if replication_key not in plan.schema["properties"]:
+        return [f"its schema has no property {replication_key}, the replication key"]
+    return []
+
+
+class Discovery:
+    """Asks Looker what it knows of queries, and of each Explore once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: LookerClient,
+        stored_queries: StoredQueries,
+        logger: logging.Logger,
+    ) -> None:
+        """Begin with nothing asked."""
+        self._settings = settings
+        self._client = client
+        self._stored_queries = stored_queries
+        self._logger = logger
+        # None for one that may not be read.
+        self._explores = Lookups[tuple[str, str], KnownFields | None]()
+
+    def all_plans(self) -> list[QueryStreamPlan]:
+        """Describe the streams of all configured queries of this shard.
+
+        Raises:
+            SettingsError: some cannot be run as configured; the message lists them all.
+            RequestError: Looker could not be asked.
+        """
+        found = find_queries(self._settings, self._client, self._logger)
+        return self.plans(found.queries, found.problems)
+
+    def plans(
+        self, queries: Sequence[ConfiguredQuery], problems: Sequence[str] = ()
+    ) -> list[QueryStreamPlan]:
+        """Describe the stream of each query.
+
+        Args:
+            queries: what to describe.
+            problems: what is wrong besides.
+
+        Raises:
+            SettingsError: some cannot be run as configured; the message lists them all.
+            RequestError: Looker could not be asked.
+        """
+        found = map_concurrently(self._examine, queries, self._settings.max_connections)
+        for examined in found:
+            for warning in examined.warnings:
+                self._logger.warning("%s", warning)
+        refuse([*problems, *(problem for examined in found for problem in examined.problems)])
+        return [examined.plan for examined in found if examined.plan]
+
+    def _examine(self, query: ConfiguredQuery) -> _Examined:
+        try:
+            stored = self._stored_queries.find(query, self._client)
+            wanted = prepare_query(query, stored, None, self._settings.query_timezone)
+            known = self._find_fields(query, wanted)
+        except (RefusedRequestError, ValueError) as error:
+            return _Examined(problems=(f"{query.source_path}: {error}",))
+        longest = self._settings.max_name_length
+        problems = field_problems(query.config_path, query.config, wanted.body, known, longest)
+        if problems:
+            return _Examined(problems=tuple(problems))
+        columns = columns_of(known.fields, wanted.body, longest)
+        keys = key_columns(query, (column.name for column in columns))
+        described = {"title": query.title or stored.title, "description": stored.description}
+        schema = stream_schema(columns, keys) | {k: v for k, v in described.items() if v}
+        return _Examined(
+            QueryStreamPlan(query, schema),
+            warnings=tuple(field_warnings(query.config_path, query.config, columns, longest)),
+        )
+
+    def _find_fields(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
+        model, explore = str(wanted.body["model"]), str(wanted.body["view"])
+        known = self._explores.find((model, explore), partial(self._read_explore, model, explore))
+        return known or self._probe(query, wanted)
+
+    def _read_explore(self, model: str, explore: str) -> KnownFields | None:
+        try:
+            return KnownFields(explore_fields(self._client.lookml_model_explore(model, explore)))
+        except RefusedRequestError as error:
+            if error.http_status in _NOT_READABLE:
+                return None
+            raise
+
+    def _probe(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
+        """Find the fields of a query in one row of it.
+
+        Raises:
+            ValueError: it fails.
+        """
+        explore = f"{wanted.body['model']}/{wanted.body['view']}"
+        self._logger.warning(
+            "%s: the fields of Explore %s may not be read; running the query for one row",
+            query.config_path,
+            explore,
+        )
+        try:
+            query_id = wanted.query_id or self._client.create_query(wanted.body)
+            body = self._client.run_query(
+                query_id, limit=1, server_table_calcs=wanted.server_table_calcs
+            )
+            result = read_result(TaskAnswer("complete", data=as_data(body)))
+            failure = result.error_message
+        except (RefusedRequestError, ValueError) as error:
+            failure, result = str(error), None
+        if failure or not result:
+            msg = f"there is no Explore {explore} that may be read, and the query fails: {failure}"
+            raise ValueError(msg)
+        return fields_in_result(query_fields(wanted.body), result.fields or ())

@@ -1,0 +1,51 @@
+"""What Looker's JSON says: stream, entries, payload, result."""
+
+from tap_looker_tasks.results.entries import NoResultError, TaskAnswer, read_body, split_answers
+from tap_looker_tasks.results.json_stream import RowArrays
+from tap_looker_tasks.results.json_text import (
+    MalformedAnswer,
+    UnexpectedJson,
+    as_id,
+    as_object,
+    as_objects,
+    as_text,
+    is_json,
+    quoted,
+    read_json,
+)
+from tap_looker_tasks.results.payload import as_data, read_result
+from tap_looker_tasks.results.result import (
+    OBJECT_OF_RAWS,
+    ROWS,
+    Field,
+    Pivot,
+    Result,
+    first_byte,
+    one_array,
+)
+
+__all__ = [
+    "OBJECT_OF_RAWS",
+    "ROWS",
+    "Field",
+    "MalformedAnswer",
+    "NoResultError",
+    "Pivot",
+    "Result",
+    "RowArrays",
+    "TaskAnswer",
+    "UnexpectedJson",
+    "as_data",
+    "as_id",
+    "as_object",
+    "as_objects",
+    "as_text",
+    "first_byte",
+    "is_json",
+    "one_array",
+    "quoted",
+    "read_body",
+    "read_json",
+    "read_result",
+    "split_answers",
+]

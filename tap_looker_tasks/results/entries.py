@@ -1,0 +1,235 @@
+"""A `multi_results` body, in chunks -> what it says of each task."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_looker_tasks.results.json_stream import LONGEST_VALUE_BYTES, Body, TooLongError
+from tap_looker_tasks.results.json_text import MalformedAnswer, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tap_looker_tasks.results.json_stream import RowArrays
+
+
+ABSENT = msgspec.Raw()
+NULL = msgspec.Raw(b"null")
+# Looker begins entries like this.
+_BEGINNING = b'{"status"'
+# Where the arrays of rows are: `data` (json), `data.data` (json_detail), `data.rows` (json_bi).
+_PATHS_TO_ROWS = frozenset({("data",), ("data", "data"), ("data", "rows")})
+_PATHS_IN_PAYLOAD = frozenset(path[1:] for path in _PATHS_TO_ROWS)
+# An entry is held as a whole up to this length.
+LONGEST_ENTRY_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """What `multi_results` says of one task.
+
+    Attributes:
+        status: Looker's word, in lower case.
+        result_source: where Looker took the result from, such as `query` or `cache`.
+        data: the payload as it is; None when there is none.
+        rows: its rows, when they are too many for memory; the payload has an empty array there.
+    """
+
+    status: str
+    result_source: str | None = None
+    data: msgspec.Raw | None = None
+    rows: RowArrays | None = None
+
+
+class _Entry(msgspec.Struct):
+    status: str
+    result_source: Any = None
+    data: msgspec.Raw = ABSENT
+
+
+_ENTRY = msgspec.json.Decoder(_Entry)
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+
+
+def split_answers(
+    chunks: Iterable[bytes],
+    new_rows: Callable[[], RowArrays] = list,
+    *,
+    longest_entry: int = LONGEST_ENTRY_BYTES,
+    longest_value: int = LONGEST_VALUE_BYTES,
+) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
+    """Yield (task id, what Looker says of it) as soon as the whole of it has come.
+
+    Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry`
+    bytes, the rows go to what `new_rows` makes. An entry that cannot be understood, or has a row
+    or string of more than `longest_value` bytes, spoils no other: what is wrong with it is
+    yielded in its place.
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
+
+    Raises:
+        MalformedAnswer: the body is not one JSON object.
+    """
+    body = Body(chunks, longest_value=longest_value)
+    body.open()
+    if body.peek(b"}"):
+        body.expect(b"}")
+        body.end()
+        return
+    mark = b","
+    while mark == b",":
+        query_task_id = body.key()
+        body.expect(b":")
+        yield query_task_id, _entry(body, new_rows, longest_entry)
+        mark = body.expect(b",", b"}")
+    body.end()
+
+
+def _entry(
+    body: Body, new_rows: Callable[[], RowArrays], longest: int
+) -> TaskAnswer | MalformedAnswer:
+    if guessed := body.try_fast(_ENTRY.decode, _BEGINNING, longest):
+        return _as_answer(guessed)
+    rows = None
+    try:
+        text = body.value(longest)
+    except TooLongError:
+        rows = new_rows()
+        text = body.value_without(rows, _PATHS_TO_ROWS)
+        if problem := body.pop_problem():
+            return MalformedAnswer(problem)
+    try:
+        return read_answer(text, rows)
+    except MalformedAnswer as malformed:
+        return malformed
+
+
+def read_payload(
+    chunks: Iterable[bytes],
+    new_rows: Callable[[], RowArrays],
+    *,
+    longest: int = LONGEST_ENTRY_BYTES,
+) -> tuple[msgspec.Raw, RowArrays | None]:
+    """Read a body that is one task's payload, and no more; returns it, and its rows if it is long.
+
+    Raises:
+        MalformedAnswer: it is no JSON object or list.
+    """
+    body = Body(chunks)
+    if not (body.peek(b"{") or body.peek(b"[")):
+        msg = "neither an object nor a list"
+        raise MalformedAnswer(msg)
+    rows = None
+    try:
+        text = body.value(longest)
+    except TooLongError:
+        rows = new_rows()
+        text = body.value_without(rows, _PATHS_IN_PAYLOAD)
+    body.end()
+    if problem := body.pop_problem():
+        raise MalformedAnswer(problem)
+    return read_json(_RAW.decode, text), rows
+
+
+def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskAnswer:
+    """Read what `multi_results` says of one task.
+
+    Raises:
+        MalformedAnswer: it is not an object with a status.
+    """
+    return _as_answer(read_json(_ENTRY.decode, entry), rows)
+
+
+def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> TaskAnswer:
+    return TaskAnswer(
+        status=entry.status.lower(),
+        result_source=entry.result_source if isinstance(entry.result_source, str) else None,
+        data=None if entry.data in (ABSENT, NULL) else entry.data,
+        rows=rows,
+    )
+
+
+# The body of one task's results, in any format -> what `multi_results` would say of the task.
+
+LONGEST_TEXT_BYTES = 256 * 1024 * 1024
+_COMPLETE = "complete"
+_BEGINNING_BYTES = 1024
+_JSON_BEGINNING = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{\]])')
+_TEXT_TYPES = frozenset({"text/csv", "text/markdown", "text/tab-separated-values"})
+_HTML_RESULT = re.compile(rb"\s*(?:<style|<table)\b", re.IGNORECASE)
+_HTML_PAGE = re.compile(rb"\s*(?:<!doctype|<html)\b", re.IGNORECASE)
+_SIGN_IN = re.compile(rb"<(?:form|title)\b", re.IGNORECASE)
+
+
+class NoResultError(ValueError):
+    """What came is no result, and would be none another time; the message says what it is."""
+
+
+def read_body(
+    content_type: str, chunks: Iterable[bytes], new_rows: Callable[[], RowArrays]
+) -> TaskAnswer:
+    """Read a result; text becomes a JSON string.
+
+    A body is JSON when it is declared so, or begins so and is not declared to be another text
+    format. A page of HTML is a result only if it is declared as HTML, begins with the table or
+    its style, as Looker's do, and has neither a title nor a form, as pages to sign in have.
+
+    Raises:
+        NoResultError: it is a page, or text that cannot be delivered.
+        MalformedAnswer: it is broken.
+    """
+    beginning, chunks = _begin(chunks)
+    if _is_json(content_type, beginning):
+        data, rows = read_payload(chunks, new_rows)
+        return TaskAnswer(_COMPLETE, data=data, rows=rows)
+    text = _read_text(chunks)
+    if _is_page(content_type, text):
+        msg = "a page, as of a proxy or to sign in; check what stands between here and Looker"
+        raise NoResultError(msg)
+    if not text.strip():
+        return TaskAnswer(_COMPLETE)
+    try:
+        return TaskAnswer(_COMPLETE, data=msgspec.Raw(msgspec.json.encode(text.decode())))
+    except UnicodeDecodeError:
+        msg = "text that is not UTF-8"
+    raise NoResultError(msg)
+
+
+def _begin(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Look at the beginning; returns it and all chunks."""
+    rest = iter(chunks)
+    beginning = b""
+    for chunk in rest:
+        beginning += chunk
+        if len(beginning) >= _BEGINNING_BYTES:
+            break
+    return beginning, chain((beginning,), rest)
+
+
+def _is_json(content_type: str, beginning: bytes) -> bool:
+    if content_type in _TEXT_TYPES:
+        return False
+    is_declared = content_type == "application/json" or content_type.endswith("+json")
+    return is_declared or _JSON_BEGINNING.match(beginning) is not None
+
+
+def _is_page(content_type: str, text: bytes) -> bool:
+    if content_type != "text/html":
+        return _HTML_PAGE.match(text) is not None
+    return _HTML_RESULT.match(text) is None or _SIGN_IN.search(text) is not None
+
+
+def _read_text(chunks: Iterable[bytes]) -> bytes:
+    parts: list[bytes] = []
+    left = LONGEST_TEXT_BYTES
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            msg = f"text of more than {LONGEST_TEXT_BYTES} bytes; ask for json_detail"
+            raise NoResultError(msg)
+        parts.append(chunk)
+    return b"".join(parts)

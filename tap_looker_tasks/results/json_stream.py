@@ -1,0 +1,458 @@
+"""Takes a body of JSON apart while it comes.
+
+A body may be longer than memory: hundreds of results, some of them of millions of rows. What is
+wanted of it are its entries, one after the other, each as soon as it is there. `Body` stands at
+a place in the body, holds the chunk around it, and takes what comes next: a mark, a key, a value.
+
+How a value is taken depends on its length, which nobody knows beforehand:
+
+- A guess (`try_fast`). Entries begin alike, so one seems to end where the next one begins. That
+  place is found at the speed of memory, and a decoder shows whether the guess was right. After
+  one wrong guess there are no others.
+- As a whole (`value`), by counting brackets: see `json_nesting`. A chunk is looked at in pieces
+  that grow, and shrink around the end.
+- In parts (`value_without`), when it is too long to be held. The arrays of rows at known places
+  are taken some rows at a time, and go to where rows may be many. The rest stays.
+- Not at all. One string or row that is longer than `longest_value` is passed over, and
+  `pop_problem` says so: the entry is spoilt, those after it are not.
+
+So one chunk is held at a time, and one entry, some rows, or one value. Whatever is handed out was
+looked at by a decoder, or will be: counting brackets finds ends, not mistakes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import accumulate
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from tap_looker_tasks.results.json_text import (
+    MalformedAnswer,
+    check_utf8,
+    is_json,
+    on_one_line,
+    quoted,
+    read_string,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+_T = TypeVar("_T")
+_VISIBLE = re.compile(rb"[^ \t\n\r]")
+_END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
+_BETWEEN_MEMBERS = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*\Z')
+_LONGEST_KEY = 256
+# Waiting for more of shorter ones takes as long as scanning them.
+WORTH_A_GUESS_BYTES = 64 * 1024
+_BETWEEN_ROWS = b"},{"
+_FIRST_PIECE = 64
+_LONGEST_PIECE = 64 * 1024
+# So many bytes of rows are held at a time.
+ROWS_AT_ONCE_BYTES = 1024 * 1024
+# Nobody can do anything with a longer string, whoever can hold it.
+LONGEST_VALUE_BYTES = 256 * 1024 * 1024
+_LONGEST_NAME_BYTES = 1024 * 1024
+_LONGEST_NUMBER_BYTES = 64 * 1024
+_NOT_JSON = "not JSON"
+_EXPECTED = "where an object keyed by query task id was expected"
+_KINDS = MappingProxyType(
+    {
+        re.compile(rb"\["): "a list",
+        re.compile(rb'"'): "a string",
+        re.compile(rb"-?[0-9]"): "a number",
+        re.compile(rb"true|false"): "a boolean",
+        re.compile(rb"null"): "null",
+    }
+)
+
+
+class TooLongError(Exception):
+    """A value has more bytes than are wanted at once; none of it is taken."""
+
+
+class RowArrays(Protocol):
+    """JSON arrays of rows, each on one line; may be read several times, once all are there."""
+
+    def append(self, array: bytes, /) -> None:
+        """Add an array."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the arrays in the order they were added."""
+
+
+@dataclass
+class _Parts:
+    """A value in parts, of which none are kept when there are too many."""
+
+    longest: int
+    size: int = 0
+    parts: list[bytes] = field(default_factory=list)
+
+    def append(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size <= self.longest:
+            self.parts.append(part)
+        else:
+            self.parts.clear()
+
+
+class Body:
+    """A body that is taken apart while it comes."""
+
+    def __init__(
+        self, chunks: Iterable[bytes], *, longest_value: int = LONGEST_VALUE_BYTES
+    ) -> None:
+        self._chunks = check_utf8(chunks)
+        self._longest_value = longest_value
+        self._problem: str | None = None
+        self._has_rows = False
+        self._text = b""
+        self._at = 0
+        self._taken = 0
+        self._may_guess = True
+
+    def open(self) -> None:
+        """Take the brace that everything begins with."""
+        if self._mark() != b"{":
+            found = next(
+                (kind for k, kind in _KINDS.items() if k.match(self._text, self._at)), None
+            )
+            raise self._malformed(f"{found} {_EXPECTED}" if found else _NOT_JSON)
+        self._at += 1
+
+    def end(self) -> None:
+        """Make sure that nothing is left."""
+        if not self._is_over():
+            msg = "more after its end"
+            raise self._malformed(msg)
+
+    def peek(self, mark: bytes) -> bool:
+        """Look at the next character that is no white space."""
+        return self._mark() == mark
+
+    def expect(self, *marks: bytes) -> bytes:
+        """Take the next character, which must be one of these."""
+        mark = self._mark()
+        if mark not in marks:
+            raise self._malformed(_NOT_JSON)
+        self._at += 1
+        return mark
+
+    def key(self) -> str:
+        """Take a key, without its colon."""
+        return read_string(self._string())
+
+    def _string(self) -> bytes:
+        if self._mark() != b'"':
+            raise self._malformed(_NOT_JSON)
+        try:
+            return self._nested(Nesting(0, in_string=True), _LONGEST_NAME_BYTES)
+        except TooLongError:
+            msg = f"a key of more than {_LONGEST_NAME_BYTES} bytes"
+        raise self._malformed(msg)
+
+    def _is_over(self) -> bool:
+        """Pass over white space, and tell whether there was nothing else left."""
+        while True:
+            visible = _VISIBLE.search(self._text, self._at)
+            self._at = visible.start() if visible else len(self._text)
+            if visible:
+                return False
+            if not self._more():
+                return True
+
+    def try_fast(
+        self, decode: Callable[[bytes], _T], beginning: bytes, longest: float
+    ) -> _T | None:
+        """Take an object by a guess at its end, if that turns out to be right.
+
+        Where another object of the same `beginning` starts, this one seems to have ended. It is
+        not looked for beyond `longest` bytes.
+        """
+        is_long = len(self._text) - self._at >= WORTH_A_GUESS_BYTES
+        # Nobody waits for another entry to come, only to find the end of a short one.
+        is_worth_it = is_long or self._text.find(beginning, self._at + 1) >= 0
+        if not self._may_guess or not is_worth_it or self._mark() != b"{":
+            return None
+        end = self._guessed_end(beginning, longest)
+        text = self._text[self._at : end]
+        try:
+            found = decode(text)
+        except (ValueError, RecursionError):
+            # Whatever is wrong with it, the way that does without guesses tells.
+            self._may_guess = False
+            return None
+        # No JSON object is the beginning of another one: the end was right.
+        self._at += len(text)
+        return found
+
+    def _guessed_end(self, beginning: bytes, longest: float) -> int:
+        seen = self._at + 1
+        while (following := self._text.find(beginning, seen)) < 0:
+            seen = max(seen, len(self._text) - len(beginning)) - self._at
+            if len(self._text) - self._at > longest:
+                return self._at
+            if not self._read_on(self._at):
+                return len(self._text.rstrip().removesuffix(b"}").rstrip())
+            seen += self._at
+        start = max(self._at, following - _LONGEST_KEY)
+        between = _BETWEEN_MEMBERS.search(self._text[start:following])
+        return start + between.start() + 1 if between else self._at
+
+    def value(self, longest: float) -> bytes:
+        """Take one value.
+
+        Raises:
+            TooLongError: it has more bytes than `longest`.
+        """
+        nesting = self._opened()
+        return self._nested(nesting, longest) if nesting else self._scalar()
+
+    def pop_problem(self) -> str | None:
+        """Return what was wrong with what was passed over since the last time."""
+        problem, self._problem, self._has_rows = self._problem, None, False
+        return problem
+
+    def value_without(
+        self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...] = ()
+    ) -> bytes:
+        """Take one value, but put into `rows` what is in an array at one of the paths."""
+        mark = self._mark()
+        if mark == b"[" and path in paths:
+            self._take_rows(rows)
+            return b"[]"
+        if mark == b"{" and any(longer[: len(path)] == path for longer in paths):
+            return self._object_without(rows, paths, path)
+        nesting = self._opened()
+        return self._nested_or_null(nesting) if nesting else self._scalar()
+
+    def _object_without(
+        self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...]
+    ) -> bytes:
+        parts = _Parts(self._longest_value)
+        mark = self.expect(b"{")
+        if self.peek(b"}"):
+            return mark + self.expect(b"}")
+        while mark != b"}":
+            key = self._string()
+            parts.append(mark + key + self.expect(b":"))
+            parts.append(self.value_without(rows, paths, (*path, read_string(key))))
+            mark = self.expect(b",", b"}")
+        parts.append(mark)
+        return self._joined(parts)
+
+    def _take_rows(self, rows: RowArrays) -> None:
+        mark = self.expect(b"[")
+        if self.peek(b"]"):
+            mark = self.expect(b"]")
+        elif self._has_rows:
+            self._problem = self._problem or "rows in two places"
+        self._has_rows = True
+        while mark != b"]":
+            some_rows = self._some_rows()
+            if not self._problem:
+                rows.append(on_one_line(b"[%b]" % some_rows))
+            mark = self.expect(b",", b"]")
+
+    def _some_rows(self) -> bytes:
+        """Take whole rows up to a length, or all that are left in their array."""
+        if self._mark() in {b",", b"]"}:
+            raise self._malformed(_NOT_JSON)
+        start = self._at
+        end = self._text.find(_BETWEEN_ROWS, start + ROWS_AT_ONCE_BYTES) + 1
+        if end and is_json(b"[%b]" % self._text[start:end]):
+            self._at = end
+            return self._text[start:end]
+        return self._rows_scanned()
+
+    def _rows_scanned(self) -> bytes:
+        parts = _Parts(self._longest_value)
+        start, nesting = self._at, WITHIN_ARRAY
+        enough = start + ROWS_AT_ONCE_BYTES
+        while True:
+            end = self._text.find(b"}", max(self._at, enough)) + 1 or len(self._text)
+            after = nesting.after(self._text[self._at : end])
+            if after is None:
+                # The array ends here.
+                end = (self._end(nesting) or 0) - 1
+                break
+            nesting, self._at = after, end
+            if end >= enough and nesting == WITHIN_ARRAY and self._text[end - 1 : end] == b"}":
+                break
+            if end == len(self._text):
+                parts.append(self._text[start:])
+                enough -= end
+                self._next_chunk()
+                start = 0
+        parts.append(self._text[start:end])
+        self._at = end
+        return self._joined(parts)
+
+    def _read_on(self, start: int) -> bool:
+        """Get the next chunk, and keep what was there from `start` on."""
+        kept, at = self._text[start:], self._at - start
+        has_more = self._more()
+        self._taken -= len(kept)
+        self._text = kept + self._text
+        self._at = at
+        return has_more
+
+    def _mark(self) -> bytes:
+        if self._is_over():
+            raise self._cut_short()
+        return self._text[self._at : self._at + 1]
+
+    def _malformed(self, found: str) -> MalformedAnswer:
+        return MalformedAnswer(f"{found}: {quoted(memoryview(self._text)[self._at :])}")
+
+    def _opened(self) -> Nesting | None:
+        """Return where one is after the first character of a value; None for a scalar."""
+        mark = self._mark()
+        if mark == b'"':
+            return Nesting(0, in_string=True)
+        return WITHIN_ARRAY if mark in {b"{", b"["} else None
+
+    def _nested(self, nesting: Nesting, longest: float) -> bytes:
+        start, begin = self._at, self._taken + self._at
+        self._at += 1
+        parts: list[bytes] = []
+        while (end := self._end(nesting)) is None:
+            nesting = self._nesting
+            parts.append(self._text[start:])
+            if self._taken + len(self._text) - begin > longest:
+                self._text, self._at, self._taken = b"".join(parts), 0, begin
+                raise TooLongError
+            start = 0
+            self._next_chunk()
+        parts.append(self._text[start:end])
+        self._at = end
+        return b"".join(parts)
+
+    def _nested_or_null(self, nesting: Nesting) -> bytes:
+        parts = _Parts(self._longest_value)
+        start = self._at
+        self._at += 1
+        while (end := self._end(nesting)) is None:
+            nesting = self._nesting
+            parts.append(self._text[start:])
+            start = 0
+            self._next_chunk()
+        parts.append(self._text[start:end])
+        self._at = end
+        return self._joined(parts)
+
+    def _joined(self, parts: _Parts) -> bytes:
+        """Put parts together, or null in their place when they are too long."""
+        if parts.size <= parts.longest:
+            return b"".join(parts.parts)
+        self._problem = self._problem or f"a value of more than {parts.longest} bytes"
+        return b"null"
+
+    def _end(self, nesting: Nesting) -> int | None:
+        """Find where the value ends in this chunk, by pieces that grow, then shrink."""
+        at = self._at
+        size = _FIRST_PIECE
+        grows = True
+        while at < len(self._text):
+            piece = self._text[at : at + size]
+            after = nesting.after(piece)
+            if after is not None:
+                nesting = after
+                at += len(piece)
+            elif len(piece) == 1:
+                return at + 1
+            else:
+                grows = False
+                size = len(piece)
+            size = min(size * 2, _LONGEST_PIECE) if grows else max(size // 2, 1)
+        self._nesting = nesting
+        return None
+
+    def _scalar(self) -> bytes:
+        parts = _Parts(_LONGEST_NUMBER_BYTES)
+        while True:
+            found = _END_OF_SCALAR.search(self._text, self._at)
+            end = found.start() if found else len(self._text)
+            parts.append(self._text[self._at : end])
+            self._at = end
+            if found:
+                return self._joined(parts)
+            self._next_chunk()
+
+    def _next_chunk(self) -> None:
+        if not self._more():
+            raise self._cut_short()
+
+    def _more(self) -> bool:
+        self._taken += len(self._text)
+        self._text = b""
+        self._at = 0
+        for chunk in self._chunks:
+            if chunk:
+                self._text = chunk
+                return True
+        return False
+
+    def _cut_short(self) -> MalformedAnswer:
+        return MalformedAnswer(f"cut short after {self._taken + len(self._text)} bytes")
+
+
+# How deep a piece of JSON goes, without a look at each of its characters.
+
+_STRING_WITH_BRACKETS = re.compile(rb'"[^"]*"')
+_NO_MARKS = bytes(set(range(256)) - set(b'"{}[]'))
+_ONE_KIND_OF_BRACKET = bytes.maketrans(b"[]", b"{}")
+_STEPS = MappingProxyType({ord("{"): 1, ord("}"): -1})
+# Rows are nested this deep or less; what is deeper is counted bracket by bracket.
+_COMMON_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Nesting:
+    """Where in a value its text was cut.
+
+    Attributes:
+        depth: brackets that are open.
+        in_string: whether it was cut within a string.
+        in_escape: whether that was just after a backslash.
+    """
+
+    depth: int
+    in_string: bool
+    in_escape: bool = False
+
+    def after(self, text: bytes) -> Nesting | None:
+        """Go on by a piece of text; None when the value ends in it."""
+        if self.in_escape:
+            text = b"\\" + text
+        in_escape = False
+        if b"\\" in text:
+            text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+            in_escape = text.endswith(b"\\")
+        marks = text.translate(_ONE_KIND_OF_BRACKET, _NO_MARKS)
+        if self.in_string:
+            if not self.depth and b'"' in marks:
+                return None
+            marks = b'"' + marks
+        in_string = marks.count(b'"') % 2 == 1
+        depth = _deepen(self.depth, marks + b'"' if in_string else marks)
+        return None if depth is None else Nesting(depth, in_string, in_escape)
+
+
+def _deepen(depth: int, marks: bytes) -> int | None:
+    """Return the depth after whole strings and brackets; None when it falls to nothing."""
+    # Two quotes that meet can go, be they one string or the seam of two: what is left
+    # stays within or without strings as it was.
+    marks = _STRING_WITH_BRACKETS.sub(b"", marks.replace(b'""', b""))
+    for _ in range(_COMMON_DEPTH):
+        marks = marks.replace(b"{}", b"")
+    if not marks:
+        return depth
+    depths = tuple(accumulate(map(_STEPS.__getitem__, marks), initial=depth))
+    return None if min(depths) <= 0 else depths[-1]
+
+
+WITHIN_ARRAY = Nesting(1, in_string=False)

@@ -1,0 +1,145 @@
+"""JSON text: read, checked, quoted, and what is wrong with it said in one line."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_T = TypeVar("_T")
+_LONGEST_QUOTE = 60
+_PLACE = re.compile(r"\(byte (\d+)\)")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_HUGE_NUMBER = re.compile(rb"[-.\d]+[eE][-+]?\d{7,}")
+
+
+class MalformedAnswer(ValueError):  # noqa: N818 - it names what came, as `StopIteration` does
+    """Looker's answer cannot be understood; the message says what was found instead."""
+
+
+class UnexpectedJson(MalformedAnswer):
+    """It is JSON, but of another shape."""
+
+
+def quoted(body: bytes | memoryview) -> str:
+    """Quote the beginning of what was found, for an error message."""
+    text = bytes(body[: _LONGEST_QUOTE + 1]).decode(errors="replace")
+    return repr(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
+
+
+def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
+    """Decode JSON.
+
+    Raises:
+        UnexpectedJson: it is of another shape than `decode` takes.
+        MalformedAnswer: it is not JSON, or holds what cannot be read.
+    """
+    try:
+        return decode(text)
+    except RecursionError:
+        msg = f"nested too deeply: {quoted(memoryview(text))}"
+    except UnicodeDecodeError:
+        msg = f"not UTF-8: {quoted(memoryview(text))}"
+    except ArithmeticError:
+        huge = _HUGE_NUMBER.search(memoryview(text))
+        msg = f"a number out of range: {quoted(huge[0] if huge else memoryview(text))}"
+    except msgspec.ValidationError as error:
+        msg = f"{error}: {quoted(memoryview(text))}"
+        raise UnexpectedJson(msg) from None
+    except msgspec.DecodeError as error:
+        msg = _why_not_json(bytes(memoryview(text)), str(error))
+    raise MalformedAnswer(msg)
+
+
+def is_json(text: bytes) -> bool:
+    """Check whether a text is JSON, without keeping what is in it."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def read_string(text: bytes) -> str:
+    """Decode a JSON string.
+
+    Raises:
+        MalformedAnswer: it is none.
+    """
+    try:
+        return msgspec.json.decode(text, type=str)
+    except msgspec.DecodeError:
+        msg = f"not JSON: {quoted(text)}"
+    raise MalformedAnswer(msg)
+
+
+def _why_not_json(text: bytes, error: str) -> str:
+    """Return what is not JSON, and where."""
+    place = _PLACE.search(error)
+    if place:
+        return f"not JSON at byte {place[1]}: {quoted(text[int(place[1]) :])}"
+    surrogate = _SURROGATE.search(text)
+    if surrogate:
+        return f"not JSON, half a surrogate pair: {quoted(text[surrogate.start() :])}"
+    return f"not JSON: {quoted(text)}"
+
+
+def on_one_line(text: bytes) -> bytes:
+    """Put JSON on one line; within strings, line breaks are always escaped."""
+    for line_break in (b"\n", b"\r"):
+        if line_break in text:
+            text = text.replace(line_break, b" ")
+    return text
+
+
+def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass chunks on that are UTF-8, however characters are cut.
+
+    Raises:
+        MalformedAnswer: the chunks are not UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    is_within_character = False
+    try:
+        for chunk in chunks:
+            # Most chunks are ASCII, which is told ten times as fast.
+            if is_within_character or not chunk.isascii():
+                decoder.decode(chunk)
+                is_within_character = bool(decoder.getstate()[0])
+            yield chunk
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        found = quoted(memoryview(error.object)[error.start :])
+        msg = f"not JSON: not UTF-8 at {found}"
+        raise MalformedAnswer(msg) from None
+
+
+# What decoded JSON has of an expected shape; anything else counts as nothing.
+
+
+def as_object(found: object) -> dict[str, Any]:
+    """Return an object; an empty one in place of anything else."""
+    return found if isinstance(found, dict) else {}
+
+
+def as_objects(found: object) -> list[dict[str, Any]]:
+    """Return the objects of an array; none in place of anything else."""
+    entries = found if isinstance(found, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def as_text(found: object) -> str | None:
+    """Return text; None in place of anything else."""
+    return found if isinstance(found, str) else None
+
+
+def as_id(found: object) -> str | None:
+    """Return an id, which Looker writes as text and formerly as a number; None for no id."""
+    if isinstance(found, int) and not isinstance(found, bool):
+        return str(found)
+    return found if isinstance(found, str) and found else None

@@ -1,0 +1,356 @@
+"""A task's payload in any format -> its result."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from math import isfinite
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_looker_tasks.results.entries import ABSENT, NULL
+from tap_looker_tasks.results.json_text import (
+    MalformedAnswer,
+    as_object,
+    as_objects,
+    as_text,
+    check_utf8,
+    quoted,
+    read_json,
+)
+from tap_looker_tasks.results.result import (
+    ENCODER,
+    OBJECT_OF_RAWS,
+    ROW_TOTAL,
+    ROWS,
+    Field,
+    Pivot,
+    Result,
+    first_byte,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tap_looker_tasks.results.entries import TaskAnswer
+
+    Errors = tuple[Mapping[str, object], ...]
+
+
+_SUBTOTAL = "$$$__grouping__$$$"
+_SUBTOTAL_MARK = _SUBTOTAL.encode()
+_ERROR_ROW = "looker_error"
+_ERROR_ROW_START = re.compile(rb'[ \t\n\r]*\[[ \t\n\r]*\{[ \t\n\r]*"looker_error"')
+_COMPLETE = "complete"
+_ERROR = "error"
+_CATEGORIES = MappingProxyType(
+    {
+        "dimensions": "dimension",
+        "measures": "measure",
+        "table_calculations": "table_calculation",
+    }
+)
+_BOOLEANS = MappingProxyType({"true": True, "false": False})
+_NOT_TRUNCATED = frozenset({"", "false", "no", "none", "null", "0"})
+_WHITE_SPACE = b" \t\n\r"
+
+
+class _Payload(msgspec.Struct):
+    """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are asked for."""
+
+    data: msgspec.Raw = ABSENT
+    rows: msgspec.Raw = ABSENT
+    metadata: Any = None
+    errors: Any = None
+    error: Any = None
+    from_cache: Any = None
+    truncated: Any = None
+    runtime: Any = None
+    added_params: Any = None
+    timezone: Any = None
+    fields: Any = None
+    pivots: Any = None
+    has_totals: Any = None
+    columns_truncated: Any = None
+
+
+class _AnyObject(msgspec.Struct, gc=False):
+    """A row, when it only matters that it is one."""
+
+
+_PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
+_OBJECTS = msgspec.json.Decoder(list[_AnyObject])
+_TEXT = msgspec.json.Decoder(str)
+
+
+def as_data(body: bytes) -> msgspec.Raw | None:
+    """Return the payload that the body of one task's results, which may be text, would be.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
+    """
+    stripped = body.strip(_WHITE_SPACE)
+    if not stripped:
+        return None
+    # Text that happens to be a JSON number or string is still text.
+    if stripped.startswith((b"{", b"[")):
+        try:
+            return msgspec.json.decode(stripped, type=msgspec.Raw)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    try:
+        return msgspec.Raw(ENCODER.encode(body.decode()))
+    except UnicodeDecodeError:
+        # Whoever reads it says what is wrong with it.
+        return msgspec.Raw(body)
+
+
+def read_result(answer: TaskAnswer) -> Result:
+    """Read the payload of a task.
+
+    Raises:
+        MalformedAnswer: the payload cannot be understood at all.
+    """
+    if answer.data is None:
+        return Result(answer.status)
+    data = bytes(answer.data)
+    _check_utf8(data)
+    first = first_byte(answer.data)
+    if first == b"{":
+        return _read_object(answer, read_json(_PAYLOAD.decode, data))
+    if first == b"[":
+        return _conclude(Result(answer.status, "json"), (), _arrays(answer, data))
+    text = read_json(_TEXT.decode, data)
+    if answer.status == _COMPLETE:
+        return Result(_COMPLETE, text=text)
+    return _conclude(Result(answer.status), _as_errors(text), None)
+
+
+def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
+    reported = _as_errors(payload.errors) + _as_errors(payload.error)
+    if first_byte(payload.rows) == b"[":
+        return _read_bi(answer, payload, reported)
+    has_rows = first_byte(payload.data) == b"["
+    is_detail = has_rows or payload.data == NULL
+    columns_truncated = _says_truncated(payload.columns_truncated)
+    result = _conclude(
+        Result(
+            answer.status,
+            "json_detail" if is_detail else None,
+            from_cache=_flag(payload.from_cache),
+            truncated=columns_truncated or _flag(payload.truncated),
+            columns_truncated=columns_truncated,
+            runtime_seconds=_seconds(payload.runtime),
+            time_zone=as_text(as_object(payload.added_params).get("query_timezone"))
+            or as_text(payload.timezone),
+            fields=_fields(payload.fields),
+            pivots=_pivots(payload.pivots),
+            has_totals=payload.has_totals is True,
+        ),
+        reported,
+        _arrays(answer, bytes(payload.data)) if has_rows else None,
+    )
+    if result.status == _COMPLETE and not is_detail:
+        msg = "an object with neither rows nor an error in it"
+        raise MalformedAnswer(msg)
+    return result
+
+
+def _read_bi(answer: TaskAnswer, payload: _Payload, reported: Errors) -> Result:
+    metadata = as_object(payload.metadata)
+    columns_truncated = _says_truncated(metadata.get("columns_truncated"))
+    return _conclude(
+        Result(
+            answer.status,
+            "json_bi",
+            truncated=columns_truncated or None,
+            columns_truncated=columns_truncated,
+            fields=_fields(metadata.get("fields")),
+            pivots=_pivots(metadata.get("pivots")),
+            has_totals=metadata.get("has_totals") is True,
+        ),
+        reported,
+        _arrays(answer, bytes(payload.rows)),
+    )
+
+
+def _arrays(answer: TaskAnswer, array: bytes) -> Iterable[bytes]:
+    return (array,) if answer.rows is None else answer.rows
+
+
+def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:
+    """Add errors, and the rows when there are none, and put the status right."""
+    reported += _error_row(next(iter(arrays or ()), b"[]"))
+    errors = tuple(error for error in reported if error.get("fatal") is not False)
+    warnings = tuple(error for error in reported if error.get("fatal") is False)
+    status = result.status
+    if status == _COMPLETE and errors:
+        status = _ERROR
+    elif status == _ERROR and warnings and not errors:
+        status = _COMPLETE
+    return replace(
+        result,
+        status=status,
+        errors=errors,
+        warnings=warnings,
+        error_message=_message(errors[0]) if errors else None,
+        **_rows(result, arrays) if status == _COMPLETE and arrays is not None else {},
+    )
+
+
+def _rows(result: Result, arrays: Iterable[bytes]) -> dict[str, Any]:
+    # `json_bi` appends the column totals to the rows; `json_detail` keeps them apart.
+    ends_with_totals = result.result_format == "json_bi" and result.has_totals
+    rows = _WithoutTotals(arrays, ends_with_totals=ends_with_totals)
+    is_long = not isinstance(arrays, tuple)
+    return {"row_count": sum(map(_count, rows)), "arrays": rows, "is_long": is_long}
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutTotals:
+    """Arrays of rows, less column totals and subtotals."""
+
+    arrays: Iterable[bytes]
+    ends_with_totals: bool
+
+    def __iter__(self) -> Iterator[bytes]:
+        arrays = iter(self.arrays)
+        array = next(arrays, None)
+        while array is not None:
+            following = next(arrays, None)
+            yield self._less(array, is_last=following is None)
+            array = following
+
+    def _less(self, array: bytes, *, is_last: bool) -> bytes:
+        has_totals = self.ends_with_totals and is_last
+        # One character is found ten times as fast as several.
+        may_have_subtotals = _SUBTOTAL_MARK[:1] in array and _SUBTOTAL_MARK in array
+        if not has_totals and not may_have_subtotals:
+            return array
+        rows = read_json(ROWS.decode, array)
+        rows = rows[:-1] if has_totals else rows
+        kept = (r for r in rows if _SUBTOTAL not in read_json(OBJECT_OF_RAWS.decode, r))
+        return b"[%b]" % b",".join(kept)
+
+
+def _count(array: bytes) -> int:
+    """Count the rows.
+
+    Raises:
+        MalformedAnswer: some row is no object.
+    """
+    try:
+        return len(_OBJECTS.decode(array))
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    for row in read_json(ROWS.decode, array):
+        if first_byte(row) != b"{":
+            msg = f"a row that is no object: {quoted(memoryview(row))}"
+            raise MalformedAnswer(msg)
+    msg = "rows that are no objects"
+    raise MalformedAnswer(msg)
+
+
+def _error_row(array: bytes) -> Errors:
+    """Find the row that `json` and `json_bi` report an error with, under HTTP 200."""
+    # One look spares reading all the rows.
+    if _ERROR_ROW_START.match(array) is None:
+        return ()
+    rows = read_json(ROWS.decode, array)
+    row = read_json(OBJECT_OF_RAWS.decode, rows[0])
+    if row.keys() != {_ERROR_ROW} or first_byte(row[_ERROR_ROW]) != b'"':
+        return ()
+    return _as_errors(read_json(_TEXT.decode, row[_ERROR_ROW]))
+
+
+def _as_errors(found: object) -> Errors:
+    if not found:
+        return ()
+    if isinstance(found, list):
+        return tuple(error for entry in found for error in _as_errors(entry))
+    if isinstance(found, dict):
+        return (found,)
+    return ({"message": str(found)},)
+
+
+def _message(error: Mapping[str, object]) -> str:
+    """Put an error in one line."""
+    message = _one_line(error.get("message"))
+    details = _one_line(error.get("message_details"))
+    if details in message:
+        return message or "an error without a message"
+    if not message:
+        return details
+    return f"{message} {details}" if message.endswith((".", ":", "!")) else f"{message}: {details}"
+
+
+def _fields(found: object) -> tuple[Field, ...] | None:
+    if not isinstance(found, dict):
+        return None
+    groups = {
+        group: [e for e in as_objects(found.get(group)) if isinstance(e.get("name"), str)]
+        for group in (*_CATEGORIES, "pivots")
+    }
+    pivots = {entry["name"] for entry in groups["pivots"]}
+    dimensions = {entry["name"] for entry in groups["dimensions"]}
+    # A pivot is a dimension, whether or not it is listed among them.
+    groups["dimensions"] += [e for e in groups["pivots"] if e["name"] not in dimensions]
+    return tuple(
+        Field(
+            name=entry["name"],
+            label=as_text(entry.get("label")),
+            type=as_text(entry.get("type")),
+            category=category,
+            is_pivot=category == "dimension" and entry["name"] in pivots,
+        )
+        for group, category in _CATEGORIES.items()
+        for entry in groups[group]
+    )
+
+
+def _pivots(found: object) -> tuple[Pivot, ...]:
+    return tuple(
+        Pivot(
+            key=key,
+            is_total=entry.get("is_total") is True or key == ROW_TOTAL,
+            data=as_object(entry.get("data")),
+        )
+        for entry in as_objects(found)
+        if isinstance(key := entry.get("key"), str)
+    )
+
+
+def _check_utf8(data: bytes) -> None:
+    for _ in check_utf8((data,)):
+        pass
+
+
+def _one_line(found: object) -> str:
+    return " ".join(found.split()) if isinstance(found, str) else ""
+
+
+def _flag(found: object) -> bool | None:
+    """Read what is a boolean, or text in some answers."""
+    if isinstance(found, str):
+        return _BOOLEANS.get(found.strip().lower())
+    return found if isinstance(found, bool) else None
+
+
+def _says_truncated(found: object) -> bool:
+    """Read `columns_truncated`: the documentation has it as text, and does not say which."""
+    if isinstance(found, str):
+        return found.strip().lower() not in _NOT_TRUNCATED
+    return found is True
+
+
+def _seconds(found: object) -> float | None:
+    """Read a duration, which `json_detail` writes as a string."""
+    if isinstance(found, bool) or not isinstance(found, str | int | Decimal):
+        return None
+    try:
+        seconds = float(found)
+    except ValueError:
+        return None
+    return seconds if isfinite(seconds) else None

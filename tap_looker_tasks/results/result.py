@@ -1,0 +1,250 @@
+"""A task's result: status, fields, errors, and its rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from tap_looker_tasks.results.entries import NULL
+from tap_looker_tasks.results.json_text import (
+    on_one_line,
+    read_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+
+_T = TypeVar("_T")
+ROW_TOTAL = "$$$_row_total_$$$"
+# A row takes ten times as much memory while it is taken apart.
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the result.
+
+    Attributes:
+        name: `view.field`, or the name of a table calculation.
+        label: what people see.
+        type: LookML's type; table calculations have none.
+        category: `dimension`, `measure` or `table_calculation`.
+        is_pivot: whether the result is pivoted by this dimension.
+    """
+
+    name: str
+    label: str | None
+    type: str | None
+    category: str
+    is_pivot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pivot:
+    """A pivoted column.
+
+    Attributes:
+        key: how rows name it.
+        is_total: whether it holds the row totals.
+        data: pivot dimension -> value.
+    """
+
+    key: str
+    is_total: bool
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A task's payload, understood.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
+
+    Attributes:
+        status: the task's status, put right by what the payload says.
+        result_format: `json_detail`, `json_bi` or `json`, as the shape tells.
+        from_cache: whether Looker took the result from its cache.
+        truncated: whether a row limit or a column limit cut the result off.
+        columns_truncated: whether it was (also) a column limit, which cuts off pivots.
+        runtime_seconds: time the query took.
+        time_zone: the one its date-times are in.
+        fields: the fields of its rows.
+        pivots: its pivoted columns.
+        has_totals: whether Looker computed column totals.
+        errors: what made the task fail, as Looker says it.
+        warnings: errors that Looker marks as not fatal.
+        error_message: the first error, in one line.
+        text: the result in a text format.
+        row_count: number of rows; None unless the task completed with rows.
+        arrays: the rows as Looker sent them, in JSON arrays, less totals and subtotals.
+        is_long: whether they are too many for memory; otherwise there is one array.
+    """
+
+    status: str
+    result_format: str | None = None
+    from_cache: bool | None = None
+    truncated: bool | None = None
+    columns_truncated: bool = False
+    runtime_seconds: float | None = None
+    time_zone: str | None = None
+    fields: tuple[Field, ...] | None = None
+    pivots: tuple[Pivot, ...] = ()
+    has_totals: bool = False
+    errors: tuple[Mapping[str, object], ...] = ()
+    warnings: tuple[Mapping[str, object], ...] = ()
+    error_message: str | None = None
+    text: str | None = None
+    row_count: int | None = None
+    arrays: Iterable[bytes] = field(default=(), repr=False, compare=False)
+    is_long: bool = False
+
+    @property
+    def is_pivoted(self) -> bool:
+        """Whether each row holds many records, one for each pivot."""
+        return any(not pivot.is_total for pivot in self.pivots) or any(
+            field.is_pivot for field in self.fields or ()
+        )
+
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """Names of the fields that hold one value a row, whatever the result is pivoted by."""
+        return frozenset(f.name for f in self.fields or () if f.category == "dimension")
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """Yield each row as field name -> value, as `rows_at_once` does."""
+        return chain.from_iterable(self.rows_at_once())
+
+    def rows_at_once(self) -> Iterator[list[dict[str, object]]]:
+        """Yield some rows at a time, each as field name -> value.
+
+        A pivoted measure stays one object, pivot key -> value, as Looker's `json` format has
+        it. Totals and subtotals are left out. Integers are exact, other numbers are `Decimal`.
+
+        Raises:
+            MalformedAnswer: a row cannot be understood.
+        """
+        read_row = (
+            _OBJECT.decode
+            if self.result_format == "json"
+            else _row_reader(_ROW_OF_VALUES.decode, _VALUE.decode, self)
+        )
+        for array in self.arrays:
+            yield [read_json(read_row, row) for row in read_json(ROWS.decode, array)]
+
+    def flat_arrays(self) -> Iterator[bytes]:
+        """Yield the same rows as JSON arrays on one line, every digit as Looker sent it.
+
+        Raises:
+            MalformedAnswer: a row cannot be understood.
+        """
+        if self.result_format == "json":
+            yield from map(on_one_line, self.arrays)
+            return
+        read_row = _row_reader(_ROW_OF_RAWS.decode, _as_it_is, self)
+        for array in self.arrays:
+            rows = read_json(ROWS.decode, array)
+            for first in range(0, len(rows), _ROWS_AT_ONCE):
+                some = rows[first : first + _ROWS_AT_ONCE]
+                yield on_one_line(ENCODER.encode([read_json(read_row, row) for row in some]))
+
+
+class _Cell(msgspec.Struct, Generic[_T]):
+    value: _T
+
+
+ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+OBJECT_OF_RAWS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_VALUE = msgspec.json.Decoder(float_hook=Decimal)
+_ROW_OF_VALUES = msgspec.json.Decoder(dict[str, _Cell[Any]], float_hook=Decimal)
+_ROW_OF_RAWS = msgspec.json.Decoder(dict[str, _Cell[msgspec.Raw]])
+ENCODER = msgspec.json.Encoder()
+_VISIBLE = re.compile(rb"[^ \t\n\r]")
+
+
+def one_array(arrays: Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    """Yield, piece by piece, the text of one JSON array that is all of these."""
+    separator = b"["
+    for array in arrays:
+        # What is long is not worth a copy.
+        inner = memoryview(array.strip())[1:-1]
+        if _VISIBLE.search(inner):
+            yield separator
+            yield inner
+            separator = b","
+    yield b"]" if separator == b"," else b"[]"
+
+
+@dataclass(frozen=True, slots=True)
+class _RowReader(Generic[_T]):
+    """Unwraps the cells of rows.
+
+    Attributes:
+        decode: decodes a row that is nothing but plain cells.
+        value_of: decodes a value.
+        pivots: keys of the pivoted columns.
+        totals: those of them that hold row totals.
+        dimensions: names of fields that are not pivoted.
+    """
+
+    decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]]
+    value_of: Callable[[msgspec.Raw], _T]
+    pivots: frozenset[str]
+    totals: frozenset[str]
+    dimensions: frozenset[str]
+
+    def read(self, row: msgspec.Raw) -> dict[str, Any]:
+        if not self.pivots:
+            try:
+                return {name: cell.value for name, cell in self.decode(row).items()}
+            except msgspec.ValidationError:
+                # A cell of another shape.
+                pass
+        return {name: self._unwrap(name, cell) for name, cell in OBJECT_OF_RAWS.decode(row).items()}
+
+    def _unwrap(self, name: str, cell: msgspec.Raw) -> object:
+        if first_byte(cell) != b"{":
+            return self.value_of(cell)
+        parts = OBJECT_OF_RAWS.decode(cell)
+        if name in self.dimensions or not self._is_pivoted(parts):
+            return self.value_of(parts.get("value", NULL))
+        return {key: self._value_in(part) for key, part in parts.items() if key not in self.totals}
+
+    def _value_in(self, cell: msgspec.Raw) -> _T:
+        if first_byte(cell) != b"{":
+            return self.value_of(cell)
+        return self.value_of(OBJECT_OF_RAWS.decode(cell).get("value", NULL))
+
+    def _is_pivoted(self, parts: dict[str, msgspec.Raw]) -> bool:
+        # A pivot may be named `value`, as the key of every cell is.
+        if "value" in parts and not parts.keys() <= self.pivots:
+            return False
+        return bool(parts or self.pivots) and all(
+            first_byte(part) in {b"{", b"n"} for part in parts.values()
+        )
+
+
+def _row_reader(
+    decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]],
+    value_of: Callable[[msgspec.Raw], _T],
+    result: Result,
+) -> Callable[[msgspec.Raw], dict[str, Any]]:
+    pivots = result.pivots
+    totals = frozenset({ROW_TOTAL, *(pivot.key for pivot in pivots if pivot.is_total)})
+    keys = totals.union(pivot.key for pivot in pivots) if pivots else frozenset()
+    return _RowReader(decode, value_of, keys, totals, result.dimensions).read
+
+
+def first_byte(raw: msgspec.Raw) -> bytes:
+    """Return the first byte of JSON, which says of what type it is."""
+    return memoryview(raw)[:1].tobytes()
+
+
+def _as_it_is(value: msgspec.Raw) -> msgspec.Raw:
+    return value

@@ -1,0 +1,351 @@
+"""Collects beside delivery.
+
+Three kinds of threads, and what each may touch:
+
+- The coordinator asks the board what to do, hands requests to workers, and tells the board what
+  they report. Nobody else touches the board while it runs.
+- Workers, at most one for each request in progress, make requests and report.
+- The thread that delivers takes events, and never waits for Looker.
+
+Reports and events go through two queues; nothing else is shared.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, assert_never
+
+from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
+from tap_looker_tasks.results import MalformedAnswer
+from tap_looker_tasks.tasks import (
+    PHASES,
+    Answered,
+    Cancel,
+    Collected,
+    Created,
+    Done,
+    Ended,
+    Failed,
+    Fetch,
+    Launch,
+    NotLaunched,
+    Outcome,
+    Phase,
+    Poll,
+    Prepare,
+    Wait,
+    phase_of,
+)
+from tap_looker_tasks.threads import Queue, Workers, daemon
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+
+    from tap_looker_tasks.launching import Launcher
+    from tap_looker_tasks.looker import Clock, LookerClient
+    from tap_looker_tasks.results import TaskAnswer
+    from tap_looker_tasks.store import AnswerStore
+    from tap_looker_tasks.tasks import Action, Event, News, Report, Request, TaskBoard
+
+# What waits for the target on disk, before launching pauses.
+MOST_BYTES_ON_DISK = 4 * 1024**3
+_IDLE_SECONDS = 0.25
+_LONGEST_END_SECONDS = 3.5
+_LONGEST_CANCELLING_SECONDS = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing has happened for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """No event follows; `error` is why, if collecting failed."""
+
+    error: BaseException | None = None
+
+
+class Collector:
+    """Follows and launches the tasks of a board, while what it yields is being delivered."""
+
+    def __init__(  # noqa: PLR0913 - where decisions, requests and deliveries meet
+        self,
+        board: TaskBoard,
+        requests: TaskRequests,
+        client: LookerClient,
+        answers: AnswerStore,
+        *,
+        clock: Clock,
+        logger: logging.Logger,
+        deliver_until: float = inf,
+    ) -> None:
+        """Put the parts together; nothing happens before `start`.
+
+        Args:
+            board: decides.
+            requests: makes requests.
+            client: whose requests are ended at the end.
+            answers: what they bring, until it is delivered.
+            clock: tells the time.
+            logger: for what users should know.
+            deliver_until: epoch seconds after which no other result is yielded.
+        """
+        self._deliver_until = deliver_until
+        self._board = board
+        self._client = client
+        self._answers = answers
+        self._clock = clock
+        self._logger = logger
+        self._reports = Queue(clock)
+        self._events = Queue(clock)
+        self._outcomes: deque[Outcome | _End] = deque()
+        self._workers = Workers(requests.perform, self._reports)
+        self._coordinator = daemon(self._coordinate, "coordinator")
+        self._must_end = False
+        # Whether all was told that is left to the next run.
+        self._is_left = False
+        # Whether launching pauses, because too much waits for the target.
+        self._is_full = False
+        self._unknown_statuses: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to collect."""
+        self._coordinator.start()
+
+    def close(self) -> None:
+        """End all requests and threads."""
+        self._end_coordinator()
+        self._workers.end()
+        self._client.abort()
+        self._workers.join()
+        self._answers.close()
+
+    # On the thread that delivers.
+
+    def events(self) -> Iterator[Event | Idle]:
+        """Yield what happens; outcomes in the order of completion, after all other news.
+
+        Raises:
+            TapError: Looker could not be asked any more, or there is no room for results.
+        """
+        while True:
+            yield from self.news()
+            if not self._outcomes:
+                if not self._events.wait(_IDLE_SECONDS):
+                    yield Idle()
+                continue
+            match self._outcomes.popleft():
+                case _End(error):
+                    if error:
+                        raise error
+                    return
+                case outcome if self._is_too_late_for(outcome):
+                    self._leave(outcome)
+                case outcome:
+                    yield outcome
+                    if self._is_full:
+                        # There may be room again.
+                        self._reports.wake()
+
+    def _is_too_late_for(self, outcome: Outcome) -> bool:
+        return outcome.finished_at is not None and self._clock.now() >= self._deliver_until
+
+    def _leave(self, outcome: Outcome) -> None:
+        """Leave what was collected to the next run, which asks for it again."""
+        if outcome.answer:
+            outcome.answer.discard()
+        self._logger.warning(
+            "query task %s: its result is left to the next run, as the time of this one is over",
+            outcome.task.query_task_id,
+        )
+
+    def news(self) -> Iterator[News]:
+        """Yield what happened besides outcomes, without waiting."""
+        for event in self._events.take_all():
+            if isinstance(event, Outcome | _End):
+                self._outcomes.append(event)
+            else:
+                yield event
+
+    def end(self, *, cancels: bool) -> Iterator[Event]:
+        """Begin nothing more; yield what was launched until then, and what becomes of it.
+
+        It takes less than four seconds. Launches in progress may use them: what they create,
+        nobody else knows of.
+
+        Args:
+            cancels: whether what this tap launched and has not collected is cancelled.
+        """
+        self._end_coordinator()
+        yield from self.news()
+        if cancels or not self._is_left:
+            yield from self._end_requests(cancels=cancels)
+        self._client.abort()
+        if not self._is_left:
+            yield from self._board.leave()
+
+    def _end_requests(self, *, cancels: bool) -> Iterator[Event]:
+        if not self._board.is_awaiting():
+            # Requests for what is not delivered any more would only slow the others down.
+            self._client.abort()
+        end_at = self._clock.now() + _LONGEST_END_SECONDS
+        while True:
+            for report in self._reports.take_all():
+                yield from self._note_last(report)
+            seconds = end_at - self._clock.now()
+            longest_seconds = min(seconds, _LONGEST_CANCELLING_SECONDS)
+            for cancel in self._board.take_cancellations(longest_seconds, of_all=cancels):
+                self._workers.begin(cancel)
+            if seconds <= 0 or not self._board.is_awaiting():
+                return
+            self._reports.wait(seconds)
+
+    def _note_last(self, report: Report) -> list[Event]:
+        match report:
+            case Created() | Ended(Cancel()) | Failed(Cancel(), _):
+                return self._board.note(report, self._clock.now())
+            case Failed(Launch(query) as request, error):
+                self._board.drop(request)
+                return [NotLaunched(query.query_name, str(error))]
+            case Answered(answer=answer) if answer:
+                answer.discard()
+        return []
+
+    def _end_coordinator(self) -> None:
+        self._must_end = True
+        self._reports.wake()
+        if self._coordinator.ident is not None:
+            self._coordinator.join()
+
+    # On the coordinator's thread.
+
+    def _coordinate(self) -> None:
+        try:
+            self._follow_board()
+        except BaseException as error:  # noqa: BLE001 - raised on the thread that delivers
+            self._events.put(_End(error))
+        else:
+            self._events.put(_End())
+
+    def _follow_board(self) -> None:
+        while not isinstance(action := self._next_action(), Done):
+            if isinstance(action, Wait):
+                self._reports.wait(action.seconds)
+            else:
+                self._workers.begin(action)
+            for report in self._reports.take_all():
+                self._note(report)
+        if not self._must_end:
+            self._is_left = True
+            self._events.put(*self._board.leave())
+
+    def _next_action(self) -> Action:
+        if self._must_end:
+            return Done()
+        self._is_full = self._answers.bytes_on_disk > MOST_BYTES_ON_DISK
+        self._board.hold_launching(is_held=self._is_full)
+        return self._board.next_action(self._clock.now())
+
+    def _note(self, report: Report) -> None:
+        """Pass a report to the board, and what follows from it to those who deliver."""
+        if isinstance(report, Answered):
+            self._warn_of_answer(report)
+        else:
+            self._workers.note_end()
+        if isinstance(report, Failed):
+            self._warn_of_failure(report)
+        events = self._board.note(report, self._clock.now())
+        for event in events:
+            self._events.put(*_collected(event), event)
+        answer = report.answer if isinstance(report, Answered) else None
+        if answer and not any(isinstance(e, Outcome) and e.answer is answer for e in events):
+            answer.discard()
+
+    def _warn_of_answer(self, report: Answered) -> None:
+        status = report.status
+        if status is None:
+            self._logger.warning("query task %s: %s", report.query_task_id, report.problem)
+        elif status not in PHASES and status not in self._unknown_statuses:
+            self._unknown_statuses.add(status)
+            self._logger.warning(
+                "Looker reports a status this tap does not know: %r; taken for unfinished", status
+            )
+
+    def _warn_of_failure(self, report: Failed) -> None:
+        error = report.error
+        match report.request:
+            case _ if isinstance(error, ApiCallLimitError):
+                self._logger.warning("%s; the rest is left to the next run", error)
+            case Poll():
+                self._logger.warning("%s; asking for its tasks in smaller requests", error)
+            case Launch() if isinstance(error, RetriableRequestError) and error.safe_to_retry:
+                self._logger.warning("%s; launching less at once for a while", error)
+
+
+def _collected(event: Event) -> Iterator[Collected]:
+    """Yield the news of an outcome that is here, ahead of its turn to be delivered."""
+    if isinstance(event, Outcome) and event.finished_at is not None:
+        size = event.answer.size_bytes if event.answer else 0
+        yield Collected(event.task.query_task_id, event.status, size, event.finished_at)
+
+
+# Makes the requests that the board wants, and reports what comes of each.
+
+
+class TaskRequests:
+    """Makes requests, in any thread, many at the same time."""
+
+    def __init__(self, client: LookerClient, launcher: Launcher, answers: AnswerStore) -> None:
+        """Ask through `client`, and keep in `answers` what is to be delivered."""
+        self._client = client
+        self._launcher = launcher
+        self._answers = answers
+
+    def perform(self, request: Request) -> Iterator[Report]:
+        """Make a request; yield each thing it brings as soon as it is there, the end last."""
+        try:
+            yield from self._perform(request)
+        except Exception as error:  # noqa: BLE001 - whether the run can go on, the board says
+            yield Failed(request, error)
+
+    def _perform(self, request: Request) -> Iterator[Report]:
+        match request:
+            case Launch(query):
+                yield Created(request, self._launcher.launch(query))
+                return
+            case Prepare(query_name):
+                self._launcher.prepare(query_name)
+            case Poll():
+                yield from self._poll(request)
+            case Fetch(query_task_id):
+                answer = self._client.query_task_results(
+                    query_task_id, new_rows=self._answers.new_rows
+                )
+                yield self._report(request, query_task_id, answer)
+            case Cancel(task, longest_seconds):
+                self._client.kill_query(task.query_task_id, longest_seconds=longest_seconds)
+            case _:
+                assert_never(request)
+        yield Ended(request)
+
+    def _poll(self, request: Poll) -> Iterator[Answered]:
+        answers = self._client.query_task_multi_results(
+            request.query_task_ids,
+            new_rows=self._answers.new_rows,
+            max_tries=1 if request.is_probe else None,
+        )
+        for query_task_id, answer in answers:
+            if isinstance(answer, MalformedAnswer):
+                problem = f"Looker's answer cannot be read: {answer}"
+                yield Answered(request, query_task_id, None, problem=problem)
+            else:
+                yield self._report(request, query_task_id, answer)
+
+    def _report(self, request: Poll | Fetch, query_task_id: str, answer: TaskAnswer) -> Answered:
+        has_result = answer.data is not None and phase_of(answer.status) is not Phase.UNFINISHED
+        held = self._answers.hold(answer) if has_result else None
+        return Answered(request, query_task_id, answer.status, held)

@@ -1,0 +1,10 @@
+"""Results that wait for delivery: in memory, then in private files."""
+
+from tap_looker_tasks.store.freed_memory import use_one_heap
+from tap_looker_tasks.store.store import AnswerStore, HeldAnswer
+
+__all__ = [
+    "AnswerStore",
+    "HeldAnswer",
+    "use_one_heap",
+]
