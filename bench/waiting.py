@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.config.settings import Settings
-from tap_looker_tasks.results.entries import NULL, TaskAnswer
-from tap_looker_tasks.store.store import AnswerStore
-from tap_looker_tasks.tasks.actions import Answered, Done, Ended, Poll, Wait
+from tap_looker_tasks.results.entries import NULL, TaskEntry
+from tap_looker_tasks.store.store import ResultStore
+from tap_looker_tasks.tasks.actions import Done, Poll, RequestFinished, StatusReceived, Wait
 from tap_looker_tasks.tasks.board import TaskBoard
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask
 
@@ -21,7 +21,7 @@ def count_polls(done_at: Mapping[str, float]) -> int:
     """Return how many requests it takes to follow tasks that finish at given seconds."""
     settings = Settings.from_config(_CREDENTIALS)
     board = TaskBoard(settings, tasks=[FollowedTask(ExternalTask(id_)) for id_ in done_at])
-    held = AnswerStore().hold(TaskAnswer("complete", data=NULL))
+    held = ResultStore().hold(TaskEntry("complete", data=NULL))
     now, polls = 0.0, 0
     while not isinstance(action := board.next_action(now), Done):
         if isinstance(action, Wait):
@@ -30,6 +30,6 @@ def count_polls(done_at: Mapping[str, float]) -> int:
             polls += 1
             for id_ in action.query_task_ids:
                 status = "complete" if now >= done_at[id_] else "running"
-                board.note(Answered(action, id_, status, held), now)
-            board.note(Ended(action), now)
+                board.note(StatusReceived(action, id_, status, held), now)
+            board.note(RequestFinished(action), now)
     return polls

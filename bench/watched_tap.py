@@ -89,7 +89,7 @@ def main() -> None:
 
     for name in _TOLD:
         setattr(RunWatch, name, account.counting(getattr(RunWatch, name), "progress"))
-    tap.tell_run = account.counting(tap.tell_run, "report")  # type: ignore[attr-defined]
+    tap.log_run_summary = account.counting(tap.log_run_summary, "report")  # type: ignore[attr-defined]
 
     def tell() -> None:
         whole = time.process_time()

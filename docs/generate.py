@@ -19,14 +19,14 @@ from click.testing import CliRunner
 
 from tap_looker_tasks import errors
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
-from tap_looker_tasks.run.collector import MOST_BYTES_ON_DISK
+from tap_looker_tasks.run.collector import MAX_SPOOL_BYTES
 from tap_looker_tasks.store.store import MEMORY_BYTES, SHORT_BYTES
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
 from tap_looker_tasks.tasks.query_task import PHASES, Phase
 from tests.interface.declared import about, json_type, own_settings
-from tests.interface.test_architecture import MODULES, ORDER, PACKAGE, PURE_MODULES, TAP
+from tests.interface.test_architecture import MODULES, ORDER, PACKAGE, PURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -130,7 +130,7 @@ def _bounds_table() -> str:
     bounds = {
         "in memory, whatever there is besides: each result": SHORT_BYTES,
         "in memory: longer results together": MEMORY_BYTES,
-        "in temporary files, before launching pauses": MOST_BYTES_ON_DISK,
+        "in temporary files, before launching pauses": MAX_SPOOL_BYTES,
     }
     rows = ((where, f"{bound >> 10:,} KiB") for where, bound in bounds.items())
     return _table(("where results wait", "up to"), rows)
@@ -144,19 +144,17 @@ def _help_text() -> str:
 def _modules_table() -> str:
     rows = []
     for place in ORDER:
-        names = [name for name in TAP if name.split(".")[0] == place]
-        if names and place not in MODULES:
-            rows.append((f"**`{place}/`**", f"**{_purpose(place)}**"))
-        rows += [(_path(name), _purpose(name) + _pure_mark(name)) for name in names]
+        names = [name for name in MODULES if name.split(".")[0] == place]
+        pure = " *(pure)*" if place in PURE else ""
+        if place not in MODULES:
+            rows.append((f"**`{place}/`**", f"**{_purpose(place)}**{pure}"))
+            pure = ""
+        rows += [(_path(name), _purpose(name) + pure) for name in names]
     return _table(("place", "what it is for"), rows)
 
 
 def _path(module: str) -> str:
     return f"`{module.replace('.', '/')}.py`"
-
-
-def _pure_mark(module: str) -> str:
-    return " *(pure)*" if module in PURE_MODULES else ""
 
 
 def _purpose(place: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 # A socket's path may not be longer than about 100 bytes on any system.
-_LONGEST_PATH = 80
+_MAX_PATH = 80
 
 
 @click.group()
@@ -33,7 +33,7 @@ def main() -> None:
 @_FOLDER
 def start(folder: Path) -> None:
     """Start the server; it goes on until it is stopped."""
-    if len(str(folder.resolve())) > _LONGEST_PATH:
+    if len(str(folder.resolve())) > _MAX_PATH:
         msg = f"{folder.resolve()}: choose a folder with a shorter path, for the socket in it"
         raise click.ClickException(msg)
     with _running_server(folder):

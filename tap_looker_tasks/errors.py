@@ -36,7 +36,7 @@ class SettingsError(RunError):
     """The configuration must be changed; the message names the setting."""
 
 
-class NoRoomError(RunError):
+class SpoolError(RunError):
     """A long result does not fit where temporary files are, or was removed from there."""
 
 
@@ -48,7 +48,7 @@ class StorageError(RunError):
     """A BATCH file cannot be stored."""
 
 
-class TargetGoneError(RunError):
+class TargetClosedError(RunError):
     """What the tap writes is not taken any more."""
 
 
@@ -93,7 +93,7 @@ class UnreachableError(RequestError, RunError):
     """There is no Looker at the address, or none that can be trusted."""
 
 
-class RefusedRequestError(RequestError, QueryError):
+class RequestRejectedError(RequestError, QueryError):
     """Looker will give the same answer again.
 
     Attributes:
@@ -106,11 +106,11 @@ class RefusedRequestError(RequestError, QueryError):
         self.http_status = http_status
 
 
-class TooLongAnswerError(RefusedRequestError):
+class ResponseTooLargeError(RequestRejectedError):
     """The answer is longer than `max_response_bytes`, or than memory should hold."""
 
 
-class LoginRefusedError(RequestError, RunError):
+class LoginFailedError(RequestError, RunError):
     """Looker does not accept the credentials, or there is no Looker."""
 
 

@@ -43,13 +43,13 @@ from tap_looker_tasks.launching import (
     StoredQueries,
     Verdict,
     configured_queries,
-    examine,
     print_findings,
+    run_checks,
 )
 from tap_looker_tasks.looker import Connection, LookerClient, SteadyClock
-from tap_looker_tasks.run import FollowingParts, build_following
+from tap_looker_tasks.run import RunContext, start_run
 from tap_looker_tasks.singer import MessageWriter, PacedStateWriter
-from tap_looker_tasks.store import AnswerStore
+from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.streams import (
     QueryStream,
     QueryTaskResultsStream,
@@ -62,8 +62,8 @@ from tap_looker_tasks.watch import (
     RunFacts,
     describe_end,
     exit_status_of,
+    log_run_summary,
     tell_calls,
-    tell_run,
     without_secrets,
 )
 from tap_looker_tasks.wording import name_setting_first
@@ -71,14 +71,14 @@ from tap_looker_tasks.wording import name_setting_first
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_looker_tasks.launching import Finding
+    from tap_looker_tasks.launching import CheckResult
     from tap_looker_tasks.looker import Clock
-    from tap_looker_tasks.run import Following
+    from tap_looker_tasks.run import ActiveRun
     from tap_looker_tasks.streams import RowStream
 
 
 # Of cancelling and logging out; a token that stays expires by itself.
-_LONGEST_END_SECONDS = 4.0
+_MAX_END_SECONDS = 4.0
 _IS_RUN = "tap_looker_tasks.is_run"
 _LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})
 
@@ -197,15 +197,17 @@ class TapLookerTasks(Tap):
         tap = cls(
             config=given.config, parse_env_config=given.parse_env, catalog={}, setup_mapper=False
         )
-        findings = [*tap.examine()]
+        findings = [*tap.run_checks()]
         print_findings(findings, sys.stdout)
         ctx.exit(int(any(finding.verdict is Verdict.FAILS for finding in findings)))
 
-    def examine(self) -> Iterator[Finding]:
+    def run_checks(self) -> Iterator[CheckResult]:
         """Yield what a run would meet."""
         settings = self.settings
         external_ids = _external_ids(settings)
-        yield from examine(settings, external_ids, self._client, self._stored_queries, self.logger)
+        yield from run_checks(
+            settings, external_ids, self._client, self._stored_queries, self.logger
+        )
 
     @cached_property
     def settings(self) -> Settings:
@@ -269,9 +271,7 @@ class TapLookerTasks(Tap):
     @cached_property
     def _outcomes(self) -> QueryTaskResultsStream:
         fails = self.config.get("fail_on_task_error", True)
-        return QueryTaskResultsStream(
-            self, self._paced, self._watch, self._build_following, fails=fails
-        )
+        return QueryTaskResultsStream(self, self._paced, self._watch, self._start_run, fails=fails)
 
     @cached_property
     def _watch(self) -> RunWatch:
@@ -296,7 +296,7 @@ class TapLookerTasks(Tap):
 
     def _end_command(self) -> None:
         """End a run in good order, however its command ended."""
-        end_at = self._clock.now() + _LONGEST_END_SECONDS
+        end_at = self._clock.now() + _MAX_END_SECONDS
         try:
             # A sync that ended by itself follows nothing any more.
             if "_outcomes" in self.__dict__ and self._outcomes.is_following:
@@ -321,7 +321,7 @@ class TapLookerTasks(Tap):
         facts = self._watch.facts
         facts.ended(exit_status_of(error), describe_end(error), self._clock.now())
         config = without_secrets(self.config, self.config_jsonschema)
-        tell_run(facts, self.settings, config, self._calls, self.logger)
+        log_run_summary(facts, self.settings, config, self._calls, self.logger)
 
     def _is_interrupted(self) -> bool:
         return self._interrupts is not None and self._interrupts.number is not None
@@ -340,14 +340,12 @@ class TapLookerTasks(Tap):
             calls=self._calls,
         )
 
-    def _close_client(self, longest_seconds: float) -> None:
+    def _close_client(self, max_seconds: float) -> None:
         client = self.__dict__.pop("_client", None)
         if client is not None:
-            client.close(longest_seconds)
+            client.close(max_seconds)
 
-    def _build_following(
-        self, bookmark: dict[str, Any], selected: Sequence[RowStream]
-    ) -> Following:
+    def _start_run(self, bookmark: dict[str, Any], selected: Sequence[RowStream]) -> ActiveRun:
         """Build what follows external tasks, and launches the queries of the selected streams."""
         settings = self.settings
         streams = [stream for stream in selected if isinstance(stream, QueryStream)]
@@ -363,18 +361,18 @@ class TapLookerTasks(Tap):
             settings=settings,
             clock=self._clock,
         )
-        parts = FollowingParts(
+        parts = RunContext(
             settings=settings,
             ledger=Ledger(bookmark, external_ids),
             launcher=launcher,
             queries=queries,
             remembered=remembered,
             client=self._client,
-            answers=AnswerStore(),
+            answers=ResultStore(),
             clock=self._clock,
             logger=self.logger,
         )
-        return build_following(parts)
+        return start_run(parts)
 
 
 def connection_of(settings: Settings) -> Connection:

@@ -9,7 +9,7 @@ from threading import Event as Signal
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tap_looker_tasks.errors import RefusedRequestError
+from tap_looker_tasks.errors import RequestRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,8 +22,8 @@ _T = TypeVar("_T")
 _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")
 
-_LONGEST_WAIT_SECONDS = 60.0
-_LONGEST_JOIN_SECONDS = 1.0
+_MAX_WAIT_SECONDS = 60.0
+_MAX_JOIN_SECONDS = 1.0
 
 
 def daemon(target: Callable[[], None], name: str) -> Thread:
@@ -31,7 +31,7 @@ def daemon(target: Callable[[], None], name: str) -> Thread:
     return Thread(target=target, name=name, daemon=True)
 
 
-class Queue:
+class Inbox:
     """Passes things from threads to one that may wait for them."""
 
     def __init__(self, clock: Clock) -> None:
@@ -55,7 +55,7 @@ class Queue:
     def wait(self, seconds: float) -> bool:
         """Wait until something is there, or `wake` is called; return whether that was so."""
         is_there = bool(self._things) or self._clock.wait(
-            self._signal, min(seconds, _LONGEST_WAIT_SECONDS)
+            self._signal, min(seconds, _MAX_WAIT_SECONDS)
         )
         self._signal.clear()
         return is_there
@@ -68,7 +68,7 @@ class Queue:
 class Workers(Generic[_Request, _Report]):
     """Threads that perform requests, as many as are made at the same time."""
 
-    def __init__(self, perform: Callable[[_Request], Iterable[_Report]], reports: Queue) -> None:
+    def __init__(self, perform: Callable[[_Request], Iterable[_Report]], reports: Inbox) -> None:
         """Begin without threads; what requests bring goes into a queue."""
         self._perform = perform
         self._reports = reports
@@ -97,7 +97,7 @@ class Workers(Generic[_Request, _Report]):
     def join(self) -> None:
         """Wait until they have ended; for one that hangs, a second."""
         for thread in self._threads:
-            thread.join(_LONGEST_JOIN_SECONDS)
+            thread.join(_MAX_JOIN_SECONDS)
 
     def _work(self) -> None:
         while request := self._begun.get():
@@ -146,7 +146,7 @@ class Lookups(Generic[_Key, _Found]):
         try:
             future.set_result(look_up())
         except BaseException as error:  # noqa: BLE001 - whoever waits for it must hear of it
-            if not isinstance(error, RefusedRequestError | ValueError):
+            if not isinstance(error, RequestRejectedError | ValueError):
                 # It may be there the next time.
                 with self._lock:
                     del self._futures[key]

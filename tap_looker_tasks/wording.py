@@ -44,7 +44,9 @@ def explain_error(message: str, place: str = "", keys: Iterable[str] = ()) -> st
             else f"{missing[1]}: required, but not set"
         )
     if unknown := re.search(r"unknown field `(.*)`", what):
-        return f"{config_path}.{unknown[1]}: no such key{ask_for(find_similar(unknown[1], keys))}"
+        return (
+            f"{config_path}.{unknown[1]}: no such key{did_you_mean(find_similar(unknown[1], keys))}"
+        )
     for name, words in _TYPES.items():
         what = what.replace(name, words)
     return f"{config_path or 'config'}: {what[:1].lower()}{what[1:]}"
@@ -64,6 +66,6 @@ def find_similar(name: str, known: Iterable[str], similarity: float = _SIMILARIT
     return next(iter(get_close_matches(name, known, n=1, cutoff=similarity)), None)
 
 
-def ask_for(similar: str | None) -> str:
+def did_you_mean(similar: str | None) -> str:
     """Return the end of a line about an unknown name: the question whether another was meant."""
     return f"; did you mean {similar}?" if similar else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.config.settings import SETTING_TYPES, explain
-from tap_looker_tasks.wording import SIMILARITY_OF_SLIPS, ask_for, find_similar
+from tap_looker_tasks.wording import SIMILARITY_OF_SLIPS, did_you_mean, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ def find_wrong_variables(
         if end in names:
             yield from _find_problem(variable, text, names[end], declared[names[end]])
         elif similar := find_similar(end, names, SIMILARITY_OF_SLIPS):
-            yield f"{variable}: no such setting{ask_for(prefix + similar)}"
+            yield f"{variable}: no such setting{did_you_mean(prefix + similar)}"
 
 
 def _find_problem(variable: str, text: str, name: str, schema: Mapping[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from msgspec import Meta
 from tap_looker_tasks.config.entries import DashboardConfig, ExploreConfig, QueryConfig, problems
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import to_utc, zone_named
-from tap_looker_tasks.wording import ask_for, explain_error, find_similar
+from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -327,7 +327,7 @@ def find_unknown_settings(config: Mapping[str, Any], declared: Collection[str]) 
     Names that begin with `_` are Meltano's extras.
     """
     return [
-        f"{name}: no such setting{ask_for(find_similar(name, declared))}"
+        f"{name}: no such setting{did_you_mean(find_similar(name, declared))}"
         for name in config
         if name not in declared and not name.startswith("_")
     ]

@@ -6,21 +6,21 @@ from tap_looker_tasks.launching.discovery import (
     catalog_problems,
     configured_queries,
 )
-from tap_looker_tasks.launching.doctor import Finding, Verdict, examine, print_findings
-from tap_looker_tasks.launching.launcher import Bookmark, Launcher, RememberedQuery
+from tap_looker_tasks.launching.doctor import CheckResult, Verdict, print_findings, run_checks
+from tap_looker_tasks.launching.launcher import Bookmark, Launcher, QueryState
 from tap_looker_tasks.launching.stored_queries import StoredQueries
 
 __all__ = [
     "Bookmark",
+    "CheckResult",
     "Discovery",
-    "Finding",
     "Launcher",
+    "QueryState",
     "QueryStreamPlan",
-    "RememberedQuery",
     "StoredQueries",
     "Verdict",
     "catalog_problems",
     "configured_queries",
-    "examine",
     "print_findings",
+    "run_checks",
 ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.config import ConfiguredQuery, name_problems, refuse, share_queries
-from tap_looker_tasks.errors import RefusedRequestError
+from tap_looker_tasks.errors import RequestRejectedError
 from tap_looker_tasks.launching.launcher import prepare_query
 from tap_looker_tasks.launching.stored_queries import name_what_is_not_there
 from tap_looker_tasks.queries import Tiles, field_problems, field_warnings, tile_queries
@@ -30,7 +30,7 @@ from tap_looker_tasks.records import (
     shorten,
     stream_schema,
 )
-from tap_looker_tasks.results import TaskAnswer, as_data, read_result
+from tap_looker_tasks.results import TaskEntry, as_data, read_result
 from tap_looker_tasks.threads import Lookups, map_concurrently
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> 
     try:
         with name_what_is_not_there(f"dashboard {dashboard_id}"):
             dashboard = client.dashboard(dashboard_id)
-    except RefusedRequestError as error:
+    except RequestRejectedError as error:
         return Tiles(problems=(f"{config_path}.dashboard_id: {error.message}",))
     return tile_queries(config, dashboard, config_path)
 
@@ -260,7 +260,7 @@ class Discovery:
             stored = self._stored_queries.find(query, self._client)
             wanted = prepare_query(query, stored, None, self._settings.query_timezone)
             known = self._find_fields(query, wanted)
-        except (RefusedRequestError, ValueError) as error:
+        except (RequestRejectedError, ValueError) as error:
             return _Examined(problems=(f"{query.source_path}: {error}",))
         longest = self._settings.max_name_length
         problems = field_problems(query.config_path, query.config, wanted.body, known, longest)
@@ -283,7 +283,7 @@ class Discovery:
     def _read_explore(self, model: str, explore: str) -> KnownFields | None:
         try:
             return KnownFields(explore_fields(self._client.lookml_model_explore(model, explore)))
-        except RefusedRequestError as error:
+        except RequestRejectedError as error:
             if error.http_status in _NOT_READABLE:
                 return None
             raise
@@ -305,9 +305,9 @@ class Discovery:
             body = self._client.run_query(
                 query_id, limit=1, server_table_calcs=wanted.server_table_calcs
             )
-            result = read_result(TaskAnswer("complete", data=as_data(body)))
+            result = read_result(TaskEntry("complete", data=as_data(body)))
             failure = result.error_message
-        except (RefusedRequestError, ValueError) as error:
+        except (RequestRejectedError, ValueError) as error:
             failure, result = str(error), None
         if failure or not result:
             msg = f"there is no Explore {explore} that may be read, and the query fails: {failure}"

@@ -8,10 +8,10 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tap_looker_tasks.errors import RefusedRequestError, TapError
+from tap_looker_tasks.errors import RequestRejectedError, TapError
 from tap_looker_tasks.launching.discovery import Discovery, find_queries
 from tap_looker_tasks.results import as_text
-from tap_looker_tasks.wording import ask_for, find_similar
+from tap_looker_tasks.wording import did_you_mean, find_similar
 
 if TYPE_CHECKING:
     import logging
@@ -42,7 +42,7 @@ _STYLES = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What was examined, and how it is.
 
     Attributes:
@@ -56,13 +56,13 @@ class Finding:
     details: str
 
 
-def examine(
+def run_checks(
     settings: Settings,
     external_ids: Sequence[str],
     client: LookerClient,
     stored_queries: StoredQueries,
     logger: logging.Logger,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Yield what a run with these settings would meet, the login first.
 
     Makes the requests of a discovery, and launches nothing.
@@ -72,11 +72,11 @@ def examine(
     if login.verdict is Verdict.FAILS:
         return
     yield _examine_time_zone(settings.query_timezone, client)
-    yield Finding("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
+    yield CheckResult("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
     found = find_queries(settings, client, logger)
     for problem in found.problems:
         config_path, _, details = problem.partition(": ")
-        yield Finding(config_path, Verdict.FAILS, details)
+        yield CheckResult(config_path, Verdict.FAILS, details)
     discovery = Discovery(settings, client, stored_queries, logger)
     for query in found.queries:
         yield from _examine_query(query, discovery, settings.max_name_length)
@@ -85,65 +85,65 @@ def examine(
 
 def _examine_query(
     query: ConfiguredQuery, discovery: Discovery, longest_name: int
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     try:
         (plan,) = discovery.plans([query])
     except TapError as error:
-        yield Finding(query.name, Verdict.FAILS, _in_one_line(error))
+        yield CheckResult(query.name, Verdict.FAILS, _in_one_line(error))
         return
-    yield Finding(query.name, Verdict.GOOD, f"{len(plan.schema['properties'])} columns")
+    yield CheckResult(query.name, Verdict.GOOD, f"{len(plan.schema['properties'])} columns")
     if plan.replication_key and not query.config.primary_keys:
         details = "incremental without primary_keys: the rows at each bookmark are loaded again"
-        yield Finding(query.name, Verdict.NOTE, details)
+        yield CheckResult(query.name, Verdict.NOTE, details)
     yield from _examine_names(plan, longest_name)
 
 
-def _examine_login(settings: Settings, client: LookerClient) -> Finding:
+def _examine_login(settings: Settings, client: LookerClient) -> CheckResult:
     try:
         version = _ask_for(client.versions, "looker_release_version")
         user = _ask_for(client.me, "display_name")
     except TapError as error:
-        return Finding("login", Verdict.FAILS, _in_one_line(error))
+        return CheckResult("login", Verdict.FAILS, _in_one_line(error))
     details = f"{settings.base_url}: Looker {version or 'of unknown version'}"
-    return Finding("login", Verdict.GOOD, f"{details}, as {user}" if user else details)
+    return CheckResult("login", Verdict.GOOD, f"{details}, as {user}" if user else details)
 
 
-def _examine_time_zone(name: str, client: LookerClient) -> Finding:
+def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:
     details = f"queries run in {name}"
     try:
         known = {as_text(zone.get("value")) for zone in client.all_timezones()} - {None}
     except TapError as error:
         details += f"; whether Looker knows it is not known: {_in_one_line(error)}"
-        return Finding("query_timezone", Verdict.NOTE, details)
+        return CheckResult("query_timezone", Verdict.NOTE, details)
     if name in known:
-        return Finding("query_timezone", Verdict.GOOD, details)
-    hint = ask_for(find_similar(name, (str(zone) for zone in known)))
+        return CheckResult("query_timezone", Verdict.GOOD, details)
+    hint = did_you_mean(find_similar(name, (str(zone) for zone in known)))
     details += f", which is none of the {len(known)} time zones that Looker offers{hint}"
-    return Finding("query_timezone", Verdict.NOTE, details)
+    return CheckResult("query_timezone", Verdict.NOTE, details)
 
 
 def _ask_for(operation: Callable[[], dict[str, Any]], key: str) -> str | None:
     """Return what Looker says; None where it may not be asked."""
     try:
         return str(operation().get(key))
-    except RefusedRequestError:
+    except RequestRejectedError:
         return None
 
 
-def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[Finding]:
+def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[CheckResult]:
     """Yield the columns that targets cut off or take for the same."""
     names = [*plan.schema["properties"]]
     for name in names:
         if len(name.encode()) > longest:
             details = f"column {name} has more than {longest} bytes: PostgreSQL cuts it off"
-            yield Finding(plan.query.name, Verdict.NOTE, details)
+            yield CheckResult(plan.query.name, Verdict.NOTE, details)
     folded = Counter(name.lower() for name in names)
     for same in (name for name, count in folded.items() if count > 1):
         details = f"columns that differ by case only: {same}; BigQuery takes them for one"
-        yield Finding(plan.query.name, Verdict.NOTE, details)
+        yield CheckResult(plan.query.name, Verdict.NOTE, details)
 
 
-def _examine_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> Finding:
+def _examine_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> CheckResult:
     """Reckon the API calls of a first run; later ones need neither look-up nor `create_query`."""
     least = len(queries) + _CALLS_BESIDES
     times_waited = max(len(queries) - 1, 0) // settings.max_concurrent_tasks
@@ -151,15 +151,15 @@ def _examine_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> Fi
     details = f"about {later + 2 * len(queries)} in a first run, {later} in later ones"
     limit = settings.api_call_limit
     if limit is not None and limit < least:
-        return Finding("api_call_limit", Verdict.FAILS, f"{details}; {limit} are allowed")
-    return Finding("API calls", Verdict.GOOD, details)
+        return CheckResult("api_call_limit", Verdict.FAILS, f"{details}; {limit} are allowed")
+    return CheckResult("API calls", Verdict.GOOD, details)
 
 
 def _in_one_line(error: TapError) -> str:
     return " ".join(error.message.split())
 
 
-def print_findings(findings: Sequence[Finding], file: TextIO) -> None:
+def print_findings(findings: Sequence[CheckResult], file: TextIO) -> None:
     """Print a table of findings for a person."""
     # Only here, as it takes a tenth of a second.
     from rich import box  # noqa: PLC0415

@@ -43,7 +43,7 @@ class Bookmark(NamedTuple):
     value: object
 
 
-class RememberedQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What state remembers of a query that was run.
 
     Attributes:
@@ -77,7 +77,7 @@ class RememberedQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         return Limits(self.row_limit, self.column_limit)
 
     @classmethod
-    def from_state(cls, remembered: object) -> RememberedQuery:
+    def from_state(cls, remembered: object) -> QueryState:
         """Read what state remembers; nothing, when it is of another shape."""
         try:
             return msgspec.convert(remembered or {}, cls, strict=False)
@@ -154,7 +154,7 @@ class Launcher:
         self,
         queries: Mapping[str, ConfiguredQuery],
         bookmarks: Mapping[str, Bookmark],
-        remembered: Mapping[str, RememberedQuery],
+        remembered: Mapping[str, QueryState],
         *,
         client: LookerClient,
         stored_queries: StoredQueries,
@@ -245,9 +245,9 @@ class Launcher:
             unmarked_limits=ready.unmarked_limits,
         )
 
-    def query_to_remember(self, task: LaunchedTask, runtime: float | None) -> RememberedQuery:
+    def query_to_remember(self, task: LaunchedTask, runtime: float | None) -> QueryState:
         """Return what state should remember of a query whose result is delivered."""
-        return RememberedQuery(
+        return QueryState(
             fingerprint=task.fingerprint,
             query_id=task.query_id if self._is_reusable(task) else None,
             runtime_seconds=None if runtime is None else ceil(runtime),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.errors import LookWithoutQueryError, RefusedRequestError
+from tap_looker_tasks.errors import LookWithoutQueryError, RequestRejectedError
 from tap_looker_tasks.queries import check_body, explore_body
 from tap_looker_tasks.results import as_id, as_object, as_text
 from tap_looker_tasks.threads import Lookups
@@ -68,17 +68,17 @@ def name_what_is_not_there(what: str) -> Iterator[None]:
     """Raise what Looker does not find as an error that names it.
 
     Raises:
-        RefusedRequestError: Looker answered that it is not there.
+        RequestRejectedError: Looker answered that it is not there.
     """
     try:
         yield
-    except RefusedRequestError as error:
+    except RequestRejectedError as error:
         if error.http_status != _NOT_FOUND:
             raise
         msg = f"there is no {what}"
     else:
         return
-    raise RefusedRequestError(msg, http_status=_NOT_FOUND)
+    raise RequestRejectedError(msg, http_status=_NOT_FOUND)
 
 
 def _source_of(config: QueryConfig) -> tuple[str, str]:

@@ -12,18 +12,18 @@ import msgspec
 import requests
 
 from tap_looker_tasks.errors import (
-    LoginRefusedError,
-    RefusedRequestError,
+    LoginFailedError,
     RequestError,
+    RequestRejectedError,
     RetriableRequestError,
 )
 from tap_looker_tasks.looker.auth import SharedToken, Token, token_from
 from tap_looker_tasks.looker.http import LOGOUT, Http
 from tap_looker_tasks.looker.http_errors import unreadable
-from tap_looker_tasks.looker.retries import Repeats
+from tap_looker_tasks.looker.retries import RetryState
 from tap_looker_tasks.results import (
-    MalformedAnswer,
-    NoResultError,
+    MalformedResponseError,
+    NotAResultError,
     is_json,
     quoted,
     read_body,
@@ -36,9 +36,12 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.looker.connection import Connection
-    from tap_looker_tasks.looker.http import Answer
+    from tap_looker_tasks.looker.http import LookerResponse
     from tap_looker_tasks.looker.retries import Operation
-    from tap_looker_tasks.results import RowArrays, TaskAnswer
+    from tap_looker_tasks.results import RowArrays, TaskEntry
+
+    # A task's entry in a response, or the reason why it cannot be read.
+    _Entry = TaskEntry | MalformedResponseError
 
 _T = TypeVar("_T")
 
@@ -48,7 +51,7 @@ _FIELD_METADATA = (
 _FIELD_GROUPS = ("dimensions", "measures", "filters", "parameters")
 _EXPLORE_METADATA = f"fields({','.join(f'{group}({_FIELD_METADATA})' for group in _FIELD_GROUPS)})"
 _DASHBOARD_PARTS = "title,dashboard_filters,dashboard_elements"
-_LONGEST_LOGOUT_SECONDS = 5
+_MAX_LOGOUT_SECONDS = 5
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
 _NOT_READY = frozenset({202, 204})
@@ -58,10 +61,10 @@ class LookerClient:
     """Calls Looker's API 4.0 on behalf of one set of credentials; from many threads at once.
 
     Every operation raises `RetriableRequestError` when it kept failing for a reason that may
-    pass, `RefusedRequestError` when Looker refused it, `LoginRefusedError` when it refused the
+    pass, `RequestRejectedError` when Looker refused it, `LoginFailedError` when it refused the
     credentials, `UnreachableError` when the address or certificate is wrong,
     `ApiCallLimitError` when the limit of calls is used up, and `AbortedError` when `abort` ended
-    it. None takes longer than `longest_seconds`, whatever the network does.
+    it. None takes longer than `max_seconds`, whatever the network does.
 
     Attributes:
         calls: requests made, by operation.
@@ -92,8 +95,8 @@ class LookerClient:
         *,
         new_rows: Callable[[], RowArrays],
         max_tries: int | None = None,
-        longest_seconds: float = inf,
-    ) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
+        max_seconds: float = inf,
+    ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
         """Ask for many tasks at once; yields (task id, what Looker says of it).
 
         Each id is yielded once at most, however often the request had to be repeated. The rows
@@ -101,7 +104,7 @@ class LookerClient:
         the tasks that are missing; a try that brought one starts the count of tries afresh.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
-        operation = self._http.begin("query_task_multi_results", longest_seconds)
+        operation = self._http.begin("query_task_multi_results", max_seconds)
         return self._answers(operation, dict.fromkeys(query_task_ids), new_rows, max_tries)
 
     def _answers(
@@ -110,7 +113,7 @@ class LookerClient:
         wanted: dict[str, None],
         new_rows: Callable[[], RowArrays],
         max_tries: int | None,
-    ) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
+    ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
         repeats = self._repeats(operation, max_tries)
         while True:
             before = len(wanted)
@@ -118,12 +121,12 @@ class LookerClient:
             if error is None or not wanted:
                 return
             if len(wanted) < before:
-                repeats.start_afresh()
-            repeats.pause_or_raise(error)
+                repeats.reset_tries()
+            repeats.wait_or_raise(error)
 
     def _answers_while_they_come(
         self, operation: Operation, wanted: dict[str, None], new_rows: Callable[[], RowArrays]
-    ) -> Generator[tuple[str, TaskAnswer | MalformedAnswer], None, RetriableRequestError | None]:
+    ) -> Generator[tuple[str, _Entry], None, RetriableRequestError | None]:
         """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
         path = "query_tasks/multi_results?query_task_ids=" + ",".join(map(_part, wanted))
         try:
@@ -132,7 +135,7 @@ class LookerClient:
                     if query_task_id in wanted:
                         del wanted[query_task_id]
                         yield query_task_id, answer
-        except MalformedAnswer as malformed:
+        except MalformedResponseError as malformed:
             return unreadable(operation.name, self._connection.base_url, malformed)
         except RetriableRequestError as error:
             return error
@@ -143,37 +146,37 @@ class LookerClient:
         query_task_id: str,
         *,
         new_rows: Callable[[], RowArrays],
-        longest_seconds: float = inf,
-    ) -> TaskAnswer:
+        max_seconds: float = inf,
+    ) -> TaskEntry:
         """Get one finished task's result, whatever its format: text becomes a JSON string.
 
         The rows of a long result go to what `new_rows` makes. A page that stands in place of a
-        result is a `RefusedRequestError`, a result that is broken or not ready yet, a
+        result is a `RequestRejectedError`, a result that is broken or not ready yet, a
         `RetriableRequestError`.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
         """
-        operation = self._http.begin("query_task_results", longest_seconds)
+        operation = self._http.begin("query_task_results", max_seconds)
         path = f"query_tasks/{_part(query_task_id)}/results"
 
-        def ask() -> TaskAnswer:
+        def ask() -> TaskEntry:
             with self._send(operation, "GET", path, is_long=True) as response:
                 return self._read_result(operation, response, new_rows)
 
         return self._repeated(operation, ask)
 
     def _read_result(
-        self, operation: Operation, response: Answer, new_rows: Callable[[], RowArrays]
-    ) -> TaskAnswer:
+        self, operation: Operation, response: LookerResponse, new_rows: Callable[[], RowArrays]
+    ) -> TaskEntry:
         base_url = self._connection.base_url
         if response.status in _NOT_READY:
             msg = f"{operation.name}: {base_url} says that the result is not ready"
             raise RetriableRequestError(msg, safe_to_retry=True)
         try:
             return read_body(response.content_type, response.chunks(), new_rows)
-        except NoResultError as error:
+        except NotAResultError as error:
             msg = f"{operation.name}: {base_url} answered with no result: {error}"
-            refused = RefusedRequestError(msg, http_status=response.status)
-        except MalformedAnswer as malformed:
+            refused = RequestRejectedError(msg, http_status=response.status)
+        except MalformedResponseError as malformed:
             raise unreadable(operation.name, base_url, malformed) from None
         raise refused
 
@@ -185,7 +188,7 @@ class LookerClient:
         look_id: str | None = None,
         dashboard_id: str | None = None,
         server_table_calcs: bool = False,
-        longest_seconds: float = inf,
+        max_seconds: float = inf,
     ) -> str:
         """Have Looker start a query; returns the task's id.
 
@@ -194,7 +197,7 @@ class LookerClient:
         table calculations only when `server_table_calcs` is set.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query_task>
         """
-        operation = self._http.begin("create_query_task", longest_seconds)
+        operation = self._http.begin("create_query_task", max_seconds)
         task = {
             "query_id": query_id,
             "result_format": result_format,
@@ -207,25 +210,25 @@ class LookerClient:
         answer = self._decoded(operation, dict[str, Any], "POST", path, json=body)
         return self._id_in(operation, answer)
 
-    def kill_query(self, query_task_id: str, *, longest_seconds: float = inf) -> None:
+    def kill_query(self, query_task_id: str, *, max_seconds: float = inf) -> None:
         """Cancel a task, unless it had finished.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
         """
-        operation = self._http.begin("kill_query", longest_seconds, frees=True)
+        operation = self._http.begin("kill_query", max_seconds, is_cleanup=True)
         path = f"running_queries/{_part(query_task_id)}"
         try:
             self._send(operation, "DELETE", path).close()
-        except RefusedRequestError as error:
+        except RequestRejectedError as error:
             if error.http_status != _NOT_FOUND:
                 raise
 
-    def create_query(self, body: Mapping[str, Any], *, longest_seconds: float = inf) -> str:
+    def create_query(self, body: Mapping[str, Any], *, max_seconds: float = inf) -> str:
         """Store a query, or find the one like it; returns its id.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query>
         """
-        operation = self._http.begin("create_query", longest_seconds)
+        operation = self._http.begin("create_query", max_seconds)
         # Looker answers the same body with the same query: it may be asked again.
         answer = self._repeated(
             operation,
@@ -233,41 +236,41 @@ class LookerClient:
         )
         return self._id_in(operation, answer)
 
-    def query(self, query_id: str, *, longest_seconds: float = inf) -> dict[str, Any]:
+    def query(self, query_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query>."""
-        return self._object("query", f"queries/{_part(query_id)}", longest_seconds)
+        return self._object("query", f"queries/{_part(query_id)}", max_seconds)
 
-    def query_for_slug(self, slug: str, *, longest_seconds: float = inf) -> dict[str, Any]:
+    def query_for_slug(self, slug: str, *, max_seconds: float = inf) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_for_slug>."""
-        return self._object("query_for_slug", f"queries/slug/{_part(slug)}", longest_seconds)
+        return self._object("query_for_slug", f"queries/slug/{_part(slug)}", max_seconds)
 
-    def look(self, look_id: str, *, longest_seconds: float = inf) -> dict[str, Any]:
+    def look(self, look_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
         """Get a Look: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/look>."""
-        return self._object("look", f"looks/{_part(look_id)}", longest_seconds)
+        return self._object("look", f"looks/{_part(look_id)}", max_seconds)
 
-    def dashboard(self, dashboard_id: str, *, longest_seconds: float = inf) -> dict[str, Any]:
+    def dashboard(self, dashboard_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
         """Get a dashboard's title, filters and tiles: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/dashboard>."""
         path = f"dashboards/{_part(dashboard_id)}?fields={_DASHBOARD_PARTS}"
-        return self._object("dashboard", path, longest_seconds)
+        return self._object("dashboard", path, max_seconds)
 
     def lookml_model_explore(
-        self, model: str, explore: str, *, longest_seconds: float = inf
+        self, model: str, explore: str, *, max_seconds: float = inf
     ) -> dict[str, Any]:
         """Get the fields of an Explore: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/lookml_model_explore>."""
         path = f"lookml_models/{_part(model)}/explores/{_part(explore)}?fields={_EXPLORE_METADATA}"
-        return self._object("lookml_model_explore", path, longest_seconds)
+        return self._object("lookml_model_explore", path, max_seconds)
 
-    def versions(self, *, longest_seconds: float = inf) -> dict[str, Any]:
+    def versions(self, *, max_seconds: float = inf) -> dict[str, Any]:
         """Get the versions of Looker and its API: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Config/versions>."""
-        return self._object("versions", "versions", longest_seconds)
+        return self._object("versions", "versions", max_seconds)
 
-    def me(self, *, longest_seconds: float = inf) -> dict[str, Any]:
+    def me(self, *, max_seconds: float = inf) -> dict[str, Any]:
         """Get the user whose credentials these are: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/User/me>."""
-        return self._object("me", "user", longest_seconds)
+        return self._object("me", "user", max_seconds)
 
-    def all_timezones(self, *, longest_seconds: float = inf) -> list[dict[str, Any]]:
+    def all_timezones(self, *, max_seconds: float = inf) -> list[dict[str, Any]]:
         """Get the time zones that Looker offers: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Config/all_timezones>."""
-        operation = self._http.begin("all_timezones", longest_seconds)
+        operation = self._http.begin("all_timezones", max_seconds)
         return self._repeated(
             operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", "timezones")
         )
@@ -278,7 +281,7 @@ class LookerClient:
         *,
         limit: int,
         server_table_calcs: bool = False,
-        longest_seconds: float = inf,
+        max_seconds: float = inf,
     ) -> bytes:
         """Run a query and wait for its result in `json_detail`, as it is.
 
@@ -287,7 +290,7 @@ class LookerClient:
         path = f"queries/{_part(query_id)}/run/json_detail?limit={limit}"
         if server_table_calcs:
             path += "&server_table_calcs=true"
-        operation = self._http.begin("run_query", longest_seconds)
+        operation = self._http.begin("run_query", max_seconds)
 
         def ask() -> bytes:
             with self._send(operation, "GET", path, is_long=True) as response:
@@ -305,27 +308,27 @@ class LookerClient:
         """
         self._http.abort()
 
-    def close(self, longest_seconds: float = _LONGEST_LOGOUT_SECONDS) -> None:
+    def close(self, max_seconds: float = _MAX_LOGOUT_SECONDS) -> None:
         """End everything in progress, log out within so many seconds, and close all sessions."""
         self.abort()
-        self.logout(longest_seconds)
+        self.logout(max_seconds)
         self._http.close()
 
-    def logout(self, longest_seconds: float = _LONGEST_LOGOUT_SECONDS) -> None:
+    def logout(self, max_seconds: float = _MAX_LOGOUT_SECONDS) -> None:
         """Give the token back, if there is one; a token that stays expires by itself.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
-        operation = self._http.begin(LOGOUT, longest_seconds, frees=True)
+        operation = self._http.begin(LOGOUT, max_seconds, is_cleanup=True)
         try:
             if token := self._token.forget(operation):
                 self._http.send(operation, "DELETE", "logout", headers=token.header).close()
         except RequestError as error:
             self._logger.debug("%s", error)
 
-    def _repeats(self, operation: Operation, max_tries: int | None = None) -> Repeats:
+    def _repeats(self, operation: Operation, max_tries: int | None = None) -> RetryState:
         tries = self._connection.max_tries if max_tries is None else max_tries
-        return Repeats(operation, tries, clock=self._clock, logger=self._logger)
+        return RetryState(operation, tries, clock=self._clock, logger=self._logger)
 
     def _repeated(self, operation: Operation, attempt: Callable[[], _T]) -> _T:
         repeats = self._repeats(operation)
@@ -333,10 +336,10 @@ class LookerClient:
             try:
                 return attempt()
             except RetriableRequestError as error:
-                repeats.pause_or_raise(error)
+                repeats.wait_or_raise(error)
 
-    def _object(self, name: str, path: str, longest_seconds: float) -> dict[str, Any]:
-        operation = self._http.begin(name, longest_seconds)
+    def _object(self, name: str, path: str, max_seconds: float) -> dict[str, Any]:
+        operation = self._http.begin(name, max_seconds)
         return self._repeated(
             operation, lambda: self._decoded(operation, dict[str, Any], "GET", path)
         )
@@ -360,12 +363,12 @@ class LookerClient:
                 return str(number)
         raise unreadable(operation.name, self._connection.base_url, "no id in the answer")
 
-    def _send(self, operation: Operation, verb: str, path: str, **request: Any) -> Answer:
+    def _send(self, operation: Operation, verb: str, path: str, **request: Any) -> LookerResponse:
         """Send with a token; a token that Looker no longer accepts is replaced once."""
         token = self._token.get(operation)
         try:
             return self._http.send(operation, verb, path, headers=token.header, **request)
-        except RefusedRequestError as error:
+        except RequestRejectedError as error:
             if error.http_status != _UNAUTHORIZED:
                 raise
         token = self._token.get(operation, refused=token)
@@ -381,9 +384,9 @@ class LookerClient:
         try:
             with self._http.send(login, "POST", "login", data=credentials) as response:
                 return token_from(msgspec.json.decode(response.content()), self._clock.now())
-        except RefusedRequestError as error:
+        except RequestRejectedError as error:
             msg = f"{error.message}; check client_id and client_secret, and base_url"
-            raise LoginRefusedError(msg) from None
+            raise LoginFailedError(msg) from None
         except RetriableRequestError as error:
             # What was to be done with the token was surely not done.
             error.safe_to_retry = True

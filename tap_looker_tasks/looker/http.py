@@ -13,8 +13,8 @@ import requests
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
     RequestError,
+    ResponseTooLargeError,
     RetriableRequestError,
-    TooLongAnswerError,
 )
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
 from tap_looker_tasks.looker.retries import Operation
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 LOGOUT = "logout"
 _CHUNK_BYTES = 1 << 20
-_LONGEST_CONTENT_BYTES = 64 * 1024 * 1024
-_LONGEST_ERROR_BYTES = 64 * 1024
+_MAX_CONTENT_BYTES = 64 * 1024 * 1024
+_MAX_ERROR_BYTES = 64 * 1024
 _FIRST_REFUSAL = 300
 _TOO_MANY_REQUESTS = 429
 _PAUSE_SECONDS = 1.0
 
 
-class Answer:
+class LookerResponse:
     """An answer of success, whose body is still to be read."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Answer:
         """Yield the body, unpacked, as it comes.
 
         Raises:
-            TooLongAnswerError: it is longer than `max_response_bytes`.
+            ResponseTooLargeError: it is longer than `max_response_bytes`.
             RetriableRequestError: the rest does not come.
         """
         longest = self._http.max_response_bytes
@@ -93,9 +93,9 @@ class Answer:
         """Read the body as a whole.
 
         Raises:
-            TooLongAnswerError: it is longer than a description of something can be.
+            ResponseTooLargeError: it is longer than a description of something can be.
         """
-        longest = min(_LONGEST_CONTENT_BYTES, self._http.max_response_bytes)
+        longest = min(_MAX_CONTENT_BYTES, self._http.max_response_bytes)
         return b"".join(self._http.read_chunks(self._response, self._operation, longest))
 
     def close(self) -> None:
@@ -131,11 +131,11 @@ class Http:
         self._not_before = 0.0
         self.max_response_bytes = connection.max_response_bytes
 
-    def begin(self, name: str, longest_seconds: float, *, frees: bool = False) -> Operation:
+    def begin(self, name: str, max_seconds: float, *, is_cleanup: bool = False) -> Operation:
         """Begin an operation, which `abort` and time end."""
         with self._lock:
-            ends_at = self._clock.now() + longest_seconds
-            return Operation(name, ends_at, self._aborted, frees=frees)
+            ends_at = self._clock.now() + max_seconds
+            return Operation(name, ends_at, self._aborted, is_cleanup=is_cleanup)
 
     def send(
         self,
@@ -146,11 +146,11 @@ class Http:
         headers: dict[str, str] | None = None,
         is_long: bool = False,
         **request: Any,
-    ) -> Answer:
+    ) -> LookerResponse:
         """Make one request; the answer must be closed.
 
         Raises:
-            RefusedRequestError: the answer is none of success.
+            RequestRejectedError: the answer is none of success.
             RetriableRequestError: neither, or there is none, for a reason that may pass.
             UnreachableError: the address or certificate is wrong.
             AbortedError: it was aborted.
@@ -166,7 +166,7 @@ class Http:
             self.end(exchange)
             self.give_back(session)
             raise
-        answer = Answer(response, session, exchange, self, operation)
+        answer = LookerResponse(response, session, exchange, self, operation)
         self._logger.debug("%s: HTTP %s", operation.name, response.status_code)
         if response.status_code >= _FIRST_REFUSAL:
             with answer:
@@ -220,7 +220,7 @@ class Http:
                     f"{operation.name}: the answer of {self._connection.base_url} has more than "
                     f"{longest} bytes; ask for less, or set max_response_bytes"
                 )
-                raise TooLongAnswerError(msg, http_status=response.status_code)
+                raise ResponseTooLargeError(msg, http_status=response.status_code)
             yield chunk
 
     def end(self, exchange: Exchange) -> None:
@@ -242,7 +242,7 @@ class Http:
             raise RetriableRequestError(msg, safe_to_retry=True)
         while (left := self._not_before - self._clock.now()) > 0:
             if self._not_before >= operation.ends_at:
-                if operation.frees:
+                if operation.is_cleanup:
                     return
                 msg = f"{operation.name}: not called, because Looker asks to wait for {left:.0f} s"
                 raise RetriableRequestError(msg, retry_after=left, safe_to_retry=True)
@@ -276,7 +276,7 @@ class Http:
         body = b""
         # Whatever comes of the body, the status says enough.
         with suppress(RetriableRequestError), self._translate_errors(operation):
-            body = next(read_pieces(response.raw, _LONGEST_ERROR_BYTES), b"")
+            body = next(read_pieces(response.raw, _MAX_ERROR_BYTES), b"")
         error = read_error(response, body, operation.name, self._connection.base_url)
         if isinstance(error, RetriableRequestError):
             self._slow_down(response, error.retry_after)

@@ -17,8 +17,8 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from tap_looker_tasks.errors import RefusedRequestError, RetriableRequestError, UnreachableError
-from tap_looker_tasks.looker.retries import LONGEST_PAUSE_SECONDS
+from tap_looker_tasks.errors import RequestRejectedError, RetriableRequestError, UnreachableError
+from tap_looker_tasks.looker.retries import MAX_RETRY_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def read_error(
         retry_after = read_retry_after(response)
         too_many = status == _TOO_MANY_REQUESTS
         return RetriableRequestError(msg, retry_after=retry_after, safe_to_retry=too_many)
-    return RefusedRequestError(msg, http_status=status)
+    return RequestRejectedError(msg, http_status=status)
 
 
 def unreadable(operation: str, base_url: str, found: object) -> RetriableRequestError:
@@ -127,7 +127,7 @@ def read_retry_after(response: requests.Response) -> float | None:
         seconds = float(text) if text.strip().isdecimal() else _seconds_until(text, response)
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(seconds, 0.0), LONGEST_PAUSE_SECONDS)
+    return min(max(seconds, 0.0), MAX_RETRY_WAIT_SECONDS)
 
 
 def _seconds_until(http_date: str, response: requests.Response) -> float:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from tap_looker_tasks.errors import RetriableRequestError
     from tap_looker_tasks.looker.clock import Clock
 
-LONGEST_PAUSE_SECONDS = 60
+MAX_RETRY_WAIT_SECONDS = 60
 
 
-class Repeats:
+class RetryState:
     """Counts the tries of one operation and pauses between them."""
 
     def __init__(
@@ -30,15 +30,15 @@ class Repeats:
         self._max_tries = max_tries
         self._clock = clock
         self._logger = logger
-        self.start_afresh()
+        self.reset_tries()
 
-    def start_afresh(self) -> None:
+    def reset_tries(self) -> None:
         """Forget the tries so far, as one of them got on."""
         self._tries_left = self._max_tries
-        self._pauses = backoff.expo(max_value=LONGEST_PAUSE_SECONDS)
+        self._pauses = backoff.expo(max_value=MAX_RETRY_WAIT_SECONDS)
         next(self._pauses)
 
-    def pause_or_raise(self, error: RetriableRequestError) -> None:
+    def wait_or_raise(self, error: RetriableRequestError) -> None:
         """Wait for the next try.
 
         Raises:
@@ -76,7 +76,7 @@ class Operation:
     name: str
     ends_at: float
     aborted: Event
-    frees: bool = False
+    is_cleanup: bool = False
 
     def check(self) -> None:
         """Check that it may go on.

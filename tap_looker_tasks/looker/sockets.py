@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.looker.clock import Clock
 
-_LONGEST_CONNECT_SECONDS = 30
+_CONNECT_TIMEOUT_SECONDS = 30
 
 
 class Adapter(HTTPAdapter):
@@ -156,10 +156,10 @@ class _Connection(HTTPConnection):
         exchange.attach(sock)
         for option in self.socket_options or ():
             sock.setsockopt(*option)
-        sock.settimeout(min(exchange.seconds_left(), _LONGEST_CONNECT_SECONDS))
+        sock.settimeout(min(exchange.seconds_left(), _CONNECT_TIMEOUT_SECONDS))
         sock.connect(address)
         # What TLS has to say first comes within the same time.
-        sock.settimeout(min(exchange.seconds_left(), _LONGEST_CONNECT_SECONDS))
+        sock.settimeout(min(exchange.seconds_left(), _CONNECT_TIMEOUT_SECONDS))
 
 
 class _PlainConnection(_Connection):
@@ -206,7 +206,7 @@ _LEAST_BYTES = 1024
 # Linux has it, until the next time it thinks otherwise.
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 # No socket takes a much longer time.
-_LONGEST_STEP_SECONDS = 1_000_000
+_MAX_STEP_SECONDS = 1_000_000
 
 
 class Exchange:
@@ -255,7 +255,7 @@ class Exchange:
         if left <= 0:
             msg = "it took too long"
             raise TimeoutError(msg)
-        return min(left, _LONGEST_STEP_SECONDS)
+        return min(left, _MAX_STEP_SECONDS)
 
     def receive(self, sock: socket.socket, raw: RawIOBase, buffer: memoryview) -> int | None:
         """Read what comes next from a socket by its file; returns the count of bytes.

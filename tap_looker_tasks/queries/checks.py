@@ -13,7 +13,7 @@ from tap_looker_tasks.records import (
     describe_renamed,
     query_fields,
 )
-from tap_looker_tasks.wording import ask_for, find_similar
+from tap_looker_tasks.wording import did_you_mean, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -100,7 +100,7 @@ def unknown(
     """Yield a line for each name that is not known, with the most similar one that is."""
     for name in names:
         if name not in known:
-            hint = ask_for(find_similar(name, known))
+            hint = did_you_mean(find_similar(name, known))
             yield f"{config_path}: {name} is no {what}{hint}"
 
 

@@ -9,11 +9,10 @@ from tap_looker_tasks.records.column_types import (
 )
 from tap_looker_tasks.records.columns import (
     Column,
-    KeyCheck,
     collisions,
     column_in_schema,
     columns_of,
-    compare,
+    find_type_changes,
     has_table_calculations,
     query_fields,
     stream_schema,
@@ -34,7 +33,7 @@ from tap_looker_tasks.records.names import (
     find_column_name,
     shorten,
 )
-from tap_looker_tasks.records.rows import RecordBatch, RecordType, RowReader
+from tap_looker_tasks.records.rows import KeyCheck, RecordBatch, RecordType, RowReader
 from tap_looker_tasks.records.timestamps import (
     from_rfc3339,
     to_local,
@@ -62,12 +61,12 @@ __all__ = [
     "column_in_schema",
     "column_name",
     "columns_of",
-    "compare",
     "custom_fields",
     "describe_renamed",
     "explore_fields",
     "fields_in_result",
     "find_column_name",
+    "find_type_changes",
     "from_rfc3339",
     "has_table_calculations",
     "match_columns",

@@ -26,7 +26,7 @@ _DATES_REMEMBERED = 4096
 # Those of nearly four years.
 _HOURS_REMEMBERED = 32768
 _ZONES_REMEMBERED = 8
-_LONGEST_INTEGER = 1000
+_MAX_INTEGER = 1000
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_HOUR = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d", re.ASCII)
@@ -60,7 +60,7 @@ class ColumnType:
     name: str
     json_schema: Mapping[str, object]
     converter: Callable[[tzinfo | None], _Converter]
-    as_they_are: frozenset[type] = frozenset({NoneType})
+    native_types: frozenset[type] = frozenset({NoneType})
 
 
 def read_number(value: object) -> int | Decimal | None:
@@ -84,7 +84,7 @@ def _integer(value: object) -> int | None:
     if not isinstance(number, Decimal):
         return number
     # A short number may stand for one with a million digits.
-    if number.adjusted() < _LONGEST_INTEGER and (whole := int(number)) == number:
+    if number.adjusted() < _MAX_INTEGER and (whole := int(number)) == number:
         return whole
     msg = f"{value!r} is no integer"
     raise ValueError(msg)
@@ -167,7 +167,7 @@ def _ends_of_hours() -> Mapping[str, str]:
     return {minute + second: f"{minute}{second}+00:00" for minute in sixty for second in sixty}
 
 
-def _as_it_is(value: object) -> object:
+def _identity(value: object) -> object:
     return value
 
 
@@ -192,7 +192,7 @@ DATE_TIME = ColumnType(
     _date_times,
 )
 LOCAL_DATE_TIME = ColumnType(
-    "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.as_they_are
+    "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.native_types
 )
 ANYTHING = ColumnType(
     "value of any type",
@@ -206,7 +206,7 @@ ANYTHING = ColumnType(
             )
         }
     ),
-    lambda _: _as_it_is,
+    lambda _: _identity,
     frozenset({dict, list, str, int, Decimal, bool, NoneType}),
 )
 _TYPES = MappingProxyType(

@@ -61,7 +61,7 @@ def match_columns(
         wants: whether a column, given by its name, is wanted.
 
     Raises:
-        MalformedAnswer: a row cannot be understood.
+        MalformedResponseError: a row cannot be understood.
     """
     properties = schema["properties"]
     own = {QUERY_TASK_ID, ROW_NUMBER}

@@ -17,8 +17,8 @@ from tap_looker_tasks.records.timestamps import zone_named
 from tap_looker_tasks.results import (
     OBJECT_OF_RAWS,
     ROWS,
-    MalformedAnswer,
-    UnexpectedJson,
+    MalformedResponseError,
+    UnexpectedJsonError,
     first_byte,
     quoted,
     read_json,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.records.columns import Column
     from tap_looker_tasks.results import Pivot, Result
+
+_MAX_REMEMBERED_KEYS = 1_000_000
 
 _Values = Sequence[object]
 _Converter = Callable[[Any], object]
@@ -148,7 +150,7 @@ class RowReader:
         stays as it is, and is among the `problems`.
 
         Raises:
-            MalformedAnswer: a row cannot be understood.
+            MalformedResponseError: a row cannot be understood.
         """
         read = self._pivoted_values if result.is_pivoted else self._values
         first = 1
@@ -179,7 +181,7 @@ class RowReader:
         return [*map(self._convert_column, self._columns, self._converters, columns)]
 
     def _convert_column(self, column: Column, convert: _Converter, values: _Values) -> _Values:
-        if not column.column_type.as_they_are.issuperset(map(type, values)):
+        if not column.column_type.native_types.issuperset(map(type, values)):
             try:
                 values = [*map(convert, values)]
             except UNREADABLE:
@@ -218,7 +220,7 @@ class RowReader:
     def _pivoted_values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
         if result.row_count and not pivots:
-            raise MalformedAnswer(_NO_PIVOTS)
+            raise MalformedResponseError(_NO_PIVOTS)
         keys = {pivot.key for pivot in pivots}
         measures = {field for field in self._fields if field not in result.dimensions}
         for rows in result.rows_at_once():
@@ -237,14 +239,14 @@ def _check_not_pivoted(result: Result) -> None:
     """Check that cells hold values, when nothing describes what they hold.
 
     Raises:
-        MalformedAnswer: they hold a cell for each of some pivots.
+        MalformedResponseError: they hold a cell for each of some pivots.
     """
     array = b"[]" if result.fields else next(iter(result.arrays), b"[]")
     for row in read_json(ROWS.decode, array)[:1]:
         for cell in read_json(OBJECT_OF_RAWS.decode, row).values():
             parts = read_json(OBJECT_OF_RAWS.decode, cell) if first_byte(cell) == b"{" else {}
             if parts and "value" not in parts and all(map(_is_object, parts.values())):
-                raise MalformedAnswer(_NO_PIVOTS)
+                raise MalformedResponseError(_NO_PIVOTS)
 
 
 def _is_object(raw: msgspec.Raw) -> bool:
@@ -260,7 +262,7 @@ def _read_cells(
             rows = read_json(read_cells, array)
             cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
             return len(rows), [[cell.value for cell in column] for column in cells]
-    except UnexpectedJson:
+    except UnexpectedJsonError:
         # Some value has no cell around it.
         pass
     objects = read_json(_OBJECTS.decode, array)
@@ -294,3 +296,55 @@ def _value_in_pivot(
     if keys is not None and isinstance(value, dict) and value.keys() <= keys:
         return value.get(pivot.key)
     return value
+
+
+class KeyCheck:
+    """Counts nulls in the key columns of records, and records whose key was there before.
+
+    It remembers a hash of each key. Beyond a million of them, it goes on with half the keys, then
+    a quarter, ...: chosen by their hash, so that repeats of those are still found.
+    """
+
+    def __init__(self, names: Sequence[str], most_remembered: int = _MAX_REMEMBERED_KEYS) -> None:
+        """Begin with no record; `names` are those of the key columns."""
+        self._nulls = dict.fromkeys(names, 0)
+        self._most_remembered = most_remembered
+        self._hashes: set[int] = set()
+        self._one_in = 1
+        self._repeats = 0
+
+    def add(self, batch: RecordBatch) -> None:
+        """Check the records of a batch, which has all key columns."""
+        if not self._nulls:
+            return
+        columns = [batch.column(name) for name in self._nulls]
+        for name, values in zip(self._nulls, columns, strict=True):
+            self._nulls[name] += sum(value is None for value in values)
+        hashes: Sequence[int] = [*map(hash, zip(*map(_as_hashable, columns), strict=True))]
+        if self._one_in > 1:
+            hashes = [found for found in hashes if not found % self._one_in]
+        before = len(self._hashes)
+        self._hashes.update(hashes)
+        self._repeats += len(hashes) - (len(self._hashes) - before)
+        while len(self._hashes) > self._most_remembered:
+            self._one_in *= 2
+            self._hashes = {found for found in self._hashes if not found % self._one_in}
+
+    @property
+    def problems(self) -> list[str]:
+        """Return, a line each, why the keys do not tell records apart."""
+        keys = " and ".join(self._nulls)
+        least = "" if self._one_in == 1 else "at least "
+        nulls = [f"{name} is null in {count} rows" for name, count in self._nulls.items() if count]
+        repeats = f"{least}{self._repeats} rows repeat the values of {keys} of another"
+        return [
+            f"primary_keys: {problem}, so a target may keep fewer rows than there are"
+            for problem in (*nulls, *([repeats] if self._repeats else []))
+        ]
+
+
+def _as_hashable(values: Sequence[object]) -> Sequence[object]:
+    """Replace what has no hash; and -1, whose hash Python makes that of -2."""
+    if {dict, list}.isdisjoint(map(type, values)) and -1 not in values:
+        return values
+    return [(repr(v),) if v == -1 or isinstance(v, dict | list) else v for v in values]

@@ -1,10 +1,10 @@
 """What Looker's JSON says: stream, entries, payload, result."""
 
-from tap_looker_tasks.results.entries import NoResultError, TaskAnswer, read_body, split_answers
+from tap_looker_tasks.results.entries import NotAResultError, TaskEntry, read_body, split_answers
 from tap_looker_tasks.results.json_stream import RowArrays
 from tap_looker_tasks.results.json_text import (
-    MalformedAnswer,
-    UnexpectedJson,
+    MalformedResponseError,
+    UnexpectedJsonError,
     as_id,
     as_object,
     as_objects,
@@ -28,13 +28,13 @@ __all__ = [
     "OBJECT_OF_RAWS",
     "ROWS",
     "Field",
-    "MalformedAnswer",
-    "NoResultError",
+    "MalformedResponseError",
+    "NotAResultError",
     "Pivot",
     "Result",
     "RowArrays",
-    "TaskAnswer",
-    "UnexpectedJson",
+    "TaskEntry",
+    "UnexpectedJsonError",
     "as_data",
     "as_id",
     "as_object",

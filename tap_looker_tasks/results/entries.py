@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.results.json_stream import LONGEST_VALUE_BYTES, Body, TooLongError
-from tap_looker_tasks.results.json_text import MalformedAnswer, read_json
+from tap_looker_tasks.results.json_stream import MAX_VALUE_BYTES, Body, ValueTooLargeError
+from tap_looker_tasks.results.json_text import MalformedResponseError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,11 +26,11 @@ _BEGINNING = b'{"status"'
 _PATHS_TO_ROWS = frozenset({("data",), ("data", "data"), ("data", "rows")})
 _PATHS_IN_PAYLOAD = frozenset(path[1:] for path in _PATHS_TO_ROWS)
 # An entry is held as a whole up to this length.
-LONGEST_ENTRY_BYTES = 8 * 1024 * 1024
+MAX_ENTRY_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class TaskAnswer:
+class TaskEntry:
     """What `multi_results` says of one task.
 
     Attributes:
@@ -60,9 +60,9 @@ def split_answers(
     chunks: Iterable[bytes],
     new_rows: Callable[[], RowArrays] = list,
     *,
-    longest_entry: int = LONGEST_ENTRY_BYTES,
-    longest_value: int = LONGEST_VALUE_BYTES,
-) -> Iterator[tuple[str, TaskAnswer | MalformedAnswer]]:
+    longest_entry: int = MAX_ENTRY_BYTES,
+    longest_value: int = MAX_VALUE_BYTES,
+) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
     """Yield (task id, what Looker says of it) as soon as the whole of it has come.
 
     Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry`
@@ -72,7 +72,7 @@ def split_answers(
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
 
     Raises:
-        MalformedAnswer: the body is not one JSON object.
+        MalformedResponseError: the body is not one JSON object.
     """
     body = Body(chunks, longest_value=longest_value)
     body.open()
@@ -91,20 +91,20 @@ def split_answers(
 
 def _entry(
     body: Body, new_rows: Callable[[], RowArrays], longest: int
-) -> TaskAnswer | MalformedAnswer:
+) -> TaskEntry | MalformedResponseError:
     if guessed := body.try_fast(_ENTRY.decode, _BEGINNING, longest):
         return _as_answer(guessed)
     rows = None
     try:
         text = body.value(longest)
-    except TooLongError:
+    except ValueTooLargeError:
         rows = new_rows()
         text = body.value_without(rows, _PATHS_TO_ROWS)
         if problem := body.pop_problem():
-            return MalformedAnswer(problem)
+            return MalformedResponseError(problem)
     try:
         return read_answer(text, rows)
-    except MalformedAnswer as malformed:
+    except MalformedResponseError as malformed:
         return malformed
 
 
@@ -112,40 +112,40 @@ def read_payload(
     chunks: Iterable[bytes],
     new_rows: Callable[[], RowArrays],
     *,
-    longest: int = LONGEST_ENTRY_BYTES,
+    longest: int = MAX_ENTRY_BYTES,
 ) -> tuple[msgspec.Raw, RowArrays | None]:
     """Read a body that is one task's payload, and no more; returns it, and its rows if it is long.
 
     Raises:
-        MalformedAnswer: it is no JSON object or list.
+        MalformedResponseError: it is no JSON object or list.
     """
     body = Body(chunks)
     if not (body.peek(b"{") or body.peek(b"[")):
         msg = "neither an object nor a list"
-        raise MalformedAnswer(msg)
+        raise MalformedResponseError(msg)
     rows = None
     try:
         text = body.value(longest)
-    except TooLongError:
+    except ValueTooLargeError:
         rows = new_rows()
         text = body.value_without(rows, _PATHS_IN_PAYLOAD)
     body.end()
     if problem := body.pop_problem():
-        raise MalformedAnswer(problem)
+        raise MalformedResponseError(problem)
     return read_json(_RAW.decode, text), rows
 
 
-def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskAnswer:
+def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskEntry:
     """Read what `multi_results` says of one task.
 
     Raises:
-        MalformedAnswer: it is not an object with a status.
+        MalformedResponseError: it is not an object with a status.
     """
     return _as_answer(read_json(_ENTRY.decode, entry), rows)
 
 
-def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> TaskAnswer:
-    return TaskAnswer(
+def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> TaskEntry:
+    return TaskEntry(
         status=entry.status.lower(),
         result_source=entry.result_source if isinstance(entry.result_source, str) else None,
         data=None if entry.data in (ABSENT, NULL) else entry.data,
@@ -155,7 +155,7 @@ def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> TaskAnswer:
 
 # The body of one task's results, in any format -> what `multi_results` would say of the task.
 
-LONGEST_TEXT_BYTES = 256 * 1024 * 1024
+MAX_TEXT_BYTES = 256 * 1024 * 1024
 _COMPLETE = "complete"
 _BEGINNING_BYTES = 1024
 _JSON_BEGINNING = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{\]])')
@@ -165,13 +165,13 @@ _HTML_PAGE = re.compile(rb"\s*(?:<!doctype|<html)\b", re.IGNORECASE)
 _SIGN_IN = re.compile(rb"<(?:form|title)\b", re.IGNORECASE)
 
 
-class NoResultError(ValueError):
+class NotAResultError(ValueError):
     """What came is no result, and would be none another time; the message says what it is."""
 
 
 def read_body(
     content_type: str, chunks: Iterable[bytes], new_rows: Callable[[], RowArrays]
-) -> TaskAnswer:
+) -> TaskEntry:
     """Read a result; text becomes a JSON string.
 
     A body is JSON when it is declared so, or begins so and is not declared to be another text
@@ -179,24 +179,24 @@ def read_body(
     its style, as Looker's do, and has neither a title nor a form, as pages to sign in have.
 
     Raises:
-        NoResultError: it is a page, or text that cannot be delivered.
-        MalformedAnswer: it is broken.
+        NotAResultError: it is a page, or text that cannot be delivered.
+        MalformedResponseError: it is broken.
     """
     beginning, chunks = _begin(chunks)
     if _is_json(content_type, beginning):
         data, rows = read_payload(chunks, new_rows)
-        return TaskAnswer(_COMPLETE, data=data, rows=rows)
+        return TaskEntry(_COMPLETE, data=data, rows=rows)
     text = _read_text(chunks)
     if _is_page(content_type, text):
         msg = "a page, as of a proxy or to sign in; check what stands between here and Looker"
-        raise NoResultError(msg)
+        raise NotAResultError(msg)
     if not text.strip():
-        return TaskAnswer(_COMPLETE)
+        return TaskEntry(_COMPLETE)
     try:
-        return TaskAnswer(_COMPLETE, data=msgspec.Raw(msgspec.json.encode(text.decode())))
+        return TaskEntry(_COMPLETE, data=msgspec.Raw(msgspec.json.encode(text.decode())))
     except UnicodeDecodeError:
         msg = "text that is not UTF-8"
-    raise NoResultError(msg)
+    raise NotAResultError(msg)
 
 
 def _begin(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -225,11 +225,11 @@ def _is_page(content_type: str, text: bytes) -> bool:
 
 def _read_text(chunks: Iterable[bytes]) -> bytes:
     parts: list[bytes] = []
-    left = LONGEST_TEXT_BYTES
+    left = MAX_TEXT_BYTES
     for chunk in chunks:
         left -= len(chunk)
         if left < 0:
-            msg = f"text of more than {LONGEST_TEXT_BYTES} bytes; ask for json_detail"
-            raise NoResultError(msg)
+            msg = f"text of more than {MAX_TEXT_BYTES} bytes; ask for json_detail"
+            raise NotAResultError(msg)
         parts.append(chunk)
     return b"".join(parts)

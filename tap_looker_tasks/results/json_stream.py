@@ -29,7 +29,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tap_looker_tasks.results.json_text import (
-    MalformedAnswer,
+    MalformedResponseError,
     check_utf8,
     is_json,
     on_one_line,
@@ -44,18 +44,18 @@ _T = TypeVar("_T")
 _VISIBLE = re.compile(rb"[^ \t\n\r]")
 _END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
 _BETWEEN_MEMBERS = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*\Z')
-_LONGEST_KEY = 256
+_MAX_KEY = 256
 # Waiting for more of shorter ones takes as long as scanning them.
 WORTH_A_GUESS_BYTES = 64 * 1024
 _BETWEEN_ROWS = b"},{"
 _FIRST_PIECE = 64
-_LONGEST_PIECE = 64 * 1024
+_MAX_PIECE = 64 * 1024
 # So many bytes of rows are held at a time.
 ROWS_AT_ONCE_BYTES = 1024 * 1024
 # Nobody can do anything with a longer string, whoever can hold it.
-LONGEST_VALUE_BYTES = 256 * 1024 * 1024
-_LONGEST_NAME_BYTES = 1024 * 1024
-_LONGEST_NUMBER_BYTES = 64 * 1024
+MAX_VALUE_BYTES = 256 * 1024 * 1024
+_MAX_NAME_BYTES = 1024 * 1024
+_MAX_NUMBER_BYTES = 64 * 1024
 _NOT_JSON = "not JSON"
 _EXPECTED = "where an object keyed by query task id was expected"
 _KINDS = MappingProxyType(
@@ -69,7 +69,7 @@ _KINDS = MappingProxyType(
 )
 
 
-class TooLongError(Exception):
+class ValueTooLargeError(Exception):
     """A value has more bytes than are wanted at once; none of it is taken."""
 
 
@@ -102,15 +102,13 @@ class _Parts:
 class Body:
     """A body that is taken apart while it comes."""
 
-    def __init__(
-        self, chunks: Iterable[bytes], *, longest_value: int = LONGEST_VALUE_BYTES
-    ) -> None:
+    def __init__(self, chunks: Iterable[bytes], *, longest_value: int = MAX_VALUE_BYTES) -> None:
         self._chunks = check_utf8(chunks)
         self._longest_value = longest_value
         self._problem: str | None = None
         self._has_rows = False
         self._text = b""
-        self._at = 0
+        self._position = 0
         self._taken = 0
         self._may_guess = True
 
@@ -118,10 +116,10 @@ class Body:
         """Take the brace that everything begins with."""
         if self._mark() != b"{":
             found = next(
-                (kind for k, kind in _KINDS.items() if k.match(self._text, self._at)), None
+                (kind for k, kind in _KINDS.items() if k.match(self._text, self._position)), None
             )
             raise self._malformed(f"{found} {_EXPECTED}" if found else _NOT_JSON)
-        self._at += 1
+        self._position += 1
 
     def end(self) -> None:
         """Make sure that nothing is left."""
@@ -138,7 +136,7 @@ class Body:
         mark = self._mark()
         if mark not in marks:
             raise self._malformed(_NOT_JSON)
-        self._at += 1
+        self._position += 1
         return mark
 
     def key(self) -> str:
@@ -149,19 +147,19 @@ class Body:
         if self._mark() != b'"':
             raise self._malformed(_NOT_JSON)
         try:
-            return self._nested(Nesting(0, in_string=True), _LONGEST_NAME_BYTES)
-        except TooLongError:
-            msg = f"a key of more than {_LONGEST_NAME_BYTES} bytes"
+            return self._nested(Nesting(0, in_string=True), _MAX_NAME_BYTES)
+        except ValueTooLargeError:
+            msg = f"a key of more than {_MAX_NAME_BYTES} bytes"
         raise self._malformed(msg)
 
     def _is_over(self) -> bool:
         """Pass over white space, and tell whether there was nothing else left."""
         while True:
-            visible = _VISIBLE.search(self._text, self._at)
-            self._at = visible.start() if visible else len(self._text)
+            visible = _VISIBLE.search(self._text, self._position)
+            self._position = visible.start() if visible else len(self._text)
             if visible:
                 return False
-            if not self._more():
+            if not self._read_chunk():
                 return True
 
     def try_fast(
@@ -172,13 +170,13 @@ class Body:
         Where another object of the same `beginning` starts, this one seems to have ended. It is
         not looked for beyond `longest` bytes.
         """
-        is_long = len(self._text) - self._at >= WORTH_A_GUESS_BYTES
+        is_long = len(self._text) - self._position >= WORTH_A_GUESS_BYTES
         # Nobody waits for another entry to come, only to find the end of a short one.
-        is_worth_it = is_long or self._text.find(beginning, self._at + 1) >= 0
+        is_worth_it = is_long or self._text.find(beginning, self._position + 1) >= 0
         if not self._may_guess or not is_worth_it or self._mark() != b"{":
             return None
         end = self._guessed_end(beginning, longest)
-        text = self._text[self._at : end]
+        text = self._text[self._position : end]
         try:
             found = decode(text)
         except (ValueError, RecursionError):
@@ -186,27 +184,27 @@ class Body:
             self._may_guess = False
             return None
         # No JSON object is the beginning of another one: the end was right.
-        self._at += len(text)
+        self._position += len(text)
         return found
 
     def _guessed_end(self, beginning: bytes, longest: float) -> int:
-        seen = self._at + 1
+        seen = self._position + 1
         while (following := self._text.find(beginning, seen)) < 0:
-            seen = max(seen, len(self._text) - len(beginning)) - self._at
-            if len(self._text) - self._at > longest:
-                return self._at
-            if not self._read_on(self._at):
+            seen = max(seen, len(self._text) - len(beginning)) - self._position
+            if len(self._text) - self._position > longest:
+                return self._position
+            if not self._read_on(self._position):
                 return len(self._text.rstrip().removesuffix(b"}").rstrip())
-            seen += self._at
-        start = max(self._at, following - _LONGEST_KEY)
+            seen += self._position
+        start = max(self._position, following - _MAX_KEY)
         between = _BETWEEN_MEMBERS.search(self._text[start:following])
-        return start + between.start() + 1 if between else self._at
+        return start + between.start() + 1 if between else self._position
 
     def value(self, longest: float) -> bytes:
         """Take one value.
 
         Raises:
-            TooLongError: it has more bytes than `longest`.
+            ValueTooLargeError: it has more bytes than `longest`.
         """
         nesting = self._opened()
         return self._nested(nesting, longest) if nesting else self._scalar()
@@ -261,25 +259,25 @@ class Body:
         """Take whole rows up to a length, or all that are left in their array."""
         if self._mark() in {b",", b"]"}:
             raise self._malformed(_NOT_JSON)
-        start = self._at
+        start = self._position
         end = self._text.find(_BETWEEN_ROWS, start + ROWS_AT_ONCE_BYTES) + 1
         if end and is_json(b"[%b]" % self._text[start:end]):
-            self._at = end
+            self._position = end
             return self._text[start:end]
         return self._rows_scanned()
 
     def _rows_scanned(self) -> bytes:
         parts = _Parts(self._longest_value)
-        start, nesting = self._at, WITHIN_ARRAY
+        start, nesting = self._position, WITHIN_ARRAY
         enough = start + ROWS_AT_ONCE_BYTES
         while True:
-            end = self._text.find(b"}", max(self._at, enough)) + 1 or len(self._text)
-            after = nesting.after(self._text[self._at : end])
+            end = self._text.find(b"}", max(self._position, enough)) + 1 or len(self._text)
+            after = nesting.after(self._text[self._position : end])
             if after is None:
                 # The array ends here.
                 end = (self._end(nesting) or 0) - 1
                 break
-            nesting, self._at = after, end
+            nesting, self._position = after, end
             if end >= enough and nesting == WITHIN_ARRAY and self._text[end - 1 : end] == b"}":
                 break
             if end == len(self._text):
@@ -288,25 +286,27 @@ class Body:
                 self._next_chunk()
                 start = 0
         parts.append(self._text[start:end])
-        self._at = end
+        self._position = end
         return self._joined(parts)
 
     def _read_on(self, start: int) -> bool:
         """Get the next chunk, and keep what was there from `start` on."""
-        kept, at = self._text[start:], self._at - start
-        has_more = self._more()
+        kept, at = self._text[start:], self._position - start
+        has_more = self._read_chunk()
         self._taken -= len(kept)
         self._text = kept + self._text
-        self._at = at
+        self._position = at
         return has_more
 
     def _mark(self) -> bytes:
         if self._is_over():
             raise self._cut_short()
-        return self._text[self._at : self._at + 1]
+        return self._text[self._position : self._position + 1]
 
-    def _malformed(self, found: str) -> MalformedAnswer:
-        return MalformedAnswer(f"{found}: {quoted(memoryview(self._text)[self._at :])}")
+    def _malformed(self, found: str) -> MalformedResponseError:
+        return MalformedResponseError(
+            f"{found}: {quoted(memoryview(self._text)[self._position :])}"
+        )
 
     def _opened(self) -> Nesting | None:
         """Return where one is after the first character of a value; None for a scalar."""
@@ -316,32 +316,32 @@ class Body:
         return WITHIN_ARRAY if mark in {b"{", b"["} else None
 
     def _nested(self, nesting: Nesting, longest: float) -> bytes:
-        start, begin = self._at, self._taken + self._at
-        self._at += 1
+        start, begin = self._position, self._taken + self._position
+        self._position += 1
         parts: list[bytes] = []
         while (end := self._end(nesting)) is None:
             nesting = self._nesting
             parts.append(self._text[start:])
             if self._taken + len(self._text) - begin > longest:
-                self._text, self._at, self._taken = b"".join(parts), 0, begin
-                raise TooLongError
+                self._text, self._position, self._taken = b"".join(parts), 0, begin
+                raise ValueTooLargeError
             start = 0
             self._next_chunk()
         parts.append(self._text[start:end])
-        self._at = end
+        self._position = end
         return b"".join(parts)
 
     def _nested_or_null(self, nesting: Nesting) -> bytes:
         parts = _Parts(self._longest_value)
-        start = self._at
-        self._at += 1
+        start = self._position
+        self._position += 1
         while (end := self._end(nesting)) is None:
             nesting = self._nesting
             parts.append(self._text[start:])
             start = 0
             self._next_chunk()
         parts.append(self._text[start:end])
-        self._at = end
+        self._position = end
         return self._joined(parts)
 
     def _joined(self, parts: _Parts) -> bytes:
@@ -353,7 +353,7 @@ class Body:
 
     def _end(self, nesting: Nesting) -> int | None:
         """Find where the value ends in this chunk, by pieces that grow, then shrink."""
-        at = self._at
+        at = self._position
         size = _FIRST_PIECE
         grows = True
         while at < len(self._text):
@@ -367,37 +367,37 @@ class Body:
             else:
                 grows = False
                 size = len(piece)
-            size = min(size * 2, _LONGEST_PIECE) if grows else max(size // 2, 1)
+            size = min(size * 2, _MAX_PIECE) if grows else max(size // 2, 1)
         self._nesting = nesting
         return None
 
     def _scalar(self) -> bytes:
-        parts = _Parts(_LONGEST_NUMBER_BYTES)
+        parts = _Parts(_MAX_NUMBER_BYTES)
         while True:
-            found = _END_OF_SCALAR.search(self._text, self._at)
+            found = _END_OF_SCALAR.search(self._text, self._position)
             end = found.start() if found else len(self._text)
-            parts.append(self._text[self._at : end])
-            self._at = end
+            parts.append(self._text[self._position : end])
+            self._position = end
             if found:
                 return self._joined(parts)
             self._next_chunk()
 
     def _next_chunk(self) -> None:
-        if not self._more():
+        if not self._read_chunk():
             raise self._cut_short()
 
-    def _more(self) -> bool:
+    def _read_chunk(self) -> bool:
         self._taken += len(self._text)
         self._text = b""
-        self._at = 0
+        self._position = 0
         for chunk in self._chunks:
             if chunk:
                 self._text = chunk
                 return True
         return False
 
-    def _cut_short(self) -> MalformedAnswer:
-        return MalformedAnswer(f"cut short after {self._taken + len(self._text)} bytes")
+    def _cut_short(self) -> MalformedResponseError:
+        return MalformedResponseError(f"cut short after {self._taken + len(self._text)} bytes")
 
 
 # How deep a piece of JSON goes, without a look at each of its characters.

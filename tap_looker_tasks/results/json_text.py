@@ -12,32 +12,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _T = TypeVar("_T")
-_LONGEST_QUOTE = 60
+_MAX_QUOTE = 60
 _PLACE = re.compile(r"\(byte (\d+)\)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _HUGE_NUMBER = re.compile(rb"[-.\d]+[eE][-+]?\d{7,}")
 
 
-class MalformedAnswer(ValueError):  # noqa: N818 - it names what came, as `StopIteration` does
+class MalformedResponseError(ValueError):
     """Looker's answer cannot be understood; the message says what was found instead."""
 
 
-class UnexpectedJson(MalformedAnswer):
+class UnexpectedJsonError(MalformedResponseError):
     """It is JSON, but of another shape."""
 
 
 def quoted(body: bytes | memoryview) -> str:
     """Quote the beginning of what was found, for an error message."""
-    text = bytes(body[: _LONGEST_QUOTE + 1]).decode(errors="replace")
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
+    text = bytes(body[: _MAX_QUOTE + 1]).decode(errors="replace")
+    return repr(text if len(text) <= _MAX_QUOTE else text[: _MAX_QUOTE - 3] + "...")
 
 
 def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
     """Decode JSON.
 
     Raises:
-        UnexpectedJson: it is of another shape than `decode` takes.
-        MalformedAnswer: it is not JSON, or holds what cannot be read.
+        UnexpectedJsonError: it is of another shape than `decode` takes.
+        MalformedResponseError: it is not JSON, or holds what cannot be read.
     """
     try:
         return decode(text)
@@ -50,10 +50,10 @@ def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
         msg = f"a number out of range: {quoted(huge[0] if huge else memoryview(text))}"
     except msgspec.ValidationError as error:
         msg = f"{error}: {quoted(memoryview(text))}"
-        raise UnexpectedJson(msg) from None
+        raise UnexpectedJsonError(msg) from None
     except msgspec.DecodeError as error:
         msg = _why_not_json(bytes(memoryview(text)), str(error))
-    raise MalformedAnswer(msg)
+    raise MalformedResponseError(msg)
 
 
 def is_json(text: bytes) -> bool:
@@ -69,13 +69,13 @@ def read_string(text: bytes) -> str:
     """Decode a JSON string.
 
     Raises:
-        MalformedAnswer: it is none.
+        MalformedResponseError: it is none.
     """
     try:
         return msgspec.json.decode(text, type=str)
     except msgspec.DecodeError:
         msg = f"not JSON: {quoted(text)}"
-    raise MalformedAnswer(msg)
+    raise MalformedResponseError(msg)
 
 
 def _why_not_json(text: bytes, error: str) -> str:
@@ -101,7 +101,7 @@ def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass chunks on that are UTF-8, however characters are cut.
 
     Raises:
-        MalformedAnswer: the chunks are not UTF-8.
+        MalformedResponseError: the chunks are not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     is_within_character = False
@@ -116,7 +116,7 @@ def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     except UnicodeDecodeError as error:
         found = quoted(memoryview(error.object)[error.start :])
         msg = f"not JSON: not UTF-8 at {found}"
-        raise MalformedAnswer(msg) from None
+        raise MalformedResponseError(msg) from None
 
 
 # What decoded JSON has of an expected shape; anything else counts as nothing.

@@ -13,7 +13,7 @@ import msgspec
 
 from tap_looker_tasks.results.entries import ABSENT, NULL
 from tap_looker_tasks.results.json_text import (
-    MalformedAnswer,
+    MalformedResponseError,
     as_object,
     as_objects,
     as_text,
@@ -35,7 +35,7 @@ from tap_looker_tasks.results.result import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.results.entries import TaskAnswer
+    from tap_looker_tasks.results.entries import TaskEntry
 
     Errors = tuple[Mapping[str, object], ...]
 
@@ -107,11 +107,11 @@ def as_data(body: bytes) -> msgspec.Raw | None:
         return msgspec.Raw(body)
 
 
-def read_result(answer: TaskAnswer) -> Result:
+def read_result(answer: TaskEntry) -> Result:
     """Read the payload of a task.
 
     Raises:
-        MalformedAnswer: the payload cannot be understood at all.
+        MalformedResponseError: the payload cannot be understood at all.
     """
     if answer.data is None:
         return Result(answer.status)
@@ -128,7 +128,7 @@ def read_result(answer: TaskAnswer) -> Result:
     return _conclude(Result(answer.status), _as_errors(text), None)
 
 
-def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
+def _read_object(answer: TaskEntry, payload: _Payload) -> Result:
     reported = _as_errors(payload.errors) + _as_errors(payload.error)
     if first_byte(payload.rows) == b"[":
         return _read_bi(answer, payload, reported)
@@ -154,11 +154,11 @@ def _read_object(answer: TaskAnswer, payload: _Payload) -> Result:
     )
     if result.status == _COMPLETE and not is_detail:
         msg = "an object with neither rows nor an error in it"
-        raise MalformedAnswer(msg)
+        raise MalformedResponseError(msg)
     return result
 
 
-def _read_bi(answer: TaskAnswer, payload: _Payload, reported: Errors) -> Result:
+def _read_bi(answer: TaskEntry, payload: _Payload, reported: Errors) -> Result:
     metadata = as_object(payload.metadata)
     columns_truncated = _says_truncated(metadata.get("columns_truncated"))
     return _conclude(
@@ -176,7 +176,7 @@ def _read_bi(answer: TaskAnswer, payload: _Payload, reported: Errors) -> Result:
     )
 
 
-def _arrays(answer: TaskAnswer, array: bytes) -> Iterable[bytes]:
+def _arrays(answer: TaskEntry, array: bytes) -> Iterable[bytes]:
     return (array,) if answer.rows is None else answer.rows
 
 
@@ -220,10 +220,10 @@ class _WithoutTotals:
         array = next(arrays, None)
         while array is not None:
             following = next(arrays, None)
-            yield self._less(array, is_last=following is None)
+            yield self._strip_totals(array, is_last=following is None)
             array = following
 
-    def _less(self, array: bytes, *, is_last: bool) -> bytes:
+    def _strip_totals(self, array: bytes, *, is_last: bool) -> bytes:
         has_totals = self.ends_with_totals and is_last
         # One character is found ten times as fast as several.
         may_have_subtotals = _SUBTOTAL_MARK[:1] in array and _SUBTOTAL_MARK in array
@@ -239,7 +239,7 @@ def _count(array: bytes) -> int:
     """Count the rows.
 
     Raises:
-        MalformedAnswer: some row is no object.
+        MalformedResponseError: some row is no object.
     """
     try:
         return len(_OBJECTS.decode(array))
@@ -248,9 +248,9 @@ def _count(array: bytes) -> int:
     for row in read_json(ROWS.decode, array):
         if first_byte(row) != b"{":
             msg = f"a row that is no object: {quoted(memoryview(row))}"
-            raise MalformedAnswer(msg)
+            raise MalformedResponseError(msg)
     msg = "rows that are no objects"
-    raise MalformedAnswer(msg)
+    raise MalformedResponseError(msg)
 
 
 def _error_row(array: bytes) -> Errors:

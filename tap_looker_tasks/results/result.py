@@ -127,7 +127,7 @@ class Result:
         it. Totals and subtotals are left out. Integers are exact, other numbers are `Decimal`.
 
         Raises:
-            MalformedAnswer: a row cannot be understood.
+            MalformedResponseError: a row cannot be understood.
         """
         read_row = (
             _OBJECT.decode
@@ -141,12 +141,12 @@ class Result:
         """Yield the same rows as JSON arrays on one line, every digit as Looker sent it.
 
         Raises:
-            MalformedAnswer: a row cannot be understood.
+            MalformedResponseError: a row cannot be understood.
         """
         if self.result_format == "json":
             yield from map(on_one_line, self.arrays)
             return
-        read_row = _row_reader(_ROW_OF_RAWS.decode, _as_it_is, self)
+        read_row = _row_reader(_ROW_OF_RAWS.decode, _identity, self)
         for array in self.arrays:
             rows = read_json(ROWS.decode, array)
             for first in range(0, len(rows), _ROWS_AT_ONCE):
@@ -246,5 +246,5 @@ def first_byte(raw: msgspec.Raw) -> bytes:
     return memoryview(raw)[:1].tobytes()
 
 
-def _as_it_is(value: msgspec.Raw) -> msgspec.Raw:
+def _identity(value: msgspec.Raw) -> msgspec.Raw:
     return value

@@ -1,11 +1,11 @@
 """One run: collector, workers and its end; the only place with threads."""
 
 from tap_looker_tasks.run.collector import Idle
-from tap_looker_tasks.run.run import Following, FollowingParts, build_following
+from tap_looker_tasks.run.run import ActiveRun, RunContext, start_run
 
 __all__ = [
-    "Following",
-    "FollowingParts",
+    "ActiveRun",
     "Idle",
-    "build_following",
+    "RunContext",
+    "start_run",
 ]

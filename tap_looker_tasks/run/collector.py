@@ -18,27 +18,27 @@ from math import inf
 from typing import TYPE_CHECKING, assert_never
 
 from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
-from tap_looker_tasks.results import MalformedAnswer
+from tap_looker_tasks.results import MalformedResponseError
 from tap_looker_tasks.tasks import (
     PHASES,
-    Answered,
     Cancel,
     Collected,
-    Created,
     Done,
-    Ended,
-    Failed,
     Fetch,
     Launch,
-    NotLaunched,
+    LaunchFailed,
     Outcome,
     Phase,
     Poll,
     Prepare,
+    RequestFailed,
+    RequestFinished,
+    StatusReceived,
+    TaskCreated,
     Wait,
     phase_of,
 )
-from tap_looker_tasks.threads import Queue, Workers, daemon
+from tap_looker_tasks.threads import Inbox, Workers, daemon
 
 if TYPE_CHECKING:
     import logging
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.launching import Launcher
     from tap_looker_tasks.looker import Clock, LookerClient
-    from tap_looker_tasks.results import TaskAnswer
-    from tap_looker_tasks.store import AnswerStore
-    from tap_looker_tasks.tasks import Action, Event, News, Report, Request, TaskBoard
+    from tap_looker_tasks.results import TaskEntry
+    from tap_looker_tasks.store import ResultStore
+    from tap_looker_tasks.tasks import Action, Event, ProgressEvent, Report, Request, TaskBoard
 
 # What waits for the target on disk, before launching pauses.
-MOST_BYTES_ON_DISK = 4 * 1024**3
+MAX_SPOOL_BYTES = 4 * 1024**3
 _IDLE_SECONDS = 0.25
-_LONGEST_END_SECONDS = 3.5
-_LONGEST_CANCELLING_SECONDS = 2.5
+_MAX_END_SECONDS = 3.5
+_MAX_CANCELLING_SECONDS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class Collector:
     def __init__(  # noqa: PLR0913 - where decisions, requests and deliveries meet
         self,
         board: TaskBoard,
-        requests: TaskRequests,
+        requests: RequestRunner,
         client: LookerClient,
-        answers: AnswerStore,
+        answers: ResultStore,
         *,
         clock: Clock,
         logger: logging.Logger,
@@ -100,8 +100,8 @@ class Collector:
         self._answers = answers
         self._clock = clock
         self._logger = logger
-        self._reports = Queue(clock)
-        self._events = Queue(clock)
+        self._reports = Inbox(clock)
+        self._events = Inbox(clock)
         self._outcomes: deque[Outcome | _End] = deque()
         self._workers = Workers(requests.perform, self._reports)
         self._coordinator = daemon(self._coordinate, "coordinator")
@@ -163,7 +163,7 @@ class Collector:
             outcome.task.query_task_id,
         )
 
-    def news(self) -> Iterator[News]:
+    def news(self) -> Iterator[ProgressEvent]:
         """Yield what happened besides outcomes, without waiting."""
         for event in self._events.take_all():
             if isinstance(event, Outcome | _End):
@@ -192,13 +192,13 @@ class Collector:
         if not self._board.is_awaiting():
             # Requests for what is not delivered any more would only slow the others down.
             self._client.abort()
-        end_at = self._clock.now() + _LONGEST_END_SECONDS
+        end_at = self._clock.now() + _MAX_END_SECONDS
         while True:
             for report in self._reports.take_all():
                 yield from self._note_last(report)
             seconds = end_at - self._clock.now()
-            longest_seconds = min(seconds, _LONGEST_CANCELLING_SECONDS)
-            for cancel in self._board.take_cancellations(longest_seconds, of_all=cancels):
+            max_seconds = min(seconds, _MAX_CANCELLING_SECONDS)
+            for cancel in self._board.take_cancellations(max_seconds, of_all=cancels):
                 self._workers.begin(cancel)
             if seconds <= 0 or not self._board.is_awaiting():
                 return
@@ -206,12 +206,12 @@ class Collector:
 
     def _note_last(self, report: Report) -> list[Event]:
         match report:
-            case Created() | Ended(Cancel()) | Failed(Cancel(), _):
+            case TaskCreated() | RequestFinished(Cancel()) | RequestFailed(Cancel(), _):
                 return self._board.note(report, self._clock.now())
-            case Failed(Launch(query) as request, error):
+            case RequestFailed(Launch(query) as request, error):
                 self._board.drop(request)
-                return [NotLaunched(query.query_name, str(error))]
-            case Answered(answer=answer) if answer:
+                return [LaunchFailed(query.query_name, str(error))]
+            case StatusReceived(answer=answer) if answer:
                 answer.discard()
         return []
 
@@ -246,26 +246,26 @@ class Collector:
     def _next_action(self) -> Action:
         if self._must_end:
             return Done()
-        self._is_full = self._answers.bytes_on_disk > MOST_BYTES_ON_DISK
+        self._is_full = self._answers.bytes_on_disk > MAX_SPOOL_BYTES
         self._board.hold_launching(is_held=self._is_full)
         return self._board.next_action(self._clock.now())
 
     def _note(self, report: Report) -> None:
         """Pass a report to the board, and what follows from it to those who deliver."""
-        if isinstance(report, Answered):
+        if isinstance(report, StatusReceived):
             self._warn_of_answer(report)
         else:
             self._workers.note_end()
-        if isinstance(report, Failed):
+        if isinstance(report, RequestFailed):
             self._warn_of_failure(report)
         events = self._board.note(report, self._clock.now())
         for event in events:
             self._events.put(*_collected(event), event)
-        answer = report.answer if isinstance(report, Answered) else None
+        answer = report.answer if isinstance(report, StatusReceived) else None
         if answer and not any(isinstance(e, Outcome) and e.answer is answer for e in events):
             answer.discard()
 
-    def _warn_of_answer(self, report: Answered) -> None:
+    def _warn_of_answer(self, report: StatusReceived) -> None:
         status = report.status
         if status is None:
             self._logger.warning("query task %s: %s", report.query_task_id, report.problem)
@@ -275,7 +275,7 @@ class Collector:
                 "Looker reports a status this tap does not know: %r; taken for unfinished", status
             )
 
-    def _warn_of_failure(self, report: Failed) -> None:
+    def _warn_of_failure(self, report: RequestFailed) -> None:
         error = report.error
         match report.request:
             case _ if isinstance(error, ApiCallLimitError):
@@ -296,10 +296,10 @@ def _collected(event: Event) -> Iterator[Collected]:
 # Makes the requests that the board wants, and reports what comes of each.
 
 
-class TaskRequests:
+class RequestRunner:
     """Makes requests, in any thread, many at the same time."""
 
-    def __init__(self, client: LookerClient, launcher: Launcher, answers: AnswerStore) -> None:
+    def __init__(self, client: LookerClient, launcher: Launcher, answers: ResultStore) -> None:
         """Ask through `client`, and keep in `answers` what is to be delivered."""
         self._client = client
         self._launcher = launcher
@@ -310,12 +310,12 @@ class TaskRequests:
         try:
             yield from self._perform(request)
         except Exception as error:  # noqa: BLE001 - whether the run can go on, the board says
-            yield Failed(request, error)
+            yield RequestFailed(request, error)
 
     def _perform(self, request: Request) -> Iterator[Report]:
         match request:
             case Launch(query):
-                yield Created(request, self._launcher.launch(query))
+                yield TaskCreated(request, self._launcher.launch(query))
                 return
             case Prepare(query_name):
                 self._launcher.prepare(query_name)
@@ -326,26 +326,28 @@ class TaskRequests:
                     query_task_id, new_rows=self._answers.new_rows
                 )
                 yield self._report(request, query_task_id, answer)
-            case Cancel(task, longest_seconds):
-                self._client.kill_query(task.query_task_id, longest_seconds=longest_seconds)
+            case Cancel(task, max_seconds):
+                self._client.kill_query(task.query_task_id, max_seconds=max_seconds)
             case _:
                 assert_never(request)
-        yield Ended(request)
+        yield RequestFinished(request)
 
-    def _poll(self, request: Poll) -> Iterator[Answered]:
+    def _poll(self, request: Poll) -> Iterator[StatusReceived]:
         answers = self._client.query_task_multi_results(
             request.query_task_ids,
             new_rows=self._answers.new_rows,
             max_tries=1 if request.is_probe else None,
         )
         for query_task_id, answer in answers:
-            if isinstance(answer, MalformedAnswer):
+            if isinstance(answer, MalformedResponseError):
                 problem = f"Looker's answer cannot be read: {answer}"
-                yield Answered(request, query_task_id, None, problem=problem)
+                yield StatusReceived(request, query_task_id, None, problem=problem)
             else:
                 yield self._report(request, query_task_id, answer)
 
-    def _report(self, request: Poll | Fetch, query_task_id: str, answer: TaskAnswer) -> Answered:
+    def _report(
+        self, request: Poll | Fetch, query_task_id: str, answer: TaskEntry
+    ) -> StatusReceived:
         has_result = answer.data is not None and phase_of(answer.status) is not Phase.UNFINISHED
         held = self._answers.hold(answer) if has_result else None
-        return Answered(request, query_task_id, answer.status, held)
+        return StatusReceived(request, query_task_id, answer.status, held)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from tap_looker_tasks.errors import RefusedRequestError
+from tap_looker_tasks.errors import RequestRejectedError
 from tap_looker_tasks.queries import Limits, configured_limits
-from tap_looker_tasks.run.collector import Collector, TaskRequests
+from tap_looker_tasks.run.collector import Collector, RequestRunner
 from tap_looker_tasks.tasks import FollowedTask, QueuedQuery, TaskBoard
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tap_looker_tasks.config import ConfiguredQuery, Settings
-    from tap_looker_tasks.launching import Launcher, RememberedQuery
+    from tap_looker_tasks.launching import Launcher, QueryState
     from tap_looker_tasks.looker import Clock, LookerClient
-    from tap_looker_tasks.store import AnswerStore
+    from tap_looker_tasks.store import ResultStore
     from tap_looker_tasks.tasks import LaunchedTask, Ledger, QueryTask
 
 
 @dataclass(frozen=True, kw_only=True)
-class Following:
+class ActiveRun:
     """Query tasks being followed and launched.
 
     Attributes:
@@ -46,7 +46,7 @@ class Following:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowingParts:
+class RunContext:
     """What following query tasks takes.
 
     Attributes:
@@ -65,14 +65,14 @@ class FollowingParts:
     ledger: Ledger
     launcher: Launcher
     queries: Mapping[str, ConfiguredQuery]
-    remembered: Mapping[str, RememberedQuery]
+    remembered: Mapping[str, QueryState]
     client: LookerClient
-    answers: AnswerStore
+    answers: ResultStore
     clock: Clock
     logger: logging.Logger
 
 
-def build_following(parts: FollowingParts) -> Following:
+def start_run(parts: RunContext) -> ActiveRun:
     """Build what follows external tasks and those in flight, and launches the rest.
 
     Raises:
@@ -93,14 +93,14 @@ def build_following(parts: FollowingParts) -> Following:
     )
     collector = Collector(
         board,
-        TaskRequests(parts.client, parts.launcher, parts.answers),
+        RequestRunner(parts.client, parts.launcher, parts.answers),
         parts.client,
         parts.answers,
         clock=parts.clock,
         logger=parts.logger,
         deliver_until=stop_at,
     )
-    return Following(
+    return ActiveRun(
         ledger=parts.ledger,
         launcher=parts.launcher,
         collector=collector,
@@ -111,7 +111,7 @@ def build_following(parts: FollowingParts) -> Following:
     )
 
 
-def longest_first(remembered: Mapping[str, RememberedQuery]) -> list[str]:
+def longest_first(remembered: Mapping[str, QueryState]) -> list[str]:
     """Order queries: those never run in the order configured, then the longest first."""
 
     def shortness(query_name: str) -> float:
@@ -121,13 +121,13 @@ def longest_first(remembered: Mapping[str, RememberedQuery]) -> list[str]:
     return sorted(remembered, key=shortness)
 
 
-def _resume(parts: FollowingParts) -> list[LaunchedTask]:
+def _resume(parts: RunContext) -> list[LaunchedTask]:
     fingerprints: dict[str, str] = {}
     for name in parts.ledger.names_in_flight():
         if name in parts.queries:
             try:
                 fingerprints[name] = parts.launcher.fingerprint(name)
-            except (RefusedRequestError, ValueError) as error:
+            except (RequestRejectedError, ValueError) as error:
                 parts.logger.warning("%s: %s", name, error)
     return [
         replace(task, limits=_limits_of(task, parts.queries[task.query_name]))

@@ -18,7 +18,7 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMessage
 from typing_extensions import override
 
-from tap_looker_tasks.errors import TargetGoneError
+from tap_looker_tasks.errors import TargetClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -114,7 +114,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         """Write what is held back.
 
         Raises:
-            TargetGoneError: standard output takes no more.
+            TargetClosedError: standard output takes no more.
         """
         held, self._held = self._held, []
         is_short = self._size < 2 * _BUFFER_BYTES
@@ -124,7 +124,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     def _write(self, texts: Iterable[bytes | memoryview]) -> None:
         # A handler that ends the process would leave half a line in a full pipe.
-        with hold_back_signals(self.longest_write_seconds):
+        with defer_signals(self.longest_write_seconds):
             try:
                 for text in texts:
                     if not self.is_target_gone:
@@ -137,7 +137,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
                     f"the target takes no more ({error.strerror or error}): look for its own "
                     "error; the next run goes on from the state that it kept"
                 )
-                raise TargetGoneError(msg) from error
+                raise TargetClosedError(msg) from error
 
     def _hold(self, *texts: bytes | memoryview) -> None:
         self._held += texts
@@ -220,7 +220,7 @@ def _silence_output() -> None:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A slow target has taken what is in a pipe by then; what ends the run may wait five.
-_LONGEST_WAIT_SECONDS = 2.0
+_MAX_WAIT_SECONDS = 2.0
 
 
 class _NobodyReadsError(OSError):
@@ -228,14 +228,14 @@ class _NobodyReadsError(OSError):
 
 
 @contextmanager
-def hold_back_signals(longest_seconds: float | None = None) -> Iterator[None]:
+def defer_signals(max_seconds: float | None = None) -> Iterator[None]:
     """Let what SIGINT and SIGTERM do wait for the end, or for two seconds.
 
     A signal mask would hold for this thread only; the system may give the signal to another,
     as some libraries start, and Python would still run the handler in the midst of this one.
 
     Args:
-        longest_seconds: that it may take in any case, when one came before.
+        max_seconds: that it may take in any case, when one came before.
 
     Raises:
         OSError: the seconds are over.
@@ -244,7 +244,7 @@ def hold_back_signals(longest_seconds: float | None = None) -> Iterator[None]:
         # Handlers never run here.
         yield
         return
-    held = _HeldSignals(longest_seconds)
+    held = _HeldSignals(max_seconds)
     held.hold()
     try:
         yield
@@ -253,9 +253,9 @@ def hold_back_signals(longest_seconds: float | None = None) -> Iterator[None]:
 
 
 class _HeldSignals:
-    def __init__(self, longest_seconds: float | None) -> None:
-        self._longest_seconds = longest_seconds
-        self._is_alarm_set = longest_seconds is not None
+    def __init__(self, max_seconds: float | None) -> None:
+        self._max_seconds = max_seconds
+        self._is_alarm_set = max_seconds is not None
         self._is_over = False
         self._came: dict[int, None] = {}
         self._before: dict[int, Any] = {}
@@ -265,8 +265,8 @@ class _HeldSignals:
             # Python cannot put back what it did not set.
             if signal.getsignal(number) is not None:
                 self._before[number] = signal.signal(number, self._hold_back)
-        if self._longest_seconds is not None:
-            _set_alarm(self._longest_seconds)
+        if self._max_seconds is not None:
+            _set_alarm(self._max_seconds)
 
     def let_go(self) -> None:
         # One that comes from here on is let go at once, without an alarm that nobody stops.
@@ -282,7 +282,7 @@ class _HeldSignals:
         self._came.setdefault(number)
         if not (self._is_over or self._is_alarm_set):
             self._is_alarm_set = True
-            _set_alarm(_LONGEST_WAIT_SECONDS)
+            _set_alarm(_MAX_WAIT_SECONDS)
 
 
 # Not every system has one.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from singer_sdk.helpers._state import StateWriter
 from typing_extensions import override
 
-from tap_looker_tasks.errors import TargetGoneError
+from tap_looker_tasks.errors import TargetClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.singer.message_writer import MessageWriter
 
-_LONGEST_SILENCE_SECONDS = 30
-_LONGEST_LAST_WRITE_SECONDS = 0.5
+_MAX_SILENCE_SECONDS = 30
+_MAX_LAST_WRITE_SECONDS = 0.5
 # The last STATE, which is as large as all tasks remembered, comes on top of these.
 _OUTPUT_PER_STATE = 30
 
@@ -50,7 +50,7 @@ class PacedStateWriter(StateWriter):
         output = self._output.bytes_written
         cost = self._spent + output * self._growth
         silence = self._clock() - self._written_at
-        if cost * _OUTPUT_PER_STATE <= output or silence >= _LONGEST_SILENCE_SECONDS:
+        if cost * _OUTPUT_PER_STATE <= output or silence >= _MAX_SILENCE_SECONDS:
             self.write_now(state)
 
     def write_now(self, state: TapState) -> None:
@@ -66,7 +66,7 @@ class PacedStateWriter(StateWriter):
 
     def write_last(self, state: TapState) -> None:
         """Write the state if it changed, in a moment: a target that is stopped, too, reads none."""
-        self._output.longest_write_seconds = _LONGEST_LAST_WRITE_SECONDS
+        self._output.longest_write_seconds = _MAX_LAST_WRITE_SECONDS
         # That is not why the run ends.
-        with suppress(TargetGoneError):
+        with suppress(TargetClosedError):
             self.write_now(state)

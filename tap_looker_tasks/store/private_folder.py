@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
-from tap_looker_tasks.errors import NoRoomError
+from tap_looker_tasks.errors import SpoolError
 
 with suppress(ImportError):  # there is none on Windows, where folders of dead processes stay
     import fcntl
@@ -52,7 +52,7 @@ class PrivateFolder:
         """Return a name for a file.
 
         Raises:
-            NoRoomError: the folder cannot be made.
+            SpoolError: the folder cannot be made.
         """
         with self._lock:
             if self._path is None:
@@ -63,7 +63,7 @@ class PrivateFolder:
         """Write at the end of a file.
 
         Raises:
-            NoRoomError: it does not fit.
+            SpoolError: it does not fit.
         """
         with self._translate_errors():
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -78,7 +78,7 @@ class PrivateFolder:
         """Read a file as a whole.
 
         Raises:
-            NoRoomError: it is not there any more.
+            SpoolError: it is not there any more.
         """
         with self.open(path) as file:
             return file.read()
@@ -88,13 +88,13 @@ class PrivateFolder:
         """Open a file for reading.
 
         Raises:
-            NoRoomError: it is not there any more.
+            SpoolError: it is not there any more.
         """
         try:
             file = path.open("rb")
         except OSError as error:
             msg = f"a result that waited in {path.parent} is lost ({error.strerror})"
-            raise NoRoomError(msg) from None
+            raise SpoolError(msg) from None
         with file:
             yield file
 
@@ -123,7 +123,7 @@ class PrivateFolder:
                 f"a result longer than memory should hold does not fit into {parent} "
                 f"({error.strerror}); set TMPDIR to a folder with more room"
             )
-            raise NoRoomError(msg) from None
+            raise SpoolError(msg) from None
 
     def _make(self) -> Path:
         with self._translate_errors():

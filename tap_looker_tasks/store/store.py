@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from typing_extensions import override
 
-from tap_looker_tasks.results import TaskAnswer
+from tap_looker_tasks.results import TaskEntry
 from tap_looker_tasks.store.freed_memory import FreedMemory
 from tap_looker_tasks.store.private_folder import PrivateFolder
 
@@ -26,7 +26,7 @@ MEMORY_BYTES = 8 * 1024 * 1024
 SHORT_BYTES = 2048
 
 
-class AnswerStore:
+class ResultStore:
     """Holds answers; may be used by many threads at once."""
 
     def __init__(
@@ -57,15 +57,15 @@ class AnswerStore:
         """Make the place for the rows of a long result.
 
         Raises:
-            NoRoomError: there is no room for files.
+            SpoolError: there is no room for files.
         """
         return Spool(self._folder, self._freed)
 
-    def hold(self, answer: TaskAnswer) -> HeldAnswer:
+    def hold(self, answer: TaskEntry) -> StoredResult:
         """Hold an answer, until it is taken or discarded.
 
         Raises:
-            NoRoomError: it does not fit where files are.
+            SpoolError: it does not fit where files are.
         """
         data = memoryview(b"" if answer.data is None else answer.data)
         size = len(data)
@@ -87,26 +87,26 @@ class AnswerStore:
         self._folder.close()
 
 
-class HeldAnswer(ABC):
+class StoredResult(ABC):
     """An answer that waits; it is taken or discarded once.
 
     Attributes:
         size_bytes: length of its data, wherever that is.
     """
 
-    def __init__(self, answer: TaskAnswer, size_bytes: int, freed: FreedMemory) -> None:
+    def __init__(self, answer: TaskEntry, size_bytes: int, freed: FreedMemory) -> None:
         """Take what is in memory of it."""
         self.size_bytes = size_bytes
         self._freed = freed
         self._answer = answer
 
-    def take(self) -> TaskAnswer:
+    def take(self) -> TaskEntry:
         """Return the answer, which the store does not hold any more.
 
         Raises:
-            NoRoomError: somebody removed it from where files are.
+            SpoolError: somebody removed it from where files are.
         """
-        answer, self._answer = self._load(), TaskAnswer(self._answer.status)
+        answer, self._answer = self._load(), TaskEntry(self._answer.status)
         self._let_go()
         # Before it is delivered: what was delivered before it is free.
         self._freed.add(self.size_bytes)
@@ -119,7 +119,7 @@ class HeldAnswer(ABC):
         self._let_go()
 
     @abstractmethod
-    def _load(self) -> TaskAnswer:
+    def _load(self) -> TaskEntry:
         """Return the answer as a whole."""
 
     @abstractmethod
@@ -127,10 +127,10 @@ class HeldAnswer(ABC):
         """Give its place to others."""
 
 
-class _InMemory(HeldAnswer):
+class _InMemory(StoredResult):
     def __init__(
         self,
-        answer: TaskAnswer,
+        answer: TaskEntry,
         size_bytes: int,
         freed: FreedMemory,
         memory: _Memory,
@@ -141,7 +141,7 @@ class _InMemory(HeldAnswer):
         self._reserved = reserved
 
     @override
-    def _load(self) -> TaskAnswer:
+    def _load(self) -> TaskEntry:
         return self._answer
 
     @override
@@ -150,10 +150,10 @@ class _InMemory(HeldAnswer):
         self._reserved = 0
 
 
-class _InFile(HeldAnswer):
+class _InFile(StoredResult):
     def __init__(
         self,
-        answer: TaskAnswer,
+        answer: TaskEntry,
         size_bytes: int,
         freed: FreedMemory,
         folder: PrivateFolder,
@@ -164,7 +164,7 @@ class _InFile(HeldAnswer):
         self._path = path
 
     @override
-    def _load(self) -> TaskAnswer:
+    def _load(self) -> TaskEntry:
         return replace(self._answer, data=msgspec.Raw(self._folder.read(self._path)))
 
     @override
@@ -203,7 +203,7 @@ class Spool:
         """Begin with no arrays; whatever was read into memory for one is counted as freed.
 
         Raises:
-            NoRoomError: the folder cannot be made.
+            SpoolError: the folder cannot be made.
         """
         self._folder = folder
         self._freed = freed
@@ -215,7 +215,7 @@ class Spool:
         """Add an array.
 
         Raises:
-            NoRoomError: it does not fit.
+            SpoolError: it does not fit.
         """
         self._folder.append(self._path, array + b"\n")
         self._freed.add(len(array))
@@ -225,7 +225,7 @@ class Spool:
         """Yield the arrays in the order they were added.
 
         Raises:
-            NoRoomError: they are not there any more.
+            SpoolError: they are not there any more.
         """
         if self._is_empty:
             return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
     from tap_looker_tasks.config import ConfiguredQuery
-    from tap_looker_tasks.launching import RememberedQuery
+    from tap_looker_tasks.launching import QueryState
     from tap_looker_tasks.records import RecordBatch
     from tap_looker_tasks.results import Result
     from tap_looker_tasks.tasks import Outcome
@@ -106,7 +106,7 @@ class RowStream(LookerStream):
     query: ConfiguredQuery | None = None
     _batches: Iterator[RecordBatch]
 
-    def remember(self, query: RememberedQuery) -> None:
+    def remember(self, query: QueryState) -> None:
         """Have state remember the query that was run; external tasks have none."""
 
     @override

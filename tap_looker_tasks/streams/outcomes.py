@@ -9,19 +9,19 @@ from typing_extensions import override
 
 from tap_looker_tasks.errors import TasksNotCompletedError
 from tap_looker_tasks.queries import reached_limits
-from tap_looker_tasks.results import MalformedAnswer, Result, one_array, read_result
+from tap_looker_tasks.results import MalformedResponseError, Result, one_array, read_result
 from tap_looker_tasks.run import Idle
 from tap_looker_tasks.singer import ReadyJson
 from tap_looker_tasks.streams.base import LookerStream, RowStream
 from tap_looker_tasks.streams.outcome_record import SCHEMA, build_record
 from tap_looker_tasks.tasks import (
     COMPLETE,
+    CancelFailed,
     Cancelled,
     ExternalTask,
     Launched,
     LaunchedTask,
-    NotCancelled,
-    NotLaunched,
+    LaunchFailed,
     Outcome,
 )
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.config import ConfiguredQuery
     from tap_looker_tasks.records import RecordBatch
-    from tap_looker_tasks.run import Following
+    from tap_looker_tasks.run import ActiveRun
     from tap_looker_tasks.singer import PacedStateWriter
     from tap_looker_tasks.streams.watching import RunWatch
-    from tap_looker_tasks.tasks import Event, Ledger, News, QueryTask
+    from tap_looker_tasks.tasks import Event, Ledger, ProgressEvent, QueryTask
 
 # A launch is noted in state no later than after so many rows.
 _ROWS_AT_ONCE = 2000
@@ -60,7 +60,7 @@ class QueryTaskResultsStream(LookerStream):
         tap: Tap,
         states: PacedStateWriter,
         watch: RunWatch,
-        build_following: Callable[[dict[str, Any], Sequence[RowStream]], Following],
+        start_run: Callable[[dict[str, Any], Sequence[RowStream]], ActiveRun],
         *,
         fails: bool,
     ) -> None:
@@ -70,15 +70,15 @@ class QueryTaskResultsStream(LookerStream):
             tap: the tap.
             states: where STATE is written.
             watch: is told what happens.
-            build_following: given this stream's bookmark and the selected ones.
+            start_run: given this stream's bookmark and the selected ones.
             fails: whether the run fails when a task did not complete.
         """
         super().__init__(tap)
         self._states = states
         self._watch = watch
-        self._build_following = build_following
+        self._start_run = start_run
         self._fails = fails
-        self._following: Following | None = None
+        self._following: ActiveRun | None = None
         self._row_streams: dict[str | None, RowStream] = {}
         self._incomplete: list[str] = []
 
@@ -96,7 +96,7 @@ class QueryTaskResultsStream(LookerStream):
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
         self._row_streams = {stream.query_name: stream for stream in streams}
-        self._following = following = self._build_following(self.stream_state, streams)
+        self._following = following = self._start_run(self.stream_state, streams)
         # An interrupt ends what is followed by then, wherever it comes.
         following.collector.start()
         self._watch.begin(following)
@@ -146,7 +146,7 @@ class QueryTaskResultsStream(LookerStream):
             case _:
                 self._note(event, ledger)
 
-    def _remember(self, outcome: Outcome, record: Record, following: Following) -> None:
+    def _remember(self, outcome: Outcome, record: Record, following: ActiveRun) -> None:
         following.ledger.remember(outcome)
         stream = self._stream_of(outcome.task)
         if stream and isinstance(outcome.task, LaunchedTask) and record["status"] == COMPLETE:
@@ -154,22 +154,22 @@ class QueryTaskResultsStream(LookerStream):
             stream.remember(following.launcher.query_to_remember(outcome.task, runtime))
         self._states.write_if_due(self._tap.state)
 
-    def _note_now(self, event: News, ledger: Ledger) -> None:
+    def _note_now(self, event: ProgressEvent, ledger: Ledger) -> None:
         self._note(event, ledger)
         if isinstance(event, Launched):
             # A run that is killed must find the task again.
             self._states.write_now(self._tap.state)
 
-    def _note(self, event: News, ledger: Ledger) -> None:
+    def _note(self, event: ProgressEvent, ledger: Ledger) -> None:
         self._watch.note(event)
         match event:
             case Launched(task):
                 ledger.note_launched(task)
-            case NotLaunched(query_name, reason):
+            case LaunchFailed(query_name, reason):
                 self._incomplete.append(f"{query_name} (not launched: {reason})")
             case Cancelled(task):
                 ledger.note_cancelled(task)
-            case NotCancelled(task, reason):
+            case CancelFailed(task, reason):
                 ledger.note_to_cancel(task)
                 self.logger.warning(
                     "query task %s is not cancelled: %s; the next run tries again",
@@ -196,7 +196,7 @@ class QueryTaskResultsStream(LookerStream):
         if self._incomplete:
             report_incomplete(self._incomplete, self.logger, fails=self._fails)
 
-    def _deliver(self, outcome: Outcome, following: Following) -> tuple[Record, Outcome]:
+    def _deliver(self, outcome: Outcome, following: ActiveRun) -> tuple[Record, Outcome]:
         """Deliver the task's rows; return its own record, and the outcome as it turned out."""
         answer = outcome.answer.take() if outcome.answer else None
         result, data = Result(status=outcome.status), None
@@ -207,7 +207,7 @@ class QueryTaskResultsStream(LookerStream):
                 result = self._check_truncation(result, outcome.task)
                 data = self._data(result) if self._wants_data(outcome.task) else None
                 self._deliver_rows(outcome, result, following)
-        except MalformedAnswer as malformed:
+        except MalformedResponseError as malformed:
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
         query = self._query_of(outcome.task)
@@ -252,14 +252,14 @@ class QueryTaskResultsStream(LookerStream):
             )
         return replace(result, truncated=True)
 
-    def _deliver_rows(self, outcome: Outcome, result: Result, following: Following) -> None:
+    def _deliver_rows(self, outcome: Outcome, result: Result, following: ActiveRun) -> None:
         stream = self._stream_of(outcome.task)
         if stream and result.row_count is not None:
             batches = stream.batches(result, outcome.task.query_task_id)
             stream.deliver(outcome, result, self._note_between(batches, outcome, following))
 
     def _note_between(
-        self, batches: Iterator[RecordBatch], outcome: Outcome, following: Following
+        self, batches: Iterator[RecordBatch], outcome: Outcome, following: ActiveRun
     ) -> Iterator[RecordBatch]:
         """Yield parts of the batches, and act on what happens meanwhile after each."""
         for batch in batches:

@@ -11,7 +11,7 @@ from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_looker_tasks.config import refuse
-from tap_looker_tasks.launching import Bookmark, QueryStreamPlan, RememberedQuery, catalog_problems
+from tap_looker_tasks.launching import Bookmark, QueryState, QueryStreamPlan, catalog_problems
 from tap_looker_tasks.queries import next_bookmark
 from tap_looker_tasks.records import (
     NUMBERS,
@@ -21,7 +21,7 @@ from tap_looker_tasks.records import (
     RecordType,
     RowReader,
     column_in_schema,
-    compare,
+    find_type_changes,
     match_columns,
 )
 from tap_looker_tasks.results import read_json
@@ -148,18 +148,18 @@ class QueryStream(RowStream):
         )
 
     @property
-    def remembered(self) -> RememberedQuery:
+    def remembered(self) -> QueryState:
         """What state remembers of the query."""
-        return RememberedQuery.from_state(self.stream_state.get("query"))
+        return QueryState.from_state(self.stream_state.get("query"))
 
     @override
-    def remember(self, query: RememberedQuery) -> None:
+    def remember(self, query: QueryState) -> None:
         self.stream_state["query"] = msgspec.to_builtins(query)
 
     @override
     def deliver(self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch]) -> None:
         match = self._match(result)
-        for message in (*compare(match.columns, result.fields), *match.differences):
+        for message in (*find_type_changes(match.columns, result.fields), *match.differences):
             self.logger.warning("%s: %s", self.name, message)
         if self._may_activate(result, match) and outcome.finished_at is not None:
             self._stream_version = int(outcome.finished_at * 1000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.tasks import (
+    CancelFailed,
     Cancelled,
     Collected,
     Launched,
     LaunchedTask,
-    NotCancelled,
-    NotLaunched,
+    LaunchFailed,
 )
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Record
 
     from tap_looker_tasks.looker import Clock
-    from tap_looker_tasks.run import Following
+    from tap_looker_tasks.run import ActiveRun
     from tap_looker_tasks.singer import MessageWriter
-    from tap_looker_tasks.tasks import News, Outcome
+    from tap_looker_tasks.tasks import Outcome, ProgressEvent
     from tap_looker_tasks.watch import Progress, RunFacts
 
 
@@ -43,7 +43,7 @@ class RunWatch:
         self._written = 0
         self._pages: Mapping[str, str | None] = {}
 
-    def begin(self, following: Following) -> None:
+    def begin(self, following: ActiveRun) -> None:
         """Note what is to be followed and launched, and show it."""
         now = self._clock.now()
         self._pages = following.pages
@@ -65,7 +65,7 @@ class RunWatch:
         """Show what is new, if it is time to."""
         self._progress.tick(self._clock.now())
 
-    def note(self, event: News) -> None:
+    def note(self, event: ProgressEvent) -> None:
         """Note what happened besides an outcome."""
         now = self._clock.now()
         match event:
@@ -81,11 +81,11 @@ class RunWatch:
             case Collected(query_task_id, status, size, at):
                 self.facts.finished(query_task_id, status, at)
                 self.facts.collected(query_task_id, size, at)
-            case NotLaunched(query_name, reason):
+            case LaunchFailed(query_name, reason):
                 self.facts.not_launched(query_name, reason, now)
             case Cancelled(task):
                 self.facts.cancelled(task.query_task_id, now)
-            case NotCancelled():
+            case CancelFailed():
                 pass
         self._progress.tick(now)
 

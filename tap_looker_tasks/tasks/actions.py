@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tap_looker_tasks.store import HeldAnswer
+    from tap_looker_tasks.results import TaskEntry
     from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask, QueryTask
 
 
@@ -61,7 +61,7 @@ class Cancel:
     """Cancel this task, which this tap launched, in at most so many seconds."""
 
     task: LaunchedTask
-    longest_seconds: float = inf
+    max_seconds: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,24 @@ Request = Prepare | Launch | Poll | Fetch | Cancel
 Action = Request | Wait | Done
 
 
+class StoredResult(Protocol):
+    """A task's entry with its result, stored until delivery; the board only passes it on.
+
+    Attributes:
+        size_bytes: Length of the result.
+    """
+
+    size_bytes: int
+
+    def take(self) -> TaskEntry:
+        """Return the entry and remove it from the store."""
+
+    def discard(self) -> None:
+        """Remove the entry from the store."""
+
+
 @dataclass(frozen=True, slots=True)
-class Created:
+class TaskCreated:
     """The task of a `Launch` was created."""
 
     request: Launch
@@ -89,7 +105,7 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class StatusReceived:
     """Looker said something of one task of a `Poll`, or sent the result of a `Fetch`.
 
     Attributes:
@@ -103,26 +119,26 @@ class Answered:
     request: Poll | Fetch
     query_task_id: str
     status: str | None
-    answer: HeldAnswer | None = None
+    answer: StoredResult | None = None
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RequestFinished:
     """A request is over, and everything that it brought was reported."""
 
     request: Prepare | Poll | Fetch | Cancel
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class RequestFailed:
     """A request failed; `error` says whether that may pass."""
 
     request: Request
     error: Exception
 
 
-Report = Created | Answered | Ended | Failed
+Report = TaskCreated | StatusReceived | RequestFinished | RequestFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +149,7 @@ class Launched:
 
 
 @dataclass(frozen=True, slots=True)
-class NotLaunched:
+class LaunchFailed:
     """A query whose task could not be created, for `reason`."""
 
     query_name: str
@@ -148,7 +164,7 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
-class NotCancelled:
+class CancelFailed:
     """A task launched by the tap that nobody waits for, and that may still run."""
 
     task: LaunchedTask
@@ -192,12 +208,12 @@ class Outcome:
     first_seen_at: float | None = None
     finished_at: float | None = None
     doubted_since: float | None = None
-    answer: HeldAnswer | None = None
+    answer: StoredResult | None = None
     problem: str | None = None
 
 
-News = Launched | NotLaunched | Cancelled | NotCancelled | Collected
-Event = News | Outcome
+ProgressEvent = Launched | LaunchFailed | Cancelled | CancelFailed | Collected
+Event = ProgressEvent | Outcome
 
 
 def outcome_of(
@@ -205,7 +221,7 @@ def outcome_of(
     status: str,
     finished_at: float | None = None,
     *,
-    answer: HeldAnswer | None = None,
+    answer: StoredResult | None = None,
     problem: str | None = None,
 ) -> Outcome:
     """Build the outcome of a task that was followed."""

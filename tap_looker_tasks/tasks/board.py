@@ -22,7 +22,8 @@ What always holds:
 - A slot is taken from the moment a launch begins until Looker reports the task's end, or has
   cancelled it: never more than `max_concurrent_tasks` tasks launched here run in Looker.
 - No more than `max_connections` requests are in progress. A request is in progress from the
-  `next_action` that returned it until the report `Created`, `Ended` or `Failed`.
+  `next_action` that returned it until the report `TaskCreated`, `RequestFinished` or
+  `RequestFailed`.
 - Each followed task has one outcome: one `Outcome`, or `leave` has it at the end.
 - A task is launched again only when Looker no longer runs the one before.
 - `Done` comes last, when nothing in progress is waited for any more.
@@ -38,26 +39,26 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
     QueryError,
-    RefusedRequestError,
+    RequestRejectedError,
     RetriableRequestError,
 )
 from tap_looker_tasks.tasks.actions import (
-    Answered,
     Cancel,
+    CancelFailed,
     Cancelled,
-    Created,
     Done,
-    Ended,
-    Failed,
     Fetch,
     Launch,
     Launched,
-    NotCancelled,
-    NotLaunched,
+    LaunchFailed,
     Outcome,
     Poll,
     Prepare,
     Request,
+    RequestFailed,
+    RequestFinished,
+    StatusReceived,
+    TaskCreated,
     Wait,
     outcome_of,
 )
@@ -80,11 +81,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.store import HeldAnswer
-    from tap_looker_tasks.tasks.actions import Action, Event, QueuedQuery, Report, Request
+    from tap_looker_tasks.tasks.actions import (
+        Action,
+        Event,
+        QueuedQuery,
+        Report,
+        Request,
+        StoredResult,
+    )
 
 # A launch in progress when the run must end: what it creates had better be known.
-LONGEST_LAST_REQUEST_SECONDS = 2.0
+MAX_LAST_REQUEST_SECONDS = 2.0
 
 
 class TaskBoard:
@@ -119,7 +126,7 @@ class TaskBoard:
         self._lost: dict[str, Outcome] = {}
         self._launches: Counter[str] = Counter()
         self._launched_here = sum(task.is_launched for task in self._followed.values())
-        self._in_progress = RequestsInProgress()
+        self._in_progress = PendingRequests()
         self._is_launching_held = False
         self._stop_at = stop_at
         self._is_drained = False
@@ -167,7 +174,7 @@ class TaskBoard:
         """Return when the run must end, whatever is in progress."""
         if now < self._stop_at:
             return self._stop_at
-        return inf if self._is_drained else self._stop_at + LONGEST_LAST_REQUEST_SECONDS
+        return inf if self._is_drained else self._stop_at + MAX_LAST_REQUEST_SECONDS
 
     def _is_over(self, now: float) -> bool:
         """Return whether the run must end, and nothing in progress is waited for any more."""
@@ -208,19 +215,19 @@ class TaskBoard:
         launches = (request.query for request in self._in_progress.of(Launch))
         unfinished = (*self._followed.values(), *self._fetching.values())
         return [
-            *(NotCancelled(task, "the run ended first") for task in (*cancels, *self._to_cancel)),
-            *(NotLaunched(query.query_name, no_answer) for query in launches),
+            *(CancelFailed(task, "the run ended first") for task in (*cancels, *self._to_cancel)),
+            *(LaunchFailed(query.query_name, no_answer) for query in launches),
             *(replace(outcome, finished_at=None) for outcome in self._lost.values()),
             *(outcome_of(task, task.status or ADDED) for task in unfinished),
         ]
 
-    def take_cancellations(self, longest_seconds: float, *, of_all: bool) -> list[Request]:
+    def take_cancellations(self, max_seconds: float, *, of_all: bool) -> list[Request]:
         """Return requests that cancel what nobody waits for: all that was launched, if wanted."""
         launched = (task.task for task in self._followed.values())
         for task in [task for task in launched if of_all and isinstance(task, LaunchedTask)]:
             del self._followed[task.query_task_id]
             self._to_cancel.append(task)
-        cancels = [Cancel(task, longest_seconds) for task in self._to_cancel]
+        cancels = [Cancel(task, max_seconds) for task in self._to_cancel]
         self._to_cancel.clear()
         return [self._in_progress.begin(cancel) for cancel in cancels]
 
@@ -231,18 +238,18 @@ class TaskBoard:
             RequestError: Looker cannot be asked any more.
         """
         match report:
-            case Answered():
+            case StatusReceived():
                 return self._note_answer(report, now)
-            case Created(request, task):
+            case TaskCreated(request, task):
                 self.drop(request)
                 return [self._note_created(task, now)]
-            case Ended(request):
+            case RequestFinished(request):
                 self.drop(request)
                 return self._note_end(request, now)
-            case Failed(request, ApiCallLimitError() as error):
+            case RequestFailed(request, ApiCallLimitError() as error):
                 self.drop(request)
                 return self._note_limit(request, error, now)
-            case Failed(request, error):
+            case RequestFailed(request, error):
                 self.drop(request)
                 return self._note_failure(request, error, now)
             case _:
@@ -256,7 +263,7 @@ class TaskBoard:
         self._followed[task.query_task_id] = FollowedTask(task)
         return Launched(task)
 
-    def _note_answer(self, report: Answered, now: float) -> list[Event]:
+    def _note_answer(self, report: StatusReceived, now: float) -> list[Event]:
         if task := self._fetching.pop(report.query_task_id, None):
             return [outcome_of(task, COMPLETE, now, answer=report.answer)]
         followed = self._followed.get(report.query_task_id)
@@ -274,7 +281,7 @@ class TaskBoard:
         status: str,
         now: float,
         *,
-        answer: HeldAnswer | None = None,
+        answer: StoredResult | None = None,
         problem: str | None = None,
     ) -> list[Event]:
         """Note a task's status; its outcome, once it is believed."""
@@ -379,7 +386,7 @@ class TaskBoard:
 
     def _note_not_cancelled(self, task: LaunchedTask, error: Exception) -> list[Event]:
         outcome = self._lost.pop(task.query_task_id, None)
-        return [*([outcome] if outcome else []), NotCancelled(task, str(error))]
+        return [*([outcome] if outcome else []), CancelFailed(task, str(error))]
 
     def _note_launch_failure(
         self, request: Launch | Prepare, error: Exception, now: float
@@ -391,7 +398,7 @@ class TaskBoard:
             return []
         # Nobody knows whether Looker started it: launching it again might run it twice.
         self._queue.give_up(name)
-        return [NotLaunched(name, str(error))]
+        return [LaunchFailed(name, str(error))]
 
     def _note_poll_failure(self, request: Poll, error: Exception, now: float) -> list[Event]:
         was_repeated = isinstance(error, RetriableRequestError) and not request.is_probe
@@ -411,7 +418,7 @@ _UNAUTHORIZED = 401
 
 def ends_the_run(error: Exception) -> bool:
     """Return whether no other request can succeed either: wrong credentials, address, disk."""
-    if isinstance(error, RefusedRequestError):
+    if isinstance(error, RequestRejectedError):
         return error.http_status == _UNAUTHORIZED
     return not isinstance(error, RetriableRequestError | QueryError | ValueError)
 
@@ -421,7 +428,7 @@ def ends_the_run(error: Exception) -> bool:
 _Kind = TypeVar("_Kind")
 
 
-class RequestsInProgress:
+class PendingRequests:
     """Requests by identity: two that ask for the same are two."""
 
     def __init__(self) -> None:

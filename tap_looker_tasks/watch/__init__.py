@@ -5,8 +5,8 @@ from tap_looker_tasks.watch.progress import Progress
 from tap_looker_tasks.watch.summary import (
     describe_end,
     exit_status_of,
+    log_run_summary,
     tell_calls,
-    tell_run,
     without_secrets,
 )
 
@@ -15,7 +15,7 @@ __all__ = [
     "RunFacts",
     "describe_end",
     "exit_status_of",
+    "log_run_summary",
     "tell_calls",
-    "tell_run",
     "without_secrets",
 ]

@@ -123,7 +123,7 @@ def measure_load(course: Course, samples: int = SAMPLES) -> Load:
     )
 
 
-def find_hold_up(course: Course, slots: int) -> HoldUp:
+def find_bottleneck(course: Course, slots: int) -> HoldUp:
     """Return what a run waited for, when `slots` tasks may run at once."""
     queued, running, collecting, collected, delivering = (course.stages[s] for s in PHASES)
     by_slots = _times_with(2, _times_with(1, queued), _times_with(slots, course.slots))

@@ -18,7 +18,7 @@ import msgspec
 
 from tap_looker_tasks.errors import TapError
 from tap_looker_tasks.watch.facts import PHASES
-from tap_looker_tasks.watch.load import Cause, find_hold_up, measure_load, trace_course
+from tap_looker_tasks.watch.load import Cause, find_bottleneck, measure_load, trace_course
 from tap_looker_tasks.watch.summary import summary_lines
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _as_json(data: Mapping[str, object]) -> bytes:
 def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, object]:
     end = now if facts.ended_at is None else facts.ended_at
     course = trace_course(facts, end)
-    load, hold_up = measure_load(course), find_hold_up(course, given.slots)
+    load, hold_up = measure_load(course), find_bottleneck(course, given.slots)
     return {
         "run": {
             "begin": facts.started_at,

@@ -151,7 +151,7 @@ def tell_calls(calls: Counter[str], logger: logging.Logger) -> None:
         logger.info("%s", describe_calls(calls, None))
 
 
-def tell_run(
+def log_run_summary(
     facts: RunFacts,
     settings: Settings,
     config: Mapping[str, Any],

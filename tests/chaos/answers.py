@@ -14,7 +14,7 @@ from tap_looker_tasks.records.fields import explore_fields
 from tap_looker_tasks.records.matching import match_columns
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.results.entries import split_answers
-from tap_looker_tasks.results.json_text import MalformedAnswer
+from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import read_result
 from tests.chaos.damage import damage
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tap_looker_tasks.results.entries import TaskAnswer
+    from tap_looker_tasks.results.entries import TaskEntry
 
 _SEEDS_OF_A_FORMAT = 4
 _ROWS = 3
@@ -62,13 +62,13 @@ class Reader:
         try:
             for _, answer in split_answers(chunks, longest_entry=longest_entry):
                 self.reading.counts[self._deliver(answer)] += 1
-        except MalformedAnswer:
+        except MalformedResponseError:
             self.reading.counts["refused as a whole"] += 1
         except Exception as error:  # noqa: BLE001 - this is what is looked for
             self.reading.problems.append(f"{error!r} {body[:2000]!r}")
 
-    def _deliver(self, answer: TaskAnswer | MalformedAnswer) -> str:
-        if isinstance(answer, MalformedAnswer):
+    def _deliver(self, answer: TaskEntry | MalformedResponseError) -> str:
+        if isinstance(answer, MalformedResponseError):
             return "entry refused"
         try:
             result = read_result(answer)
@@ -79,7 +79,7 @@ class Reader:
                 self.reading.lines += len(written)
                 assert len(written) == len(batch)
                 assert all(isinstance(json.loads(line), dict) for line in written)
-        except MalformedAnswer:
+        except MalformedResponseError:
             return "result refused"
         known = result.status in {"complete", "error"}
         return f"delivered, {result.status if known else 'another status'}"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
-_MOST_DAMAGES = 4
+_MAX_DAMAGES = 4
 _TOKENS = (
     *(b"null", b"true", b"NaN", b"1e999", b"-0", b"0.1e-400", b"123456789012345678901234567890"),
     *(b'"\\ud800"', b'"\\u0000"', b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\xff", b"\n"),
@@ -24,7 +24,7 @@ _PIECE_BYTES = 40
 
 def damage(body: bytes, drawn: random.Random) -> bytes:
     """Damage a body in some places."""
-    for _ in range(drawn.randint(1, _MOST_DAMAGES)):
+    for _ in range(drawn.randint(1, _MAX_DAMAGES)):
         body = drawn.choice((damage_bytes, damage_bytes, damage_value))(body, drawn)
     return body
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     Trace = Callable[[FrameType, str, Any], Any]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_LONGEST_END_SECONDS = 5.0
-_LONGEST_JOIN_SECONDS = 2.0
+_MAX_END_SECONDS = 5.0
+_MAX_JOIN_SECONDS = 2.0
 _PACKAGES = (*tap_looker_tasks.__path__, *singer_sdk.__path__)
 # Where threads are started and waited for.
 _FILES = (threading.__file__,)
@@ -203,7 +203,7 @@ class _Experiment:
             yield f"the interrupt is lost: {ended.log[-3000:]}"
         if "Traceback" in ended.log:
             yield f"traceback: {ended.log[-3000:]}"
-        if seconds > _LONGEST_END_SECONDS:
+        if seconds > _MAX_END_SECONDS:
             yield f"it ended after {seconds:.1f} s"
         unnamed = {*unfinished_tasks(self.simulator)} - named_tasks(state)
         if len(unnamed) > ended.log.count(MAY_RUN):
@@ -216,7 +216,7 @@ class _Experiment:
 
 def _threads_left() -> Iterator[str]:
     """Yield the names of the tap's threads that do not end."""
-    give_up_at = time.monotonic() + _LONGEST_JOIN_SECONDS
+    give_up_at = time.monotonic() + _MAX_JOIN_SECONDS
     for thread in threading.enumerate():
         if thread.name in {"coordinator", "looker-request"}:
             thread.join(max(0.0, give_up_at - time.monotonic()))

@@ -36,7 +36,7 @@ WAYS = ("SIGKILL", *_IN_GOOD_ORDER, DEATH_OF_TARGET)
 _KILLS_IN_A_ROW = 8
 # Of the time that an undisturbed run takes; a run that resumes takes less.
 _LATEST_MOMENT = 0.8
-_LONGEST_RUN_SECONDS = 120
+_MAX_RUN_SECONDS = 120
 _LARGEST_SHARE_LAUNCHED_TWICE = 0.02
 _MOMENT_SECONDS = 0.005
 _CHUNK_BYTES = 1 << 18
@@ -188,7 +188,7 @@ class _Experiment:
         launches, twice = self._launches.count, len(self._launches.twice)
         with self._started(external, warehouse.state) as process:
             is_over = _load(process, warehouse, _Kill(way, after, self._is_asked))
-            status = process.wait(_LONGEST_RUN_SECONDS)
+            status = process.wait(_MAX_RUN_SECONDS)
         self._check_end(status, None if is_over else way)
         former = self._launches.twice[twice:]
         self.tally.launched += self._launches.count - launches

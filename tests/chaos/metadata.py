@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SHARE_DAMAGED = 0.1
 _SHARE_CHOSEN = 0.3
-_LONGEST_SECONDS = 20
+_MAX_SECONDS = 20
 _QUERIES = [
     {"name": "saved", "query_id": 1},
     {"name": "look", "look_id": 5},
@@ -137,7 +137,7 @@ def _problems(command: tuple[str, ...], run: Run, seconds: float) -> Iterator[st
     reasons = [line for line in run.log.splitlines() if line.startswith("Error: ")]
     if run.exit_code and command != ("--doctor",) and len(reasons) != 1:
         yield f"not one reason, {told}"
-    if seconds > _LONGEST_SECONDS:
+    if seconds > _MAX_SECONDS:
         yield f"{seconds:.0f} s, {told}"
     if not command and run.output and not parse(run.output):
         yield f"invalid output, {told}"

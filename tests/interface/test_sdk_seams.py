@@ -29,7 +29,7 @@ LISTED = re.findall(
     r"^\| `([\w.]+)` \|", (ROOT / "docs" / "sdk-seams.md").read_text(), re.MULTILINE
 )
 SDK_FILES = ("plugin_base.py", "tap_base.py", "io_base.py", "streams/core.py", "mapper.py")
-PACKAGES = ("tap.py", "streams/*.py", "singer/*.py")
+PACKAGES = ("tap.py", "streams/*.py", "cli/*.py", "singer/*.py")
 
 
 def is_private(name: str) -> bool:

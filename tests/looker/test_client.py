@@ -17,13 +17,13 @@ import pytest
 
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
-    LoginRefusedError,
+    LoginFailedError,
     QueryError,
-    RefusedRequestError,
     RequestError,
+    RequestRejectedError,
+    ResponseTooLargeError,
     RetriableRequestError,
     RunError,
-    TooLongAnswerError,
     UnreachableError,
 )
 from tests.looker.raw_server import OK, RawServer, with_body
@@ -99,7 +99,7 @@ def test_threads_share_a_token_and_one_renews_it(connect: Connect) -> None:
 def test_a_token_that_is_never_accepted_is_renewed_once(connect: Connect) -> None:
     with RawServer(answering(b"")) as server:
         server.refused_tokens.update({"token t1", "token t2", "token t3"})
-        with pytest.raises(RefusedRequestError, match="401"):
+        with pytest.raises(RequestRejectedError, match="401"):
             connect(server.base_url).look("1")
         assert server.count("/login") == 2
 
@@ -188,7 +188,7 @@ def test_who_is_told_to_wait_lets_all_wait(
         if seconds:
             # There is no time to wait: it is not asked.
             with pytest.raises(RetriableRequestError, match="asks to wait"):
-                client.look("a", longest_seconds=seconds / 2)
+                client.look("a", max_seconds=seconds / 2)
         assert client.look("1") == {"id": "t"}
         assert clock.pauses == ([seconds] if seconds else [])
         assert len(server.requests) == 3
@@ -251,11 +251,11 @@ PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><form></form></
         ("application/json", b'[],"status":"killed"', RetriableRequestError),
         ("application/json", PAGE, RetriableRequestError),
         ("text/plain", b'[{"a":', RetriableRequestError),
-        ("text/html", PAGE, RefusedRequestError),
-        ("text/html", b"<table><form action=/login>", RefusedRequestError),
-        ("text/html", b"<div>Maintenance</div>", RefusedRequestError),
-        ("text/plain", PAGE, RefusedRequestError),
-        ("text/csv", b"\xff", RefusedRequestError),
+        ("text/html", PAGE, RequestRejectedError),
+        ("text/html", b"<table><form action=/login>", RequestRejectedError),
+        ("text/html", b"<div>Maintenance</div>", RequestRejectedError),
+        ("text/plain", PAGE, RequestRejectedError),
+        ("text/csv", b"\xff", RequestRejectedError),
     ],
 )
 def test_a_result_is_read_as_it_is_declared_or_begins(
@@ -307,7 +307,7 @@ def test_a_redirect_is_not_followed(connect: Connect) -> None:
         head = b"HTTP/1.1 302 Found\r\nLocation: %b/\r\n" % elsewhere.base_url.encode()
         with RawServer(answering(with_body(b"", head))) as server:
             client = connect(server.base_url)
-            with pytest.raises(RefusedRequestError, match="302"):
+            with pytest.raises(RequestRejectedError, match="302"):
                 client.query_task_results("a", new_rows=list)
         assert elsewhere.requests == []
 
@@ -378,7 +378,9 @@ def test_an_answer_of_another_shape_is_no_id(connect: Connect, body: bytes) -> N
 def test_a_description_longer_than_any_is_not_read(connect: Connect) -> None:
     with RawServer(answering(with_body(b" " * 2_000))) as server:
         client = connect(server.base_url, max_response_bytes=1_000)
-        with pytest.raises(TooLongAnswerError, match=r"more than 1000 bytes.*max_response_bytes"):
+        with pytest.raises(
+            ResponseTooLargeError, match=r"more than 1000 bytes.*max_response_bytes"
+        ):
             client.look("1")
 
 
@@ -475,7 +477,7 @@ def test_an_answer_by_tls_ends_in_time(connect: Connect, tls: tuple[ssl.SSLConte
     with RawServer(drip, context) as server:
         client = connect(server.base_url, verify=str(authority))
         with pytest.raises(RetriableRequestError, match="no answer"):
-            client.look("1", longest_seconds=0.3)
+            client.look("1", max_seconds=0.3)
         with ThreadPoolExecutor(1) as thread:
             call = thread.submit(client.look, "1")
             assert not Event().wait(0.2)
@@ -485,7 +487,7 @@ def test_an_answer_by_tls_ends_in_time(connect: Connect, tls: tuple[ssl.SSLConte
 
 
 def test_errors_tell_whether_it_is_the_query_or_the_run() -> None:
-    assert issubclass(RefusedRequestError, QueryError)
-    kinds: tuple[type[Any], ...] = (LoginRefusedError, ApiCallLimitError, UnreachableError)
+    assert issubclass(RequestRejectedError, QueryError)
+    kinds: tuple[type[Any], ...] = (LoginFailedError, ApiCallLimitError, UnreachableError)
     assert all(issubclass(kind, RunError) for kind in kinds)
     assert not issubclass(RetriableRequestError, QueryError | RunError)

@@ -13,8 +13,8 @@ import pytest
 
 from tap_looker_tasks.errors import (
     AbortedError,
+    ResponseTooLargeError,
     RetriableRequestError,
-    TooLongAnswerError,
 )
 from tests.looker.raw_server import OK, RawServer, with_body
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.client import LookerClient
 
     Connect = Callable[..., LookerClient]
-    Answer = Callable[[RawServer, socket.socket], None]
+    LookerResponse = Callable[[RawServer, socket.socket], None]
 
 LONG = b"x" * 10_000
 ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
@@ -69,7 +69,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("answer", STUCK)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_ends_when_its_time_is_over(
-    connect: Connect, answer: Answer, operation: str
+    connect: Connect, answer: LookerResponse, operation: str
 ) -> None:
     with RawServer(answer) as server:
         client = connect(server.base_url, max_tries=5)
@@ -77,17 +77,17 @@ def test_an_operation_ends_when_its_time_is_over(
         call = OPERATIONS[operation]
         # No body is awaited of an answer to a kill.
         if operation == "kill_query" and answer is drip_body:
-            call(client, longest_seconds=0.3)
+            call(client, max_seconds=0.3)
         else:
             with pytest.raises(RetriableRequestError, match=server.base_url):
-                call(client, longest_seconds=0.3)
+                call(client, max_seconds=0.3)
         assert time.monotonic() - began_at < 1
 
 
 @pytest.mark.parametrize("answer", STUCK)
 @pytest.mark.parametrize("operation", ["look", "multi_results"])
 def test_a_request_that_does_not_get_on_ends(
-    connect: Connect, answer: Answer, operation: str
+    connect: Connect, answer: LookerResponse, operation: str
 ) -> None:
     with RawServer(answer) as server:
         client = connect(server.base_url, timeout_seconds=0.3)
@@ -147,7 +147,7 @@ def unconnectable() -> Iterator[str]:
 def test_a_connection_that_nobody_takes_ends(connect: Connect, unconnectable: str) -> None:
     began_at = time.monotonic()
     with pytest.raises(RetriableRequestError, match="timed out") as caught:
-        connect(unconnectable).create_query_task("1", "json", longest_seconds=0.3)
+        connect(unconnectable).create_query_task("1", "json", max_seconds=0.3)
     assert time.monotonic() - began_at < 1
     assert caught.value.safe_to_retry
 
@@ -178,7 +178,7 @@ def aborted_after(client: LookerClient, call: Callable[[], object]) -> float:
 @pytest.mark.parametrize("answer", STUCK)
 @pytest.mark.parametrize("operation", ["look", "multi_results"])
 def test_what_is_aborted_ends_at_once_in_every_thread(
-    connect: Connect, answer: Answer, operation: str
+    connect: Connect, answer: LookerResponse, operation: str
 ) -> None:
     with RawServer(answer) as server:
         client = connect(server.base_url, max_tries=5)
@@ -199,7 +199,7 @@ def test_looking_for_an_address_is_aborted(
     try:
         assert aborted_after(client, lambda: client.look("1")) < 0.5
         with pytest.raises(RetriableRequestError, match=r"address of looker\.test was not found"):
-            client.look("1", longest_seconds=0.1)
+            client.look("1", max_seconds=0.1)
     finally:
         answered.set()
 
@@ -218,7 +218,7 @@ def test_a_pause_is_aborted_and_later_calls_are_not(connect: Connect) -> None:
         client = connect(server.base_url)
         assert aborted_after(client, lambda: client.look("1")) < 0.5
         with pytest.raises(RetriableRequestError, match="no answer"):
-            client.kill_query("a", longest_seconds=0.2)
+            client.kill_query("a", max_seconds=0.2)
         assert server.count("running_queries/a") == 1
 
 
@@ -232,10 +232,10 @@ def test_what_frees_looker_is_not_kept_back_until_too_late(connect: Connect) -> 
     with RawServer(answer) as server:
         client = connect(server.base_url)
         with pytest.raises(RetriableRequestError):
-            client.look("1", longest_seconds=0.2)
+            client.look("1", max_seconds=0.2)
         with pytest.raises(RetriableRequestError, match="asks to wait for 30 s"):
-            client.look("1", longest_seconds=0.2)
-        client.kill_query("a", longest_seconds=0.2)
+            client.look("1", max_seconds=0.2)
+        client.kill_query("a", max_seconds=0.2)
         client.close()
         assert server.count("looks/1") == 1
         assert server.count("running_queries/a") == 1
@@ -254,7 +254,7 @@ def test_a_server_without_tls_is_no_looker(connect: Connect) -> None:
     with RawServer(send_nothing) as server:
         client = connect(server.base_url.replace("http:", "https:"))
         with pytest.raises(RetriableRequestError, match="no answer"):
-            client.look("1", longest_seconds=0.3)
+            client.look("1", max_seconds=0.3)
 
 
 BOMB_BYTES = 100 * 1024 * 1024
@@ -276,7 +276,7 @@ def test_a_packed_bomb_is_not_unpacked(connect: Connect, status: int, *, is_chun
         client = connect(server.base_url, max_response_bytes=BOMB_BYTES // 10)
         tracemalloc.start()
         try:
-            wanted = TooLongAnswerError if status == 200 else RetriableRequestError
+            wanted = ResponseTooLargeError if status == 200 else RetriableRequestError
             with pytest.raises(wanted):
                 client.query_task_results("a", new_rows=list)
             assert tracemalloc.get_traced_memory()[1] < BOMB_BYTES // 4
@@ -296,7 +296,7 @@ def test_a_body_that_cannot_be_unpacked_is_cut_short(connect: Connect, encoding:
 def test_without_time_nobody_is_asked(connect: Connect) -> None:
     with RawServer(send_nothing) as server:
         with pytest.raises(RetriableRequestError, match="no time is left") as caught:
-            connect(server.base_url).create_query_task("1", "json", longest_seconds=0)
+            connect(server.base_url).create_query_task("1", "json", max_seconds=0)
         assert caught.value.safe_to_retry
         assert server.requests == []
 

@@ -383,9 +383,9 @@ def test_an_interrupt_of_a_run_that_is_over_changes_nothing(
 ) -> None:
     close = LookerClient.close
 
-    def interrupted(client: LookerClient, longest_seconds: float) -> None:
+    def interrupted(client: LookerClient, max_seconds: float) -> None:
         signal.raise_signal(signal.SIGTERM)
-        close(client, longest_seconds)
+        close(client, max_seconds)
 
     monkeypatch.setattr(LookerClient, "close", interrupted)
     run = tap(queries=[AIRLINES])

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tap_looker_tasks.errors import NoRoomError
-from tap_looker_tasks.results.entries import TaskAnswer
-from tap_looker_tasks.store.store import AnswerStore, HeldAnswer
+from tap_looker_tasks.errors import SpoolError
+from tap_looker_tasks.results.entries import TaskEntry
+from tap_looker_tasks.store.store import ResultStore, StoredResult
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def answer_of(size: int, number: int = 0) -> TaskAnswer:
-    return TaskAnswer("complete", "query", msgspec.Raw(b'"%d%b"' % (number, b"x" * size)))
+def answer_of(size: int, number: int = 0) -> TaskEntry:
+    return TaskEntry("complete", "query", msgspec.Raw(b'"%d%b"' % (number, b"x" * size)))
 
 
 def folders(tmp_path: Path) -> list[Path]:
@@ -30,15 +30,15 @@ def folders(tmp_path: Path) -> list[Path]:
 
 
 def test_what_fits_stays_in_memory(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=100)
+    store = ResultStore(tmp_path, short_bytes=0, memory_bytes=100)
     held = [store.hold(answer_of(20, n)) for n in range(4)]
     assert folders(tmp_path) == []
     assert [answer.take() for answer in held] == [answer_of(20, n) for n in range(4)]
-    assert store.hold(TaskAnswer("killed")).take() == TaskAnswer("killed")
+    assert store.hold(TaskEntry("killed")).take() == TaskEntry("killed")
 
 
 def test_short_answers_stay_in_memory_however_many(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, memory_bytes=100, short_bytes=30)
+    store = ResultStore(tmp_path, memory_bytes=100, short_bytes=30)
     held = [store.hold(answer_of(20, n)) for n in range(100)]
     assert folders(tmp_path) == []
     assert [answer.take() for answer in held] == [answer_of(20, n) for n in range(100)]
@@ -49,7 +49,7 @@ def test_short_answers_stay_in_memory_however_many(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_goes_to_private_files_until_it_is_taken(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=100)
+    store = ResultStore(tmp_path, short_bytes=0, memory_bytes=100)
     in_memory, on_disk, discarded = (store.hold(answer_of(80, n)) for n in range(3))
     (folder,) = folders(tmp_path)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -69,10 +69,10 @@ def test_what_does_not_fit_goes_to_private_files_until_it_is_taken(tmp_path: Pat
 
 
 def test_rows_are_counted_until_nobody_needs_them(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path)
+    store = ResultStore(tmp_path)
     rows = store.new_rows()
     rows.append(b"[{}]")
-    held = store.hold(TaskAnswer("complete", data=msgspec.Raw(b"[]"), rows=rows))
+    held = store.hold(TaskEntry("complete", data=msgspec.Raw(b"[]"), rows=rows))
     del rows
     assert store.bytes_on_disk == 5
     taken = held.take()
@@ -82,12 +82,12 @@ def test_rows_are_counted_until_nobody_needs_them(tmp_path: Path) -> None:
     assert store.bytes_on_disk == 0
     rows = store.new_rows()
     rows.append(b"[{}]")
-    store.hold(TaskAnswer("complete", rows=rows)).discard()
+    store.hold(TaskEntry("complete", rows=rows)).discard()
     assert store.bytes_on_disk == 0
 
 
 def test_many_answers_at_once_do_not_sum_up_in_memory(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=5_000_000)
+    store = ResultStore(tmp_path, short_bytes=0, memory_bytes=5_000_000)
     tracemalloc.start()
     try:
         held = [store.hold(answer_of(1_000_000, n)) for n in range(50)]
@@ -101,7 +101,7 @@ def test_many_answers_at_once_do_not_sum_up_in_memory(tmp_path: Path) -> None:
 
 
 def test_threads_may_use_it_at_once(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=10_000)
+    store = ResultStore(tmp_path, short_bytes=0, memory_bytes=10_000)
     failures: list[BaseException] = []
 
     def use(number: int) -> None:
@@ -126,8 +126,8 @@ def test_threads_may_use_it_at_once(tmp_path: Path) -> None:
 DIES = """
 import os, sys
 from pathlib import Path
-from tap_looker_tasks.store.store import AnswerStore
-store = AnswerStore(Path(sys.argv[1]))
+from tap_looker_tasks.store.store import ResultStore
+store = ResultStore(Path(sys.argv[1]))
 store.new_rows().append(b"[]")
 rows = store.new_rows()
 rows.append(b"[]")
@@ -149,10 +149,10 @@ def test_what_a_dead_process_left_is_removed_and_no_more(tmp_path: Path) -> None
         assert process.stdout is not None
         process.stdout.readline()
         (left,) = (path for path in folders(tmp_path) if path.is_dir() and not path.is_symlink())
-        living = AnswerStore(tmp_path)
+        living = ResultStore(tmp_path)
         living.new_rows()
         assert left.exists()
-    AnswerStore(tmp_path).new_rows()
+    ResultStore(tmp_path).new_rows()
     assert not left.exists()
     assert other.exists()
     assert elsewhere.exists()
@@ -160,18 +160,18 @@ def test_what_a_dead_process_left_is_removed_and_no_more(tmp_path: Path) -> None
 
 
 def test_a_folder_without_room_is_told_of(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path / "missing", short_bytes=0, memory_bytes=0)
-    with pytest.raises(NoRoomError, match=r"does not fit into .*missing .*; set TMPDIR"):
+    store = ResultStore(tmp_path / "missing", short_bytes=0, memory_bytes=0)
+    with pytest.raises(SpoolError, match=r"does not fit into .*missing .*; set TMPDIR"):
         store.hold(answer_of(1))
     if os.getuid():
         tmp_path.chmod(0o500)
-        with pytest.raises(NoRoomError, match="Permission denied"):
-            AnswerStore(tmp_path).new_rows()
+        with pytest.raises(SpoolError, match="Permission denied"):
+            ResultStore(tmp_path).new_rows()
 
 
 def test_an_answer_is_released_once(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=10)
-    held: HeldAnswer = store.hold(answer_of(5))
+    store = ResultStore(tmp_path, short_bytes=0, memory_bytes=10)
+    held: StoredResult = store.hold(answer_of(5))
     held.take()
     held.discard()
     store.hold(answer_of(5))
@@ -181,15 +181,15 @@ def test_an_answer_is_released_once(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_somebody_removed_is_missed(tmp_path: Path) -> None:
-    store = AnswerStore(tmp_path, short_bytes=0, memory_bytes=0)
+    store = ResultStore(tmp_path, short_bytes=0, memory_bytes=0)
     rows = store.new_rows()
     assert [*rows] == []
     rows.append(b"[{}]")
     held = store.hold(answer_of(5))
     for path in folders(tmp_path)[0].iterdir():
         path.unlink()
-    with pytest.raises(NoRoomError, match="is lost"):
+    with pytest.raises(SpoolError, match="is lost"):
         held.take()
-    with pytest.raises(NoRoomError, match="is lost"):
+    with pytest.raises(SpoolError, match="is lost"):
         next(iter(rows))
     store.close()

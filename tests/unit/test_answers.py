@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.results.entries import TaskAnswer, read_payload, split_answers
-from tap_looker_tasks.results.json_text import MalformedAnswer
+from tap_looker_tasks.results.entries import TaskEntry, read_payload, split_answers
+from tap_looker_tasks.results.json_text import MalformedResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,8 @@ def entries(*chunks: bytes) -> dict[str, object]:
     return {id_: as_it_came(answer) for id_, answer in split_answers(chunks)}
 
 
-def as_it_came(answer: TaskAnswer | MalformedAnswer) -> object:
-    if isinstance(answer, MalformedAnswer):
+def as_it_came(answer: TaskEntry | MalformedResponseError) -> object:
+    if isinstance(answer, MalformedResponseError):
         raise answer
     data = None if answer.data is None else json.loads(bytes(answer.data))
     return {"data": data, "status": answer.status}
@@ -43,7 +43,7 @@ def as_it_came(answer: TaskAnswer | MalformedAnswer) -> object:
 def payloads(*chunks: bytes) -> list[tuple[str, bytes | None]]:
     """The text of the payloads in a body; None for an entry that cannot be read."""
     return [
-        (id_, None if isinstance(answer, MalformedAnswer) else bytes(answer.data or b""))
+        (id_, None if isinstance(answer, MalformedResponseError) else bytes(answer.data or b""))
         for id_, answer in split_answers(chunks)
     ]
 
@@ -53,7 +53,7 @@ def entry(data: bytes) -> bytes:
 
 
 def refusal(*chunks: bytes) -> str:
-    with pytest.raises(MalformedAnswer) as caught:
+    with pytest.raises(MalformedResponseError) as caught:
         list(split_answers(chunks))
     return str(caught.value)
 
@@ -117,7 +117,7 @@ def test_a_guess_at_the_end_of_an_entry_is_right(
         patch.setattr("tap_looker_tasks.results.json_stream.WORTH_A_GUESS_BYTES", 0)
         found = [*split_answers(chunks, longest_entry=longest)]
         # What comes half is not taken for the whole.
-        with pytest.raises(MalformedAnswer):
+        with pytest.raises(MalformedResponseError):
             [*split_answers([body[:-1]], longest_entry=longest)]
     assert [id_ for id_, _ in found] == [*map_]
     short = {id_: answer for id_, answer in found if getattr(answer, "rows", None) is None}
@@ -152,7 +152,7 @@ def test_anything_else_is_refused(body: bytes) -> None:
     if isinstance(expected, dict):
         assert dict(payloads(body)).keys() == expected.keys()
     else:
-        with pytest.raises(MalformedAnswer):
+        with pytest.raises(MalformedResponseError):
             entries(body)
 
 
@@ -178,9 +178,9 @@ def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
             yield chunk
 
     answers = split_answers(chunks())
-    assert next(answers) == ("a", TaskAnswer("running"))
+    assert next(answers) == ("a", TaskEntry("running"))
     assert len(taken) == 2
-    assert next(answers) == ("b", TaskAnswer("added"))
+    assert next(answers) == ("b", TaskEntry("added"))
     assert len(taken) == 3
     assert list(answers) == []
 
@@ -287,7 +287,7 @@ def test_the_rows_of_a_long_entry_are_set_apart(
         answers = dict(split_answers(chunks, longest_entry=longest))
     assert [*answers] == ["a", "b", "c"]
     long, payload = answers["b"], said["data"]
-    assert isinstance(long, TaskAnswer)
+    assert isinstance(long, TaskEntry)
     data = json.loads(bytes(long.data or b""))
     if long.rows is None:
         assert data == payload
@@ -314,7 +314,7 @@ def test_the_rows_of_a_long_entry_are_set_apart(
     ],
 )
 def test_a_long_entry_is_refused_as_a_short_one_is(body: bytes, message: str) -> None:
-    with pytest.raises(MalformedAnswer) as caught:
+    with pytest.raises(MalformedResponseError) as caught:
         list(split_answers((body[at : at + 5] for at in range(0, len(body), 5)), longest_entry=8))
     assert str(caught.value) == message
 
@@ -345,7 +345,7 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(answer, TaskAnswer)
+    assert isinstance(answer, TaskEntry)
     assert isinstance(answer.rows, Counted)
     assert answer.rows.count == 1_000_001
     assert answer.rows.longest < 2_000_000
@@ -370,8 +370,8 @@ def test_a_value_longer_than_memory_spoils_its_own_task_only(
     answers = dict(split_answers(chunks, longest_entry=20, longest_value=100))
     assert [*answers] == ["before", "it", "after"]
     assert as_it_came(answers["before"]) == map_["before"]
-    assert isinstance(answers["after"], TaskAnswer)
-    if isinstance(answers["it"], MalformedAnswer):
+    assert isinstance(answers["after"], TaskEntry)
+    if isinstance(answers["it"], MalformedResponseError):
         assert "a value of more than 100 bytes" in str(answers["it"])
         assert len(json.dumps(said)) > 100
     else:
@@ -391,7 +391,7 @@ def test_a_row_that_is_too_long_is_passed_over_without_being_held() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(answers["a"], MalformedAnswer)
+    assert isinstance(answers["a"], MalformedResponseError)
     assert as_it_came(answers["b"]) == {"status": "complete", "data": []}
     assert peak < 20_000_000
 
@@ -402,7 +402,7 @@ def test_rows_in_two_places_are_not_mixed() -> None:
     chunks = [body[at : at + 5] for at in range(0, len(body), 5)]
     answers = dict(split_answers(chunks, longest_entry=8))
     assert "rows in two places" in str(answers["a"])
-    assert isinstance(answers["b"], TaskAnswer)
+    assert isinstance(answers["b"], TaskEntry)
 
 
 def test_an_endless_key_is_no_key() -> None:
@@ -432,5 +432,5 @@ def test_the_body_of_one_result_is_read_as_its_entry_would_be(
         assert found == ([] if shape == "list" else {"more": 1, shape: []})
     else:
         assert found == payload
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedResponseError):
         read_payload([body.rstrip()[:-1]], list, longest=longest)

@@ -14,31 +14,31 @@ from hypothesis import strategies as st
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
-    LoginRefusedError,
-    NoRoomError,
-    RefusedRequestError,
+    LoginFailedError,
     RequestError,
+    RequestRejectedError,
     RetriableRequestError,
+    SpoolError,
 )
-from tap_looker_tasks.results.entries import NULL, TaskAnswer
-from tap_looker_tasks.store.store import AnswerStore
+from tap_looker_tasks.results.entries import NULL, TaskEntry
+from tap_looker_tasks.store.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
-    Answered,
     Cancel,
+    CancelFailed,
     Cancelled,
-    Created,
     Done,
-    Ended,
-    Failed,
     Fetch,
     Launch,
     Launched,
-    NotCancelled,
-    NotLaunched,
+    LaunchFailed,
     Outcome,
     Poll,
     Prepare,
     QueuedQuery,
+    RequestFailed,
+    RequestFinished,
+    StatusReceived,
+    TaskCreated,
     Wait,
 )
 from tap_looker_tasks.tasks.board import TaskBoard
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.tasks.actions import Event, Report, Request
 
-RESULT = AnswerStore().hold(TaskAnswer("complete", data=NULL))
+RESULT = ResultStore().hold(TaskEntry("complete", data=NULL))
 PASSING = RetriableRequestError("multi_results: HTTP 503")
-REFUSED = RefusedRequestError("multi_results: HTTP 404", http_status=404)
+REFUSED = RequestRejectedError("multi_results: HTTP 404", http_status=404)
 TOO_MANY = RetriableRequestError("HTTP 429", retry_after=5, safe_to_retry=True)
 
 
@@ -77,7 +77,7 @@ def begin(board: TaskBoard, now: float) -> list[Request]:
     begun: list[Request] = []
     while not isinstance(action := board.next_action(now), Wait | Done):
         if isinstance(action, Prepare):
-            assert board.note(Ended(action), now) == []
+            assert board.note(RequestFinished(action), now) == []
         else:
             begun.append(action)
     return begun
@@ -96,8 +96,8 @@ def answer(board: TaskBoard, now: float, **statuses: str) -> list[Outcome]:
     """Play one poll: the tasks named get these statuses, the others are not in the answer."""
     poll = only(begin(board, now))
     assert isinstance(poll, Poll)
-    answers = [Answered(poll, id_, status, RESULT) for id_, status in statuses.items()]
-    events = report(board, now, *answers, Ended(poll))
+    answers = [StatusReceived(poll, id_, status, RESULT) for id_, status in statuses.items()]
+    events = report(board, now, *answers, RequestFinished(poll))
     return [event for event in events if isinstance(event, Outcome)]
 
 
@@ -106,7 +106,7 @@ def create(board: TaskBoard, id_: str, now: float = 0) -> LaunchedTask:
     (launch, *_) = begin(board, now)
     assert isinstance(launch, Launch)
     task = launched(id_, launch.query.query_name, at=now, attempt=launch.query.attempt)
-    assert board.note(Created(launch, task), now) == [Launched(task)]
+    assert board.note(TaskCreated(launch, task), now) == [Launched(task)]
     return task
 
 
@@ -130,11 +130,11 @@ def test_a_finished_task_is_told_once_and_never_asked_for_again() -> None:
     poll = only(begin(board, 0))
     assert poll == Poll(("a", "b"))
     assert isinstance(poll, Poll)
-    (outcome,) = report(board, 0, Answered(poll, "a", "complete", RESULT))
+    (outcome,) = report(board, 0, StatusReceived(poll, "a", "complete", RESULT))
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.finished_at) == ("complete", 0)
-    again = Answered(poll, "a", "complete", RESULT), Answered(poll, "b", "running")
-    assert report(board, 0, *again, Ended(poll)) == []
+    again = StatusReceived(poll, "a", "complete", RESULT), StatusReceived(poll, "b", "running")
+    assert report(board, 0, *again, RequestFinished(poll)) == []
     assert board.next_action(0.25) == Wait(0.75)
     assert begin(board, 1) == [Poll(("b",))]
 
@@ -178,7 +178,9 @@ def test_an_answer_that_cannot_be_read_counts_as_none_and_is_told() -> None:
     board = board_of("a", expired_grace_seconds=0)
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
-    (outcome,) = report(board, 0, Answered(poll, "a", None, problem="torn"), Ended(poll))
+    (outcome,) = report(
+        board, 0, StatusReceived(poll, "a", None, problem="torn"), RequestFinished(poll)
+    )
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.problem) == ("absent", "torn")
 
@@ -209,7 +211,7 @@ def test_no_more_requests_are_made_than_there_are_connections() -> None:
     board = board_of(*"abcde", batch_size=1, max_connections=2)
     first, second = begin(board, 0)
     assert (first, second) == (Poll(("a",)), Poll(("b",)))
-    assert report(board, 0, Answered(second, "b", "running"), Ended(second)) == []  # type: ignore[arg-type]
+    assert report(board, 0, StatusReceived(second, "b", "running"), RequestFinished(second)) == []  # type: ignore[arg-type]
     assert begin(board, 0) == [Poll(("c",))]
 
 
@@ -225,9 +227,9 @@ def test_launches_find_a_connection_however_long_the_answers_take() -> None:
 def test_a_request_that_hangs_holds_up_no_other() -> None:
     board = board_of("a", "b", batch_size=1)
     hanging, poll = begin(board, 0)
-    assert report(board, 0, Answered(poll, "b", "running"), Ended(poll)) == []  # type: ignore[arg-type]
+    assert report(board, 0, StatusReceived(poll, "b", "running"), RequestFinished(poll)) == []  # type: ignore[arg-type]
     assert begin(board, 2) == [Poll(("b",))]
-    assert report(board, 3, Answered(hanging, "a", "running"), Ended(hanging)) == []  # type: ignore[arg-type]
+    assert report(board, 3, StatusReceived(hanging, "a", "running"), RequestFinished(hanging)) == []  # type: ignore[arg-type]
 
 
 @given(st.lists(st.integers(1, 4096), min_size=1, max_size=400), st.integers(1, 250))
@@ -239,8 +241,8 @@ def test_a_batch_fits_a_query_string_whatever_the_ids(lengths: list[int], batch_
         assert len(action.query_task_ids) <= batch_size
         assert len("query_task_ids=" + "%2C".join(action.query_task_ids)) < 10_240
         asked += action.query_task_ids
-        answers = [Answered(action, id_, "running") for id_ in action.query_task_ids]
-        assert report(board, 0, *answers, Ended(action)) == []
+        answers = [StatusReceived(action, id_, "running") for id_ in action.query_task_ids]
+        assert report(board, 0, *answers, RequestFinished(action)) == []
     assert action == Done()
     assert asked == list(dict.fromkeys(ids))
 
@@ -269,11 +271,13 @@ def test_a_result_that_is_not_in_the_answer_is_asked_for() -> None:
     board = board_of("a")
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
-    assert report(board, 0, Answered(poll, "a", "complete"), Ended(poll)) == []
+    assert report(board, 0, StatusReceived(poll, "a", "complete"), RequestFinished(poll)) == []
     fetch = only(begin(board, 0))
     assert fetch == Fetch("a")
     assert isinstance(fetch, Fetch)
-    (outcome,) = report(board, 1, Answered(fetch, "a", "complete", RESULT), Ended(fetch))
+    (outcome,) = report(
+        board, 1, StatusReceived(fetch, "a", "complete", RESULT), RequestFinished(fetch)
+    )
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.finished_at, outcome.answer) == ("complete", 1, RESULT)
     assert board.next_action(1) == Done()
@@ -283,8 +287,8 @@ def test_a_result_that_looker_refuses_is_an_error_and_not_data() -> None:
     board = board_of("a")
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
-    report(board, 0, Answered(poll, "a", "complete"), Ended(poll))
-    (outcome,) = report(board, 0, Failed(only(begin(board, 0)), REFUSED))
+    report(board, 0, StatusReceived(poll, "a", "complete"), RequestFinished(poll))
+    (outcome,) = report(board, 0, RequestFailed(only(begin(board, 0)), REFUSED))
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.answer) == ("error", None)
     assert "HTTP 404" in str(outcome.problem)
@@ -294,8 +298,8 @@ def test_a_result_that_was_not_fetched_any_more_is_not_complete() -> None:
     board = board_of("a")
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
-    report(board, 0, Answered(poll, "a", "complete"), Ended(poll))
-    report(board, 0, Failed(only(begin(board, 0)), ApiCallLimitError("enough")))
+    report(board, 0, StatusReceived(poll, "a", "complete"), RequestFinished(poll))
+    report(board, 0, RequestFailed(only(begin(board, 0)), ApiCallLimitError("enough")))
     assert board.next_action(0) == Done()
     assert left(board) == {"a": "added"}
 
@@ -313,8 +317,10 @@ def play_polls(
         assert isinstance(action, Poll)
         polls += 1
         ids = action.query_task_ids
-        answers = [Answered(action, id_, "complete", RESULT) for id_ in ids]
-        reports = [Failed(action, PASSING)] if fails(ids) else [*answers, Ended(action)]
+        answers = [StatusReceived(action, id_, "complete", RESULT) for id_ in ids]
+        reports = (
+            [RequestFailed(action, PASSING)] if fails(ids) else [*answers, RequestFinished(action)]
+        )
         outcomes += [e for e in report(board, now, *reports) if isinstance(e, Outcome)]
     return outcomes, polls
 
@@ -347,24 +353,24 @@ def test_requests_after_a_failure_are_tried_once() -> None:
     board = board_of("a", "b")
     poll = only(begin(board, 0))
     assert poll == Poll(("a", "b"))
-    report(board, 0, Failed(poll, REFUSED))
+    report(board, 0, RequestFailed(poll, REFUSED))
     assert begin(board, 0) == [Poll(("a",), is_probe=True)]
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        LoginRefusedError("login"),
+        LoginFailedError("login"),
         RequestError("certificate"),
-        NoRoomError("disk"),
-        RefusedRequestError("HTTP 401", http_status=401),
+        SpoolError("disk"),
+        RequestRejectedError("HTTP 401", http_status=401),
         KeyError("a defect"),
     ],
 )
 def test_what_no_other_request_can_cure_ends_the_run(error: Exception) -> None:
     board = board_of("a")
     with pytest.raises(type(error)):
-        board.note(Failed(only(begin(board, 0)), error), 0)
+        board.note(RequestFailed(only(begin(board, 0)), error), 0)
 
 
 def test_the_pause_grows_while_nothing_finishes_and_shrinks_when_results_come() -> None:
@@ -395,10 +401,12 @@ def test_tasks_finishing_evenly_over_ten_minutes_cost_few_calls() -> None:
             board,
             now,
             *(
-                Answered(action, id_, "complete" if now >= done_at[id_] else "running", RESULT)
+                StatusReceived(
+                    action, id_, "complete" if now >= done_at[id_] else "running", RESULT
+                )
                 for id_ in action.query_task_ids
             ),
-            Ended(action),
+            RequestFinished(action),
         )
     assert calls <= 150
     assert now <= 615
@@ -419,10 +427,13 @@ def test_a_slot_that_others_wait_for_is_free_soon(
             lags.append(action.seconds / max(now + action.seconds, 2))
             now += action.seconds
         elif isinstance(action, Prepare):
-            board.note(Ended(action), now)
+            board.note(RequestFinished(action), now)
         else:
             assert isinstance(action, Poll)
-            assert report(board, now, Answered(action, "a", "running"), Ended(action)) == []
+            assert (
+                report(board, now, StatusReceived(action, "a", "running"), RequestFinished(action))
+                == []
+            )
     assert max(lags) <= longest_lag
     assert len(lags) <= most_calls
 
@@ -430,7 +441,7 @@ def test_a_slot_that_others_wait_for_is_free_soon(
 def test_the_next_queries_are_prepared_before_a_slot_is_free() -> None:
     board = launching("x", "y", max_concurrent_tasks=1)
     assert [board.next_action(0), board.next_action(0)] == [Prepare("x"), Prepare("y")]
-    assert report(board, 0, Ended(Prepare("x"))) == []
+    assert report(board, 0, RequestFinished(Prepare("x"))) == []
     assert begin(board, 0) == [Launch(QueuedQuery("x"))]
 
 
@@ -440,9 +451,9 @@ def test_a_launch_in_progress_holds_its_slot() -> None:
     assert (first, second) == (Launch(QueuedQuery("x")), Launch(QueuedQuery("y")))
     assert begin(board, 0) == []
     assert isinstance(first, Launch)
-    board.note(Created(first, launched("a", "x")), 0)
+    board.note(TaskCreated(first, launched("a", "x")), 0)
     assert begin(board, 0) == []
-    assert board.note(Failed(second, REFUSED), 0) == [NotLaunched("y", str(REFUSED))]
+    assert board.note(RequestFailed(second, REFUSED), 0) == [LaunchFailed("y", str(REFUSED))]
     assert begin(board, 0) == [Launch(QueuedQuery("z"))]
 
 
@@ -450,7 +461,7 @@ def test_a_finished_task_frees_a_slot() -> None:
     board = launching(*"xyz", max_concurrent_tasks=2)
     for id_, launch in zip("ab", begin(board, 0), strict=True):
         assert isinstance(launch, Launch)
-        board.note(Created(launch, launched(id_, launch.query.query_name)), 0)
+        board.note(TaskCreated(launch, launched(id_, launch.query.query_name)), 0)
     assert board.next_action(0) == Wait(1)
     assert statuses(answer(board, 1, a="complete", b="running")) == ["complete"]
     assert begin(board, 1) == [Launch(QueuedQuery("z"))]
@@ -470,8 +481,8 @@ def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
     assert len(launches) == 4
     for id_, launch in zip("abc", launches[:3], strict=True):
         assert isinstance(launch, Launch)
-        board.note(Created(launch, launched(id_, launch.query.query_name)), 0)
-    assert board.note(Failed(launches[3], TOO_MANY), 0) == []
+        board.note(TaskCreated(launch, launched(id_, launch.query.query_name)), 0)
+    assert board.note(RequestFailed(launches[3], TOO_MANY), 0) == []
     assert statuses(answer(board, 1, a="complete", b="complete", c="running"))
     assert not any(isinstance(request, Launch) for request in begin(board, 4))
     # Two slots were left, and the two that finished gave two back.
@@ -481,21 +492,23 @@ def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
 def test_refusals_side_by_side_are_one_refusal() -> None:
     board = launching(*"abcdefgh", max_concurrent_tasks=8, http_max_tries=2)
     for launch in begin(board, 0):
-        assert board.note(Failed(launch, TOO_MANY), 0) == []
+        assert board.note(RequestFailed(launch, TOO_MANY), 0) == []
     assert len(begin(board, 5)) == 4
 
 
 def test_launches_that_are_always_refused_for_load_end_the_run() -> None:
     board = launching("x", http_max_tries=2)
-    assert board.note(Failed(only(begin(board, 0)), TOO_MANY), 0) == []
+    assert board.note(RequestFailed(only(begin(board, 0)), TOO_MANY), 0) == []
     with pytest.raises(RetriableRequestError):
-        board.note(Failed(only(begin(board, 5)), TOO_MANY), 5)
+        board.note(RequestFailed(only(begin(board, 5)), TOO_MANY), 5)
 
 
 @pytest.mark.parametrize("error", [REFUSED, PASSING, ValueError("no such field")])
 def test_a_query_that_cannot_be_launched_is_given_up(error: Exception) -> None:
     board = launching("x")
-    assert board.note(Failed(only(begin(board, 0)), error), 0) == [NotLaunched("x", str(error))]
+    assert board.note(RequestFailed(only(begin(board, 0)), error), 0) == [
+        LaunchFailed("x", str(error))
+    ]
     assert board.next_action(0) == Done()
 
 
@@ -503,7 +516,7 @@ def test_a_query_that_cannot_be_prepared_is_given_up() -> None:
     board = launching("x")
     prepare = board.next_action(0)
     assert isinstance(prepare, Prepare)
-    assert board.note(Failed(prepare, REFUSED), 0) == [NotLaunched("x", str(REFUSED))]
+    assert board.note(RequestFailed(prepare, REFUSED), 0) == [LaunchFailed("x", str(REFUSED))]
     assert board.next_action(0) == Done()
 
 
@@ -514,7 +527,7 @@ def test_a_lost_task_is_launched_again_up_to_the_limit(status: str) -> None:
     assert answer(board, 1, a=status) == []
     cancel = only(begin(board, 1))
     assert cancel == Cancel(lost)
-    assert board.note(Ended(cancel), 1) == [Cancelled(lost)]
+    assert board.note(RequestFinished(cancel), 1) == [Cancelled(lost)]
     again = create(board, "b", 1)
     assert again.attempt == 2
     assert statuses(answer(board, 3, b=status)) == [status]
@@ -525,10 +538,10 @@ def test_a_lost_task_that_may_still_run_is_not_launched_again() -> None:
     board = launching("flights", expired_grace_seconds=0)
     lost = create(board, "a")
     assert answer(board, 1, a="expired") == []
-    outcome, not_cancelled = board.note(Failed(only(begin(board, 1)), PASSING), 1)
+    outcome, not_cancelled = board.note(RequestFailed(only(begin(board, 1)), PASSING), 1)
     assert isinstance(outcome, Outcome)
     assert outcome.status == "expired"
-    assert not_cancelled == NotCancelled(lost, str(PASSING))
+    assert not_cancelled == CancelFailed(lost, str(PASSING))
     assert board.next_action(1) == Done()
 
 
@@ -536,7 +549,7 @@ def test_launches_of_earlier_runs_do_not_count() -> None:
     resumed = FollowedTask(launched("a", attempt=2))
     board = TaskBoard(settings(expired_grace_seconds=0), tasks=[resumed])
     assert answer(board, 1, a="expired") == []
-    board.note(Ended(only(begin(board, 1))), 1)  # type: ignore[arg-type]
+    board.note(RequestFinished(only(begin(board, 1))), 1)  # type: ignore[arg-type]
     assert begin(board, 1) == [Launch(QueuedQuery("flights", attempt=3))]
 
 
@@ -544,7 +557,7 @@ def test_a_task_that_nobody_waits_for_any_more_is_cancelled() -> None:
     board = TaskBoard(settings(), abandoned=[launched("a")])
     cancel = only(begin(board, 0))
     assert cancel == Cancel(launched("a"))
-    board.note(Ended(cancel), 0)
+    board.note(RequestFinished(cancel), 0)
     assert board.next_action(0) == Done()
 
 
@@ -562,7 +575,7 @@ def test_a_task_launched_here_is_cancelled_at_its_timeout_and_holds_its_slot_unt
     assert statuses(answer(board, 5, a="running")) == ["timeout"]
     cancel = only(begin(board, 5))
     assert cancel == Cancel(resumed.task)  # type: ignore[arg-type]
-    board.note(Ended(cancel), 6)
+    board.note(RequestFinished(cancel), 6)
     assert begin(board, 6) == [Launch(QueuedQuery("y"))]
 
 
@@ -574,8 +587,8 @@ def test_what_is_to_be_cancelled_when_a_run_must_end_is_cancelled_or_left(*, is_
     cancel = only(board.take_cancellations(1.0, of_all=is_all))
     assert cancel == Cancel(given_up, 1.0)
     assert board.is_awaiting()
-    assert board.leave() == [NotCancelled(given_up, "the run ended first")]
-    assert report(board, 6, Ended(cancel)) == [Cancelled(given_up)]
+    assert board.leave() == [CancelFailed(given_up, "the run ended first")]
+    assert report(board, 6, RequestFinished(cancel)) == [Cancelled(given_up)]
     assert not board.is_awaiting()
     assert board.leave() == []
 
@@ -587,8 +600,8 @@ def test_a_run_that_must_end_leaves_what_is_unfinished() -> None:
     poll, launch = begin(board, 0)
     assert isinstance(launch, Launch)
     assert isinstance(poll, Poll)
-    board.note(Created(launch, launched("b", "y")), 0)
-    report(board, 0, Answered(poll, "a", "running"), Ended(poll))
+    board.note(TaskCreated(launch, launched("b", "y")), 0)
+    report(board, 0, StatusReceived(poll, "a", "running"), RequestFinished(poll))
     assert board.next_action(10) == Done()
     assert left(board) == {"a": "running", "b": "added"}
 
@@ -599,15 +612,17 @@ def test_a_run_that_must_end_waits_two_seconds_for_a_launch() -> None:
     assert board.next_action(10) == Wait(2)
     assert board.next_action(12) == Done()
     (event,) = board.leave()
-    assert isinstance(event, NotLaunched)
+    assert isinstance(event, LaunchFailed)
 
 
 def test_a_run_at_its_call_limit_waits_for_what_is_in_progress() -> None:
     board = board_of("a", "b", batch_size=1)
     first, second = begin(board, 0)
-    report(board, 0, Failed(first, ApiCallLimitError("enough")))
+    report(board, 0, RequestFailed(first, ApiCallLimitError("enough")))
     assert board.next_action(1000) == Wait(inf)
-    (outcome,) = report(board, 1, Answered(second, "b", "complete", RESULT), Ended(second))  # type: ignore[arg-type]
+    assert isinstance(second, Poll)
+    reports = StatusReceived(second, "b", "complete", RESULT), RequestFinished(second)
+    (outcome,) = report(board, 1, *reports)
     assert isinstance(outcome, Outcome)
     assert board.next_action(1000) == Done()
     assert left(board) == {"a": "added"}
@@ -645,20 +660,20 @@ class World:
         if self.failures_left and self.data.draw(st.integers(0, 9)) == 0:
             self.failures_left -= 1
             errors = [REFUSED] if isinstance(request, Poll) else [REFUSED, PASSING, TOO_MANY]
-            return [Failed(request, self.data.draw(st.sampled_from(errors)))]
+            return [RequestFailed(request, self.data.draw(st.sampled_from(errors)))]
         match request:
             case Launch(query):
                 self.created += 1
                 id_ = f"{query.query_name}-{self.created}"
                 self.alive.add(id_)
-                return [Created(request, launched(id_, query.query_name, at=self.now))]
+                return [TaskCreated(request, launched(id_, query.query_name, at=self.now))]
             case Poll():
-                return [*self.answers(request), Ended(request)]
+                return [*self.answers(request), RequestFinished(request)]
             case Fetch(id_):
-                return [Answered(request, id_, "complete", RESULT), Ended(request)]
+                return [StatusReceived(request, id_, "complete", RESULT), RequestFinished(request)]
             case Cancel(task):
                 self.alive.discard(task.query_task_id)
-        return [Ended(request)]
+        return [RequestFinished(request)]
 
     def answers(self, poll: Poll) -> list[Report]:
         answers: list[Report] = []
@@ -670,16 +685,16 @@ class World:
             if status in {"complete", "error", "killed"}:
                 self.alive.discard(id_)
             if status:
-                answers.append(Answered(poll, id_, status, result))
+                answers.append(StatusReceived(poll, id_, status, result))
         return answers
 
     def count(self, event: Event) -> None:
         match event:
-            case Outcome(LaunchedTask(query_name=name)) | NotLaunched(name):
+            case Outcome(LaunchedTask(query_name=name)) | LaunchFailed(name):
                 self.ended[name] += 1
             case Outcome(task):
                 self.ended[task.query_task_id] += 1
-            case NotCancelled(task):
+            case CancelFailed(task):
                 self.alive.discard(task.query_task_id)
 
 

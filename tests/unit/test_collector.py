@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_looker_tasks.config.settings import Settings
-from tap_looker_tasks.errors import NoRoomError, RequestError, TapError
+from tap_looker_tasks.errors import RequestError, SpoolError, TapError
 from tap_looker_tasks.looker.clock import SteadyClock
-from tap_looker_tasks.results.entries import NULL, TaskAnswer
+from tap_looker_tasks.results.entries import NULL, TaskEntry
 from tap_looker_tasks.run.collector import Collector, Idle
-from tap_looker_tasks.store.store import AnswerStore
+from tap_looker_tasks.store.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
-    Answered,
     Cancel,
+    CancelFailed,
     Cancelled,
     Collected,
-    Created,
-    Ended,
-    Failed,
     Launch,
     Launched,
-    NotCancelled,
     Outcome,
     Poll,
     Prepare,
     QueuedQuery,
+    RequestFailed,
+    RequestFinished,
+    StatusReceived,
+    TaskCreated,
 )
 from tap_looker_tasks.tasks.board import TaskBoard
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
@@ -51,7 +51,7 @@ class Looker:
     """Answers requests in the threads they are made in; stands in for client and requests."""
 
     def __init__(self) -> None:
-        self.answers = AnswerStore()
+        self.answers = ResultStore()
         self.aborted = Event()
         self.threads: set[threading.Thread] = set()
         self.requests: deque[Request] = deque()
@@ -63,19 +63,19 @@ class Looker:
         self.requests.append(request)
         self.before(request)
         if error := self.failing.get(type(request)):
-            yield Failed(request, error)
+            yield RequestFailed(request, error)
             return
         match request:
             case Launch(query):
                 name = query.query_name
                 task = LaunchedTask(f"{name}-{query.attempt}", name, "1", query.attempt, 1.0)
-                yield Created(request, task)
+                yield TaskCreated(request, task)
                 return
             case Poll(ids):
                 for id_ in ids:
-                    held = self.answers.hold(TaskAnswer("complete", data=NULL))
-                    yield Answered(request, id_, "complete", held)
-        yield Ended(request)
+                    held = self.answers.hold(TaskEntry("complete", data=NULL))
+                    yield StatusReceived(request, id_, "complete", held)
+        yield RequestFinished(request)
 
     def abort(self) -> None:
         self.aborted.set()
@@ -174,7 +174,7 @@ def test_a_request_that_hangs_holds_up_no_other(looker: Looker) -> None:
     collector.close()
 
 
-@pytest.mark.parametrize("error", [RequestError("certificate"), NoRoomError("disk full")])
+@pytest.mark.parametrize("error", [RequestError("certificate"), SpoolError("disk full")])
 def test_what_ends_the_run_is_raised_after_what_was_collected(
     looker: Looker, error: TapError
 ) -> None:
@@ -233,7 +233,7 @@ def test_a_cancellation_that_fails_is_told(looker: Looker) -> None:
     looker.before = looker.hang_in_polls
     collector = collect(looker, "x")
     task = next(event.task for event in collector.events() if isinstance(event, Launched))
-    assert [*collector.end(cancels=True)] == [NotCancelled(task, "no answer")]
+    assert [*collector.end(cancels=True)] == [CancelFailed(task, "no answer")]
     collector.close()
 
 
@@ -249,14 +249,14 @@ def test_a_cancellation_that_hangs_does_not_take_longer_than_promised(looker: Lo
     collector = collect(looker, "x")
     task = next(event.task for event in collector.events() if isinstance(event, Launched))
     began = time.monotonic()
-    assert [*collector.end(cancels=True)] == [NotCancelled(task, "the run ended first")]
+    assert [*collector.end(cancels=True)] == [CancelFailed(task, "the run ended first")]
     assert time.monotonic() - began < 5
     released.set()
     collector.close()
 
 
 def test_answers_nobody_needs_make_room(looker: Looker) -> None:
-    looker.answers = AnswerStore(memory_bytes=0, short_bytes=0)
+    looker.answers = ResultStore(memory_bytes=0, short_bytes=0)
     collector = collect(looker, external=("a", "b"))
     for event in collector.events():
         if isinstance(event, Outcome):
@@ -267,7 +267,7 @@ def test_answers_nobody_needs_make_room(looker: Looker) -> None:
 
 
 def test_results_that_the_target_was_too_slow_for_are_left(looker: Looker) -> None:
-    looker.answers = AnswerStore(memory_bytes=0, short_bytes=0)
+    looker.answers = ResultStore(memory_bytes=0, short_bytes=0)
     collector = collect(looker, "x", external=("a",), deliver_until=time.time())
     events = [event for event in collector.events() if not isinstance(event, Idle | Collected)]
     assert [type(event) for event in events] == [Launched]

@@ -8,8 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.records.columns import KeyCheck
-from tap_looker_tasks.records.rows import RecordBatch, RecordType
+from tap_looker_tasks.records.rows import KeyCheck, RecordBatch, RecordType
 
 TYPE = RecordType(["id", "day", "other"])
 VALUES = st.none() | st.integers(-3, 3) | st.sampled_from(["a", "-1", "1"]) | st.just([1])

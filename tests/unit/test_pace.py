@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tap_looker_tasks.config.settings import Settings
-from tap_looker_tasks.results.entries import NULL, TaskAnswer
-from tap_looker_tasks.store.store import AnswerStore
+from tap_looker_tasks.results.entries import NULL, TaskEntry
+from tap_looker_tasks.store.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
-    Answered,
-    Created,
     Done,
-    Ended,
     Launch,
     Outcome,
     Poll,
     Prepare,
     QueuedQuery,
+    RequestFinished,
+    StatusReceived,
+    TaskCreated,
     Wait,
 )
 from tap_looker_tasks.tasks.board import TaskBoard
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.actions import Action, Report
 
 _AT_ONCE = 10
-_RESULT = AnswerStore().hold(TaskAnswer("complete", data=NULL))
+_RESULT = ResultStore().hold(TaskEntry("complete", data=NULL))
 _ANY_ORDER = Random(3)  # noqa: S311 - run times, not secrets
 _ONE_TO_THREE_SECONDS = _ANY_ORDER.sample([1 + n / 30 for n in range(60)], 60)
 
@@ -90,19 +90,19 @@ class SimulatedLooker:
                 self._in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self._in_flight)
                 task = LaunchedTask(name, name, launched_at=self.now + self._round_trip)
-                return [Created(action, task)]
+                return [TaskCreated(action, task)]
             case Poll(ids):
                 self.polls += 1
                 ended = {id_ for id_ in ids if self._ends_at[id_] <= arrives_at}
                 answers = [
-                    Answered(action, id_, "complete", _RESULT)
+                    StatusReceived(action, id_, "complete", _RESULT)
                     if id_ in ended
-                    else Answered(action, id_, "running")
+                    else StatusReceived(action, id_, "running")
                     for id_ in ids
                 ]
-                return [*answers, Ended(action)]
+                return [*answers, RequestFinished(action)]
             case Prepare():
-                return [Ended(action)]
+                return [RequestFinished(action)]
             case _:
                 raise AssertionError(action)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.results.entries import TaskAnswer, read_answer
-from tap_looker_tasks.results.json_text import MalformedAnswer
+from tap_looker_tasks.results.entries import TaskEntry, read_answer
+from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import as_data, read_result
 from tap_looker_tasks.results.result import Field, Pivot, Result
 
@@ -71,7 +71,7 @@ def result_of(status: str, data: object = None, **more: object) -> Result:
 
 
 def result_of_text(data: str, status: str = "complete") -> Result:
-    return read_result(TaskAnswer(status, None, msgspec.Raw(data.encode())))
+    return read_result(TaskEntry(status, None, msgspec.Raw(data.encode())))
 
 
 def flat(result: Result) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def flat(result: Result) -> list[dict[str, Any]]:
 
 def test_a_status_without_data() -> None:
     answer = read_answer(b'{"status": "Running"}')
-    assert answer == TaskAnswer("running", None, None)
+    assert answer == TaskEntry("running", None, None)
     assert read_result(answer) == Result("running")
     assert flat(read_result(answer)) == []
 
@@ -120,7 +120,7 @@ def test_the_source_is_kept_when_it_is_text() -> None:
     ],
 )
 def test_an_answer_that_is_none_is_refused(entry: bytes, message: str) -> None:
-    with pytest.raises(MalformedAnswer) as caught:
+    with pytest.raises(MalformedResponseError) as caught:
         read_answer(entry)
     assert str(caught.value) == message
 
@@ -432,7 +432,7 @@ def test_text_formats() -> None:
 
 
 def test_an_unknown_format_is_not_guessed_at() -> None:
-    with pytest.raises(MalformedAnswer, match="neither rows nor an error"):
+    with pytest.raises(MalformedResponseError, match="neither rows nor an error"):
         result_of("complete", {"columns": [1], "data": {"a": 1}})
 
 
@@ -447,21 +447,21 @@ def test_an_unknown_format_is_not_guessed_at() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_refused(data: str, message: str) -> None:
-    with pytest.raises(MalformedAnswer) as caught:
+    with pytest.raises(MalformedResponseError) as caught:
         result_of_text(data)
     assert str(caught.value) == message
 
 
 def test_data_that_is_not_utf8_is_refused() -> None:
-    with pytest.raises(MalformedAnswer, match="not UTF-8 at"):
-        read_result(TaskAnswer("complete", None, msgspec.Raw(b'[{"a.b":"\xff"}]')))
+    with pytest.raises(MalformedResponseError, match="not UTF-8 at"):
+        read_result(TaskEntry("complete", None, msgspec.Raw(b'[{"a.b":"\xff"}]')))
 
 
 @pytest.mark.parametrize("number", ["1e99999999999999999999", "9" * 5000])
 def test_numbers_no_program_can_hold_pass_as_text_only(number: str) -> None:
     result = result_of_text(f'[{{"a.b":{number}}}]')
     assert number.encode() in b"".join(result.flat_arrays())
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedResponseError):
         list(result.rows())
 
 
@@ -469,9 +469,9 @@ def test_the_body_of_results_for_data() -> None:
     assert as_data(b" \n") is None
     assert as_data(b' {"data": []}\n') == msgspec.Raw(b'{"data": []}')
     for text in ("Carrier\nUA\n", "17\n", "[1, 2", '"UA"\n', "[" * 100_000 + "]" * 100_000):
-        assert read_result(TaskAnswer("complete", None, as_data(text.encode()))).text == text
-    with pytest.raises(MalformedAnswer, match="not UTF-8"):
-        read_result(TaskAnswer("complete", None, as_data(b"PK\x03\x04\xff")))
+        assert read_result(TaskEntry("complete", None, as_data(text.encode()))).text == text
+    with pytest.raises(MalformedResponseError, match="not UTF-8"):
+        read_result(TaskEntry("complete", None, as_data(b"PK\x03\x04\xff")))
 
 
 NUMBERS = st.one_of(

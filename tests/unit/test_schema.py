@@ -31,7 +31,7 @@ from tap_looker_tasks.records.columns import (
     collisions,
     column_in_schema,
     columns_of,
-    compare,
+    find_type_changes,
     query_fields,
     stream_schema,
 )
@@ -45,7 +45,7 @@ from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
 from tap_looker_tasks.results.entries import read_answer
-from tap_looker_tasks.results.json_text import MalformedAnswer
+from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import read_result
 from tap_looker_tasks.results.result import Field, Result
 
@@ -466,7 +466,9 @@ def test_only_selected_columns_are_decoded() -> None:
         {"_query_task_id": "t", "_row_number": 1, "orders__count": 1}
     ]
     assert records((), result) == [{"_query_task_id": "t", "_row_number": 1}]
-    with pytest.raises(MalformedAnswer, match=r"number out of range: '1e99999999999999999999'"):
+    with pytest.raises(
+        MalformedResponseError, match=r"number out of range: '1e99999999999999999999'"
+    ):
         records([column("other", NUMBER)], result)
 
 
@@ -507,7 +509,7 @@ def test_pivoted_results_are_long(shape: Callable[..., Result]) -> None:
 
 def test_a_pivot_that_is_not_described_is_not_guessed_at() -> None:
     rows = [{"orders.count": {"new": {"value": 1}}}]
-    with pytest.raises(MalformedAnswer, match="without a description of the pivots"):
+    with pytest.raises(MalformedResponseError, match="without a description of the pivots"):
         records(COLUMNS, detail(rows, fields=FIELDS))
     assert not records(COLUMNS, detail([], fields=FIELDS))
 
@@ -551,8 +553,10 @@ def test_values_of_other_types_than_declared_are_reported() -> None:
         Field("orders.count", None, "number", "measure"),
         Field("note", None, "number", "table_calculation"),
     ]
-    assert compare(COLUMNS, fields) == ["orders.id: declared as number, but string in the result"]
-    assert compare(COLUMNS, None) == []
+    assert find_type_changes(COLUMNS, fields) == [
+        "orders.id: declared as number, but string in the result"
+    ]
+    assert find_type_changes(COLUMNS, None) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_looker_tasks.errors import NoRoomError
+from tap_looker_tasks.errors import SpoolError
 from tap_looker_tasks.store.freed_memory import FreedMemory
 from tap_looker_tasks.store.private_folder import PrivateFolder
 from tap_looker_tasks.store.store import Spool
@@ -35,7 +35,7 @@ def test_a_full_disk_is_told_of_in_one_line() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
         spool = Spool(PrivateFolder(), FreedMemory())
-        with pytest.raises(NoRoomError, match=r"File too large.*; set TMPDIR to a folder"):
+        with pytest.raises(SpoolError, match=r"File too large.*; set TMPDIR to a folder"):
             spool.append(b"x" * 20_000)
         del spool
     finally:
@@ -46,7 +46,7 @@ def test_a_folder_that_is_not_there_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(NoRoomError, match="missing"):
+    with pytest.raises(SpoolError, match="missing"):
         Spool(PrivateFolder(), FreedMemory())
 
 

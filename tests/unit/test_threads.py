@@ -6,10 +6,10 @@ from threading import Barrier, Event
 
 import pytest
 
-from tap_looker_tasks.errors import RefusedRequestError, RetriableRequestError
+from tap_looker_tasks.errors import RequestRejectedError, RetriableRequestError
 from tap_looker_tasks.threads import Lookups, map_concurrently
 
-LONGEST_WAIT = 20
+MAX_WAIT = 20
 
 
 def test_as_many_calls_as_allowed_are_made_at_the_same_time_and_keep_their_order() -> None:
@@ -17,7 +17,7 @@ def test_as_many_calls_as_allowed_are_made_at_the_same_time_and_keep_their_order
 
     def call(argument: int) -> int:
         # Each waits for two others.
-        barrier.wait(LONGEST_WAIT)
+        barrier.wait(MAX_WAIT)
         return argument * 2
 
     assert map_concurrently(call, range(9), 3) == [*range(0, 18, 2)]
@@ -32,7 +32,7 @@ def test_the_first_error_waits_for_no_other_call(error: BaseException) -> None:
         begun.append(argument)
         if argument == 1:
             raise error
-        may_end.wait(LONGEST_WAIT)
+        may_end.wait(MAX_WAIT)
 
     try:
         with pytest.raises(type(error)):
@@ -52,7 +52,7 @@ def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
         return "found"
 
     def want(_: int) -> str:
-        barrier.wait(LONGEST_WAIT)
+        barrier.wait(MAX_WAIT)
         return lookups.find("a", look_up)
 
     assert map_concurrently(want, range(4), 4) == ["found"] * 4
@@ -62,7 +62,7 @@ def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
 @pytest.mark.parametrize(
     ("error", "times"),
     [
-        (RefusedRequestError("no", http_status=404), 1),
+        (RequestRejectedError("no", http_status=404), 1),
         (ValueError("no query"), 1),
         (RetriableRequestError("later"), 2),
     ],

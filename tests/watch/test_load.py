@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
-from tap_looker_tasks.watch.load import Cause, find_hold_up, measure_load, trace_course
+from tap_looker_tasks.watch.load import Cause, find_bottleneck, measure_load, trace_course
 from tests.watch.big_run import tell_big_run
 from tests.watch.told import START, tell_half_a_run
 
@@ -47,21 +47,21 @@ def tell_one(*, running: float, waiting: float, delivering: float) -> tuple[RunF
 def test_what_took_most_is_named(seconds: tuple[int, int, int], sentence: str) -> None:
     running, waiting, delivering = seconds
     facts, end = tell_one(running=running, waiting=waiting, delivering=delivering)
-    hold_up = find_hold_up(trace_course(facts, end), slots=10)
+    hold_up = find_bottleneck(trace_course(facts, end), slots=10)
     assert hold_up.sentence == sentence
     assert sum(hold_up.seconds) == pytest.approx(10)
 
 
 def test_queries_that_wait_for_slots_are_named() -> None:
     facts = tell_half_a_run()
-    assert find_hold_up(trace_course(facts, START + 60), slots=2).sentence == (
+    assert find_bottleneck(trace_course(facts, START + 60), slots=2).sentence == (
         "The slots: for 97% of the run, all of them were in use while queries waited; "
         "see max_concurrent_tasks."
     )
 
 
 def test_a_run_that_never_began_waited_for_nobody() -> None:
-    hold_up = find_hold_up(trace_course(RunFacts(START), START + 2), slots=1)
+    hold_up = find_bottleneck(trace_course(RunFacts(START), START + 2), slots=1)
     assert hold_up.seconds[-1] == 2
     assert hold_up.sentence.startswith("Neither Looker nor the target: 100% of the run")
 
@@ -132,7 +132,7 @@ def count_moment_by_moment(facts: RunFacts, end: float, slots: int) -> list[floa
 def test_what_a_run_waits_for_is_what_a_look_at_every_moment_tells(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - it makes up runs, no secret
     facts, slots = tell_at_random(chance), chance.randint(1, 5)
-    hold_up = find_hold_up(trace_course(facts, START + 10), slots)
+    hold_up = find_bottleneck(trace_course(facts, START + 10), slots)
     counted = count_moment_by_moment(facts, START + 10, slots)
     assert hold_up.seconds == pytest.approx(counted, abs=1e-5)
 
@@ -142,6 +142,6 @@ def test_building_the_report_is_cheap() -> None:
     before = time.process_time()
     course = trace_course(facts, START + 3_000)
     measure_load(course)
-    find_hold_up(course, 10)
+    find_bottleneck(course, 10)
     # Some hundredths of a second here; the bound holds on a machine far slower.
     assert time.process_time() - before < 3

@@ -1,0 +1,173 @@
+"""The live display on a terminal, drawn by rich; log lines go on above it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from rich.console import Console, Group
+from rich.file_proxy import FileProxy
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+from typing_extensions import override
+
+from tap_looker_tasks.watch.facts import PHASES, Stage
+from tap_looker_tasks.watch.summary import format_duration, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
+
+    from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
+
+_TASKS_SHOWN = 5
+_NARROW = 60
+_MAX_TITLE = 60
+_STATE_WIDTH = len("delivering")
+_GAP = "  "
+
+
+class _Console(Console):
+    """A console that tells of a broken pipe as of any other failure; rich would end the run."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class LiveDisplay:
+    """Draws the run's facts at the bottom of a terminal, over and over."""
+
+    def __init__(self, facts: RunFacts, stream: TextIO) -> None:
+        """Draw on `stream`, which is a terminal; rich honours `NO_COLOR`."""
+        self._facts = facts
+        self._stream = stream
+        self._console = _Console(file=stream, highlight=False)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._undo = ExitStack()
+
+    def start(self) -> None:
+        """Take over the terminal's last lines; handlers of logs write above them.
+
+        Raises:
+            OSError: the terminal cannot be written to.
+        """
+        self._live.start()
+        self._undo.callback(self._live.stop)
+        # It has what handlers use of a text stream.
+        proxy: Any = FileProxy(self._console, self._stream)
+        for handler in _handlers_of(self._stream):
+            before = handler.setStream(proxy)
+            if before is not None:
+                self._undo.callback(handler.setStream, before)
+
+    def stop(self) -> None:
+        """Give the terminal back, without the display.
+
+        Raises:
+            OSError: the terminal cannot be written to.
+        """
+        self._undo.close()
+
+    def show(self, now: float, tasks: str, flow: str) -> None:
+        """Draw at `now`, in epoch seconds, with one line of where tasks are and one of the flow.
+
+        Raises:
+            OSError: the terminal cannot be written to.
+        """
+        self._live.update(Group(*self._parts(now, tasks, flow)), refresh=True)
+
+    def _parts(self, now: float, tasks: str, flow: str) -> list[RenderableType]:
+        parts: list[RenderableType] = [self._bar(now), Text(tasks), Text(flow, style="dim")]
+        if self._console.width >= _NARROW:
+            parts += _align(self._tasks_at_work(now), self._console.width)
+        return parts
+
+    def _bar(self, now: float) -> RenderableType:
+        total = self._facts.total
+        done = total - self._facts.count(*PHASES)
+        elapsed = format_duration(now - self._facts.started_at)
+        width = max(1, self._console.width - len(elapsed) - 1)
+        bar = ProgressBar(total=max(total, 1), completed=done, width=width)
+        return _InOneLine(bar, Text(f" {elapsed}", style="bold"))
+
+    def _tasks_at_work(self, now: float) -> list[_Row]:
+        """Return what is being delivered, and what Looker works on for longest."""
+        rows = [
+            _Row(_title(task), "delivering", "cyan", f"{task.row_count:,} rows")
+            for task in islice(self._facts.in_stage(Stage.DELIVERING), 1)
+        ]
+        running = self._facts.in_stage(Stage.RUNNING)
+        shown = _TASKS_SHOWN - len(rows)
+        rows += [
+            _Row(_title(task), "running", "yellow", self._describe_runtime(task, now))
+            for task in islice(running, shown)
+        ]
+        if len(running) > shown:
+            rows.append(_Row(Text(f"and {len(running) - shown:,} more in Looker", style="dim")))
+        return rows
+
+    def _describe_runtime(self, task: TaskFacts, now: float) -> str:
+        expected = self._facts.expected_seconds(task)
+        before = f", {format_duration(expected)} in the last run" if expected else ""
+        return f"{format_duration(now - (task.running_at or now))}{before}"
+
+
+class _InOneLine:
+    """Renders one thing beside another, which a table would do at several times the cost."""
+
+    def __init__(self, first: ProgressBar, second: Text) -> None:
+        self.first = first
+        self.second = second
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.first, options)
+        yield self.second
+
+
+class _Row(NamedTuple):
+    """What is shown of a task, in three columns; without a state, a line of its own."""
+
+    title: Text
+    state: str = ""
+    style: str = ""
+    figure: str = ""
+
+
+def _align(rows: Sequence[_Row], width: int) -> Iterator[Text]:
+    """Yield one line for each row, whose title gives way where there is too little room."""
+    longest = max((row.title.cell_len for row in rows), default=0)
+    taken = max((len(row.figure) for row in rows), default=0) + _STATE_WIDTH + 2 * len(_GAP)
+    for row in rows:
+        if not row.state:
+            yield row.title
+            continue
+        title = row.title.copy()
+        title.truncate(max(1, min(longest, width - taken)), overflow="ellipsis", pad=True)
+        state = (row.state.ljust(_STATE_WIDTH), row.style)
+        yield Text.assemble(title, _GAP, state, _GAP, row.figure, no_wrap=True)
+
+
+def _title(task: TaskFacts) -> Text:
+    return Text(shorten(task.title, _MAX_TITLE))
+
+
+def _handlers_of(stream: TextIO) -> list[logging.StreamHandler[TextIO]]:
+    """Return the handlers that write log lines to the stream."""
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    return [
+        handler
+        for logger in loggers
+        if isinstance(logger, logging.Logger)
+        for handler in logger.handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is stream
+    ]
