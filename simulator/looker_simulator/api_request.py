@@ -25,6 +25,7 @@ class ApiRequest:
     """A request, read.
 
     Attributes:
+        url: without its query string.
         path: parameters in the path, by name.
         query: parameters in the query string, by name.
         query_task_ids: tasks asked for by `query_task_multi_results`.
@@ -34,6 +35,7 @@ class ApiRequest:
         faults: what happens to it, by name.
     """
 
+    url: str
     path: Mapping[str, str]
     query: Mapping[str, str]
     query_task_ids: tuple[str, ...]
@@ -67,6 +69,7 @@ async def read_request(request: Request) -> ApiRequest:
     is_form = "form" in request.headers.get("Content-Type", "")
     asked_for = ",".join(request.query_params.getlist("query_task_ids"))
     return ApiRequest(
+        url=str(request.url.replace(query="")),
         path=request.path_params,
         query=request.query_params,
         query_task_ids=tuple(filter(None, asked_for.split(","))),

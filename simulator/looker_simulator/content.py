@@ -28,6 +28,16 @@ _QUERY_KEYS = (
     "dynamic_fields",
     "query_timezone",
 )
+_SHARED, _USERS, _LOOKML = "1", "2", "lookml"
+ROOT_FOLDERS: Mapping[str, Mapping[str, Any]] = {
+    _SHARED: {"name": "Shared"},
+    _USERS: {"name": "Users"},
+    _LOOKML: {"name": "LookML Dashboards"},
+}
+"""Folders of every Looker; what names no folder is in the first one."""
+_CREATED = "2026-01-05T09:00:00.000Z"
+_UPDATED = "2026-02-10T10:30:00.000Z"
+_OWNER = "1"
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,16 @@ class Content:
         titles: what the queries are about, by id.
         looks: title and `query_id`, by id.
         dashboards: title, filters and elements, by id.
+        folders: name and `parent_id`, by id.
+        merge_queries: source queries and the fields they are joined by, by id.
     """
 
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     looks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dashboards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folders: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: ROOT_FOLDERS)
+    merge_queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def as_query(query_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,15 +78,44 @@ def as_query(query_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_look(
-    look_id: str, look: Mapping[str, Any], query: Mapping[str, Any] | None
+    look_id: str,
+    look: Mapping[str, Any],
+    body: Mapping[str, Any] | None,
+    folders: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Describe a Look, with its query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/LookWithQuery>."""
-    described = {"id": look_id, **look, "deleted": False, "public": False}
-    return described if query is None else {**described, "query": query}
+    """Describe a Look: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Look>.
+
+    Args:
+        look_id: its id.
+        look: what is stored of it.
+        body: of its query; None if it lost it.
+        folders: all folders, by id.
+    """
+    return {
+        **_common(look_id, look, folders),
+        "query_id": look["query_id"],
+        "model": _as_model_of(body),
+        "is_run_on_load": True,
+        "public": False,
+        "short_url": f"/looks/{look_id}",
+        "view_count": look.get("view_count", 0),
+    }
+
+
+def as_dashboard_base(
+    dashboard_id: str, dashboard: Mapping[str, Any], folders: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Describe a dashboard in short: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/DashboardBase>."""
+    common = _common(dashboard_id, dashboard, folders)
+    kept = ("id", "can", "title", "description", "folder", "user_id")
+    return {**{key: common[key] for key in kept}, **_dashboard_only(dashboard_id)}
 
 
 def as_dashboard(
-    dashboard_id: str, dashboard: Mapping[str, Any], queries: Mapping[str, Mapping[str, Any]]
+    dashboard_id: str,
+    dashboard: Mapping[str, Any],
+    queries: Mapping[str, Mapping[str, Any]],
+    folders: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Describe a dashboard, complete: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Dashboard>."""
     common = {"can": {"show": True}, "dashboard_id": dashboard_id}
@@ -82,19 +125,90 @@ def as_dashboard(
         for element in dashboard.get("dashboard_elements", ())
     ]
     return {
-        "id": dashboard_id,
-        "can": {"show": True},
-        "title": dashboard.get("title"),
-        "description": None,
-        "deleted": False,
-        "hidden": False,
-        "readonly": "::" in dashboard_id,
-        "query_timezone": None,
-        "slug": f"slug-{dashboard_id}",
+        **_common(dashboard_id, dashboard, folders),
+        **_dashboard_only(dashboard_id),
         "url": f"/dashboards/{dashboard_id}",
+        "view_count": dashboard.get("view_count", 0),
         "dashboard_filters": filters,
         "dashboard_elements": elements,
         "dashboard_layouts": [],
+    }
+
+
+def _dashboard_only(dashboard_id: str) -> dict[str, Any]:
+    """Return what short and long descriptions of a dashboard have in common."""
+    model, of_lookml, _ = dashboard_id.partition("::")
+    return {
+        "hidden": False,
+        "model": {"id": model, "label": None} if of_lookml else None,
+        "query_timezone": None,
+        "readonly": bool(of_lookml),
+        "refresh_interval": None,
+        "slug": f"slug-{dashboard_id}",
+    }
+
+
+def _common(
+    id_: str, stored: Mapping[str, Any], folders: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what Looks and dashboards have in common."""
+    default = _LOOKML if "::" in id_ else _SHARED
+    folder_id = str(stored.get("folder_id") or default)
+    is_deleted = bool(stored.get("deleted"))
+    return {
+        "id": id_,
+        "can": {"show": True},
+        "title": stored.get("title"),
+        "description": stored.get("description"),
+        "folder_id": folder_id,
+        "folder": as_folder(folder_id, folders) if folder_id in folders else None,
+        "user_id": str(stored.get("user_id") or _OWNER),
+        "created_at": stored.get("created_at", _CREATED),
+        "updated_at": stored.get("updated_at", _UPDATED),
+        "deleted": is_deleted,
+        "deleted_at": _UPDATED if is_deleted else None,
+        "deleter_id": _OWNER if is_deleted else None,
+    }
+
+
+def _as_model_of(body: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if body is None:
+        return None
+    name = str(body.get("model"))
+    return {"id": name, "label": name.replace("_", " ").title()}
+
+
+def as_folder(folder_id: str, folders: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Describe a folder: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/FolderBase>."""
+    folder = folders[folder_id]
+    parent_id = folder.get("parent_id")
+    return {
+        "id": folder_id,
+        "can": {"show": True},
+        "name": folder["name"],
+        "parent_id": parent_id,
+        "child_count": sum(f.get("parent_id") == folder_id for f in folders.values()),
+        "creator_id": folder.get("creator_id"),
+        "is_embed": False,
+        "is_personal": parent_id == _USERS,
+        "is_personal_descendant": False,
+        "is_shared_root": folder_id == _SHARED,
+        "is_users_root": folder_id == _USERS,
+    }
+
+
+def as_merge_query(merge_query_id: str, merged: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a merge query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/MergeQuery>."""
+    return {
+        "id": merge_query_id,
+        "can": {"show": True},
+        "column_limit": None,
+        "dynamic_fields": None,
+        "limit": None,
+        "pivots": [],
+        "sorts": [],
+        "total": False,
+        **merged,
     }
 
 

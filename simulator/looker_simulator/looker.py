@@ -41,7 +41,10 @@ class Looker:
         queries: bodies of the stored and created queries, by id.
         looks: title and `query_id` of the stored and added Looks, by id.
         dashboards: title, filters and elements of the stored and added dashboards, by id.
+        folders: name and `parent_id`, by id.
+        merge_queries: what merged results consist of, by id.
         calls: requests answered, in order.
+        workspaces: `dev` or `production`, by token; production unless set.
         cancelled: tasks that `kill_query` ended.
     """
 
@@ -55,8 +58,11 @@ class Looker:
     queries: dict[str, Mapping[str, Any]] = field(init=False)
     looks: dict[str, Mapping[str, Any]] = field(init=False)
     dashboards: dict[str, Mapping[str, Any]] = field(init=False)
+    folders: dict[str, Mapping[str, Any]] = field(init=False)
+    merge_queries: dict[str, Mapping[str, Any]] = field(init=False)
     calls: list[Call] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
+    workspaces: dict[str, str] = field(default_factory=dict)
     _tokens: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,6 +72,8 @@ class Looker:
         self.queries = {**stored.queries}
         self.looks = {**stored.looks}
         self.dashboards = {**stored.dashboards}
+        self.folders = {**stored.folders}
+        self.merge_queries = {**stored.merge_queries}
 
     def login(self, client_id: str, client_secret: str) -> dict[str, Any]:
         """Give out a token."""
@@ -105,17 +113,34 @@ class Looker:
 
     def look(self, look_id: str) -> Mapping[str, Any]:
         """Return a Look."""
-        found = self.looks.get(look_id)
-        if found is None:
-            raise HttpError(404, "Not found")
-        return found
+        return _known(self.looks, look_id)
+
+    def describe_look(self, look_id: str) -> dict[str, Any]:
+        """Describe a Look, without its query."""
+        found = self.look(look_id)
+        return content.as_look(look_id, found, self.queries.get(found["query_id"]), self.folders)
+
+    def describe_look_with_query(self, look_id: str) -> dict[str, Any]:
+        """Describe a Look, with its query if it has one."""
+        described = {**self.describe_look(look_id), "url": f"/looks/{look_id}"}
+        query_id = described["query_id"]
+        if query_id is None:
+            return described
+        return {**described, "query": content.as_query(query_id, self.body_of(query_id))}
 
     def dashboard(self, dashboard_id: str) -> dict[str, Any]:
         """Describe a dashboard, complete."""
-        found = self.dashboards.get(dashboard_id)
-        if found is None:
-            raise HttpError(404, "Not found")
-        return content.as_dashboard(dashboard_id, found, self.queries)
+        found = _known(self.dashboards, dashboard_id)
+        return content.as_dashboard(dashboard_id, found, self.queries, self.folders)
+
+    def describe_folder(self, folder_id: str) -> dict[str, Any]:
+        """Describe a folder, without what is in it."""
+        _known(self.folders, folder_id)
+        return content.as_folder(folder_id, self.folders)
+
+    def merge_query(self, merge_query_id: str) -> dict[str, Any]:
+        """Describe what merged results consist of."""
+        return content.as_merge_query(merge_query_id, _known(self.merge_queries, merge_query_id))
 
     def create_query_task(self, about: Mapping[str, Any], limit: str | None = None) -> QueryTask:
         """Start a run of a stored query.
@@ -132,6 +157,18 @@ class Looker:
             raise HttpError(400, f"Unknown result_format {about['result_format']}")
         body = self.body_of(about["query_id"])
         return self.tasks.create({**body, "limit": limit} if limit else body, about)
+
+
+def _known(entries: Mapping[str, Mapping[str, Any]], id_: str) -> Mapping[str, Any]:
+    """Return an entry by its id.
+
+    Raises:
+        HttpError: If there is none.
+    """
+    found = entries.get(id_)
+    if found is None:
+        raise HttpError(404, "Not found")
+    return found
 
 
 def _comparable(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 _IN_PATH = re.compile(r"\{(\w+)\}")
 _PARAMETERS: Mapping[str, str] = {
     "fields": "Parts of the answer that are wanted, such as `id,query(model)`",
-    "limit": "Most rows, in place of the query's; -1 for all",
+    "limit": "Maximum number of rows or entries",
+    "offset": "Entries to skip",
+    "page": "Deprecated: page number",
+    "per_page": "Deprecated: entries on a page",
+    "sorts": "Keys to sort by, such as `title desc`",
+    "filter_or": "Whether one match is enough",
+    "not_owned_by": "Whether what `user_id` owns is left out",
     "query_task_ids": "Tasks asked for, with commas between them",
     "server_table_calcs": "Whether table calculations are computed",
 }
@@ -78,7 +84,7 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
             **{status: _refusal(description) for status, description in _ERRORS.items()},
         },
     }
-    if route.verb == "POST":
+    if route.verb in {"PATCH", "POST"}:
         kind = "application/json"
         if route.operation_id == "login":
             kind = "application/x-www-form-urlencoded"
@@ -94,10 +100,14 @@ def _parameters(route: ApiRoute) -> list[dict[str, Any]]:
         for name in _IN_PATH.findall(route.path)
     ]
     in_query = [
-        {"name": name, "in": "query", "description": _PARAMETERS[name], "schema": text}
+        {"name": name, "in": "query", "description": _describe_parameter(name), "schema": text}
         for name in route.query
     ]
     return [*in_path, *in_query]
+
+
+def _describe_parameter(name: str) -> str:
+    return _PARAMETERS.get(name, f"`{name}` that is searched for")
 
 
 def _refusal(description: str) -> dict[str, Any]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from looker_simulator import formats
 from looker_simulator.fields_parameter import select_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DOCUMENTATION = "https://docs.cloud.google.com/looker/docs/reference/looker-api/latest"
 JSON = "application/json"
@@ -19,9 +24,12 @@ _CONTENT_TYPES = {
 }
 
 
-def answer_json(value: object, fields: str | None = None) -> Response:
-    """Answer with JSON, or those parts of it that are wanted."""
-    return Response(formats.encode(select_fields(value, fields)), media_type=JSON)
+def answer_json(
+    value: object, fields: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with JSON, or those parts of it that are requested."""
+    body = formats.encode(select_fields(value, fields))
+    return Response(body, headers=headers, media_type=JSON)
 
 
 def answer_result(result_format: str, data: bytes) -> Response:

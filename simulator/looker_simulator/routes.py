@@ -11,10 +11,15 @@ from looker_simulator import content_operations as content
 from looker_simulator import task_operations as tasks
 from looker_simulator.api_request import ApiRequest
 from looker_simulator.looker import Looker
+from looker_simulator.search import PAGE_PARAMETERS
 
 API = "/api/4.0"
 _FIELDS = ("fields",)
 _RUN = ("limit", "server_table_calcs")
+_SEARCH = (
+    *PAGE_PARAMETERS,
+    *("filter_or", "id", "title", "description", "folder_id", "user_id", "deleted", "view_count"),
+)
 Operation = Callable[[Looker, ApiRequest], Response]
 
 
@@ -52,6 +57,8 @@ ROUTES = (
     ApiRoute("POST", "/login", content.login),
     ApiRoute("DELETE", "/logout", content.logout),
     ApiRoute("GET", "/user", content.me, _FIELDS),
+    ApiRoute("GET", "/session", content.session),
+    ApiRoute("PATCH", "/session", content.update_session),
     ApiRoute("GET", "/versions", content.versions, _FIELDS),
     ApiRoute("GET", "/timezones", content.all_timezones),
     ApiRoute("POST", "/queries", content.create_query, _FIELDS),
@@ -59,8 +66,14 @@ ROUTES = (
     ApiRoute("GET", "/queries/slug/{slug}", content.query_for_slug, _FIELDS),
     ApiRoute("GET", "/queries/{query_id}", content.query, _FIELDS),
     ApiRoute("GET", "/queries/{query_id}/run/{result_format}", content.run_query, _RUN),
+    ApiRoute("GET", "/looks", content.all_looks, _FIELDS),
+    ApiRoute("GET", "/looks/search", content.search_looks, (*_SEARCH, "query_id")),
     ApiRoute("GET", "/looks/{look_id}", content.look, _FIELDS),
     ApiRoute("GET", "/looks/{look_id}/run/{result_format}", content.run_look, _RUN),
+    ApiRoute("GET", "/dashboards", content.all_dashboards, _FIELDS),
+    ApiRoute(
+        "GET", "/dashboards/search", content.search_dashboards, (*_SEARCH, "slug", "not_owned_by")
+    ),
     ApiRoute("GET", "/dashboards/{dashboard_id}", content.dashboard, _FIELDS),
     ApiRoute(
         "GET",
@@ -74,7 +87,19 @@ ROUTES = (
         content.dashboard_dashboard_filters,
         _FIELDS,
     ),
-    ApiRoute("GET", "/lookml_models", content.all_lookml_models, _FIELDS),
+    ApiRoute("GET", "/folders", content.all_folders, _FIELDS),
+    ApiRoute(
+        "GET",
+        "/folders/search",
+        content.search_folders,
+        (*PAGE_PARAMETERS, "filter_or", "id", "name", "parent_id", "creator_id"),
+    ),
+    ApiRoute("GET", "/folders/{folder_id}", content.folder, _FIELDS),
+    ApiRoute("GET", "/folders/{folder_id}/looks", content.folder_looks, _FIELDS),
+    ApiRoute("GET", "/folders/{folder_id}/dashboards", content.folder_dashboards, _FIELDS),
+    ApiRoute("GET", "/merge_queries/{merge_query_id}", content.merge_query, _FIELDS),
+    ApiRoute("GET", "/lookml_models", content.all_lookml_models, ("fields", "limit", "offset")),
+    ApiRoute("GET", "/lookml_models/{lookml_model_name}", content.lookml_model, _FIELDS),
     ApiRoute(
         "GET",
         "/lookml_models/{lookml_model_name}/explores/{explore_name}",

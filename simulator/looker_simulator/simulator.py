@@ -144,9 +144,25 @@ class Simulator:
         """Store a query, as an application would; returns its id."""
         return self._looker.create_query(body)
 
-    def add_look(self, look_id: str, title: str, query_id: str) -> None:
-        """Save a query as a Look, as a person would."""
-        self._looker.looks[look_id] = {"title": title, "query_id": query_id}
+    def add_look(self, look_id: str, title: str, query_id: str, **more: Any) -> None:
+        """Save a query as a Look; `more` are other keys, such as `deleted` or `folder_id`."""
+        self._looker.looks[look_id] = {"title": title, "query_id": query_id, **more}
+
+    def add_looks(self, count: int, title: str = "Look {}", query_id: str = "1") -> None:
+        """Save many Looks of a query.
+
+        Args:
+            count: Number of Looks.
+            title: Their title, with `{}` for the number of each, from 1.
+            query_id: Query of all of them.
+        """
+        first = len(self._looker.looks) + 1
+        for number in range(count):
+            self.add_look(f"{first + number}", title.format(number + 1), query_id)
+
+    def add_merge_query(self, merge_query_id: str, merged: Mapping[str, Any]) -> None:
+        """Save merged results, as the API describes them: `source_queries` and so on."""
+        self._looker.merge_queries[merge_query_id] = merged
 
     def add_dashboard(self, dashboard_id: str, dashboard: Mapping[str, Any]) -> None:
         """Save a dashboard, or change it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from looker_simulator.content import Content
+from looker_simulator.content import ROOT_FOLDERS, Content
 from looker_simulator.flights import MODEL_NAME
 
 if TYPE_CHECKING:
@@ -252,11 +252,44 @@ _TITLES: Mapping[str, str] = {
     "23": "Two columns that differ in a capital only",
 }
 _LOOKS: Mapping[str, dict[str, Any]] = {
-    "1": {"title": "Airlines by flights", "query_id": "1"},
-    "2": {"title": "Airports above 5,000 feet", "query_id": "4"},
+    "1": {"title": "Airlines by flights", "query_id": "1", "folder_id": "3"},
+    "2": {"title": "Airports above 5,000 feet", "query_id": "4", "folder_id": "3"},
     "3": {"title": "A Look that lost its query", "query_id": None},
-    "4": {"title": "Secret orders", "query_id": "14"},
-    "5": {"title": "Orders by state", "query_id": "11"},
+    "4": {"title": "Secret orders", "query_id": "14", "folder_id": "5"},
+    "5": {"title": "Orders by state", "query_id": "11", "folder_id": "4"},
+    "6": {"title": "Orders by city, in the trash", "query_id": "17", "deleted": True},
+}
+_FOLDERS: Mapping[str, Mapping[str, Any]] = {
+    **ROOT_FOLDERS,
+    "3": {"name": "Flights", "parent_id": "1"},
+    "4": {"name": "Orders", "parent_id": "1"},
+    "5": {"name": "Simulator", "parent_id": "2", "creator_id": "1"},
+}
+_MERGE_QUERIES: Mapping[str, Mapping[str, Any]] = {
+    "abc": {
+        "source_queries": [
+            {"name": "Airlines", "query_id": "1", "merge_fields": []},
+            {
+                "name": "Average delays",
+                "query_id": "8",
+                "merge_fields": [
+                    {"field_name": "flights.carrier", "source_field_name": "flights.carrier"}
+                ],
+            },
+        ],
+    },
+    "ghi": {
+        "source_queries": [
+            {"name": "By state", "query_id": "11", "merge_fields": []},
+            {
+                "name": "By state and customer",
+                "query_id": "16",
+                "merge_fields": [
+                    {"field_name": "orders.state", "source_field_name": "orders.state"}
+                ],
+            },
+        ],
+    },
 }
 
 
@@ -363,20 +396,31 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
             _sql_tile("18"),
         ],
     ),
-    "3": _dashboard(
-        "Orders, as instances of long ago describe tiles",
-        [_filter("5", "State", "orders.state", "NY")],
-        [
-            _query_tile("21", "By state", "11", _OLD_LISTENING),
-            _body_tile(
-                "22",
-                "Never saved",
-                # Against its own description, Looker has been seen to send this.
-                {"id": None, **_BY_CUSTOMER},
-                State="orders.state",
-            ),
-        ],
-    ),
+    "3": {
+        "folder_id": "4",
+        **_dashboard(
+            "Orders, as instances of long ago describe tiles",
+            [_filter("5", "State", "orders.state", "NY")],
+            [
+                _query_tile("21", "By state", "11", _OLD_LISTENING),
+                _body_tile(
+                    "22",
+                    "Never saved",
+                    # Against its own description, Looker has been seen to send this.
+                    {"id": None, **_BY_CUSTOMER},
+                    State="orders.state",
+                ),
+            ],
+        ),
+    },
+    "4": {
+        **_dashboard(
+            "Flights, in the trash",
+            [],
+            [_query_tile("41", "Airlines", "1", [])],
+        ),
+        "deleted": True,
+    },
     "shop::overview": _dashboard(
         "Orders, from a LookML dashboard",
         [_filter("State", "State", "orders.state", "TX")],
@@ -392,5 +436,12 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
     ),
 }
 
-CONTENT = Content(queries=_QUERIES, titles=_TITLES, looks=_LOOKS, dashboards=_DASHBOARDS)
+CONTENT = Content(
+    queries=_QUERIES,
+    titles=_TITLES,
+    looks=_LOOKS,
+    dashboards=_DASHBOARDS,
+    folders=_FOLDERS,
+    merge_queries=_MERGE_QUERIES,
+)
 """What is stored beside the built-in models; the slug of query 1 is `slug1`, and so on."""
