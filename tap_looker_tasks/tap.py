@@ -19,6 +19,7 @@ from typing_extensions import override
 from tap_looker_tasks.cli import (
     ClosingCommand,
     Interrupts,
+    find_overridden_maps,
     read_catalog,
     read_file,
     read_state,
@@ -166,6 +167,8 @@ class TapLookerTasks(Tap):
         with refuse_wrong_stream_maps():
             super(Tap, self).setup_mapper()
             register_streams(self.mapper, self.catalog)
+        for line in find_overridden_maps(self.config.get("stream_maps") or {}, self.catalog):
+            self.logger.warning("%s", line)
 
     @classmethod
     @override

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import msgspec
 
 from tap_looker_tasks.errors import SettingsError
+from tap_looker_tasks.records import DECIMAL_FORMAT, DECIMAL_KEY, read_decimal_size
 
 if TYPE_CHECKING:
     import logging
@@ -143,11 +144,28 @@ def read_catalog(raw: object) -> dict[str, Any]:
     for number, entry in enumerate(raw["streams"]):
         _check_shape(entry, _CatalogEntry, f"streams[{number}]")
         _check_name(entry, f"streams[{number}]")
+        _keep_decimals(entry)
         for found in entry.get("metadata", ()):
             # Where Singer's specification has what people choose, the SDK does not look.
             if not found["breadcrumb"] and (method := found["metadata"].get("replication-method")):
                 entry["replication_method"] = method
     return raw
+
+
+def _keep_decimals(entry: Mapping[str, Any]) -> None:
+    """Write the size of decimals where the SDK, which drops what it does not know, keeps it.
+
+    Raises:
+        WrongShapeError: If a decimal has no size; a target would drop all digits after the point.
+    """
+    for name, declared in ((entry.get("schema") or {}).get("properties") or {}).items():
+        if declared.get("format") == DECIMAL_FORMAT:
+            try:
+                precision, scale = read_decimal_size(declared)
+            except ValueError as error:
+                msg = f"{entry['tap_stream_id']}: {name}: {error}"
+                raise WrongShapeError(msg) from None
+            declared[DECIMAL_KEY] = {"precision": precision, "scale": scale}
 
 
 def _check_name(entry: Mapping[str, Any], place: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from traceback import walk_tb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import MappingError
 from singer_sdk.mapper import PluginMapper
@@ -12,7 +13,7 @@ from singer_sdk.mapper import PluginMapper
 from tap_looker_tasks.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from singer_sdk.singerlib import Catalog
 
@@ -28,6 +29,21 @@ def register_streams(mapper: PluginMapper, catalog: Catalog) -> None:
             mapper.register_raw_streams_from_catalog(type(catalog)({name: entry}))
         else:
             mapper.register_raw_stream_schema(name, entry.schema.to_dict(), entry.key_properties)
+
+
+def find_overridden_maps(stream_maps: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each map that the SDK ignores: of all that match, it applies the last."""
+    for name in names:
+        matching = [
+            key
+            for key, definition in stream_maps.items()
+            if fnmatch(name, key) and "__source__" not in (definition or {})
+        ]
+        for key in matching[:-1]:
+            yield (
+                f"stream_maps: {key!r} has no effect on {name}, because {matching[-1]!r} matches "
+                f"it, too, and stands later; write both into one map named {name!r}, the last one"
+            )
 
 
 @contextmanager

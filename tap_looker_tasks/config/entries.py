@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,18 @@ class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dynamic_fields: str | tuple[dict[str, Any], ...] | None = None
 
 
+class Decimals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How numbers that may have a fraction are declared as exact decimals.
+
+    Attributes:
+        precision: Digits, at most.
+        scale: Digits after the point, at most.
+    """
+
+    precision: Annotated[int, Meta(ge=1, le=76)] = 38
+    scale: Annotated[int, Meta(ge=0, le=76)] = 9
+
+
 class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An entry of `queries`.
 
@@ -50,6 +63,7 @@ class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         filters: field -> filter expression, in place of the query's own.
         primary_keys: fields that tell the rows apart.
         replication_key: field to go on from in the next run.
+        decimals: Overrides the setting of the same name.
     """
 
     name: str
@@ -61,6 +75,7 @@ class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     filters: dict[str, str] = {}
     primary_keys: tuple[str, ...] = ()
     replication_key: str | None = None
+    decimals: Decimals | None = None
 
 
 class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,8 +137,18 @@ def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
         yield f"{config_path}: exactly one of {', '.join(_SOURCES)} is needed; {found}"
     if query.limit is not None and (query.limit == 0 or query.limit < UNLIMITED):
         yield f"{config_path}.limit: {query.limit} is no limit (1 or more, or -1 for all rows)"
+    yield from decimals_problems(f"{config_path}.decimals", query.decimals)
     if query.explore and not query.explore.fields:
         yield f"{config_path}.fields: a query needs at least one field"
+
+
+def decimals_problems(config_path: str, decimals: Decimals | None) -> Iterator[str]:
+    """Yield a line when the digits after the point are more than all digits."""
+    if decimals and decimals.scale > decimals.precision:
+        yield (
+            f"{config_path}.scale: {decimals.scale} is more than the precision "
+            f"{decimals.precision}; set it to {decimals.precision} or less"
+        )
 
 
 # A query to launch, wherever it is configured.

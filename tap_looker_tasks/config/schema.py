@@ -50,6 +50,8 @@ def _setting(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
     # Entries of `queries` and `dashboards` are checked where their errors can name the place.
     if "$ref" in merged.get("items", {}):
         merged["items"] = {"type": "object"}
+    if merged.pop("$ref", None):
+        merged["type"] = "object"
     types = [merged.pop("type", "string")]
     if not required:
         types.append("null")

@@ -12,7 +12,14 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from tap_looker_tasks.config.entries import DashboardConfig, ExploreConfig, QueryConfig, problems
+from tap_looker_tasks.config.entries import (
+    DashboardConfig,
+    Decimals,
+    ExploreConfig,
+    QueryConfig,
+    decimals_problems,
+    problems,
+)
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import to_utc, zone_named
 from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar
@@ -27,6 +34,7 @@ _CONFIG_KEYS = frozenset(
         *QueryConfig.__struct_fields__,
         *ExploreConfig.__struct_fields__,
         *DashboardConfig.__struct_fields__,
+        *Decimals.__struct_fields__,
     }
 )
 _FLAGS = {"yes": True, "on": True, "no": False, "off": False}
@@ -129,6 +137,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["json_detail", "json_bi"],
         Meta(title="Result format", description="Format to ask for when launching"),
     ] = "json_detail"
+    decimals: Annotated[
+        Decimals | None,
+        Meta(
+            title="Decimals",
+            description="Exact decimals for numbers that may have a fraction, such as "
+            '`{"precision": 38, "scale": 9}`; also per query',
+        ),
+    ] = None
     wait_for_completion: Annotated[
         bool,
         Meta(
@@ -351,6 +367,7 @@ def refuse(found: Sequence[str]) -> None:
 
 
 def _problems_in(settings: Settings) -> Iterator[str]:
+    yield from decimals_problems("decimals", settings.decimals)
     if settings.shard_index >= settings.shard_count:
         last = settings.shard_count - 1
         yield f"shard_index: {settings.shard_index} is not one of 0 to {last}, as shard_count says"

@@ -18,11 +18,14 @@ from tap_looker_tasks.launching.launcher import prepare_query
 from tap_looker_tasks.launching.stored_queries import name_what_is_not_there
 from tap_looker_tasks.queries import Tiles, field_problems, field_warnings, tile_queries
 from tap_looker_tasks.records import (
+    NUMBER,
     QUERY_TASK_ID,
     ROW_NUMBER,
+    ColumnType,
     KnownFields,
     column_name,
     columns_of,
+    decimal_type,
     explore_fields,
     fields_in_result,
     find_column_name,
@@ -266,7 +269,7 @@ class Discovery:
         problems = field_problems(query.config_path, query.config, wanted.body, known, longest)
         if problems:
             return _Examined(problems=tuple(problems))
-        columns = columns_of(known.fields, wanted.body, longest)
+        columns = columns_of(known.fields, wanted.body, longest, self._number_type(query))
         keys = key_columns(query, (column.name for column in columns))
         described = {"title": query.title or stored.title, "description": stored.description}
         schema = stream_schema(columns, keys) | {k: v for k, v in described.items() if v}
@@ -274,6 +277,10 @@ class Discovery:
             QueryStreamPlan(query, schema),
             warnings=tuple(field_warnings(query.config_path, query.config, columns, longest)),
         )
+
+    def _number_type(self, query: ConfiguredQuery) -> ColumnType:
+        decimals = query.config.decimals or self._settings.decimals
+        return decimal_type(decimals.precision, decimals.scale) if decimals else NUMBER
 
     def _find_fields(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
         model, explore = str(wanted.body["model"]), str(wanted.body["view"])

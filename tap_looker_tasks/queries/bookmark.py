@@ -13,7 +13,6 @@ from tap_looker_tasks.records import (
     DATE,
     DATE_TIME,
     LOCAL_DATE_TIME,
-    NUMBERS,
     read_number,
     to_local,
     to_utc,
@@ -86,7 +85,7 @@ def can_combine(column: Column, existing: str | None) -> bool:
     It can where both together are one expression that Looker documents: one comparison of a
     number, or dates from, before, or between two days.
     """
-    return _can_combine(existing, with_number=column.column_type in NUMBERS)
+    return _can_combine(existing, with_number=column.column_type.is_number)
 
 
 def _can_combine(existing: str | None, *, with_number: bool) -> bool:
@@ -131,8 +130,8 @@ def bookmark_filter(
 
 def _is_number(column: Column, bookmark: object) -> bool:
     """Return whether a column holds numbers; a catalog may declare them as text."""
-    if column.column_type in NUMBERS | MOMENTS:
-        return column.column_type in NUMBERS
+    if column.column_type.is_number or column.column_type in MOMENTS:
+        return column.column_type.is_number
     return next(_read_numbers([bookmark]), None) is not None
 
 
@@ -191,7 +190,7 @@ def next_bookmark(column: Column, values: Iterable[object]) -> int | str | None:
         values: of records, and the bookmark before them; those that could not be read as what
             the column is, and nulls, are passed over.
     """
-    if column.column_type in NUMBERS:
+    if column.column_type.is_number:
         return _greatest_number(values)
     values = [*values]
     pattern = _WRITTEN.get(column.column_type, _WRITTEN_AT_ALL)

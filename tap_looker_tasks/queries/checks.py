@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.queries.bookmark import MOMENTS, can_combine
 from tap_looker_tasks.records import (
-    NUMBERS,
     collisions,
     columns_of,
     custom_fields,
@@ -105,7 +104,7 @@ def unknown(
 
 
 def _can_filter_from(column: Column) -> bool:
-    if column.column_type in NUMBERS:
+    if column.column_type.is_number:
         return column.looker_type not in _NUMBERS_FILTERED_AS_DATES
     return column.column_type in MOMENTS
 

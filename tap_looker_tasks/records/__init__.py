@@ -3,8 +3,13 @@
 from tap_looker_tasks.records.column_types import (
     DATE,
     DATE_TIME,
+    DECIMAL_FORMAT,
+    DECIMAL_KEY,
     LOCAL_DATE_TIME,
-    NUMBERS,
+    NUMBER,
+    ColumnType,
+    decimal_type,
+    read_decimal_size,
     read_number,
 )
 from tap_looker_tasks.records.columns import (
@@ -26,6 +31,7 @@ from tap_looker_tasks.records.fields import (
 )
 from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.names import (
+    MAX_KEY_LENGTH,
     QUERY_TASK_ID,
     ROW_NUMBER,
     column_name,
@@ -45,12 +51,16 @@ from tap_looker_tasks.records.timestamps import (
 __all__ = [
     "DATE",
     "DATE_TIME",
+    "DECIMAL_FORMAT",
+    "DECIMAL_KEY",
     "LOCAL_DATE_TIME",
-    "NUMBERS",
+    "MAX_KEY_LENGTH",
+    "NUMBER",
     "QUERY_TASK_ID",
     "ROW_NUMBER",
     "Column",
     "ColumnMatch",
+    "ColumnType",
     "ExploreField",
     "KeyCheck",
     "KnownFields",
@@ -62,6 +72,7 @@ __all__ = [
     "column_name",
     "columns_of",
     "custom_fields",
+    "decimal_type",
     "describe_renamed",
     "explore_fields",
     "fields_in_result",
@@ -71,6 +82,7 @@ __all__ = [
     "has_table_calculations",
     "match_columns",
     "query_fields",
+    "read_decimal_size",
     "read_number",
     "shorten",
     "stream_schema",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from functools import lru_cache
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.records.timestamps import to_utc
-from tap_looker_tasks.results import as_objects, as_text
+from tap_looker_tasks.results import as_object, as_objects, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +27,12 @@ _DATES_REMEMBERED = 4096
 _HOURS_REMEMBERED = 32768
 _ZONES_REMEMBERED = 8
 _MAX_INTEGER = 1000
+_DECIMALS_REMEMBERED = 64
+_ALL_DIGITS = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
+# <https://sdk.meltano.com/en/latest/guides/schema-features.html>
+DECIMAL_FORMAT = "x-singer.decimal"
+# Where the SDK keeps what it does not know; the message writer writes it as targets read it.
+DECIMAL_KEY = "x-sql-datatype-properties"
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_HOUR = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d", re.ASCII)
@@ -54,13 +60,17 @@ class ColumnType:
         json_schema: declares it; nullable.
         converter: makes, for the time zone of the values, what turns a value of the result into
             the record's; it raises one of `UNREADABLE` when the value is of another kind.
-        as_they_are: Python's types of the values that need no converter.
+        native_types: Python types of the values that need no converter.
+        is_number: Whether values compare as numbers.
+        fallback: Makes what is delivered of a value that the converter cannot read.
     """
 
     name: str
     json_schema: Mapping[str, object]
     converter: Callable[[tzinfo | None], _Converter]
     native_types: frozenset[type] = frozenset({NoneType})
+    is_number: bool = False
+    fallback: _Converter = lambda value: value
 
 
 def read_number(value: object) -> int | Decimal | None:
@@ -177,10 +187,14 @@ def _nullable(type_: str, **more: str) -> Mapping[str, object]:
 
 STRING = ColumnType("string", _nullable("string"), lambda _: _string, frozenset({str, NoneType}))
 NUMBER = ColumnType(
-    "number", _nullable("number"), lambda _: read_number, frozenset({int, Decimal, NoneType})
+    "number",
+    _nullable("number"),
+    lambda _: read_number,
+    frozenset({int, Decimal, NoneType}),
+    is_number=True,
 )
 INTEGER = ColumnType(
-    "integer", _nullable("integer"), lambda _: _integer, frozenset({int, NoneType})
+    "integer", _nullable("integer"), lambda _: _integer, frozenset({int, NoneType}), is_number=True
 )
 YESNO = ColumnType(
     "yesno", _nullable("boolean"), lambda _: _YESNO.__getitem__, frozenset({bool, NoneType})
@@ -238,8 +252,6 @@ _TYPES = MappingProxyType(
         LOCAL_DATE_TIME: ("date_raw",),
     }
 )
-# Integral values of these types are one JSON Schema type or the other.
-NUMBERS = frozenset({NUMBER, INTEGER})
 _RAW = MappingProxyType({"date": DATE, "epoch": NUMBER, "yyyymmdd": NUMBER})
 TYPE_BY_LOOKER_TYPE = MappingProxyType(
     {type_: kind for kind, types in _TYPES.items() for type_ in types}
@@ -267,8 +279,61 @@ def column_type_of_raw(datatype: str | None) -> ColumnType:
     return _RAW.get(datatype or "", LOCAL_DATE_TIME)
 
 
+@lru_cache(_DECIMALS_REMEMBERED)
+def decimal_type(precision: int, scale: int) -> ColumnType:
+    """Return the type of numbers declared as exact decimals, which are written as text.
+
+    Args:
+        precision: Digits, at most.
+        scale: Digits after the point, at most.
+    """
+
+    def convert(value: object) -> str | None:
+        number = read_number(value)
+        if number is None:
+            return None
+        # 12.5000 has the digits 1, 2, 5: 2 before the point, 1 after it.
+        _, digits, exponent = Decimal(number).normalize(_ALL_DIGITS).as_tuple()
+        after = max(0, -int(exponent))
+        before = max(0, len(digits) + int(exponent))
+        if after <= scale and before <= precision - scale:
+            return f"{Decimal(number):f}"
+        msg = f"{value!r} is not a decimal of {precision} digits, {scale} of them after the point"
+        raise ValueError(msg)
+
+    return ColumnType(
+        f"decimal({precision},{scale})",
+        MappingProxyType(
+            {
+                "type": ("string", "null"),
+                "format": DECIMAL_FORMAT,
+                DECIMAL_KEY: MappingProxyType({"precision": precision, "scale": scale}),
+            }
+        ),
+        lambda _: convert,
+        is_number=True,
+        fallback=_string,
+    )
+
+
+def read_decimal_size(json_schema: Mapping[str, Any]) -> tuple[int, int]:
+    """Return precision and scale of a property declared as a decimal.
+
+    Raises:
+        ValueError: If they are absent or impossible.
+    """
+    size = {**as_object(json_schema.get(DECIMAL_KEY)), **json_schema}
+    precision, scale = size.get("precision"), size.get("scale")
+    if isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision:
+        return precision, scale
+    msg = f"the format {DECIMAL_FORMAT} needs `precision` and `scale`, such as 38 and 9"
+    raise ValueError(msg)
+
+
 def column_type_in_schema(json_schema: Mapping[str, Any]) -> ColumnType:
     """Find what a property of a stream's schema holds; a catalog may have changed it at will."""
+    if json_schema.get("format") == DECIMAL_FORMAT:
+        return decimal_type(*read_decimal_size(json_schema))
     declared = [*_alternatives(json_schema)]
     if len(declared) != 1:
         return ANYTHING

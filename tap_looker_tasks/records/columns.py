@@ -14,7 +14,6 @@ from tap_looker_tasks.records.column_types import (
     INTEGER,
     LOCAL_DATE_TIME,
     NUMBER,
-    NUMBERS,
     STRING,
     ColumnType,
     column_type_in_schema,
@@ -23,6 +22,7 @@ from tap_looker_tasks.records.column_types import (
 )
 from tap_looker_tasks.records.fields import ExploreField, custom_fields
 from tap_looker_tasks.records.names import (
+    MAX_KEY_LENGTH,
     QUERY_TASK_ID,
     ROW_NUMBER,
     find_column_name,
@@ -94,7 +94,10 @@ def _table_calculations(query: Mapping[str, Any]) -> list[str]:
 
 
 def columns_of(
-    known: Mapping[str, ExploreField], query: Mapping[str, Any], longest_name: int
+    known: Mapping[str, ExploreField],
+    query: Mapping[str, Any],
+    longest_name: int,
+    number_type: ColumnType = NUMBER,
 ) -> tuple[Column, ...]:
     """Describe the columns of a query, in the query's order.
 
@@ -102,6 +105,7 @@ def columns_of(
         known: the fields of its Explore; a field that is not among them may have any value.
         query: its body: `fields`, `pivots` and `dynamic_fields`.
         longest_name: bytes that the name of a column may have.
+        number_type: of numbers that may have a fraction.
 
     Raises:
         ValueError: its `dynamic_fields` are not a JSON array of objects.
@@ -109,16 +113,17 @@ def columns_of(
     known = {**known, **custom_fields(query.get("dynamic_fields"))}
     names = name_columns(query_fields(query), longest_name)
     return tuple(
-        _column(known.get(field) or ExploreField(field, type=None), name)
+        _column(known.get(field) or ExploreField(field, type=None), name, number_type)
         for field, name in names.items()
     )
 
 
-def _column(field: ExploreField, name: str) -> Column:
+def _column(field: ExploreField, name: str, number_type: ColumnType) -> Column:
+    column_type = _column_type(field)
     return Column(
         name=name,
         field=field.name,
-        column_type=_column_type(field),
+        column_type=number_type if column_type is NUMBER else column_type,
         looker_type=field.type,
         title=field.label,
         description=field.description,
@@ -176,7 +181,11 @@ def stream_schema(columns: Iterable[Column], key_properties: Sequence[str]) -> d
         key_properties: names of columns that every record has.
     """
     properties: dict[str, Any] = {
-        QUERY_TASK_ID: {"type": "string", "description": "Looker's id of the query task"},
+        QUERY_TASK_ID: {
+            "type": "string",
+            "maxLength": MAX_KEY_LENGTH,
+            "description": "Looker's ID of the query task",
+        },
         ROW_NUMBER: {"type": "integer", "description": "Place of the record, from 1"},
     }
     properties |= {column.name: _property(column) for column in columns}
@@ -198,6 +207,8 @@ def _description(column: Column) -> str | None:
 
 def _plain(found: object) -> object:
     """Copy a part of a schema into the dicts and lists that the SDK takes."""
+    if isinstance(found, MappingProxyType):
+        return dict(found)
     if isinstance(found, tuple):
         return [dict(entry) if isinstance(entry, MappingProxyType) else entry for entry in found]
     return found
@@ -219,6 +230,6 @@ def _drift(column: Column, looker_type: str | None) -> str | None:
     # Text, and what may be anything, goes out as declared whatever it is.
     takes_all = declared in {ANYTHING, STRING, LOCAL_DATE_TIME}
     is_known = found is not ANYTHING and looker_type != RAW
-    if takes_all or not is_known or declared is found or {declared, found} <= NUMBERS:
+    if takes_all or not is_known or declared is found or (declared.is_number and found.is_number):
         return None
     return f"{column.field}: declared as {declared.name}, but {looker_type} in the result"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,11 @@ if TYPE_CHECKING:
 
 QUERY_TASK_ID = "_query_task_id"
 ROW_NUMBER = "_row_number"
+# Of text that the tap makes itself.
+MAX_KEY_LENGTH = 255
 _HASH_DIGITS = 8
+# Some targets quote no names, or not these: DuckDB's, PipelineWise's.
+_UNSAFE = re.compile(r'["`\\\x00-\x1f\x7f-\x9f\u2028\u2029]')
 
 
 def column_name(field: str) -> str:
@@ -27,16 +32,17 @@ def shorten(name: str, longest: int) -> str:
 def name_columns(fields: Iterable[str], longest: int) -> dict[str, str]:
     """Choose the name of each field's column.
 
-    Names above `longest` bytes, which targets cut off or refuse, and those that differ by case
-    only, which many take for one, end in a hash of the field: it is the same in every query.
+    Three kinds of names end in a hash of the field, the same in every query: those above
+    `longest` bytes, which targets cut or reject; those that differ by case only, which many
+    targets treat as one; and those with quotes or control characters, which become `_`.
     """
     by_case = defaultdict(set)
     names = {field: column_name(field) for field in fields}
     for name in (QUERY_TASK_ID, ROW_NUMBER, *names.values()):
         by_case[name.lower()].add(name)
     return {
-        field: _with_hash(name, field, longest)
-        if len(by_case[name.lower()]) > 1 or len(name.encode()) > longest
+        field: _with_hash(_UNSAFE.sub("_", name), field, longest)
+        if len(by_case[name.lower()]) > 1 or len(name.encode()) > longest or _UNSAFE.search(name)
         else name
         for field, name in names.items()
     }
@@ -61,8 +67,9 @@ def describe_renamed(names: dict[str, str], longest: int) -> list[str]:
         f"{' and '.join(map(repr, fields))} would be columns whose names differ by case only, "
         f"which many targets take for one: they become {' and '.join(names[f] for f in fields)}"
         if len(fields) > 1
-        else f"{fields[0]!r} would be a column with a name of more than {longest} bytes "
-        f"(max_name_length), or one of another's but for case: it becomes {names[fields[0]]}"
+        else f"{fields[0]!r} would be a column whose name has more than {longest} bytes "
+        "(max_name_length), quotes or control characters, or differs from another by case only: "
+        f"it becomes {names[fields[0]]}"
         for fields in by_case.values()
     ]
 

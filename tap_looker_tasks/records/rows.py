@@ -202,7 +202,7 @@ class RowReader:
             return convert(value)
         except UNREADABLE:
             self._unreadable.setdefault(column.name, _Unreadable(value)).count += 1
-            return value
+            return column.column_type.fallback(value)
 
     def _values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         """Yield for some rows at a time how many they are, and the values of each column."""

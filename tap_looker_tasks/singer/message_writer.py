@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from singer_sdk.contrib.msgspec import enc_hook
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
-from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, StateMessage
+from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, SchemaMessage, StateMessage
 from typing_extensions import override
 
 from tap_looker_tasks.errors import TargetClosedError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 64 * 1024
 # No JSON text has it: within strings, too, it is always escaped.
 _GAP = b"\0"
+_DECIMAL_FORMAT, _DECIMAL_KEY = "x-singer.decimal", "x-sql-datatype-properties"
 _NOT_FINITE = (b"NaN", b"Infinity")
 
 
@@ -184,11 +185,30 @@ def _content(message: Message) -> dict[str, Any]:
             if moment is not None:
                 content["time_extracted"] = moment.isoformat()
             return content
+        case SchemaMessage():
+            content = message.to_dict()
+            return {**content, "schema": _for_targets(content["schema"])}
         case StateMessage(value=value):
             # The SDK copies the whole of it first.
             return {"type": message.type, "value": value}
         case _:
             return message.to_dict()
+
+
+def _for_targets(schema: dict[str, Any]) -> dict[str, Any]:
+    """Write the schema of a stream or property as targets read it.
+
+    Some read the first key of a property for its type, and fail at any other. Of a decimal,
+    they read `precision` and `scale` beside the format, which the SDK does not pass on.
+    """
+    types: dict[str, Any] = {key: schema[key] for key in ("type", "anyOf") if key in schema}
+    schema = {**types, **schema}
+    if schema.get("format") == _DECIMAL_FORMAT:
+        schema |= schema.pop(_DECIMAL_KEY, {})
+    if "properties" in schema:
+        properties = schema["properties"].items()
+        schema["properties"] = {name: _for_targets(declared) for name, declared in properties}
+    return schema
 
 
 def _finite(value: object) -> object:

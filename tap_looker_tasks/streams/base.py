@@ -17,6 +17,7 @@ from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
 from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
+from tap_looker_tasks.records import MAX_KEY_LENGTH
 from tap_looker_tasks.singer import BatchFiles, RecordChunk
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # Free objects carry no `properties` key: targets drop the column when it is there and empty.
 FREE_OBJECT = th.CustomType({"type": ["object", "null"]})
+# MariaDB and SQL Server refuse a key of unlimited text.
+KEY_TEXT = th.StringType(max_length=MAX_KEY_LENGTH)
 FREE_OBJECTS = th.CustomType({"type": ["array", "null"], "items": {"type": ["object", "null"]}})
 
 

@@ -8,7 +8,7 @@ import msgspec
 from singer_sdk import typing as th
 
 from tap_looker_tasks.records import to_rfc3339
-from tap_looker_tasks.streams.base import FREE_OBJECT, FREE_OBJECTS
+from tap_looker_tasks.streams.base import FREE_OBJECT, FREE_OBJECTS, KEY_TEXT
 from tap_looker_tasks.tasks import LaunchedTask
 
 if TYPE_CHECKING:
@@ -19,42 +19,38 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks import Outcome
 
 SCHEMA: Mapping[str, Any] = th.PropertiesList(
-    th.Property(
-        "query_task_id", th.StringType, required=True, description="Looker's id of the task"
-    ),
+    th.Property("query_task_id", KEY_TEXT, required=True, description="Looker's id of the task"),
     th.Property(
         "status",
-        th.StringType,
+        KEY_TEXT,
         description="Looker's word in lower case; or `absent`: Looker never answered for "
         "this id; or `timeout`: unfinished after `task_timeout_seconds`",
     ),
     th.Property(
         "query_name",
-        th.StringType,
+        KEY_TEXT,
         description="Name of the configured query; null for an external task",
     ),
-    th.Property("query_id", th.StringType, description="Looker's id of the query"),
-    th.Property(
-        "look_id", th.StringType, description="Looker's id of the Look the query came from"
-    ),
+    th.Property("query_id", KEY_TEXT, description="Looker's id of the query"),
+    th.Property("look_id", KEY_TEXT, description="Looker's id of the Look the query came from"),
     th.Property(
         "dashboard_id",
-        th.StringType,
+        KEY_TEXT,
         description="Looker's id of the dashboard the query came from",
     ),
     th.Property(
         "origin",
-        th.StringType,
+        KEY_TEXT,
         description="`given`: an external task; `launched`: one of this tap",
     ),
     th.Property(
         "result_format",
-        th.StringType,
+        KEY_TEXT,
         description="Format of the result, as its shape tells; null for text",
     ),
     th.Property(
         "result_source",
-        th.StringType,
+        KEY_TEXT,
         description="Where Looker took the result from, such as `query` or `cache`",
     ),
     th.Property(

@@ -14,7 +14,6 @@ from tap_looker_tasks.config import refuse
 from tap_looker_tasks.launching import Bookmark, QueryState, QueryStreamPlan, catalog_problems
 from tap_looker_tasks.queries import next_bookmark
 from tap_looker_tasks.records import (
-    NUMBERS,
     ColumnMatch,
     KeyCheck,
     RecordBatch,
@@ -25,7 +24,7 @@ from tap_looker_tasks.records import (
     match_columns,
 )
 from tap_looker_tasks.results import read_json
-from tap_looker_tasks.streams.base import FREE_OBJECT, RowStream
+from tap_looker_tasks.streams.base import FREE_OBJECT, KEY_TEXT, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class QueryTaskRowsStream(RowStream):
     selected_by_default = False
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
         th.Property(
-            "query_task_id", th.StringType, required=True, description="Looker's id of the task"
+            "query_task_id", KEY_TEXT, required=True, description="Looker's id of the task"
         ),
         th.Property(
             "row_number",
@@ -115,7 +114,7 @@ class QueryStream(RowStream):
         state = self.stream_state
         if state.get("replication_key") == self.replication_key:
             return Bookmark(column, state.get("replication_key_value"))
-        is_moment = column.column_type not in NUMBERS
+        is_moment = not column.column_type.is_number
         return Bookmark(column, self.config.get("start_date") if is_moment else None)
 
     @property

@@ -51,3 +51,16 @@ def test_every_field_finds_its_column_again(fields: list[str], longest: int) -> 
     for field, name in names.items():
         assert find_column_name(field, names.values()) == name
     assert find_column_name("of_another_query", names.values()) is None
+
+
+def test_quotes_and_control_characters_are_replaced_in_names() -> None:
+    fields = ['k.a"b', "k.a_b", "k.a\nb", "k.a`b", "k.plain name"]
+    names = name_columns(fields, 63)
+    assert not [n for n in names.values() if set(n) & set('"`\\\n')]
+    assert len(set(names.values())) == len(fields)
+    assert names["k.plain name"] == "k__plain name"
+    assert names['k.a"b'] == name_columns(['k.a"b'], 63)['k.a"b']
+    for field, name in names.items():
+        assert find_column_name(field, names.values()) == name
+    (line, *_) = describe_renamed({'k.a"b': names['k.a"b']}, 63)
+    assert "quotes or control characters" in line

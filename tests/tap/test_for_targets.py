@@ -1,0 +1,134 @@
+"""Schemas and values that targets need: first keys, lengths of keys, decimals, names."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from looker_simulator.simulator import Simulator
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+NUMBERS = {
+    "name": "numbers",
+    "explore": {
+        "model": "flights_2013",
+        "explore": "numbers",
+        "fields": ["numbers.text", "numbers.decimal"],
+        "sorts": ["numbers.text"],
+    },
+}
+DECIMALS = {"precision": 38, "scale": 10}
+
+
+def discovered(tap: Tap, **config: Any) -> dict[str, Any]:
+    run = tap("--discover", **config)
+    assert run.exit_code == 0, run.log
+    catalog: dict[str, Any] = json.loads(run.output)
+    return catalog
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"stream_maps": {"*": {"added": "'x'"}}},
+        {"flattening_enabled": True, "flattening_max_depth": 1},
+    ],
+)
+def test_a_type_is_the_first_key_of_each_property(tap: Tap, more: dict[str, Any]) -> None:
+    run = tap(queries=[NUMBERS], **more)
+    assert len(run.of("SCHEMA")) == 2
+    for message in run.of("SCHEMA"):
+        for name, declared in message["schema"]["properties"].items():
+            assert next(iter(declared)) in {"type", "anyOf"}, name
+
+
+def test_text_that_the_tap_makes_has_a_length(tap: Tap) -> None:
+    run = tap(queries=[NUMBERS])
+    texts = run.schema()["properties"]
+    for name in ("query_task_id", "status", "query_name", "query_id", "origin"):
+        assert texts[name]["maxLength"] == 255
+    assert "maxLength" not in texts["error_message"]
+    assert run.schema("numbers")["properties"]["_query_task_id"]["maxLength"] == 255
+
+
+@pytest.mark.parametrize("with_catalog", [False, True])
+@pytest.mark.parametrize("per_query", [False, True])
+def test_numbers_are_exact_decimals_if_configured(
+    tap: Tap, *, per_query: bool, with_catalog: bool
+) -> None:
+    config: dict[str, Any] = {"queries": [NUMBERS], "decimals": DECIMALS}
+    if per_query:
+        config = {"queries": [NUMBERS | {"decimals": DECIMALS}], "decimals": {"scale": 2}}
+    catalog = discovered(tap, **config) if with_catalog else None
+    run = tap(**config, catalog=catalog)
+    declared = run.schema("numbers")["properties"]["numbers__decimal"]
+    assert declared["type"] == ["string", "null"]
+    assert declared["format"] == "x-singer.decimal"
+    assert (declared["precision"], declared["scale"]) == (38, 10)
+    assert "x-sql-datatype-properties" not in declared
+    values = [record["numbers__decimal"] for record in run.records("numbers")]
+    plain = [record["numbers__decimal"] for record in tap(queries=[NUMBERS]).records("numbers")]
+    assert values == [None if value is None else f"{value:f}" for value in plain]
+    assert "cannot be read" not in run.log
+
+
+def test_a_decimal_that_does_not_fit_is_delivered_whole_and_named(tap: Tap) -> None:
+    run = tap(queries=[NUMBERS], decimals={"precision": 3, "scale": 1})
+    plain = [record["numbers__decimal"] for record in tap(queries=[NUMBERS]).records("numbers")]
+    values = [record["numbers__decimal"] for record in run.records("numbers")]
+    assert values == [None if value is None else str(value) for value in plain]
+    assert "values that cannot be read as decimal(3,1)" in run.log
+
+
+def test_a_decimal_of_a_catalog_needs_its_size(tap: Tap) -> None:
+    catalog = discovered(tap, queries=[NUMBERS])
+    (entry,) = (s for s in catalog["streams"] if s["tap_stream_id"] == "numbers")
+    declared = entry["schema"]["properties"]["numbers__decimal"]
+    declared |= {"type": ["string", "null"], "format": "x-singer.decimal"}
+    refused = tap(queries=[NUMBERS], catalog=catalog)
+    assert refused.exit_code != 0
+    assert (
+        "numbers: numbers__decimal: the format x-singer.decimal needs `precision`" in refused.error
+    )
+    assert refused.messages == []
+    declared |= DECIMALS
+    found = tap(queries=[NUMBERS], catalog=catalog).schema("numbers")
+    assert found["properties"]["numbers__decimal"].items() >= DECIMALS.items()
+
+
+@pytest.mark.parametrize(
+    ("decimals", "reason"),
+    [
+        ({"precision": 2, "scale": 3}, "decimals.scale: 3 is more than the precision 2"),
+        ({"precision": 0}, "decimals.precision:"),
+        ({"digits": 3}, "decimals.digits: no such key"),
+    ],
+)
+def test_impossible_decimals_are_rejected_before_any_request(
+    simulator: Simulator, tap: Tap, decimals: dict[str, int], reason: str
+) -> None:
+    for path, config in (
+        ("", {"decimals": decimals}),
+        ("queries[0].", {"queries": [NUMBERS | {"decimals": decimals}]}),
+    ):
+        run = tap(**config)
+        assert run.exit_code != 0
+        assert run.error.startswith(path + reason)
+    assert simulator.calls == []
+
+
+def test_a_map_that_the_sdk_ignores_is_named(tap: Tap) -> None:
+    maps = {"numbers": {"one": "'1'"}, "*": {"all": "'2'"}}
+    run = tap(queries=[NUMBERS], stream_maps=maps)
+    assert "stream_maps: 'numbers' has no effect on numbers, because '*' matches" in run.log
+    assert "one" not in run.schema("numbers")["properties"]
+    alone = tap(queries=[NUMBERS], stream_maps={"numbers": {"one": "'1'"}})
+    assert "has no effect" not in alone.log
