@@ -36,8 +36,9 @@ def test_columns_that_differ_by_case_end_in_a_hash_of_their_field() -> None:
             f"targets take for one: they become {names['k.Total']} and {names['k.total']}"
         ),
         (
-            f"{LONG!r} would be a column with a name of more than 63 bytes (max_name_length), or "
-            f"one of another's but for case: it becomes {names[LONG]}"
+            f"{LONG!r} would be a column whose name has more than 63 bytes (max_name_length), "
+            "quotes or control characters, or differs from another by case only: "
+            f"it becomes {names[LONG]}"
         ),
     ]
 
