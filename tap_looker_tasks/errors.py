@@ -10,12 +10,14 @@ from typing_extensions import override
 
 # The tap's own.
 _LOGGER = "tap-looker-tasks"
+# EX_CONFIG of sysexits.h: schedulers need not try again.
+_CONFIGURATION_EXIT_CODE = 78
 
 
 class TapError(click.ClickException):
     """An error whose message is for the person who runs the tap.
 
-    The command line logs it, as the last line, and ends with exit code 1, whichever command ran.
+    The command line logs it, as the last line, and ends with its exit code, whichever command ran.
     """
 
     @override
@@ -34,6 +36,8 @@ class QueryError(TapError):
 
 class SettingsError(RunError):
     """The configuration must be changed; the message names the setting."""
+
+    exit_code = _CONFIGURATION_EXIT_CODE
 
 
 class SpoolError(RunError):
@@ -112,6 +116,8 @@ class ResponseTooLargeError(RequestRejectedError):
 
 class LoginFailedError(RequestError, RunError):
     """Looker does not accept the credentials, or there is no Looker."""
+
+    exit_code = _CONFIGURATION_EXIT_CODE
 
 
 class ApiCallLimitError(RequestError, RunError):

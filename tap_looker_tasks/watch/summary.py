@@ -204,7 +204,7 @@ def exit_status_of(error: BaseException | None) -> int:
     match error:
         case None:
             return 0
-        case SystemExit(code=int(code)):
+        case SystemExit(code=int(code)) | click.ClickException(exit_code=code):
             return code
         case _:
             return 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def refused(run: Run) -> str:
     """The message of a run that failed as it should."""
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert "Traceback" not in run.log
     return run.error
 

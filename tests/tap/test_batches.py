@@ -121,7 +121,7 @@ def test_selection_and_a_stream_map_hold_in_files_too(tap: Tap, tmp_path: Path) 
 def test_a_stream_that_becomes_several_is_refused(tap: Tap, tmp_path: Path) -> None:
     maps = {"found": {}, "copy": {"__source__": "found"}}
     run = tap(queries=[QUERY], batch_config=batches(tmp_path), stream_maps=maps)
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert run.error == "stream_maps: found cannot become several streams with `batch_config`"
 
 
@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_stored_ends_the_run_in_one_line(
 @pytest.mark.parametrize("config", [{"encoding": {"format": "jsonl"}}, {"storage": {"root": "x"}}])
 def test_a_part_that_is_missing_is_named(tap: Tap, config: dict[str, Any]) -> None:
     run = tap(queries=[QUERY], batch_config=config)
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert run.error.startswith("batch_config: needs `encoding` with `format`, and `storage` with")
 
 

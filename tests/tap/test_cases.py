@@ -329,7 +329,7 @@ def test_a_catalog_that_cannot_be_obeyed_is_refused(
             entry.pop("replication_method", None)
             entry.update(changes)
     run = tap(queries=queries, catalog=catalog)
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert told in run.log
     assert "Traceback" not in run.log
 

@@ -87,7 +87,7 @@ def test_a_failing_run_says_so_in_one_line() -> None:
         TAP_LOOKER_TASKS_CLIENT_SECRET="hush",
         TAP_LOOKER_TASKS_BATCH_SIZE="500",
     )
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stdout == ""
     _, level, logger, reason = map(str.strip, done.stderr.splitlines()[-1].split("|"))
     assert (level, logger) == ("ERROR", "tap-looker-tasks")

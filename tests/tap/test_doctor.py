@@ -41,7 +41,7 @@ def test_a_time_zone_that_looker_does_not_offer_is_noted(tap: Callable[..., Run]
     offered = tap("--doctor", query_timezone="Asia/Tokyo")
     assert "ok query_timezone queries run in Asia/Tokyo" in told(offered)
     other = tap("--doctor", query_timezone="Asia/Tokio", queries=[AIRLINES])
-    assert other.exit_code == 1
+    assert other.exit_code == 78
     old = tap("--doctor", query_timezone="Asia/Calcutta", queries=[AIRLINES])
     assert old.exit_code == 0
     assert "note query_timezone queries run in Asia/Calcutta, which is none of the 12" in told(old)

@@ -21,7 +21,7 @@ def test_a_file_is_refused_in_one_line(tap: Tap, tmp_path: Path, option: str, te
     path = tmp_path / "given"
     path.write_bytes(text.encode(errors="surrogatepass"))
     run = tap(f"--{option}", str(path))
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert run.error.startswith(f"{path}: ")
     assert "Traceback" not in run.log
     assert run.output == b""

@@ -323,7 +323,7 @@ def test_a_wrong_query_is_refused_at_discovery(
     simulator: Simulator, tap: Tap, query: dict[str, Any], told: str
 ) -> None:
     run = tap("--discover", queries=[{"name": "q", **query}])
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert told in run.error
     assert simulator.tasks() == []
 
@@ -347,7 +347,7 @@ def test_all_problems_are_told_at_once(tap: Tap) -> None:
     ]
     queries += [{"name": "d", "query_slug": "nothing"}]
     run = tap("--discover", queries=queries, dashboards=[{"dashboard_id": 9, "name": "d"}])
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     told = run.log[run.log.index("Error: ") :].splitlines()
     assert [line.strip() for line in told] == [
         "Error: 4 problems in the configuration:",

@@ -218,7 +218,7 @@ def test_a_command_that_fails_logs_out_and_tells_its_calls(
     simulator: Simulator, tap: Tap, command: str
 ) -> None:
     run = tap(command, queries=[{"name": "gone", "query_id": 999}])
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert simulator.count("login") == simulator.count("logout") == 1
     assert "API calls made: " in run.log
 

@@ -54,7 +54,7 @@ def test_a_report_is_written_of_a_run_that_failed_before_its_first_task(
 ) -> None:
     page = tmp_path / "report.html"
     run = tap(queries=[AIRLINES], client_secret="wrong", report_path=str(page))
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert "client_id and client_secret" in page.read_text()
 
 

@@ -18,7 +18,7 @@ PREFIX = "TAP_LOOKER_TASKS_"
 
 
 def refused(run: Run) -> str:
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert "Traceback" not in run.log
     assert run.messages == []
     return run.error
@@ -130,7 +130,7 @@ def test_an_expression_that_fails_on_a_record_ends_the_run_in_one_line(
     id_ = simulator.create_task("1", "json")
     maps = {"query_task_results": {"status": expression}}
     run = tap(query_task_ids=[id_], stream_maps=maps)
-    assert run.exit_code == 1
+    assert run.exit_code == 78
     assert "Traceback" not in run.log
     assert run.error.startswith("stream_maps: ")
     assert run.records() == []
