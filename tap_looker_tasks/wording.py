@@ -24,6 +24,8 @@ _TYPES = {
 SIMILARITY_OF_SLIPS = 0.85
 # In a configuration, every name is meant for the tap.
 _SIMILARITY = 0.75
+# Names that a line still has room for.
+_FEW_NAMES = 8
 
 
 def explain_error(message: str, place: str = "", keys: Iterable[str] = ()) -> str:
@@ -64,6 +66,22 @@ def name_setting_first(message: str) -> str:
 def find_similar(name: str, known: Iterable[str], similarity: float = _SIMILARITY) -> str | None:
     """Return the known name that was probably meant, if one is similar enough."""
     return next(iter(get_close_matches(name, known, n=1, cutoff=similarity)), None)
+
+
+def suggest_names(name: str, known: Iterable[str]) -> str:
+    """Return the end of a line about an unknown name: the name that was meant, or what there is.
+
+    That is one name if it is similar enough, all names if they are few, else the nearest.
+    """
+    known = [*dict.fromkeys(known)]
+    if similar := find_similar(name, known):
+        return did_you_mean(similar)
+    if len(known) <= _FEW_NAMES:
+        return f"; there are {', '.join(known)}" if known else ""
+    # `status` means `orders.status` rather than `states`.
+    ends = [one for one in known if one.rpartition(".")[2] == name.rpartition(".")[2]]
+    nearest = dict.fromkeys([*ends, *get_close_matches(name, known, n=_FEW_NAMES, cutoff=0)])
+    return f"; the nearest of {len(known)} are {', '.join([*nearest][:_FEW_NAMES])}"
 
 
 def did_you_mean(similar: str | None) -> str:

@@ -294,8 +294,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Check a tap's config; settings of the Singer SDK in it are passed over.
 
         Raises:
-            SettingsError: the first wrong value found, by the name of its setting.
+            SettingsError: the first wrong value found, by the name of its setting; of those that
+                are required, all that are missing.
         """
+        missing = [
+            field.name
+            for field in msgspec.structs.fields(cls)
+            if field.required and config.get(field.name) in (None, "")
+        ]
+        if missing:
+            msg = f"{', '.join(missing)}: required, but not set"
+            raise SettingsError(msg)
         given = {
             field.name: _read_flag(value) if isinstance(field.default, bool) else value
             for field in msgspec.structs.fields(cls)

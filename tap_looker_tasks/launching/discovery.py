@@ -1,5 +1,6 @@
-"""Finds out, without running anything, what streams the configured queries become.
+"""Finds out what streams the configured queries become.
 
+It runs a query only where an Explore's fields cannot be read: one row of it, and only if it may.
 Everything that does not depend on each other is looked up at the same time, each once: the
 dashboards first, then each query, and its Explore.
 """
@@ -22,6 +23,7 @@ from tap_looker_tasks.records import (
     QUERY_TASK_ID,
     ROW_NUMBER,
     ColumnType,
+    ExploreField,
     KnownFields,
     column_name,
     columns_of,
@@ -59,10 +61,12 @@ class QueryStreamPlan:
     Attributes:
         query: the query.
         schema: JSON Schema of its records.
+        is_typed: whether Looker has described its fields; otherwise only their names are known.
     """
 
     query: ConfiguredQuery
     schema: Mapping[str, Any]
+    is_typed: bool = True
 
     @property
     def key_properties(self) -> tuple[str, ...]:
@@ -219,8 +223,20 @@ class Discovery:
         client: LookerClient,
         stored_queries: StoredQueries,
         logger: logging.Logger,
+        *,
+        may_run: bool = True,
     ) -> None:
-        """Begin with nothing asked."""
+        """Begin with nothing asked.
+
+        Args:
+            settings: the configuration.
+            client: asks Looker.
+            stored_queries: what is known of the queries already.
+            logger: for what users should know.
+            may_run: whether it may run a query for one row of it, where its Explore's fields
+                cannot be read; otherwise the types of those stay unknown.
+        """
+        self._may_run = may_run
         self._settings = settings
         self._client = client
         self._stored_queries = stored_queries
@@ -274,7 +290,7 @@ class Discovery:
         described = {"title": query.title or stored.title, "description": stored.description}
         schema = stream_schema(columns, keys) | {k: v for k, v in described.items() if v}
         return _Examined(
-            QueryStreamPlan(query, schema),
+            QueryStreamPlan(query, schema, known.are_typed),
             warnings=tuple(field_warnings(query.config_path, query.config, columns, longest)),
         )
 
@@ -285,7 +301,12 @@ class Discovery:
     def _find_fields(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
         model, explore = str(wanted.body["model"]), str(wanted.body["view"])
         known = self._explores.find((model, explore), partial(self._read_explore, model, explore))
-        return known or self._probe(query, wanted)
+        if known or self._may_run:
+            return known or self._probe(query, wanted)
+        names = query_fields(wanted.body)
+        return KnownFields(
+            {name: ExploreField(name, type=None) for name in names}, are_all=False, are_typed=False
+        )
 
     def _read_explore(self, model: str, explore: str) -> KnownFields | None:
         try:

@@ -1,4 +1,4 @@
-"""Examines a configuration against Looker without launching anything: `--doctor`."""
+"""Examines a configuration against Looker without running a query: `--doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tap_looker_tasks.errors import RequestRejectedError, TapError
 from tap_looker_tasks.launching.discovery import Discovery, find_queries
 from tap_looker_tasks.results import as_text
-from tap_looker_tasks.wording import did_you_mean, find_similar
+from tap_looker_tasks.wording import suggest_names
 
 if TYPE_CHECKING:
     import logging
@@ -65,7 +65,7 @@ def run_checks(
 ) -> Iterator[CheckResult]:
     """Yield what a run with these settings would meet, the login first.
 
-    Makes the requests of a discovery, and launches nothing.
+    Makes the requests of a discovery, except that it never runs a query.
     """
     login = _examine_login(settings, client)
     yield login
@@ -77,7 +77,7 @@ def run_checks(
     for problem in found.problems:
         config_path, _, details = problem.partition(": ")
         yield CheckResult(config_path, Verdict.FAILS, details)
-    discovery = Discovery(settings, client, stored_queries, logger)
+    discovery = Discovery(settings, client, stored_queries, logger, may_run=False)
     for query in found.queries:
         yield from _examine_query(query, discovery, settings.max_name_length)
     yield _examine_calls(settings, found.queries)
@@ -91,7 +91,15 @@ def _examine_query(
     except TapError as error:
         yield CheckResult(query.name, Verdict.FAILS, _in_one_line(error))
         return
-    yield CheckResult(query.name, Verdict.GOOD, f"{len(plan.schema['properties'])} columns")
+    columns = f"{len(plan.schema['properties'])} columns"
+    yield CheckResult(query.name, Verdict.GOOD, columns)
+    if not plan.is_typed:
+        details = (
+            "Looker shows no such Explore to this user: its name may be wrong, or the permission "
+            "to see it missing. Fields are not checked; `--discover` and a run ask for one row "
+            "of the query to find their types"
+        )
+        yield CheckResult(query.name, Verdict.NOTE, details)
     if plan.replication_key and not query.config.primary_keys:
         details = "incremental without primary_keys: the rows at each bookmark are loaded again"
         yield CheckResult(query.name, Verdict.NOTE, details)
@@ -117,7 +125,7 @@ def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:
         return CheckResult("query_timezone", Verdict.NOTE, details)
     if name in known:
         return CheckResult("query_timezone", Verdict.GOOD, details)
-    hint = did_you_mean(find_similar(name, (str(zone) for zone in known)))
+    hint = suggest_names(name, sorted(str(zone) for zone in known))
     details += f", which is none of the {len(known)} time zones that Looker offers{hint}"
     return CheckResult("query_timezone", Verdict.NOTE, details)
 

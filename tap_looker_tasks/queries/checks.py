@@ -12,7 +12,7 @@ from tap_looker_tasks.records import (
     describe_renamed,
     query_fields,
 )
-from tap_looker_tasks.wording import did_you_mean, find_similar
+from tap_looker_tasks.wording import suggest_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -59,7 +59,9 @@ def field_problems(
         *(f"{config_path}.fields: {problem}" for problem in collisions(columns.values())),
         *unknown(f"{config_path}.primary_keys", config.primary_keys, names, "field of the query"),
         *_pivot_problems(config_path, config, body),
-        *_replication_key_problems(config_path, config, body, columns, fields),
+        *_replication_key_problems(
+            config_path, config, body, columns, fields if known.are_typed else {}
+        ),
     ]
 
 
@@ -96,11 +98,10 @@ def _pivot_problems(
 def unknown(
     config_path: str, names: Iterable[str], known: Collection[str], what: str
 ) -> Iterator[str]:
-    """Yield a line for each name that is not known, with the most similar one that is."""
+    """Yield a line for each name that is not known, with those that may have been meant."""
     for name in names:
         if name not in known:
-            hint = did_you_mean(find_similar(name, known))
-            yield f"{config_path}: {name} is no {what}{hint}"
+            yield f"{config_path}: {name} is not a {what}{suggest_names(name, known)}"
 
 
 def _can_filter_from(column: Column) -> bool:

@@ -51,10 +51,12 @@ class KnownFields:
         fields: by name.
         are_all: whether these are all fields of the Explore; otherwise they are those of the
             query, and there may be others to filter by.
+        are_typed: whether Looker has described them; otherwise only their names are known.
     """
 
     fields: Mapping[str, ExploreField]
     are_all: bool = True
+    are_typed: bool = True
 
 
 def explore_fields(explore: Mapping[str, Any]) -> dict[str, ExploreField]:

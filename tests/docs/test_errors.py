@@ -46,12 +46,12 @@ ASKED_FOR = {"query_task_ids": ["x"]}
 
 # What provokes a message: settings, and a fault that stays.
 PROVOKED: Mapping[str, tuple[Mapping[str, Any], str | None]] = {
-    "<setting>: required, but not set": ({"client_id": None}, None),
+    "<settings>: required, but not set": ({"client_id": None}, None),
     "<setting>: expected ...": ({"batch_size": "many"}, None),
     "<setting>: no such setting; did you mean ...?": ({"batchsize": 3}, None),
     "query_task_ids[<n>]: '...' cannot be a query task id ...": ({"query_task_ids": ["a,b"]}, None),
     "query_task_ids_file: cannot read ...": ({"query_task_ids_file": "/no/such/file"}, None),
-    "queries[<n>].fields: ... is no field of the Explore; did you mean ...?": (
+    "queries[<n>].fields: ... is not a field of the Explore; did you mean ...?": (
         {"queries": [{"name": "a", "explore": {**FLIGHTS, "fields": ["flights.cont"]}}]},
         None,
     ),

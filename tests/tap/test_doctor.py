@@ -89,6 +89,18 @@ def test_wrong_credentials_end_the_examination(tap: Callable[..., Run]) -> None:
     assert "airlines" not in output
 
 
+def test_an_explore_that_cannot_be_read_is_noted_and_no_query_runs(
+    simulator: Simulator, tap: Callable[..., Run]
+) -> None:
+    run = tap("--doctor", queries=[{"name": "hidden", "query_id": 14, "replication_key": "x.y"}])
+    assert run.exit_code == 1
+    assert "x.y is not a field of the query; there are" in told(run)
+    run = tap("--doctor", queries=[{"name": "hidden", "query_id": 14}])
+    assert run.exit_code == 0
+    assert "note hidden Looker shows no such Explore to this user" in told(run)
+    assert not any(simulator.count(name) for name in (*LAUNCHING, "run_query", "create_query"))
+
+
 def test_a_limit_that_allows_no_run_fails(tap: Callable[..., Run]) -> None:
     run = tap("--doctor", queries=[AIRLINES], api_call_limit=8)
     assert run.exit_code == 1

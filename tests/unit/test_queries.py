@@ -166,12 +166,16 @@ def test_fields_that_do_not_exist_are_named() -> None:
         primary_keys=("orders.count", "orders.id"),
         replication_key="orders.created_date",
     )
+    every = ", ".join(KNOWN)
     assert field_problems("queries[3]", wanted, explore_body(explore, "UTC"), ALL, 63) == [
-        "queries[3].fields: orders.idd is no field of the Explore; did you mean orders.id?",
-        "queries[3].filters: orders.statsu is no field of the Explore; did you mean orders.status?",
-        "queries[3].filters: nothing.like.it is no field of the Explore",
-        "queries[3].primary_keys: orders.id is no field of the query; did you mean orders.idd?",
-        "queries[3].replication_key: orders.created_date is no field of the query",
+        "queries[3].fields: orders.idd is not a field of the Explore; did you mean orders.id?",
+        "queries[3].filters: orders.statsu is not a field of the Explore; did you mean orders.status?",  # noqa: E501
+        f"queries[3].filters: nothing.like.it is not a field of the Explore; there are {every}",
+        "queries[3].primary_keys: orders.id is not a field of the query; did you mean orders.idd?",
+        (
+            "queries[3].replication_key: orders.created_date is not a field of the query; "
+            "there are orders.idd, orders.count"
+        ),
     ]
 
 
@@ -179,7 +183,7 @@ def test_where_the_explore_may_not_be_read_any_filter_may_be_one_of_its_fields()
     known = fields_in_result(["orders.id"], [])
     wanted = config(filters={"orders.anything": "1"}, primary_keys=("orders.gone",))
     assert field_problems("queries[0]", wanted, {"fields": ["orders.id"]}, known, 63) == [
-        "queries[0].primary_keys: orders.gone is no field of the query"
+        "queries[0].primary_keys: orders.gone is not a field of the query; there are orders.id"
     ]
 
 
@@ -529,7 +533,7 @@ def test_the_order_of_tiles_names_no_stream(tiles: list[tuple[str, str]]) -> Non
 def test_a_dashboard_filter_that_nothing_listens_to_is_refused() -> None:
     [problem] = find_tiles(DASHBOARD, status="new").problems
     assert problem == (
-        "dashboards[0].filters: status is no dashboard filter that a tile listens to; "
+        "dashboards[0].filters: status is not a dashboard filter that a tile listens to; "
         "did you mean Status?"
     )
 

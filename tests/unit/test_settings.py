@@ -186,3 +186,9 @@ def test_no_config_is_a_surprise(config: dict[str, object]) -> None:
         assert "\n" not in error.message  # noqa: PT017 - either is an outcome
     else:
         assert json.dumps(settings.query_task_ids)
+
+
+def test_all_missing_settings_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_config({"base_url": "", "client_secret": None})
+    assert raised.value.message == "base_url, client_id, client_secret: required, but not set"
