@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of the simulator, loaded once; they are only read."""
-    from looker_simulator.data import connect  # noqa: PLC0415 - see above
+    from looker_simulator.builtin import connect  # noqa: PLC0415 - see above
 
     with connect() as connection:
         yield connection

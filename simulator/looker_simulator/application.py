@@ -12,19 +12,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from looker_simulator.api_request import read_request
 from looker_simulator.control import control_routes
-from looker_simulator.fault_middleware import FaultMiddleware
+from looker_simulator.exchange import answer_error, answer_page, read_request
 from looker_simulator.looker import HttpError
-from looker_simulator.network import NetworkMiddleware
-from looker_simulator.responses import answer_error, answer_page
+from looker_simulator.middleware import FaultMiddleware, NetworkMiddleware
 from looker_simulator.routes import API, ROUTES
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from looker_simulator.looker import Looker
-    from looker_simulator.network import Network
+    from looker_simulator.middleware import Network
     from looker_simulator.routes import ApiRoute
 
 _LONGEST_QUERY_STRING = 10_240

@@ -21,7 +21,7 @@ from looker_simulator.user_project import read_project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from looker_simulator.project import Project
+    from looker_simulator.model import Project
 
 _PORT = 19999
 _SECONDS = click.FloatRange(min=0)

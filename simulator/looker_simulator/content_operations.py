@@ -8,18 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looker_simulator import content
-from looker_simulator.content import as_dashboard_base
-from looker_simulator.explores import as_explore, as_model
+from looker_simulator.content import as_dashboard_base, as_explore, as_model
+from looker_simulator.exchange import (
+    answer_json,
+    answer_nothing,
+    answer_part,
+    answer_result,
+    answer_search,
+)
 from looker_simulator.looker import HttpError, Looker
-from looker_simulator.responses import answer_json, answer_nothing, answer_result
-from looker_simulator.search import answer_part, answer_search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.responses import Response
 
-    from looker_simulator.api_request import ApiRequest
+    from looker_simulator.exchange import ApiRequest
 
 
 # Some of those that Looker offers; it knows others, too.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from html import escape
+from importlib.resources import files
+from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -9,16 +13,156 @@ import msgspec
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
-from looker_simulator.faults import Fault
-from looker_simulator.openapi import describe_api
-from looker_simulator.page import PAGE_HEADERS, render_page
-from looker_simulator.responses import answer_error, answer_json, answer_nothing
+from looker_simulator.exchange import answer_error, answer_json, answer_nothing
+from looker_simulator.faults import FAULTS, Fault
+from looker_simulator.routes import API, ROUTES, describe_api
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from looker_simulator.exchange import Call
     from looker_simulator.looker import Looker
+    from looker_simulator.tasks import QueryTask
+
+
+PAGE_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'"
+    ),
+}
+"""It needs nothing from elsewhere, and nobody may frame it."""
+
+_SHOWN = 100
+_LONGEST_PATH = 160
+_FIRST_ERROR = 400
+_STATUS_CLASSES: Mapping[str, str] = {
+    "added": "busy",
+    "running": "busy",
+    "complete": "good",
+    "error": "bad",
+    "expired": "bad",
+    "killed": "bad",
+}
+
+
+def render_page(looker: Looker) -> str:
+    """Render the page; it fetches itself again each second."""
+    template = files(__package__ or "").joinpath("page.html").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        description=escape(looker.database.project.description),
+        api=API,
+        faults="".join(
+            f'<option value="{name}">{name}: {escape(kind.description)}</option>'
+            for name, kind in FAULTS.items()
+        ),
+        operations="".join(f"<option>{route.operation_id}</option>" for route in ROUTES),
+        live=_live(looker),
+    )
+
+
+def _live(looker: Looker) -> str:
+    calls = [*looker.calls]
+    tasks = looker.tasks.every()
+    counts = Counter(call.operation for call in calls)
+    statuses = Counter(task.status for task in tasks)
+    return (
+        _faults(looker.faults.waiting())
+        + '<div class="two">'
+        + _section(
+            f"Tasks: {len(tasks)}",
+            ("Status", "Tasks"),
+            ((_status(name), _number(count)) for name, count in statuses.most_common()),
+        )
+        + _section(
+            f"Requests: {len(calls)}",
+            ("Operation", "Requests"),
+            ((_cell(name), _number(count)) for name, count in counts.most_common()),
+        )
+        + "</div>"
+        + _section(
+            "Latest tasks",
+            ("Task", "Query", "Format", "Status", "Seconds"),
+            (_task_row(task) for task in tasks[: -_SHOWN - 1 : -1]),
+        )
+        + _section(
+            "Latest requests",
+            ("Before", "Operation", "Path", "Status"),
+            (_call_row(call, looker.clock()) for call in calls[: -_SHOWN - 1 : -1]),
+        )
+    )
+
+
+def _faults(waiting: Sequence[Fault]) -> str:
+    if not waiting:
+        return "<section><h2>Faults waiting</h2><p>None.</p></section>"
+    clear = (
+        '<form method="post" action="/simulator/faults/clear">'
+        '<button class="plain">Switch all off</button></form>'
+    )
+    rows = (
+        (
+            _cell(fault.name),
+            _cell(fault.operation or FAULTS[fault.name].operation or "any"),
+            _cell(fault.query_task_id or "any", "id"),
+            _cell(fault.query_id or "any"),
+            _cell("always" if fault.times is None else str(fault.times)),
+            _number(fault.after),
+        )
+        for fault in waiting
+    )
+    heads = ("Fault", "Operation", "Task", "Query", "Times left", "Requests before")
+    return _section("Faults waiting", heads, rows, clear)
+
+
+def _task_row(task: QueryTask) -> tuple[str, ...]:
+    seconds = "" if task.runtime_seconds is None else f"{task.runtime_seconds:.2f}"
+    return (
+        _cell(task.query_task_id, "id"),
+        _cell(task.query_id),
+        _cell(str(task.about.get("result_format") or "")),
+        _status(task.status),
+        _cell(seconds, "number"),
+    )
+
+
+def _call_row(call: Call, now: float) -> tuple[str, ...]:
+    path = f"{call.path}?{call.query}" if call.query else call.path
+    is_bad = call.status >= _FIRST_ERROR or not call.status
+    return (
+        _cell(f"{now - call.at:.0f} s"),
+        _cell(call.operation),
+        _cell(path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…", "id wide"),
+        _cell(str(call.status) if call.status else "no answer", "bad" if is_bad else "good"),
+    )
+
+
+def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], end: str = "") -> str:
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    if not body:
+        return f"<section><h2>{title}</h2><p>None yet.</p></section>"
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    return (
+        f"<section><h2>{title}</h2><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>{end}</section>"
+    )
+
+
+def _status(status: str) -> str:
+    return _cell(status, _STATUS_CLASSES.get(status, ""))
+
+
+def _number(value: int) -> str:
+    return _cell(f"{value:,}")
+
+
+def _cell(text: str, classes: str = "") -> str:
+    return f'<td class="{classes}">{escape(text)}</td>' if classes else f"<td>{escape(text)}</td>"
+
 
 _FOREIGN = frozenset({"cross-site", "same-site"})
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from looker_simulator.answer import Answer
-    from looker_simulator.engine import QueryFailedError
+    from looker_simulator.engine import Answer, QueryFailedError
     from looker_simulator.model import Field
 
 JSON_FORMATS = frozenset({"json", "json_bi", "json_detail"})

@@ -14,8 +14,8 @@ from looker_simulator.faults import Faults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from looker_simulator.calls import Call
     from looker_simulator.engine import Database
+    from looker_simulator.exchange import Call
     from looker_simulator.tasks import QueryTask, QueryTasks
 
 _UNIMPORTANT = frozenset(

@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from looker_simulator import lookml_sql
-from looker_simulator.fields import TIMEFRAMES, date_group, day_group
 from looker_simulator.filters import Filter, FilterError
 from looker_simulator.liquid import find_unknown_liquid
-from looker_simulator.model import DATE_TYPES, Category, Field
+from looker_simulator.model import (
+    DATE_TYPES,
+    TIMEFRAMES,
+    Category,
+    Field,
+    date_group,
+    day_group,
+    yesno,
+)
 from looker_simulator.sql import filter_condition
 
 if TYPE_CHECKING:
@@ -19,13 +26,83 @@ if TYPE_CHECKING:
 
     from looker_simulator.declarations import Block
 
+
+_PARTS: Mapping[str, tuple[str, str]] = {
+    "day_of_month": ("date_day_of_month", "day({0})"),
+    "day_of_week": ("date_day_of_week", "dayname({0})"),
+    "day_of_week_index": ("date_day_of_week_index", "(isodow({0}) - 1)"),
+    "day_of_year": ("date_day_of_year", "dayofyear({0})"),
+    "hour_of_day": ("date_hour_of_day", "hour({0})"),
+    "month_name": ("date_month_name", "monthname({0})"),
+    "month_num": ("date_month_num", "month({0})"),
+    "quarter_of_year": ("date_quarter_of_year", "'Q' || quarter({0})"),
+    "week_of_year": ("date_week_of_year", "weekofyear({0})"),
+}
+"""Timeframes that tell a part of a date: type of the field, and its SQL."""
+
+_AGGREGATES: Mapping[str, str] = {
+    "average": "avg({0})",
+    "count_distinct": "count(distinct {0})",
+    "date": "max({0})",
+    "list": "list(distinct {0} order by {0})",
+    "max": "max({0})",
+    "median": "median({0})",
+    "min": "min({0})",
+    "sum": "sum({0})",
+}
+_AGGREGATED = frozenset({*_AGGREGATES, "percentile"})
+"""Types of measures that are an aggregate of an expression."""
+_COMPUTED = frozenset({"number", "string", "yesno"})
+"""Types of measures whose SQL is an aggregate already."""
+
+
+def _write_aggregate(type_: str, sql: str, percentile: str, condition: str) -> str:
+    """Write an aggregate of an expression over the rows that a condition lets through, if any."""
+    if type_ == "percentile":
+        text = f"quantile_cont({sql}, {float(percentile) / 100})"
+    else:
+        text = _AGGREGATES[type_].format(sql)
+    return f"{text} filter ({condition})" if condition else text
+
+
+def _write_count(key: str, condition: str) -> str:
+    """Write a count of rows, or of what is not null and distinct of a key."""
+    text = f"count(distinct {key})" if key else "count(*)"
+    return f"{text} filter ({condition})" if condition else text
+
+
+def _write_tiers(sql: str, limits: list[str], style: str) -> str:
+    """Write the tiers of a number: <https://docs.cloud.google.com/looker/docs/reference/param-dimension-filter-parameter-types#tier>."""
+    below, between, above, undefined = _STYLES.get(style, _STYLES["classic"])
+    step = 1 if style == "integer" else 0
+    cases = [f"when {sql} < {limits[0]} then '{below.format(limits[0])}'"]
+    for low, high in pairwise(limits):
+        last = str(int(float(high)) - 1) if step else high
+        cases.append(f"when {sql} < {high} then '{between.format(low, last)}'")
+    cases.append(f"when {sql} >= {limits[-1]} then '{above.format(limits[-1])}'")
+    return f"case {' '.join(cases)} else '{undefined}' end"
+
+
+_STYLES: Mapping[str, tuple[str, str, str, str]] = {
+    "integer": ("Below {0}", "{0} to {1}", "{0} or Above", "Undefined"),
+    "interval": ("(-inf,{0})", "[{0},{1})", "[{0},inf)", "Undefined"),
+    "relational": ("< {0}", ">= {0} and < {1}", ">= {0}", "Undefined"),
+    "classic": ("T00 (-inf,{0})", "[{0},{1})", "[{0},inf)", "TXX Undefined"),
+}
+
+
+def _show(type_: str, sql: str) -> str:
+    """Write an expression as results show it."""
+    return yesno(sql) if type_ == "yesno" else sql
+
+
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
 _LIQUID_NAME = re.compile(r"(\{%-?\s*(?:parameter|condition)\s+|\{\{-?\s*)(\w+)(?=\s|\._parameter)")
 _PLAIN = frozenset({"string", "number", "int", "yesno", "zipcode"})
 _DATES = {"date": "date_date", "date_time": "date_time"}
 _INTERVALS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
 _COORDINATES = ("latitude", "longitude")
-_MEASURE_TYPES = ", ".join(sorted(lookml_sql.AGGREGATED | lookml_sql.COMPUTED))
+_MEASURE_TYPES = ", ".join(sorted(_AGGREGATED | _COMPUTED))
 _DIMENSIONS = ("dimension", "dimension_group")
 _UNDERSTOOD = frozenset(
     {
@@ -149,14 +226,14 @@ class FieldBuilder:
         elif type_ == "tier":
             limits = block.numbers("tiers")
             style = block.text("style", "classic")
-            sql = lookml_sql.tiers(self._sql(alias, block), limits, style)
+            sql = _write_tiers(self._sql(alias, block), limits, style)
         elif case := next(block.of_kind("case"), None):
             sql = self._case(alias, case)
         else:
             if type_ not in _PLAIN:
                 self._warn(block, f"type {type_} is not understood; it is taken for a string")
                 type_ = "string"
-            sql = lookml_sql.show(type_, self._sql(alias, block))
+            sql = _show(type_, self._sql(alias, block))
         return self._field(alias, block, type_, sql)
 
     def _sql(self, alias: str, block: Block) -> str:
@@ -187,7 +264,7 @@ class FieldBuilder:
         for field in self._timeframes(alias, block, units):
             yield _describe(field, alias, block)
         for unit in wanted:
-            if unit in lookml_sql.PARTS:
+            if unit in _PARTS:
                 yield self._part(alias, block, unit)
             elif unit not in units:
                 self._warn(block, f"timeframe {unit} is not understood")
@@ -205,7 +282,7 @@ class FieldBuilder:
         )
 
     def _part(self, alias: str, block: Block, unit: str) -> Field:
-        type_, template = lookml_sql.PARTS[unit]
+        type_, template = _PARTS[unit]
         (local,) = self._timeframes(alias, block, ("second",))
         sql = template.format(local.sql)
         field = Field(f"{alias}.{block.name}_{unit}", type_, sql)
@@ -227,16 +304,16 @@ class FieldBuilder:
         type_ = block.require("type")
         condition = self._measure_condition(alias, block)
         if type_ == "count":
-            return lookml_sql.count(self._counted_key(alias), condition)
-        if type_ in lookml_sql.COMPUTED:
-            return lookml_sql.show(type_, self.expand(alias, block.require("sql"), block))
-        if type_ not in lookml_sql.AGGREGATED:
+            return _write_count(self._counted_key(alias), condition)
+        if type_ in _COMPUTED:
+            return _show(type_, self.expand(alias, block.require("sql"), block))
+        if type_ not in _AGGREGATED:
             block.refuse(f"expected `type` as count, {_MEASURE_TYPES}; {type_} is not known")
         if type_ == "list":
             sql = self._refer(alias, block.require("list_field"), block)
         else:
             sql = self.expand(alias, block.require("sql"), block)
-        return lookml_sql.aggregate(
+        return _write_aggregate(
             type_, sql, block.numbers("percentile")[0] if type_ == "percentile" else "", condition
         )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from looker_simulator.engine import Database
-    from looker_simulator.project import Project
+    from looker_simulator.model import Project
     from looker_simulator.simulator import Simulator
 
 # Every pytest of the environment loads this module: the simulator is imported where it is used.

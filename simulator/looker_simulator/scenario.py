@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import yaml
 
-from looker_simulator.declarations import ModelError, Place
+from looker_simulator.declarations import ModelError, Place, read_yaml
 from looker_simulator.faults import Fault
 from looker_simulator.tasks import QueryTask, RealAnswer
-from looker_simulator.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,7 +18,7 @@ from looker_simulator.application import build_application
 from looker_simulator.engine import Database, load_database
 from looker_simulator.faults import Fault
 from looker_simulator.looker import Looker
-from looker_simulator.network import Network
+from looker_simulator.middleware import Network
 from looker_simulator.scenario import Scenario, play_scenario
 from looker_simulator.tasks import QueryTask, QueryTasks
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from looker_simulator.calls import Call
+    from looker_simulator.exchange import Call
     from looker_simulator.tasks import ScriptedAnswer
 
 CREDENTIAL = "simulator"

@@ -6,14 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from looker_simulator.content import ROOT_FOLDERS, Content
-from looker_simulator.flights import MODEL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_FLIGHTS = "flights_2013"
+
 
 def _query(view: str, *fields: str, **more: Any) -> dict[str, Any]:
-    return {"model": MODEL_NAME, "view": view, "fields": [*fields], "limit": "500", **more}
+    return {"model": _FLIGHTS, "view": view, "fields": [*fields], "limit": "500", **more}
 
 
 def _shop(view: str, *fields: str, **more: Any) -> dict[str, Any]:
@@ -355,7 +356,7 @@ def _dashboard(
     return {"title": title, "dashboard_filters": filters, "dashboard_elements": elements}
 
 
-_CARRIER = _listening(MODEL_NAME, "flights", Carrier="flights.carrier")
+_CARRIER = _listening(_FLIGHTS, "flights", Carrier="flights.carrier")
 _STATE = _listening("shop", "orders", State="orders.state")
 _OLD_LISTENING = [
     {"model": "shop", "view": "orders", "name": None, "listen": {"State": "orders.state"}}

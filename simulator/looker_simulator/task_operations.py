@@ -8,19 +8,19 @@ import msgspec
 from starlette.responses import Response
 
 from looker_simulator import formats
-from looker_simulator.looker import HttpError, Looker
-from looker_simulator.responses import (
+from looker_simulator.exchange import (
     JSON,
     answer_json,
     answer_nothing,
     answer_result,
 )
+from looker_simulator.looker import HttpError, Looker
 from looker_simulator.tasks import QueryTask, RealAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from looker_simulator.api_request import ApiRequest
+    from looker_simulator.exchange import ApiRequest
 
 _UNFINISHED = frozenset({"added", "running"})
 _IN_PLACE_OF_A_STATUS: Mapping[str, bytes] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from looker_simulator import system_activity
+from looker_simulator.builtin import ACTIVITY_TABLES
 from looker_simulator.engine import Database
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def test_system_activity_goes_back_90_days() -> None:
 
     spring = datetime(2026, 3, 31, 12, tzinfo=UTC)
     with duckdb.connect() as connection:
-        connection.execute(system_activity.TABLES)
+        connection.execute(ACTIVITY_TABLES)
         fields = ("history.id", "history.created_time", "user.name", "query.view")
         found = history(spring, *fields)
         assert len(found) == 90 * 24 * 60 // 65

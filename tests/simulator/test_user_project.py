@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from looker_simulator.builtin import BUILTIN
+from looker_simulator.content import as_explore
 from looker_simulator.declarations import ModelError
 from looker_simulator.engine import Database, QueryFailedError
-from looker_simulator.explores import as_explore
 from looker_simulator.user_project import read_project
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from looker_simulator.project import Project
+    from looker_simulator.model import Project
 
 FLIGHTS = Path(__file__).parent / "flights_lookml" / "flights_2013.model.lkml"
 EXPLORES = ["flights", "airports", "weather", "numbers"]

@@ -1,0 +1,284 @@
+"""A request as it was read, and the responses to it: JSON, results, parts of lists, errors."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from looker_simulator import formats
+from looker_simulator.faults import MULTI_RESULTS
+from looker_simulator.looker import HttpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from looker_simulator.faults import Fault
+
+    Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was answered.
+
+    Attributes:
+        operation: Looker's operationId.
+        path: of the URL.
+        query: its query string, as it came.
+        status: HTTP status of the answer; 0 when there was none.
+        at: seconds of the clock.
+        query_task_ids: tasks asked for by `query_task_multi_results`.
+    """
+
+    operation: str
+    path: str
+    query: str
+    status: int
+    at: float
+    query_task_ids: tuple[str, ...] = ()
+
+
+_TRUE = frozenset({"true", "1"})
+
+
+@dataclass(frozen=True)
+class ApiRequest:
+    """A request, read.
+
+    Attributes:
+        url: without its query string.
+        path: parameters in the path, by name.
+        query: parameters in the query string, by name.
+        query_task_ids: tasks asked for by `query_task_multi_results`.
+        body: decoded JSON; an empty object when there is none.
+        form: fields of a form, by name.
+        token: of the session.
+        faults: what happens to it, by name.
+    """
+
+    url: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    query_task_ids: tuple[str, ...]
+    body: Any
+    form: Mapping[str, Any]
+    token: str
+    faults: Mapping[str, Fault]
+
+    @property
+    def fields(self) -> str | None:
+        """Return which parts of the answer are wanted; None: all."""
+        return self.query.get("fields")
+
+    def faults_of(self, query_task_id: str, query_id: str) -> frozenset[str]:
+        """Return the names of the faults that happen to one of the tasks asked for."""
+        return frozenset(
+            name
+            for name, fault in self.faults.items()
+            if fault.concerns(MULTI_RESULTS, {query_task_id}, {query_id})
+        )
+
+    def is_set(self, name: str) -> bool:
+        """Return whether a parameter of the query string says true."""
+        return self.query.get(name, "").lower() in _TRUE
+
+
+async def read_request(request: Request) -> ApiRequest:
+    """Read a request, with its body."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    raw = await request.body()
+    is_form = "form" in request.headers.get("Content-Type", "")
+    asked_for = ",".join(request.query_params.getlist("query_task_ids"))
+    return ApiRequest(
+        url=str(request.url.replace(query="")),
+        path=request.path_params,
+        query=request.query_params,
+        query_task_ids=tuple(filter(None, asked_for.split(","))),
+        body=_decode(raw) if raw and not is_form else {},
+        form=dict(parse_qsl(raw.decode(errors="replace"))) if is_form else {},
+        token=token if kind.lower() in {"token", "bearer"} else "",
+        faults=request.scope["faults"],
+    )
+
+
+def _decode(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+    try:
+        decoded = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+_SYMBOL = re.compile(r"[^\s,()]+|[,()]")
+
+
+def select_fields(value: Any, fields: str | None) -> Any:  # noqa: ANN401 - JSON
+    """Return the wanted parts of an answer; all of it when `fields` is empty or None."""
+    wanted = _read(iter(_SYMBOL.findall(fields or "")))
+    return _select(value, wanted)
+
+
+def _read(symbols: Iterator[str]) -> dict[str, Any]:
+    """Read names up to the closing parenthesis; each holds the names wanted within it."""
+    wanted: dict[str, Any] = {}
+    latest = ""
+    for symbol in symbols:
+        if symbol == ")":
+            break
+        if symbol == "(":
+            wanted[latest] = _read(symbols)
+        elif symbol != ",":
+            latest = symbol
+            wanted[latest] = {}
+    return wanted
+
+
+def _select(value: Any, wanted: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    if not wanted:
+        return value
+    if isinstance(value, list):
+        return [_select(entry, wanted) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _select(value[name], within) for name, within in wanted.items() if name in value}
+
+
+DOCUMENTATION = "https://docs.cloud.google.com/looker/docs/reference/looker-api/latest"
+JSON = "application/json"
+_CONTENT_TYPES = {
+    "csv": "text/csv",
+    "html": "text/html",
+    "md": "text/markdown",
+    "sql": "text/plain",
+    "txt": "text/plain",
+}
+
+
+def answer_json(
+    value: object, fields: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with JSON, or those parts of it that are requested."""
+    body = formats.encode(select_fields(value, fields))
+    return Response(body, headers=headers, media_type=JSON)
+
+
+def answer_result(result_format: str, data: bytes) -> Response:
+    """Answer with the result of a query, from the JSON it is kept as."""
+    content_type = _CONTENT_TYPES.get(result_format)
+    if content_type is None:
+        return Response(data, media_type=JSON)
+    return PlainTextResponse(msgspec.json.decode(data), media_type=content_type)
+
+
+def answer_nothing(status: int = 204) -> Response:
+    """Answer without a body."""
+    return Response(status_code=status)
+
+
+def answer_error(status: int, message: str) -> Response:
+    """Answer as Looker refuses a request."""
+    body = {"message": message, "documentation_url": DOCUMENTATION}
+    return Response(formats.encode(body), status, media_type=JSON)
+
+
+def answer_page(status: int, title: str) -> Response:
+    """Answer with a page, as a proxy does."""
+    return HTMLResponse(f"<html><h1>{title}</h1></html>", status)
+
+
+PAGE_PARAMETERS = ("fields", "page", "per_page", "limit", "offset", "sorts")
+_NOT_COMPARED = frozenset({*PAGE_PARAMETERS, "filter_or", "curate", "not_owned_by"})
+
+
+def answer_search(request: ApiRequest, entries: Sequence[Entry]) -> Response:
+    """Return the entries that all parameters, or with `filter_or` any of them, match."""
+    wanted = {k: v for k, v in request.query.items() if k not in _NOT_COMPARED}
+    if request.is_set("not_owned_by") and "user_id" in wanted:
+        owner = wanted.pop("user_id")
+        entries = [entry for entry in entries if str(entry.get("user_id")) != owner]
+    # What is in the trash is found only by a search for it.
+    if "deleted" not in wanted:
+        entries = [entry for entry in entries if not entry.get("deleted")]
+    if wanted:
+        combine: Callable[[Any], bool] = any if request.is_set("filter_or") else all
+        entries = [
+            entry
+            for entry in entries
+            if combine(_matches(entry.get(key), text) for key, text in wanted.items())
+        ]
+    return answer_part(request, entries)
+
+
+def answer_part(request: ApiRequest, entries: Sequence[Entry]) -> Response:
+    """Return the part of a list that `sorts`, `limit` and `offset` ask for.
+
+    With a limit, the headers `Link` and `X-Total-Count` say where the other parts are:
+    <https://github.com/looker-open-source/sdk-codegen/blob/main/docs/paging.md>.
+    """
+    entries = _sort(entries, request.query.get("sorts", ""))
+    page, per_page = _number(request, "page"), _number(request, "per_page")
+    limit, offset = _number(request, "limit"), _number(request, "offset") or 0
+    if limit is None and page is not None:
+        limit = per_page or 20
+        offset = (max(page, 1) - 1) * limit
+    if limit is None:
+        return answer_json(entries[offset:], request.fields)
+    headers = _paging_headers(request, len(entries), limit, offset)
+    return answer_json(entries[offset : offset + limit], request.fields, headers)
+
+
+def _number(request: ApiRequest, name: str) -> int | None:
+    text = request.query.get(name)
+    if not text:
+        return None
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise HttpError(400, f"{name} must be a number, not {text!r}")
+    return int(text)
+
+
+def _matches(value: Any, text: str) -> bool:  # noqa: ANN401 - JSON
+    if text.upper() in {"IS NULL", "NULL"}:
+        return value is None
+    if text.upper() in {"NOT NULL", "IS NOT NULL"}:
+        return value is not None
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    if value is None:
+        return False
+    if re.fullmatch(r"\d+(,\d+)+", text):
+        return str(value) in text.split(",")
+    pattern = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in text)
+    return bool(re.fullmatch(pattern, str(value), re.IGNORECASE | re.DOTALL))
+
+
+def _sort(entries: Sequence[Entry], sorts: str) -> list[Entry]:
+    entries = [*entries]
+    for sort in reversed(sorts.split(",")):
+        name, _, direction = sort.strip().partition(" ")
+        if name:
+            entries.sort(
+                key=lambda entry, name=name: (entry.get(name) is None, str(entry.get(name))),  # type: ignore[misc]
+                reverse=direction.strip().lower() == "desc",
+            )
+    return entries
+
+
+def _paging_headers(request: ApiRequest, total: int, limit: int, offset: int) -> dict[str, str]:
+    size = max(limit, 1)
+    places = {"first": 0, "last": max(total - 1, 0) // size * size}
+    if offset + limit < total:
+        places["next"] = offset + limit
+    if offset:
+        places["prev"] = max(offset - limit, 0)
+    links = [
+        f'<{request.url}?{urlencode({**request.query, "offset": place})}>; rel="{name}"'
+        for name, place in places.items()
+    ]
+    return {"Link": ",".join(links), "X-Total-Count": str(total)}
