@@ -17,9 +17,14 @@ from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
 from tap_looker_tasks.cli import (
+    HELP,
     ClosingCommand,
     Interrupts,
+    build_questions,
     find_overridden_maps,
+    print_content,
+    print_fields,
+    print_findings,
     read_catalog,
     read_file,
     read_state,
@@ -44,8 +49,9 @@ from tap_looker_tasks.launching import (
     StoredQueries,
     Verdict,
     configured_queries,
-    print_findings,
+    find_fields,
     run_checks,
+    search_content,
 )
 from tap_looker_tasks.looker import Connection, LookerClient, SteadyClock
 from tap_looker_tasks.run import RunContext, start_run
@@ -153,8 +159,20 @@ class TapLookerTasks(Tap):
     def invoke(
         cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
     ) -> None:
-        # Others are commands that discover, test or explain.
-        click.get_current_context().meta[_IS_RUN] = True
+        questions = {name: options.pop(name) for name in ("find", "explain", "sql", "dbt_sources")}
+        is_run = questions["find"] is None and not any(questions.values())
+        # Others are commands that discover, test or show something.
+        click.get_current_context().meta[_IS_RUN] = is_run
+        given = options["config"]
+        if questions["find"] is not None:
+            tap = cls(
+                config=given.config,
+                parse_env_config=given.parse_env,
+                catalog={},
+                setup_mapper=False,
+            )
+            tap.find(questions["find"].split())
+            return
         with refuse_wrong_stream_maps():
             super().invoke(
                 state=read_file(state, read_state, cls.logger),
@@ -177,15 +195,15 @@ class TapLookerTasks(Tap):
         doctor = click.Option(
             ["--doctor"],
             is_flag=True,
-            help="Examine the configuration against Looker, without launching anything.",
+            help="Check the configuration against Looker, without running a query.",
             callback=cls.cb_doctor,
             expose_value=False,
         )
         return ClosingCommand(
             name=base.name,
             callback=base.callback,
-            params=[*base.params, doctor],
-            help=base.help,
+            params=[*base.params, doctor, *build_questions()],
+            help=HELP,
             context_settings=base.context_settings,
             logger=cls.logger,
         )
@@ -203,6 +221,16 @@ class TapLookerTasks(Tap):
         findings = [*tap.run_checks()]
         print_findings(findings, sys.stdout)
         ctx.exit(int(any(finding.verdict is Verdict.FAILS for finding in findings)))
+
+    def find(self, words: Sequence[str]) -> None:
+        """Print what the words are in; of one that names an Explore, its fields."""
+        model, slash, explore = (words[0] if len(words) == 1 else "").partition("/")
+        if slash:
+            fields = find_fields(model, explore, self._client)
+            print_fields(model, explore, fields, sys.stdout)
+        else:
+            found = search_content(words, self._client, self.settings.base_url)
+            print_content(found, sys.stdout)
 
     def run_checks(self) -> Iterator[CheckResult]:
         """Yield what a run would meet."""

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import signal
 import sys
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+import click
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
-    import click
+HELP = """Run Looker queries as query tasks, and write their rows as Singer messages.
+
+\b
+    tap-looker-tasks --init                          connect to Looker, write a configuration
+    tap-looker-tasks --config config.json --doctor   check it
+    tap-looker-tasks --config config.json | target-jsonl
+
+Documentation: docs/index.md of the repository, with a tutorial and how-to guides.
+"""
 
 
 class ClosingCommand(SingerCommand):
@@ -25,10 +36,41 @@ class ClosingCommand(SingerCommand):
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, _join_words(args, "--find"))
         except BaseException:
             ctx.close()
             raise
+
+
+def build_questions() -> list[click.Option]:
+    """Declare the options that show something instead of running the tap."""
+    return [
+        click.Option(
+            ["--find"],
+            metavar="[WORDS | MODEL/EXPLORE]",
+            help="List Looks, dashboards and Explores, or the fields of an Explore.",
+        ),
+        click.Option(
+            ["--explain"],
+            is_flag=True,
+            help="Show what a run would send to Looker, without running a query.",
+        ),
+        click.Option(["--sql"], is_flag=True, help="With --explain, show the SQL of each query."),
+        click.Option(
+            ["--dbt-sources"],
+            is_flag=True,
+            help="Write a dbt sources.yml for the configured streams.",
+        ),
+    ]
+
+
+def _join_words(args: Sequence[str], option: str) -> list[str]:
+    """Make what follows an option one value, which may be empty: `--find monthly orders`."""
+    if option not in args:
+        return [*args]
+    at = args.index(option) + 1
+    words = [*takewhile(lambda word: not word.startswith("-"), args[at:])]
+    return [*args[: at - 1], f"{option}={' '.join(words)}", *args[at + len(words) :]]
 
 
 # SIGINT and SIGTERM end a run by an exception, so that it unwinds in good order.

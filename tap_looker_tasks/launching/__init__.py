@@ -6,14 +6,24 @@ from tap_looker_tasks.launching.discovery import (
     catalog_problems,
     configured_queries,
 )
-from tap_looker_tasks.launching.doctor import CheckResult, Verdict, print_findings, run_checks
+from tap_looker_tasks.launching.doctor import CheckResult, Verdict, run_checks
 from tap_looker_tasks.launching.launcher import Bookmark, Launcher, QueryState
+from tap_looker_tasks.launching.search import (
+    Content,
+    FoundContent,
+    FoundField,
+    find_fields,
+    search_content,
+)
 from tap_looker_tasks.launching.stored_queries import StoredQueries
 
 __all__ = [
     "Bookmark",
     "CheckResult",
+    "Content",
     "Discovery",
+    "FoundContent",
+    "FoundField",
     "Launcher",
     "QueryState",
     "QueryStreamPlan",
@@ -21,6 +31,7 @@ __all__ = [
     "Verdict",
     "catalog_problems",
     "configured_queries",
-    "print_findings",
+    "find_fields",
     "run_checks",
+    "search_content",
 ]

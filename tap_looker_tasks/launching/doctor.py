@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import RequestRejectedError, TapError
 from tap_looker_tasks.launching.discovery import Discovery, find_queries
@@ -34,11 +33,6 @@ class Verdict(Enum):
     GOOD = "ok"
     NOTE = "note"
     FAILS = "fails"
-
-
-_STYLES = MappingProxyType(
-    {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.FAILS: "bold red"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,22 +159,3 @@ def _examine_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> Ch
 
 def _in_one_line(error: TapError) -> str:
     return " ".join(error.message.split())
-
-
-def print_findings(findings: Sequence[CheckResult], file: TextIO) -> None:
-    """Print a table of findings for a person."""
-    # Only here, as it takes a tenth of a second.
-    from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "What", "How it is"):
-        table.add_column(heading, overflow="fold")
-    for finding in findings:
-        style = _STYLES[finding.verdict]
-        verdict = Text(finding.verdict.value, style)
-        # Names come from outside: nothing in them is markup.
-        table.add_row(verdict, Text(finding.subject), Text(finding.details))
-    Console(file=file).print(table)

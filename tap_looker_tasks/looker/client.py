@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 import requests
@@ -51,6 +51,9 @@ _FIELD_METADATA = (
 _FIELD_GROUPS = ("dimensions", "measures", "filters", "parameters")
 _EXPLORE_METADATA = f"fields({','.join(f'{group}({_FIELD_METADATA})' for group in _FIELD_GROUPS)})"
 _DASHBOARD_PARTS = "title,dashboard_filters,dashboard_elements"
+_CONTENT_PARTS = "id,title,folder(name)"
+_MODEL_PARTS = "name,explores(name,label,description,hidden)"
+_ROLE_PARTS = "name,permission_set(permissions),model_set(models)"
 _MAX_LOGOUT_SECONDS = 5
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
@@ -270,10 +273,58 @@ class LookerClient:
 
     def all_timezones(self, *, max_seconds: float = inf) -> list[dict[str, Any]]:
         """Get the time zones that Looker offers: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Config/all_timezones>."""
-        operation = self._http.begin("all_timezones", max_seconds)
-        return self._repeated(
-            operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", "timezones")
-        )
+        return self._objects("all_timezones", "timezones", max_seconds)
+
+    def user_roles(self, user_id: str, *, max_seconds: float = inf) -> list[dict[str, Any]]:
+        """Get a user's roles, with permissions and models: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/User/user_roles>."""
+        path = f"users/{_part(user_id)}/roles?fields={_ROLE_PARTS}"
+        return self._objects("user_roles", path, max_seconds)
+
+    def search_looks(
+        self, title: str, *, limit: int, max_seconds: float = inf
+    ) -> list[dict[str, Any]]:
+        """Find Looks by title, those viewed most first: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/search_looks>.
+
+        `title` is a pattern, in which `%` stands for anything.
+        """
+        path = f"looks/search?{_search_by_title(title, limit)}"
+        return self._objects("search_looks", path, max_seconds)
+
+    def search_dashboards(
+        self, title: str, *, limit: int, max_seconds: float = inf
+    ) -> list[dict[str, Any]]:
+        """Find dashboards as `search_looks` does: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/search_dashboards>.
+
+        LookML dashboards are not among them.
+        """
+        path = f"dashboards/search?{_search_by_title(title, limit)}"
+        return self._objects("search_dashboards", path, max_seconds)
+
+    def folder_dashboards(
+        self, folder_id: str, *, max_seconds: float = inf
+    ) -> list[dict[str, Any]]:
+        """Get the dashboards of a folder; `lookml` has those of LookML: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Folder/folder_dashboards>."""
+        path = f"folders/{_part(folder_id)}/dashboards?fields={_CONTENT_PARTS}"
+        return self._objects("folder_dashboards", path, max_seconds)
+
+    def all_lookml_models(self, *, max_seconds: float = inf) -> list[dict[str, Any]]:
+        """Get the models and their Explores: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/all_lookml_models>."""
+        path = f"lookml_models?fields={_MODEL_PARTS}"
+        return self._objects("all_lookml_models", path, max_seconds)
+
+    def query_sql(self, query_id: str, *, max_seconds: float = inf) -> str:
+        """Get the SQL that Looker would run for a query, which it does not run.
+
+        <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/run_query>
+        """
+        operation = self._http.begin("run_query", max_seconds)
+
+        def ask() -> str:
+            path = f"queries/{_part(query_id)}/run/sql"
+            with self._send(operation, "GET", path) as response:
+                return response.content().decode(errors="replace")
+
+        return self._repeated(operation, ask)
 
     def run_query(
         self,
@@ -344,6 +395,12 @@ class LookerClient:
             operation, lambda: self._decoded(operation, dict[str, Any], "GET", path)
         )
 
+    def _objects(self, name: str, path: str, max_seconds: float) -> list[dict[str, Any]]:
+        operation = self._http.begin(name, max_seconds)
+        return self._repeated(
+            operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", path)
+        )
+
     def _decoded(
         self, operation: Operation, type_: type[_T], verb: str, path: str, **request: Any
     ) -> _T:
@@ -393,6 +450,11 @@ class LookerClient:
             raise
         except (ValueError, RecursionError) as malformed:
             raise unreadable(login.name, self._connection.base_url, malformed) from None
+
+
+def _search_by_title(title: str, limit: int) -> str:
+    wanted = {"title": title, "limit": limit, "sorts": "view_count desc", "fields": _CONTENT_PARTS}
+    return urlencode({name: value for name, value in wanted.items() if value})
 
 
 def _part(text: str) -> str:

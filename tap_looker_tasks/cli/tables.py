@@ -1,0 +1,82 @@
+"""Tables on standard output: folded on a terminal, one line a row in a pipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from tap_looker_tasks.launching import Content, FoundField, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tap_looker_tasks.launching import CheckResult, FoundContent
+
+_STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.FAILS: "bold red"}
+# Wider than any row: programs that read a table want whole lines.
+_PIPE_COLUMNS = 10_000
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], file: TextIO) -> None:
+    """Print a table; the last column is for copying, so it is never folded between words."""
+    # Only here, as it takes a tenth of a second.
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    styles = {verdict.value: style for verdict, style in _STYLES.items()}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        # Names come from outside: nothing in them is markup, or moves the cursor.
+        cells = [Text(" ".join(cell.split())) for cell in row]
+        cells[0].stylize(styles.get(row[0], ""))
+        table.add_row(*cells)
+    console = Console(file=file, width=None if file.isatty() else _PIPE_COLUMNS)
+    console.print(table)
+
+
+def print_findings(findings: Iterable[CheckResult], file: TextIO) -> None:
+    """Print what `--doctor` found."""
+    rows = ((found.verdict.value, found.subject, found.details) for found in findings)
+    print_table(("", "What", "How it is"), rows, file)
+
+
+def print_content(found: FoundContent, file: TextIO) -> None:
+    """Print what a search found, and below it the configuration of the first of each kind."""
+    if found.content:
+        rows = ((c.kind, c.title, c.place, c.source) for c in found.content)
+        headings = ("What", "Title", "Folder, or what it is about", "Address, or model/explore")
+        print_table(headings, rows, file)
+    else:
+        print("Nothing that this user may see has these words.", file=file)
+    for note in found.notes:
+        print(f"Note: {note}", file=file)
+    for line in _entries(found.content):
+        print(line, file=file)
+
+
+def _entries(content: Sequence[Content]) -> Iterable[str]:
+    """Yield a configuration of the first Look and dashboard, and the next step of an Explore."""
+    first = {one.kind: one.source for one in reversed(content)}
+    if "Look" in first:
+        yield f"queries:\n- url: {first['Look']}"
+    if "dashboard" in first:
+        yield f"dashboards:\n- url: {first['dashboard']}"
+    if "Explore" in first:
+        yield f"Fields of an Explore: tap-looker-tasks --config ... --find {first['Explore']}"
+
+
+def print_fields(model: str, explore: str, fields: Sequence[FoundField], file: TextIO) -> None:
+    """Print the fields of an Explore, and below them a configuration to shorten."""
+    rows = ((_kind(f), f.type, f.label, f.description, f.name) for f in fields)
+    print_table(("Kind", "Type", "Label", "Description", "Name"), rows, file)
+    usable = [field.name for field in fields if not field.is_filter_only and not field.is_hidden]
+    source = f"{{model: {model}, explore: {explore}, fields: [{', '.join(usable[:3])}]}}"
+    print(f"queries:\n- name: {explore.lower()}\n  explore: {source}", file=file)
+
+
+def _kind(field: FoundField) -> str:
+    filter_only = " (filter only)" if field.is_filter_only else ""
+    return f"{field.kind}{filter_only}{' (hidden)' if field.is_hidden else ''}"

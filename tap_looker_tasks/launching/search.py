@@ -1,0 +1,181 @@
+"""Finds Looks, dashboards, Explores and fields by words: `--find`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from tap_looker_tasks.errors import RequestRejectedError
+from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
+from tap_looker_tasks.threads import map_concurrently
+from tap_looker_tasks.wording import suggest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from tap_looker_tasks.looker import LookerClient
+
+MAX_SHOWN = 25
+# Looker matches one word; the others are matched here.
+_MAX_MATCHED = 500
+_LOOKML_FOLDER = "lookml"
+_NOT_FOUND = 404
+_FIELD_GROUPS = ("dimensions", "measures", "filters", "parameters")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Something that can be extracted.
+
+    Attributes:
+        kind: `Look`, `dashboard` or `Explore`.
+        title: what users see.
+        place: its folder; of an Explore, its description.
+        source: what to paste: an address, or `model/explore`.
+    """
+
+    kind: str
+    title: str
+    place: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundContent:
+    """What a search found.
+
+    Attributes:
+        content: Looks, dashboards and Explores, in this order.
+        notes: a line for each kind that Looker does not show, or of which there is more.
+    """
+
+    content: tuple[Content, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundField:
+    """A field of an Explore, as the person who configures it needs to know it.
+
+    Attributes:
+        name: what to paste.
+        kind: `dimension`, `measure`, `filter` or `parameter`; the last two can only be filtered.
+        type: LookML's.
+        label: what users see.
+        description: what the model's author says.
+        is_hidden: whether Looker's pages hide it.
+    """
+
+    name: str
+    kind: str
+    type: str
+    label: str
+    description: str
+    is_hidden: bool
+
+    @property
+    def is_filter_only(self) -> bool:
+        """Whether it can be filtered by, but not selected."""
+        return self.kind in {"filter", "parameter"}
+
+
+def search_content(words: Sequence[str], client: LookerClient, base_url: str) -> FoundContent:
+    """Find what this user may see and all words are in; without words, what is viewed most.
+
+    Four requests at the same time, however much there is.
+
+    Raises:
+        RequestError: Looker could not be asked.
+    """
+    wanted = [word.lower() for word in words]
+    longest = max(wanted, key=len, default="")
+    pattern = f"%{longest}%" if longest else ""
+    limit = MAX_SHOWN + 1 if len(wanted) < 2 else _MAX_MATCHED  # noqa: PLR2004 - one word
+    kinds: tuple[Callable[[], Iterator[Content]], ...] = (
+        lambda: _pages("Look", client.search_looks(pattern, limit=limit), base_url),
+        lambda: _pages("dashboard", client.search_dashboards(pattern, limit=limit), base_url),
+        lambda: _pages("dashboard", client.folder_dashboards(_LOOKML_FOLDER), base_url),
+        lambda: _explores(client.all_lookml_models(), shows_hidden=bool(wanted)),
+    )
+    found = map_concurrently(partial(_search_one, wanted), kinds, len(kinds))
+    looks, dashboards, of_lookml, explores = (content for content, _ in found)
+    notes = dict.fromkeys(note for _, note in found if note)
+    shown: list[Content] = []
+    for content in (looks, [*dashboards, *of_lookml], explores):
+        shown += content[:MAX_SHOWN]
+        if len(content) > MAX_SHOWN:
+            notes[f"there are more {content[0].kind}s; add words to find others"] = None
+    return FoundContent(tuple(shown), tuple(notes))
+
+
+def _search_one(
+    words: Iterable[str], look_up: Callable[[], Iterator[Content]]
+) -> tuple[list[Content], str | None]:
+    try:
+        content = [*look_up()]
+    except RequestRejectedError as error:
+        # A user without the permission for one kind may see the others.
+        return [], error.message
+    texts = ((f"{one.title} {one.place} {one.source}".lower(), one) for one in content)
+    return [one for text, one in texts if all(word in text for word in words)], None
+
+
+def _pages(kind: str, found: Iterable[object], base_url: str) -> Iterator[Content]:
+    for entry in as_objects(found):
+        id_, title = as_id(entry.get("id")), as_text(entry.get("title"))
+        if id_:
+            address = f"{base_url}/{kind.lower()}s/{quote(id_, safe=':')}"
+            folder = as_text(as_object(entry.get("folder")).get("name"))
+            yield Content(kind, title or id_, folder or "", address)
+
+
+def _explores(models: Iterable[object], *, shows_hidden: bool) -> Iterator[Content]:
+    for model in as_objects(models):
+        for explore in as_objects(model.get("explores")):
+            if shows_hidden or explore.get("hidden") is not True:
+                name, label = as_text(explore.get("name")), as_text(explore.get("label"))
+                about = as_text(explore.get("description")) or ""
+                source = f"{model.get('name')}/{name}"
+                yield Content("Explore", label or source, about, source)
+
+
+def find_fields(model: str, explore: str, client: LookerClient) -> list[FoundField]:
+    """List the fields of an Explore, as its author ordered them.
+
+    Raises:
+        RequestRejectedError: Looker shows no such Explore; the message names those it shows.
+        RequestError: Looker could not be asked.
+    """
+    try:
+        described = client.lookml_model_explore(model, explore)
+    except RequestRejectedError as error:
+        if error.http_status != _NOT_FOUND:
+            raise
+    else:
+        groups = as_object(described.get("fields"))
+        return [
+            field
+            for group in _FIELD_GROUPS
+            for entry in as_objects(groups.get(group))
+            if (field := _read_field(group.removesuffix("s"), entry))
+        ]
+    name = f"{model}/{explore}"
+    known = [content.source for content in _explores(client.all_lookml_models(), shows_hidden=True)]
+    msg = f"Looker shows this user no Explore {name}{suggest_names(name, known)}"
+    raise RequestRejectedError(msg, http_status=_NOT_FOUND)
+
+
+def _read_field(kind: str, entry: Mapping[str, Any]) -> FoundField | None:
+    name = as_text(entry.get("name"))
+    if not name:
+        return None
+    return FoundField(
+        name=name,
+        kind=kind,
+        type=as_text(entry.get("type")) or "",
+        label=as_text(entry.get("label")) or "",
+        description=as_text(entry.get("description")) or "",
+        is_hidden=entry.get("hidden") is True,
+    )
