@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _MSGSPEC_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 _SDK_ERROR = re.compile(r"(?P<what>.*) in config\[(?P<where>.*)\]", re.DOTALL)
@@ -28,13 +28,15 @@ _SIMILARITY = 0.75
 _FEW_NAMES = 8
 
 
-def explain_error(message: str, place: str = "", keys: Iterable[str] = ()) -> str:
+def explain_error(
+    message: str, place: str = "", keys_at: Callable[[str], Iterable[str]] = lambda _: ()
+) -> str:
     """Return msgspec's message with what is wrong in front, in words.
 
     Args:
         message: of a `msgspec.ValidationError`.
         place: what was converted, such as `TAP_LOOKER_TASKS_QUERIES`; nothing for a whole config.
-        keys: of all objects that the value may hold, to find the one that was meant.
+        keys_at: keys of the object at a path, to find the one that was meant.
     """
     match = _MSGSPEC_ERROR.fullmatch(message)
     what, where = (match["what"], match["where"] or "") if match else (message, "")
@@ -46,9 +48,8 @@ def explain_error(message: str, place: str = "", keys: Iterable[str] = ()) -> st
             else f"{missing[1]}: required, but not set"
         )
     if unknown := re.search(r"unknown field `(.*)`", what):
-        return (
-            f"{config_path}.{unknown[1]}: no such key{did_you_mean(find_similar(unknown[1], keys))}"
-        )
+        hint = did_you_mean(find_similar(unknown[1], keys_at(where)))
+        return f"{config_path}.{unknown[1]}: no such key{hint}"
     for name, words in _TYPES.items():
         what = what.replace(name, words)
     return f"{config_path or 'config'}: {what[:1].lower()}{what[1:]}"

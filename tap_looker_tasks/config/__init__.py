@@ -7,6 +7,7 @@ from tap_looker_tasks.config.entries import (
     ExploreConfig,
     QueryConfig,
     name_problems,
+    read_duration,
     shard_of,
     share_queries,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "find_wrong_variables",
     "name_problems",
     "parse_ids_file",
+    "read_duration",
     "refuse",
     "shard_of",
     "share_queries",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ RESERVED_NAMES = frozenset({"query_task_results", "query_task_rows"})
 UNLIMITED = -1
 _SOURCES = ("query_id", "query_slug", "look_id", "explore")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_DURATION = re.compile(r"(\d{1,5})\s+(second|minute|hour|day|week)s?", re.ASCII)
 
 
 class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,10 +62,13 @@ class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         look_id: a Look.
         explore: a query of its own.
         limit: most rows wanted; -1 for all.
+        column_limit: most values of the pivots.
         filters: field -> filter expression, in place of the query's own.
         primary_keys: fields that tell the rows apart.
         replication_key: field to go on from in the next run.
         decimals: Overrides the setting of the same name.
+        lookback: how far before the bookmark each run starts, such as `3 days`.
+        cache: whether Looker may answer from its cache; None for what holds for all queries.
     """
 
     name: str
@@ -72,10 +77,13 @@ class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     look_id: int | str | None = None
     explore: ExploreConfig | None = None
     limit: int | None = None
+    column_limit: int | None = None
     filters: dict[str, str] = {}
     primary_keys: tuple[str, ...] = ()
     replication_key: str | None = None
     decimals: Decimals | None = None
+    lookback: str | None = None
+    cache: bool | None = None
 
 
 class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,12 +92,14 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         dashboard_id: the dashboard.
         name: what the names of its tiles' streams begin with.
-        filters: name of a dashboard filter -> filter expression.
+        filters: name or title of a dashboard filter -> filter expression.
+        limit: most rows wanted of each tile; -1 for all.
     """
 
     dashboard_id: int | str
     name: str
     filters: dict[str, str] = {}
+    limit: int | None = None
 
 
 def problems(
@@ -107,6 +117,11 @@ def problems(
             f"dashboards[{n}].name: {_not_a_name(dashboard.name)}"
             for n, dashboard in enumerate(dashboards)
             if not _NAME.fullmatch(dashboard.name)
+        ),
+        *(
+            problem
+            for n, dashboard in enumerate(dashboards)
+            for problem in _limit_problems(f"dashboards[{n}].limit", dashboard.limit)
         ),
     ]
 
@@ -135,11 +150,42 @@ def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
     if len(sources) != 1:
         found = f"found {' and '.join(sources)}" if sources else "found none"
         yield f"{config_path}: exactly one of {', '.join(_SOURCES)} is needed; {found}"
-    if query.limit is not None and (query.limit == 0 or query.limit < UNLIMITED):
-        yield f"{config_path}.limit: {query.limit} is no limit (1 or more, or -1 for all rows)"
     yield from decimals_problems(f"{config_path}.decimals", query.decimals)
+    yield from _limit_problems(f"{config_path}.limit", query.limit)
+    if query.column_limit is not None and query.column_limit < 1:
+        yield f"{config_path}.column_limit: {query.column_limit} is not a limit (1 or more)"
     if query.explore and not query.explore.fields:
         yield f"{config_path}.fields: a query needs at least one field"
+    yield from _lookback_problems(f"{config_path}.lookback", query)
+
+
+def _limit_problems(config_path: str, limit: int | None) -> Iterator[str]:
+    if limit is not None and (limit == 0 or limit < UNLIMITED):
+        yield f"{config_path}: {limit} is no limit (1 or more, or -1 for all rows)"
+
+
+def _lookback_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
+    if query.lookback is None:
+        return
+    if query.replication_key is None:
+        yield f"{config_path}: only a query with a replication_key has a bookmark to look back from"
+    try:
+        read_duration(query.lookback)
+    except ValueError as error:
+        yield f"{config_path}: {error}"
+
+
+def read_duration(text: str) -> timedelta:
+    """Read a duration such as `3 days`.
+
+    Raises:
+        ValueError: If it is not a whole number of seconds, minutes, hours, days or weeks.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if not found:
+        msg = f"{text!r} is not a duration like '3 days' (seconds, minutes, hours, days, weeks)"
+        raise ValueError(msg)
+    return timedelta(**{f"{found[2]}s": int(found[1])})
 
 
 def decimals_problems(config_path: str, decimals: Decimals | None) -> Iterator[str]:

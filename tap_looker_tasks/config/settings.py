@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from datetime import UTC
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
 MAX_BATCH_SIZE = 250
 
-_CONFIG_KEYS = frozenset(
+# How the path to an object of the configuration ends -> what it may hold.
+_KEYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        *QueryConfig.__struct_fields__,
-        *ExploreConfig.__struct_fields__,
-        *DashboardConfig.__struct_fields__,
-        *Decimals.__struct_fields__,
+        "queries": QueryConfig.__struct_fields__,
+        "explore": ExploreConfig.__struct_fields__,
+        "dashboards": DashboardConfig.__struct_fields__,
+        "decimals": Decimals.__struct_fields__,
     }
 )
 _FLAGS = {"yes": True, "on": True, "no": False, "off": False}
@@ -107,7 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             title="Queries",
             description="Queries to launch, one typed stream each: objects with `name`, one of "
             "`query_id`, `query_slug`, `look_id` and `explore`, and optionally `limit`, "
-            "`filters`, `primary_keys` and `replication_key`",
+            "`column_limit`, `filters`, `primary_keys`, `replication_key`, `lookback` and `cache`",
         ),
     ] = ()
     dashboards: Annotated[
@@ -115,7 +117,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             title="Dashboards",
             description="Dashboards whose tiles to launch, one typed stream each: objects with "
-            "`dashboard_id`, `name` (what the streams' names begin with) and optionally `filters`",
+            "`dashboard_id`, `name` (what the streams' names begin with) and optionally `filters` "
+            "and `limit`",
         ),
     ] = ()
     start_date: Annotated[
@@ -145,6 +148,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             '`{"precision": 38, "scale": 9}`; also per query',
         ),
     ] = None
+    cache: Annotated[
+        bool,
+        Meta(
+            title="Cache",
+            description="Whether Looker may answer launched queries from its cache; `cache` of a "
+            "query overrides it",
+        ),
+    ] = True
     wait_for_completion: Annotated[
         bool,
         Meta(
@@ -333,12 +344,18 @@ def explain(error: msgspec.ValidationError, name: str = "", place: str = "") -> 
         name: the setting that was converted; nothing for a whole config.
         place: what to call that setting.
     """
-    line = explain_error(str(error), place, _CONFIG_KEYS)
+    line = explain_error(str(error), place, lambda where: _keys_at(f"{name}{where}"))
     where, _, what = line.partition(": ")
     if not what.startswith("invalid enum value"):
         return line
     options = get_args(get_args(SETTING_TYPES[name or where])[0])
     return f"{where}: expected {' or '.join(options)}"
+
+
+def _keys_at(config_path: str) -> Sequence[str]:
+    """Return the keys that the object at a path, such as `queries[3].explore`, may hold."""
+    parts = re.findall(r"[a-z_]+", config_path)
+    return _KEYS_OF.get(parts[-1], ()) if parts else ()
 
 
 def _read_flag(value: object) -> object:

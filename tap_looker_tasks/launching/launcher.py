@@ -233,6 +233,7 @@ class Launcher:
             look_id=source.look_id,
             dashboard_id=source.dashboard_id,
             server_table_calcs=ready.server_table_calcs,
+            cache=self._settings.cache if source.config.cache is None else source.config.cache,
         )
         return LaunchedTask(
             query_task_id,

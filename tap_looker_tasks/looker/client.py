@@ -191,13 +191,15 @@ class LookerClient:
         look_id: str | None = None,
         dashboard_id: str | None = None,
         server_table_calcs: bool = False,
+        cache: bool = True,
         max_seconds: float = inf,
     ) -> str:
         """Have Looker start a query; returns the task's id.
 
         It is asked once only: a query costs money, and Looker may have started it although the
         answer got lost. A `RetriableRequestError` tells whether that can be so. Looker computes
-        table calculations only when `server_table_calcs` is set.
+        table calculations only when `server_table_calcs` is set, and runs the query whatever its
+        cache has when `cache` is not.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query_task>
         """
         operation = self._http.begin("create_query_task", max_seconds)
@@ -209,7 +211,9 @@ class LookerClient:
             "dashboard_id": dashboard_id,
         }
         body = {name: value for name, value in task.items() if value is not None}
-        path = "query_tasks?server_table_calcs=true" if server_table_calcs else "query_tasks"
+        flags = {"server_table_calcs=true": server_table_calcs, "cache=false": not cache}
+        asked = "&".join(flag for flag, is_set in flags.items() if is_set)
+        path = f"query_tasks?{asked}" if asked else "query_tasks"
         answer = self._decoded(operation, dict[str, Any], "POST", path, json=body)
         return self._id_in(operation, answer)
 

@@ -44,12 +44,14 @@ class Overrides:
 
     Attributes:
         limit: most rows wanted; -1 for all.
+        column_limit: most values of the pivots.
         filters: field -> filter expression, in place of the query's own.
         query_timezone: the one to run in.
         sort_first: field to sort by, ascending, before all others.
     """
 
     limit: int | None = None
+    column_limit: int | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     query_timezone: str | None = None
     sort_first: str | None = None
@@ -108,6 +110,8 @@ def _wanted(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
     wanted: dict[str, Any] = {}
     if overrides.limit is not None:
         wanted["limit"] = str(overrides.limit)
+    if overrides.column_limit is not None:
+        wanted["column_limit"] = str(overrides.column_limit)
     if overrides.filters:
         wanted["filters"] = {**(body.get("filters") or {}), **overrides.filters}
     if overrides.query_timezone is not None:
@@ -124,7 +128,11 @@ def _sort_first(name: str, sorts: Iterable[str]) -> list[str]:
 
 def overrides_of(config: QueryConfig, filters: Mapping[str, str] | None = None) -> Overrides:
     """Return what the configuration wants other than the query; `filters` of a tile give way."""
-    return Overrides(limit=config.limit, filters={**(filters or {}), **config.filters})
+    return Overrides(
+        limit=config.limit,
+        column_limit=config.column_limit,
+        filters={**(filters or {}), **config.filters},
+    )
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:

@@ -83,7 +83,9 @@ def tile_queries(config: DashboardConfig, dashboard: Mapping[str, Any], config_p
     return Tiles(
         queries=tuple(
             ConfiguredQuery(
-                config=QueryConfig(name=name, query_id=tile.query_id, look_id=tile.look_id),
+                config=QueryConfig(
+                    name=name, query_id=tile.query_id, look_id=tile.look_id, limit=config.limit
+                ),
                 config_path=f"{config_path}: tile {tile.title!r}",
                 dashboard_id=str(config.dashboard_id),
                 title=tile.title,
