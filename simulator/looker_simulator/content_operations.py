@@ -97,7 +97,11 @@ def create_query(looker: Looker, request: ApiRequest) -> Response:
         raise HttpError(422, "Validation Failed: model must name a model")
     if not request.body.get("view"):
         raise HttpError(422, "Validation Failed: view must name an Explore")
-    return _answer_query(looker, request, looker.create_query(request.body))
+    filters = request.body.get("filters") or {}
+    if not all(isinstance(value, str) for value in filters.values()):
+        raise HttpError(500, "An error has occurred.")
+    query_id = looker.create_query(request.body, with_slug="slug_ids" in request.faults)
+    return _answer_query(looker, request, query_id)
 
 
 def query(looker: Looker, request: ApiRequest) -> Response:
@@ -243,7 +247,7 @@ def lookml_model_explore(looker: Looker, request: ApiRequest) -> Response:
     if found is None or not found.is_readable:
         raise HttpError(404, "Not found")
     model = looker.database.project.models[name]
-    return answer_json(as_explore(model, found), request.fields)
+    return answer_json(as_explore(model, found, looker.hidden_fields), request.fields)
 
 
 def _answer_query(looker: Looker, request: ApiRequest, query_id: str) -> Response:
@@ -258,6 +262,7 @@ def _run(looker: Looker, request: ApiRequest, body: Mapping[str, Any]) -> Respon
         **request.path,
     }
     limit = request.query.get("limit")
+    body = looker.visible(body)
     task = looker.tasks.run_now({**body, "limit": limit} if limit else body, about)
     if task.status == "error" and task.result_format != "json_detail":
         raise HttpError(400, "The query failed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -73,6 +73,23 @@ def limit_rows(answer: Answer, limit: int | None) -> Answer:
     return replace(answer, rows=rows, truncated=len(rows) < len(answer.rows))
 
 
+def fill_dates(answer: Answer) -> Answer:
+    """Add a row for each day that is missing between the first and the last, on top of the limit.
+
+    The other columns of such a row are null.
+    """
+    filled = next((n for n in answer.query.get("fill_fields") or () if n in answer.columns), None)
+    if filled is None or answer.pivots:
+        return answer
+    place = answer.columns.index(filled)
+    by_day = {row[place]: row for row in answer.rows if row[place] is not None}
+    first, last = (date.fromisoformat(pick(by_day, default="2000-01-01")) for pick in (min, max))
+    days = (str(first + timedelta(n)) for n in range((last - first).days + 1))
+    nulls = (None,) * len(answer.columns)
+    rows = [by_day.get(day, (*nulls[:place], day, *nulls[place + 1 :])) for day in days]
+    return replace(answer, rows=rows) if by_day else answer
+
+
 def limit_columns(answer: Answer, limit: int | None) -> Answer:
     """Leave as many pivot values as asked for: the first ones, as they are ordered."""
     if limit is None or not answer.pivots:
@@ -90,6 +107,7 @@ def _spreads(answer: Answer, name: str) -> bool:
 
 
 _DEFAULT_LIMIT = 500
+_DEFAULT_COLUMN_LIMIT = 50
 _UNLIMITED = -1
 
 
@@ -159,7 +177,7 @@ class Database:
             sql=sql,
             timezone=zone.key,
         )
-        answer = limit_columns(limit_rows(answer, limit), column_limit)
+        answer = fill_dates(limit_columns(limit_rows(answer, limit), column_limit))
         return self._with_totals(answer, statement)
 
     def find_explore(self, model: str, explore: str) -> Explore | None:
@@ -215,6 +233,5 @@ def _limit_of(query: Mapping[str, Any]) -> int | None:
     return None if limit == _UNLIMITED else limit
 
 
-def _column_limit_of(query: Mapping[str, Any]) -> int | None:
-    limit = query.get("column_limit")
-    return int(limit) if limit else None
+def _column_limit_of(query: Mapping[str, Any]) -> int:
+    return int(query.get("column_limit") or _DEFAULT_COLUMN_LIMIT)

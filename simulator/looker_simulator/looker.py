@@ -46,6 +46,7 @@ class Looker:
         calls: requests answered, in order.
         workspaces: `dev` or `production`, by token; production unless set.
         cancelled: tasks that `kill_query` ended.
+        hidden_fields: what an access grant hides from the user: left out of Explores and results.
     """
 
     database: Database
@@ -63,6 +64,7 @@ class Looker:
     calls: list[Call] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
     workspaces: dict[str, str] = field(default_factory=dict)
+    hidden_fields: set[str] = field(default_factory=set)
     _tokens: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -93,14 +95,14 @@ class Looker:
         """Return whether a token is good."""
         return self._tokens.get(token, 0.0) > self.clock()
 
-    def create_query(self, body: Mapping[str, Any]) -> str:
-        """Store a query, unless there is one like it; returns its id."""
+    def create_query(self, body: Mapping[str, Any], *, with_slug: bool = False) -> str:
+        """Store a query, unless there is one like it; returns its id, a number or a slug."""
         described = _comparable(body)
         with self._lock:
             for query_id, found in self.queries.items():
                 if _comparable(found) == described:
                     return query_id
-            query_id = str(len(self.queries) + 1)
+            query_id = secrets.token_urlsafe(16) if with_slug else str(len(self.queries) + 1)
             self.queries[query_id] = dict(body)
             return query_id
 
@@ -110,6 +112,13 @@ class Looker:
         if found is None:
             raise HttpError(404, "Not found")
         return found
+
+    def visible(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a query as it is run for the user: without the fields that are hidden."""
+        if not self.hidden_fields:
+            return body
+        fields = [name for name in body.get("fields") or () if name not in self.hidden_fields]
+        return {**body, "fields": fields}
 
     def look(self, look_id: str) -> Mapping[str, Any]:
         """Return a Look."""
@@ -155,7 +164,7 @@ class Looker:
         known = formats.JSON_FORMATS | formats.TEXT_FORMATS
         if about["result_format"] not in known:
             raise HttpError(400, f"Unknown result_format {about['result_format']}")
-        body = self.body_of(about["query_id"])
+        body = self.visible(self.body_of(about["query_id"]))
         return self.tasks.create({**body, "limit": limit} if limit else body, about)
 
 

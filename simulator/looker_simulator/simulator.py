@@ -172,6 +172,20 @@ class Simulator:
         """
         self._looker.dashboards[dashboard_id] = dashboard
 
+    def trash(self, *, look_id: str | None = None, dashboard_id: str | None = None) -> None:
+        """Move a Look or a dashboard to the trash, where Looker still finds it."""
+        for found, id_ in ((self._looker.looks, look_id), (self._looker.dashboards, dashboard_id)):
+            if id_ is not None:
+                found[id_] = {**found[id_], "deleted": True}
+
+    def forget_query(self, query_id: str) -> None:
+        """Forget a query, as a restored instance does."""
+        del self._looker.queries[query_id]
+
+    def hide_field(self, name: str) -> None:
+        """Hide a field from the user, as an access grant does."""
+        self._looker.hidden_fields.add(name)
+
     def create_task(
         self,
         query_id: str,

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _EXPRESSION = re.compile(
-    r"""(?:\$\{[\w.]+\}|[\s\d.+\-*/(),]|"[^"]*"|concat|coalesce|round|sum|mean|max|min)*"""
+    r"""(?:\$\{[\w.]+\}|[\s\d.+\-*/(),]|"[^"]*"|concat|coalesce|round|sum|mean|max|min"""
+    r"""|running_total)*"""
 )
 # Over the whole column: a table calculation's, as Looker's `sum` is.
+_RUNNING = re.compile(r"\brunning_total\((c\d+)\)")
 _OVER_ALL = re.compile(r"\b(sum|mean|max|min)\((c\d+)\)")
 _UNITS = {"time": "second", "date": "day"}
 _SORT = re.compile(r"(.+?)(?:\s+(asc|desc))?(?:\s+\d+)?\s*")
@@ -71,7 +73,8 @@ class Statement:
         self._query = query
         self._timezone, self._now = zone_and_now
         self._known = dict(explore.fields)
-        self._filters = {**explore.always_filter, **(query.get("filters") or {})}
+        stored = {name: _as_text(value) for name, value in (query.get("filters") or {}).items()}
+        self._filters = {**explore.always_filter, **stored}
         self._calculations: dict[str, Field] = {}
         self._aliases: dict[str, str] = {}
         self._selected = self._select_fields()
@@ -130,7 +133,11 @@ class Statement:
     def _outer(self, field: Field) -> str:
         """Return a column in terms of the grouped select."""
         alias = self._aliases[field.name]
-        sql = field.sql if field.name in self._calculations else alias
+        sql = alias
+        if field.name in self._calculations:
+            order = f"order by {', '.join(self._order)} " if self._order else ""
+            over = f"over ({order}rows unbounded preceding)"
+            sql = _RUNNING.sub(rf"sum(\1) {over}", field.sql)
         return f"{self._format(replace(field, sql=sql))} as {alias}"
 
     def _group(self, fields: Iterable[Field]) -> str:
@@ -254,6 +261,13 @@ class Statement:
         if name not in self.columns:
             return None
         return f"{self._aliases[name]} {'desc nulls last' if descending else 'asc nulls first'}"
+
+
+def _as_text(value: object) -> str:
+    """Return a stored filter as text: API clients store others, too."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _read_sort(sort: str) -> tuple[str, bool]:

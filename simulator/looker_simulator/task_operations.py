@@ -31,12 +31,18 @@ _IN_PLACE_OF_A_STATUS: Mapping[str, bytes] = {
     "unknown_status": b'{"status":"paused"}',
     "entry_not_an_object": b"5",
 }
+_ROW_CAP = 5000
+_SEVERED = {"looker_error": "The database closed the connection"}
 _IN_PLACE_OF_DATA: Mapping[str, bytes] = {"no_data": b"null", "malformed_data": b"5"}
 
 
 def create_query_task(looker: Looker, request: ApiRequest) -> Response:
     """Answer `POST /query_tasks`."""
-    about = {**request.body, "server_table_calcs": request.is_set("server_table_calcs")}
+    about = {
+        **request.body,
+        "server_table_calcs": request.is_set("server_table_calcs"),
+        "cache": request.query.get("cache", "true").lower() != "false",
+    }
     task = looker.create_query_task(about, limit=request.query.get("limit"))
     return answer_json(_as_query_task(task), request.fields)
 
@@ -127,27 +133,52 @@ def _outcome(task: QueryTask, faults: Collection[str]) -> bytes:
     entry: dict[str, Any] = {"status": status}
     if task.data is not None:
         source = "query" if task.status in {"complete", "error"} else None
-        data = _changed(task.result_format, task.data, faults)
+        data = _changed(task, task.data, faults)
         entry |= {"result_source": source, "data": msgspec.Raw(data)}
     return msgspec.json.encode(entry)
 
 
-def _changed(result_format: str, data: bytes, faults: Collection[str]) -> bytes:
+def _changed(task: QueryTask, data: bytes, faults: Collection[str]) -> bytes:
     """Return a task's data as the faults will have it."""
+    result_format = task.result_format
+    if task.about.get("cache") is False:
+        faults = {*faults} - {"from_cache"}
     replaced = next((_IN_PLACE_OF_DATA[name] for name in faults if name in _IN_PLACE_OF_DATA), None)
     if replaced is not None:
         return replaced
+    if task.status == "complete":
+        data = _with_other_rows(result_format, data, faults)
     if result_format == "json_detail":
         return _changed_detail(data, faults)
     return _changed_bi(data, faults) if result_format == "json_bi" else data
 
 
+def _with_other_rows(result_format: str, data: bytes, faults: Collection[str]) -> bytes:
+    """Return a result whose rows are cut, or end in an error."""
+    key = {"json_detail": "data", "json_bi": "rows"}.get(result_format)
+    if not {*faults} & {"severed", "rows_capped", "rows_null"} or not (
+        key or result_format == "json"
+    ):
+        return data
+    payload = msgspec.json.decode(data, type=dict[str, msgspec.Raw]) if key else {}
+    rows = msgspec.json.decode(payload[key] if key else data, type=list[msgspec.Raw])
+    if "rows_capped" in faults:
+        rows = rows[:_ROW_CAP]
+        payload |= {"truncated": msgspec.Raw(b"false")} if key == "data" else {}
+    if "severed" in faults:
+        rows.append(msgspec.Raw(msgspec.json.encode(_SEVERED)))
+    written = b"null" if "rows_null" in faults else msgspec.json.encode(rows)
+    return msgspec.json.encode(payload | {key: msgspec.Raw(written)}) if key else written
+
+
 def _changed_detail(data: bytes, faults: Collection[str]) -> bytes:
-    if not {*faults} & {"dev_mode_note", "no_fields"}:
+    if not {*faults} & {"dev_mode_note", "no_fields", "from_cache"}:
         return data
     payload = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     if "dev_mode_note" in faults:
         payload["errors"] = msgspec.Raw(msgspec.json.encode([formats.NOTE]))
+    if "from_cache" in faults:
+        payload["from_cache"] = msgspec.Raw(b"true")
     if "no_fields" in faults:
         payload.pop("fields", None)
     return msgspec.json.encode(payload)
@@ -184,7 +215,7 @@ def _as_query_task(task: QueryTask) -> dict[str, Any]:
         "source": about.get("source") or "api4",
         "runtime": task.runtime_seconds,
         "server_table_calcs": bool(about.get("server_table_calcs")),
-        "cache": False,
+        "cache": about.get("cache", True),
         "cache_only": False,
         "generate_links": False,
         "force_production": False,

@@ -183,7 +183,7 @@ class LookerClient:
             raise unreadable(operation.name, base_url, malformed) from None
         raise refused
 
-    def create_query_task(
+    def create_query_task(  # noqa: PLR0913 - as Looker's operation has them
         self,
         query_id: str,
         result_format: str,

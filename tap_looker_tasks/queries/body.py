@@ -44,17 +44,17 @@ class Overrides:
 
     Attributes:
         limit: most rows wanted; -1 for all.
-        column_limit: most values of the pivots.
         filters: field -> filter expression, in place of the query's own.
         query_timezone: the one to run in.
         sort_first: field to sort by, ascending, before all others.
+        column_limit: most values of the pivots.
     """
 
     limit: int | None = None
-    column_limit: int | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     query_timezone: str | None = None
     sort_first: str | None = None
+    column_limit: int | None = None
 
 
 def explore_body(config: ExploreConfig, query_timezone: str) -> dict[str, Any]:

@@ -342,3 +342,36 @@ def test_a_query_that_fails_in_the_database_tells_it_as_looker_does(
 def test_an_explore_of_another_model_is_not_there(database: Database) -> None:
     assert database.find_explore("flights_2013", "nowhere") is None
     assert database.find_explore("other", "flights") is None
+
+
+def test_days_that_are_missing_are_filled_on_top_of_the_limit(database: Database) -> None:
+    query = {
+        "model": "shop",
+        "view": "orders",
+        "fields": ["orders.created_date", "orders.count"],
+        "filters": {"orders.customer": "Ada", "orders.state": "CA", "orders.category": "Tea"},
+        "fill_fields": ["orders.created_date"],
+        "sorts": ["orders.created_date"],
+        "limit": "2",
+    }
+    answer = database.run(query)
+    assert answer.truncated
+    days = [row[0] for row in answer.rows]
+    assert len(days) > 2
+    assert [row[1] for row in answer.rows][1:-1] == [None] * (len(days) - 2)
+
+
+def test_a_running_total_is_over_the_rows_of_the_result(database: Database) -> None:
+    calculation = (
+        '[{"table_calculation": "so_far", "expression": "running_total(${orders.count})"}]'
+    )
+    query = {
+        "model": "shop",
+        "view": "orders",
+        "fields": ["orders.state", "orders.count"],
+        "dynamic_fields": json.dumps([calculation]),
+        "sorts": ["orders.state"],
+        "filters": {"orders.id": ["<=30"]},
+    }
+    rows = database.run(query, server_table_calcs=True).rows
+    assert [row[2] for row in rows] == [10, 20, 30]

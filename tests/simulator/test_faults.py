@@ -175,6 +175,63 @@ def test_a_result_carries_a_note(simulator: Simulator, browser: Browser, finishe
     assert note["message"].startswith("Note: This query contains derived tables")
 
 
+@pytest.mark.parametrize(
+    ("fault", "result_format", "found"),
+    [
+        ("severed", "json_detail", ["looker_error"]),
+        ("severed", "json_bi", ["looker_error"]),
+        ("severed", "json", ["looker_error"]),
+        ("rows_null", "json_detail", None),
+        ("rows_null", "json_bi", None),
+    ],
+)
+def test_rows_are_cut_short(
+    simulator: Simulator,
+    browser: Browser,
+    fault: str,
+    result_format: str,
+    found: list[str] | None,
+) -> None:
+    id_ = simulator.create_task("4", result_format)
+    browser.entry(id_)
+    simulator.fault(fault)
+    data = browser.entry(id_)["data"]
+    rows = data if result_format == "json" else data.get("data", data.get("rows"))
+    assert (rows and [*rows[-1]]) == found
+    assert rows is None or len(rows) > 1
+
+
+def test_rows_are_capped_and_nothing_says_so(simulator: Simulator, browser: Browser) -> None:
+    body = {"model": "flights_2013", "view": "flights", "fields": ["flights.tail_number"]}
+    more = ["flights.origin", "flights.destination"]
+    id_ = simulator.create_task(
+        simulator.create_query({**body, "fields": [*body["fields"], *more], "limit": "-1"})
+    )
+    simulator.fault("rows_capped", times=None)
+    data = browser.entry(id_)["data"]
+    assert (len(data["data"]), data["truncated"]) == (5000, False)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_results_come_from_the_cache_unless_forbidden(
+    simulator: Simulator, browser: Browser, *, cache: bool
+) -> None:
+    simulator.fault("from_cache", times=None)
+    url = f"{browser.api}/query_tasks?cache={str(cache).lower()}"
+    body = {"query_id": "4", "result_format": "json_detail"}
+    id_ = browser.session.post(url, json=body, timeout=20).json()["id"]
+    assert browser.entry(id_)["data"]["from_cache"] is cache
+
+
+def test_queries_have_slugs_as_ids(simulator: Simulator, browser: Browser) -> None:
+    simulator.fault("slug_ids")
+    body = {"model": "shop", "view": "orders", "fields": ["orders.id"]}
+    created = browser.session.post(f"{browser.api}/queries", json=body, timeout=20).json()
+    assert len(created["id"]) == 22
+    found = browser.session.get(f"{browser.api}/queries/{created['id']}", timeout=20).json()
+    assert found["fields"] == ["orders.id"]
+
+
 def test_an_unknown_id_spoils_the_batch(
     simulator: Simulator, browser: Browser, finished: str
 ) -> None:
