@@ -7,13 +7,14 @@ from tap_looker_tasks.config.entries import (
     ExploreConfig,
     QueryConfig,
     name_problems,
+    parse_ids_file,
     read_duration,
     shard_of,
     share_queries,
 )
 from tap_looker_tasks.config.environment import find_wrong_variables
 from tap_looker_tasks.config.schema import build_config_schema, describe_settings
-from tap_looker_tasks.config.settings import Settings, find_unknown_settings, parse_ids_file, refuse
+from tap_looker_tasks.config.settings import Settings, find_unknown_settings, refuse
 
 __all__ = [
     "UNLIMITED",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from datetime import UTC
 from types import MappingProxyType
@@ -18,6 +17,7 @@ from tap_looker_tasks.config.entries import (
     Decimals,
     ExploreConfig,
     QueryConfig,
+    check_task_ids,
     decimals_problems,
     problems,
 )
@@ -26,7 +26,7 @@ from tap_looker_tasks.records import to_utc, zone_named
 from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 MAX_BATCH_SIZE = 250
 
@@ -109,7 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             title="Queries",
             description="Queries to launch, one typed stream each: objects with `name`, one of "
             "`query_id`, `query_slug`, `look_id` and `explore`, and optionally `limit`, "
-            "`column_limit`, `filters`, `primary_keys`, `replication_key`, `lookback` and `cache`",
+            "`column_limit`, `filters`, `primary_keys`, `replication_key`, `lookback`, `cache` and "
+            "`decimals`",
         ),
     ] = ()
     dashboards: Annotated[
@@ -445,56 +446,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-# Ids of external query tasks, from a setting or from a file, checked.
-
-_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,4096}")
-
-
-def check_task_ids(ids: Iterable[str], place: str) -> tuple[str, ...]:
-    """Return the ids, each once.
-
-    Raises:
-        SettingsError: one cannot be an id, by its place.
-    """
-    return tuple(dict.fromkeys(_check_task_id(id_, f"{place}[{n}]") for n, id_ in enumerate(ids)))
-
-
-def parse_ids_file(content: bytes) -> tuple[str, ...]:
-    """Return the ids in a file's content: one a line, or JSON lines with `query_task_id`.
-
-    Raises:
-        SettingsError: a line is neither, by its number.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        msg = "query_task_ids_file: not a text file in UTF-8"
-        raise SettingsError(msg) from None
-    lines = ((n, line.strip()) for n, line in enumerate(text.splitlines(), start=1))
-    return tuple(
-        dict.fromkeys(
-            _check_task_id(_id_in_line(line, n), f"query_task_ids_file: line {n}")
-            for n, line in lines
-            if line
-        )
-    )
-
-
-def _id_in_line(line: str, number: int) -> object:
-    if not line.startswith("{"):
-        return line
-    try:
-        return json.loads(line)["query_task_id"]
-    except (ValueError, KeyError):
-        msg = f"query_task_ids_file: line {number}: not a JSON object with query_task_id"
-        raise SettingsError(msg) from None
-
-
-def _check_task_id(query_task_id: object, place: str) -> str:
-    if isinstance(query_task_id, str) and _TASK_ID.fullmatch(query_task_id):
-        return query_task_id
-    shown = repr(query_task_id)[:60]
-    msg = f"{place}: {shown} cannot be a query task id (letters, digits, - and _)"
-    raise SettingsError(msg)

@@ -82,16 +82,7 @@ def tile_queries(config: DashboardConfig, dashboard: Mapping[str, Any], config_p
     listened_to = {name for _, element in read for name, _ in element.listens}
     return Tiles(
         queries=tuple(
-            ConfiguredQuery(
-                config=QueryConfig(
-                    name=name, query_id=tile.query_id, look_id=tile.look_id, limit=config.limit
-                ),
-                config_path=f"{config_path}: tile {tile.title!r}",
-                dashboard_id=str(config.dashboard_id),
-                title=tile.title,
-                tile_filters={field: values[f] for f, field in tile.listens if f in values},
-                tile_body=tile.body or None,
-            )
+            _tile_query(name, tile, config, config_path, values)
             for name, tile in zip(names, elements, strict=True)
         ),
         warnings=tuple(
@@ -102,6 +93,25 @@ def tile_queries(config: DashboardConfig, dashboard: Mapping[str, Any], config_p
         problems=tuple(
             unknown(f"{config_path}.filters", config.filters, listened_to, _LISTENED_TO)
         ),
+    )
+
+
+def _tile_query(
+    name: str,
+    tile: _Element,
+    config: DashboardConfig,
+    config_path: str,
+    values: Mapping[str, str],
+) -> ConfiguredQuery:
+    return ConfiguredQuery(
+        config=QueryConfig(
+            name=name, query_id=tile.query_id, look_id=tile.look_id, limit=config.limit
+        ),
+        config_path=f"{config_path}: tile {tile.title!r}",
+        dashboard_id=str(config.dashboard_id),
+        title=tile.title,
+        tile_filters={field: values[f] for f, field in tile.listens if f in values},
+        tile_body=tile.body or None,
     )
 
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.config.settings import Settings, parse_ids_file
+from tap_looker_tasks.config.entries import parse_ids_file
+from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.errors import SettingsError
 
 REQUIRED = {"base_url": "https://looker.test", "client_id": "id", "client_secret": "hush"}
