@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from looker_simulator.model import DATE_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from looker_simulator.model import Explore, Field, Model
 
@@ -249,7 +249,9 @@ def as_model(model: Model) -> dict[str, Any]:
     }
 
 
-def as_explore(model: Model, explore: Explore) -> dict[str, Any]:
+def as_explore(
+    model: Model, explore: Explore, hidden_fields: Collection[str] = ()
+) -> dict[str, Any]:
     """Describe an Explore: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/LookmlModelExplore>."""
     groups: dict[str, list[dict[str, Any]]] = {
         "dimensions": [],
@@ -258,7 +260,8 @@ def as_explore(model: Model, explore: Explore) -> dict[str, Any]:
         "parameters": [],
     }
     for found in explore.fields.values():
-        groups[f"{found.category}s"].append(_as_field(found, explore))
+        if found.name not in hidden_fields:
+            groups[f"{found.category}s"].append(_as_field(found, explore))
     return {
         "id": f"{model.name}::{explore.name}",
         "name": explore.name,

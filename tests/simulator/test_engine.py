@@ -362,9 +362,7 @@ def test_days_that_are_missing_are_filled_on_top_of_the_limit(database: Database
 
 
 def test_a_running_total_is_over_the_rows_of_the_result(database: Database) -> None:
-    calculation = (
-        '[{"table_calculation": "so_far", "expression": "running_total(${orders.count})"}]'
-    )
+    calculation = {"table_calculation": "total", "expression": "running_total(${orders.count})"}
     query = {
         "model": "shop",
         "view": "orders",
