@@ -83,13 +83,12 @@ def main() -> None:
 
     account = Account()
     account.counting(import_what_watches, "progress")()
-    from tap_looker_tasks import tap  # noqa: PLC0415
     from tap_looker_tasks.__main__ import main as run_tap  # noqa: PLC0415
-    from tap_looker_tasks.streams.watching import RunWatch  # noqa: PLC0415
+    from tap_looker_tasks.watch import RunWatch  # noqa: PLC0415
 
     for name in _TOLD:
         setattr(RunWatch, name, account.counting(getattr(RunWatch, name), "progress"))
-    tap.log_run_summary = account.counting(tap.log_run_summary, "report")  # type: ignore[attr-defined]
+    RunWatch.log_end = account.counting(RunWatch.log_end, "report")  # type: ignore[method-assign]
 
     def tell() -> None:
         whole = time.process_time()

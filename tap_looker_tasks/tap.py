@@ -7,7 +7,6 @@ import os
 import sys
 from collections import Counter
 from functools import cached_property
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -28,6 +27,7 @@ from tap_looker_tasks.cli import (
     read_catalog,
     read_file,
     read_state,
+    read_task_ids,
     refuse_wrong_stream_maps,
     register_streams,
 )
@@ -37,14 +37,12 @@ from tap_looker_tasks.config import (
     describe_settings,
     find_unknown_settings,
     find_wrong_variables,
-    parse_ids_file,
     refuse,
-    shard_of,
+    without_secrets,
 )
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.launching import (
     Discovery,
-    Launcher,
     QueryStreamPlan,
     StoredQueries,
     Verdict,
@@ -54,25 +52,14 @@ from tap_looker_tasks.launching import (
     search_content,
 )
 from tap_looker_tasks.looker import Connection, LookerClient, SteadyClock
-from tap_looker_tasks.run import RunContext, start_run
 from tap_looker_tasks.singer import MessageWriter, PacedStateWriter
-from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.streams import (
+    LookerTap,
     QueryStream,
     QueryTaskResultsStream,
     QueryTaskRowsStream,
-    RunWatch,
 )
-from tap_looker_tasks.tasks import Ledger
-from tap_looker_tasks.watch import (
-    Progress,
-    RunFacts,
-    describe_end,
-    exit_status_of,
-    log_run_summary,
-    tell_calls,
-    without_secrets,
-)
+from tap_looker_tasks.watch import RunWatch, tell_calls
 from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
@@ -80,8 +67,6 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.launching import CheckResult
     from tap_looker_tasks.looker import Clock
-    from tap_looker_tasks.run import ActiveRun
-    from tap_looker_tasks.streams import RowStream
 
 
 # Of cancelling and logging out; a token that stays expires by itself.
@@ -90,7 +75,7 @@ _IS_RUN = "tap_looker_tasks.is_run"
 _LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})
 
 
-class TapLookerTasks(Tap):
+class TapLookerTasks(LookerTap):
     """Follows Looker query tasks and delivers their outcomes and results."""
 
     name = "tap-looker-tasks"
@@ -106,8 +91,11 @@ class TapLookerTasks(Tap):
         **kwargs: Any,
     ) -> None:
         """Create the tap."""
-        self._clock = clock or SteadyClock()
+        self.clock = clock or SteadyClock()
         self._calls: Counter[str] = Counter()
+        self._client: LookerClient | None = None
+        self._watch: RunWatch | None = None
+        self._outcomes: QueryTaskResultsStream | None = None
         self._interrupts: Interrupts | None = None
         self._is_run = False
         if command := click.get_current_context(silent=True):
@@ -226,21 +214,20 @@ class TapLookerTasks(Tap):
         """Print what the words are in; of one that names an Explore, its fields."""
         model, slash, explore = (words[0] if len(words) == 1 else "").partition("/")
         if slash:
-            fields = find_fields(model, explore, self._client)
+            fields = find_fields(model, explore, self.client)
             print_fields(model, explore, fields, sys.stdout)
         else:
-            found = search_content(words, self._client, self.settings.base_url)
+            found = search_content(words, self.client, self.settings.base_url)
             print_content(found, sys.stdout)
 
     def run_checks(self) -> Iterator[CheckResult]:
         """Yield what a run would meet."""
         settings = self.settings
-        external_ids = _external_ids(settings)
-        yield from run_checks(
-            settings, external_ids, self._client, self._stored_queries, self.logger
-        )
+        external_ids = read_task_ids(settings)
+        yield from run_checks(settings, external_ids, self.client, self.stored_queries, self.logger)
 
     @cached_property
+    @override
     def settings(self) -> Settings:
         """The configuration, checked.
 
@@ -274,11 +261,11 @@ class TapLookerTasks(Tap):
         if self._interrupts:
             # The SDK's own handlers, which it has set by now, end with exit code 0.
             self._interrupts.handle()
-        return [
-            self._outcomes,
-            QueryTaskRowsStream(self),
-            *self._query_streams(),
-        ]
+        self._watch = RunWatch(
+            self.clock, self.message_writer, self.logger, self._calls, self.config
+        )
+        self._outcomes = QueryTaskResultsStream(self, self._paced, self._watch)
+        return [self._outcomes, QueryTaskRowsStream(self), *self._query_streams()]
 
     def _query_streams(self) -> Iterator[QueryStream]:
         """The streams of configured queries, as Looker or the catalog describes them."""
@@ -287,55 +274,40 @@ class TapLookerTasks(Tap):
             return
         settings = self.settings
         if self.input_catalog is None:
-            discovery = Discovery(settings, self._client, self._stored_queries, self.logger)
+            discovery = Discovery(settings, self.client, self.stored_queries, self.logger)
             plans = discovery.all_plans()
         else:
-            queries = configured_queries(settings, self._client, self.logger)
+            queries = configured_queries(settings, self.client, self.logger)
             known: dict[str, dict[str, Any]] = {
                 name: {"properties": {}} | entry.schema.to_dict()
                 for name, entry in self.input_catalog.items()
             }
             plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
         for plan in plans:
-            yield QueryStream(self, plan, settings.query_timezone)
-
-    @cached_property
-    def _outcomes(self) -> QueryTaskResultsStream:
-        fails = self.config.get("fail_on_task_error", True)
-        return QueryTaskResultsStream(self, self._paced, self._watch, self._start_run, fails=fails)
-
-    @cached_property
-    def _watch(self) -> RunWatch:
-        facts = RunFacts(self._clock.now())
-        progress = Progress(
-            facts,
-            logger=self.logger,
-            calls=self._calls,
-            call_limit=self.config.get("api_call_limit"),
-            slots=self.config.get("max_concurrent_tasks", 1),
-            stream=sys.stderr,
-        )
-        return RunWatch(facts, progress, clock=self._clock, output=self.message_writer)
+            yield QueryStream(self, plan)
 
     @cached_property
     def _paced(self) -> PacedStateWriter:
-        return PacedStateWriter(self.message_writer, self._clock.now)
+        return PacedStateWriter(self.message_writer, self.clock.now)
 
     @cached_property
-    def _stored_queries(self) -> StoredQueries:
+    @override
+    def stored_queries(self) -> StoredQueries:
+        """The queries looked up so far: discovery and sync share them."""
         return StoredQueries(self.settings.query_timezone)
 
     def _end_command(self) -> None:
         """End a run in good order, however its command ended."""
-        end_at = self._clock.now() + _MAX_END_SECONDS
+        end_at = self.clock.now() + _MAX_END_SECONDS
         try:
             # A sync that ended by itself follows nothing any more.
-            if "_outcomes" in self.__dict__ and self._outcomes.is_following:
-                self._outcomes.end_following(cancels=self._must_cancel())
+            if self._outcomes and self._outcomes.is_running:
+                self._outcomes.end_run(cancels=self._must_cancel())
                 # What was delivered need not be delivered again.
                 write = self._paced.write_last if self._is_interrupted() else self._paced.write_now
                 write(self.state)
-            self._close_client(end_at - self._clock.now())
+            if self._client:
+                self._client.close(end_at - self.clock.now())
         finally:
             self._tell_end(sys.exc_info()[1])
             if self._interrupts:
@@ -345,14 +317,10 @@ class TapLookerTasks(Tap):
         """Log what the command did, and write the report of a run."""
         if not self._is_run:
             tell_calls(self._calls, self.logger)
-            return
         # A configuration that is refused leaves nothing to tell, and nothing to tell it with.
-        if "_watch" not in self.__dict__:
-            return
-        facts = self._watch.facts
-        facts.ended(exit_status_of(error), describe_end(error), self._clock.now())
-        config = without_secrets(self.config, self.config_jsonschema)
-        log_run_summary(facts, self.settings, config, self._calls, self.logger)
+        elif self._watch:
+            config = without_secrets(self.config, self.config_jsonschema)
+            self._watch.log_end(error, self.settings, config)
 
     def _is_interrupted(self) -> bool:
         return self._interrupts is not None and self._interrupts.number is not None
@@ -361,49 +329,17 @@ class TapLookerTasks(Tap):
         is_cut_short = self._is_interrupted() or self.message_writer.is_target_gone
         return is_cut_short and self.settings.on_interrupt == "cancel"
 
-    @cached_property
-    def _client(self) -> LookerClient:
-        """The only client of a run: discovery and sync share its login."""
-        return LookerClient(
-            connection_of(self.settings),
-            clock=self._clock,
-            logger=self.logger,
-            calls=self._calls,
-        )
-
-    def _close_client(self, max_seconds: float) -> None:
-        client = self.__dict__.pop("_client", None)
-        if client is not None:
-            client.close(max_seconds)
-
-    def _start_run(self, bookmark: dict[str, Any], selected: Sequence[RowStream]) -> ActiveRun:
-        """Build what follows external tasks, and launches the queries of the selected streams."""
-        settings = self.settings
-        streams = [stream for stream in selected if isinstance(stream, QueryStream)]
-        external_ids = [id_ for id_ in _external_ids(settings) if _is_mine(id_, settings)]
-        queries = {stream.name: stream.query_to_run for stream in streams}
-        remembered = {stream.name: stream.remembered for stream in streams}
-        launcher = Launcher(
-            queries,
-            {s.name: s.bookmark for s in streams if s.bookmark is not None},
-            remembered,
-            client=self._client,
-            stored_queries=self._stored_queries,
-            settings=settings,
-            clock=self._clock,
-        )
-        parts = RunContext(
-            settings=settings,
-            ledger=Ledger(bookmark, external_ids),
-            launcher=launcher,
-            queries=queries,
-            remembered=remembered,
-            client=self._client,
-            answers=ResultStore(),
-            clock=self._clock,
-            logger=self.logger,
-        )
-        return start_run(parts)
+    @property
+    @override
+    def client(self) -> LookerClient:
+        if self._client is None:
+            self._client = LookerClient(
+                connection_of(self.settings),
+                clock=self.clock,
+                logger=self.logger,
+                calls=self._calls,
+            )
+        return self._client
 
 
 def connection_of(settings: Settings) -> Connection:
@@ -418,24 +354,3 @@ def connection_of(settings: Settings) -> Connection:
         call_limit=settings.api_call_limit,
         max_response_bytes=settings.max_response_bytes,
     )
-
-
-def _external_ids(settings: Settings) -> tuple[str, ...]:
-    """Return ids from the settings and from the file, each once.
-
-    Raises:
-        SettingsError: the file cannot be read.
-    """
-    path = settings.query_task_ids_file
-    if path is None:
-        return settings.query_task_ids
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        msg = f"query_task_ids_file: cannot read {path}: {error.strerror}"
-        raise SettingsError(msg) from None
-    return tuple(dict.fromkeys(settings.query_task_ids + parse_ids_file(content)))
-
-
-def _is_mine(text: str, settings: Settings) -> bool:
-    return shard_of(text, settings.shard_count) == settings.shard_index

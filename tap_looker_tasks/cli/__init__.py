@@ -1,7 +1,7 @@
 """The SDK's command line, completed: command, interrupts, inputs, stream maps."""
 
 from tap_looker_tasks.cli.command import HELP, ClosingCommand, Interrupts, build_questions
-from tap_looker_tasks.cli.inputs import read_catalog, read_file, read_state
+from tap_looker_tasks.cli.inputs import read_catalog, read_file, read_state, read_task_ids
 from tap_looker_tasks.cli.stream_maps import (
     find_overridden_maps,
     refuse_wrong_stream_maps,
@@ -21,6 +21,7 @@ __all__ = [
     "read_catalog",
     "read_file",
     "read_state",
+    "read_task_ids",
     "refuse_wrong_stream_maps",
     "register_streams",
 ]

@@ -1,18 +1,22 @@
-"""State and catalog as files bring them: read, taken as empty where nothing is lost, or refused."""
+"""What files bring: state and catalog, checked, and task IDs."""
 
 from __future__ import annotations
 
 from io import StringIO
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from tap_looker_tasks.config import parse_ids_file
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import DECIMAL_FORMAT, DECIMAL_KEY, read_decimal_size
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
+
+    from tap_looker_tasks.config import Settings
 
 # Around what the tap needs, as other programs keep it.
 _WRAPPERS = ("value", "singer_state", "completed", "state")
@@ -212,3 +216,20 @@ def _check_shape(raw: object, shape: type, place: str) -> None:
         what, _, where = str(error).partition(" - at `$")
         msg = f"{place}{where.rstrip('`')}: {what[:1].lower()}{what[1:]}"
         raise WrongShapeError(msg) from None
+
+
+def read_task_ids(settings: Settings) -> tuple[str, ...]:
+    """Return the IDs of external tasks from the settings and from the file, each once.
+
+    Raises:
+        SettingsError: If the file cannot be read.
+    """
+    path = settings.query_task_ids_file
+    if path is None:
+        return settings.query_task_ids
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        msg = f"query_task_ids_file: cannot read {path}: {error.strerror}"
+        raise SettingsError(msg) from None
+    return tuple(dict.fromkeys(settings.query_task_ids + parse_ids_file(content)))

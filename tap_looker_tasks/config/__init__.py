@@ -13,7 +13,7 @@ from tap_looker_tasks.config.entries import (
     share_queries,
 )
 from tap_looker_tasks.config.environment import find_wrong_variables
-from tap_looker_tasks.config.schema import build_config_schema, describe_settings
+from tap_looker_tasks.config.schema import build_config_schema, describe_settings, without_secrets
 from tap_looker_tasks.config.settings import Settings, find_unknown_settings, refuse
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "refuse",
     "shard_of",
     "share_queries",
+    "without_secrets",
 ]

@@ -67,3 +67,13 @@ def _bounds(schema: dict[str, Any]) -> str:
     if low is not None:
         return f" ({low} or more)"
     return " (more than 0)" if schema.get("exclusiveMinimum") == 0 else ""
+
+
+def without_secrets(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without the settings that are declared as secret."""
+    declared = schema["properties"]
+    return {
+        name: value
+        for name, value in config.items()
+        if name in declared and not declared[name].get("secret")
+    }

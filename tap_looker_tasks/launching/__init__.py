@@ -7,7 +7,7 @@ from tap_looker_tasks.launching.discovery import (
     configured_queries,
 )
 from tap_looker_tasks.launching.doctor import CheckResult, Verdict, run_checks
-from tap_looker_tasks.launching.launcher import Bookmark, Launcher, QueryState
+from tap_looker_tasks.launching.launcher import Launcher
 from tap_looker_tasks.launching.search import (
     Content,
     FoundContent,
@@ -18,14 +18,12 @@ from tap_looker_tasks.launching.search import (
 from tap_looker_tasks.launching.stored_queries import StoredQueries
 
 __all__ = [
-    "Bookmark",
     "CheckResult",
     "Content",
     "Discovery",
     "FoundContent",
     "FoundField",
     "Launcher",
-    "QueryState",
     "QueryStreamPlan",
     "StoredQueries",
     "Verdict",

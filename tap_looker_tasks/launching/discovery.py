@@ -277,7 +277,7 @@ class Discovery:
     def _examine(self, query: ConfiguredQuery) -> _Examined:
         try:
             stored = self._stored_queries.find(query, self._client)
-            wanted = prepare_query(query, stored, None, self._settings.query_timezone)
+            wanted = prepare_query(query, stored, self._settings.query_timezone)
             known = self._find_fields(query, wanted)
         except (RequestRejectedError, ValueError) as error:
             return _Examined(problems=(f"{query.source_path}: {error}",))

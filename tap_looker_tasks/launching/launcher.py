@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,62 +26,8 @@ if TYPE_CHECKING:
     from tap_looker_tasks.config import ConfiguredQuery, Settings
     from tap_looker_tasks.launching.stored_queries import StoredQueries, StoredQuery
     from tap_looker_tasks.looker import Clock, LookerClient
-    from tap_looker_tasks.records import Column
+    from tap_looker_tasks.queries import QueryKeeper
     from tap_looker_tasks.tasks import QueuedQuery
-
-
-class Bookmark(NamedTuple):
-    """Where an incremental query goes on.
-
-    Attributes:
-        column: of the replication key.
-        value: what was delivered last; None at the beginning.
-    """
-
-    column: Column
-    value: object
-
-
-class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What state remembers of a query that was run.
-
-    Attributes:
-        fingerprint: of its configuration.
-        query_id: Looker's id of the query; None when the configuration alone does not say all
-            that is to be known of it.
-        runtime_seconds: how long it took, in whole seconds: some targets cannot write state
-            with a fraction in it.
-        runtime_milliseconds: the same, to tell short queries apart.
-        row_limit: of the query, when results do not tell whether it cut them off.
-        column_limit: likewise.
-    """
-
-    fingerprint: str | None = None
-    query_id: str | None = None
-    runtime_seconds: int | None = None
-    runtime_milliseconds: int | None = None
-    row_limit: int | None = None
-    column_limit: int | None = None
-
-    @property
-    def runtime(self) -> float | None:
-        """How many seconds it took, as exactly as it is known."""
-        if self.runtime_milliseconds is None:
-            return self.runtime_seconds
-        return self.runtime_milliseconds / 1000
-
-    @property
-    def unmarked_limits(self) -> Limits:
-        """What results are cut off at without telling."""
-        return Limits(self.row_limit, self.column_limit)
-
-    @classmethod
-    def from_state(cls, remembered: object) -> QueryState:
-        """Read what state remembers; nothing, when it is of another shape."""
-        try:
-            return msgspec.convert(remembered or {}, cls, strict=False)
-        except msgspec.ValidationError:
-            return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +73,21 @@ class _ReadyQuery:
 
 
 def prepare_query(
-    query: ConfiguredQuery, stored: StoredQuery, bookmark: Bookmark | None, query_timezone: str
+    query: ConfiguredQuery,
+    stored: StoredQuery,
+    query_timezone: str,
+    keeper: QueryKeeper | None = None,
 ) -> PreparedQuery:
-    """Merge everything that is wanted into a stored query.
+    """Merge the configured changes, and the bookmark that `keeper` has, into a stored query.
 
     Raises:
         ValueError: the bookmark cannot be merged in.
     """
     overrides = overrides_of(query.config, query.tile_filters)
     overrides = replace(overrides, query_timezone=query_timezone)
-    if bookmark:
+    if keeper and keeper.column:
         overrides = from_bookmark(
-            overrides, stored.body, bookmark.column, bookmark.value, query_timezone
+            overrides, stored.body, keeper.column, keeper.value, query_timezone
         )
     copy = changed_copy(stored.body, overrides)
     if copy is None:
@@ -150,21 +98,16 @@ def prepare_query(
 class Launcher:
     """Launches the queries of one run; for any thread, one for each query at a time."""
 
-    def __init__(  # noqa: PLR0913 - what is known of queries, and what is needed to run them
+    def __init__(
         self,
-        queries: Mapping[str, ConfiguredQuery],
-        bookmarks: Mapping[str, Bookmark],
-        remembered: Mapping[str, QueryState],
-        *,
+        keepers: Mapping[str, QueryKeeper],
+        settings: Settings,
         client: LookerClient,
         stored_queries: StoredQueries,
-        settings: Settings,
         clock: Clock,
     ) -> None:
-        """Take queries, bookmarks of incremental ones, and what state remembers, by name."""
-        self._queries = queries
-        self._bookmarks = bookmarks
-        self._remembered = remembered
+        """Take the queries, each with what state remembers of it, by name."""
+        self._keepers = keepers
         self._client = client
         self._stored_queries = stored_queries
         self._settings = settings
@@ -178,16 +121,15 @@ class Launcher:
             RequestError: it comes from a Look, which Looker does not have or show.
             LookWithoutQueryError: the Look's query is not there.
         """
-        query = self._queries[query_name]
-        look_query_id = None
+        keeper = self._keepers[query_name]
+        query, look_query_id = keeper.query, None
         if query.config.look_id is not None:
             # People may give a Look another query.
             look_query_id = self._stored_queries.find(query, self._client).query_id
-        bookmark = self._bookmarks.get(query_name)
         return fingerprint_of(
             query,
             look_query_id,
-            bookmark and bookmark.value,
+            keeper.value,
             base_url=self._settings.base_url,
             query_timezone=self._settings.query_timezone,
             result_format=self._settings.result_format,
@@ -203,17 +145,15 @@ class Launcher:
             ValueError: the query cannot be run as configured.
         """
         wanted = self.fingerprint(query_name)
-        remembered = self._remembered.get(query_name)
-        if remembered and remembered.query_id and remembered.fingerprint == wanted:
-            unmarked = remembered.unmarked_limits
-            limits = unmarked.or_else(configured_limits(self._queries[query_name].config))
-            self._ready[query_name] = _ReadyQuery(remembered.query_id, wanted, limits, unmarked)
+        keeper = self._keepers[query_name]
+        last_run = keeper.last_run
+        if last_run.query_id and last_run.fingerprint == wanted:
+            unmarked = last_run.unmarked_limits
+            limits = unmarked.or_else(configured_limits(keeper.query.config))
+            self._ready[query_name] = _ReadyQuery(last_run.query_id, wanted, limits, unmarked)
             return
-        query = self._queries[query_name]
-        stored = self._stored_queries.find(query, self._client)
-        run = prepare_query(
-            query, stored, self._bookmarks.get(query_name), self._settings.query_timezone
-        )
+        stored = self._stored_queries.find(keeper.query, self._client)
+        run = prepare_query(keeper.query, stored, self._settings.query_timezone, keeper)
         query_id = run.query_id or self._client.create_query(run.body)
         unmarked = run.limits.unmarked(self._settings.result_format)
         self._ready[query_name] = _ReadyQuery(
@@ -226,7 +166,7 @@ class Launcher:
         Raises:
             RequestError: Looker refuses to run it, or could not be asked.
         """
-        ready, source = self._ready[query.query_name], self._queries[query.query_name]
+        ready, source = self._ready[query.query_name], self._keepers[query.query_name].query
         query_task_id = self._client.create_query_task(
             ready.query_id,
             self._settings.result_format,
@@ -246,24 +186,19 @@ class Launcher:
             unmarked_limits=ready.unmarked_limits,
         )
 
-    def query_to_remember(self, task: LaunchedTask, runtime: float | None) -> QueryState:
-        """Return what state should remember of a query whose result is delivered."""
-        return QueryState(
-            fingerprint=task.fingerprint,
-            query_id=task.query_id if self._is_reusable(task) else None,
-            runtime_seconds=None if runtime is None else ceil(runtime),
-            runtime_milliseconds=None if runtime is None else round(runtime * 1000),
-            **task.unmarked_limits.known(),
-        )
+    def remember(self, task: LaunchedTask, runtime: float | None) -> None:
+        """Note in state how a query was run whose result is delivered; `runtime` in seconds."""
+        keeper = self._keepers[task.query_name]
+        query_id = task.query_id if self._is_reusable(task, keeper) else None
+        keeper.remember(task.fingerprint, query_id, runtime, task.unmarked_limits)
 
-    def _is_reusable(self, task: LaunchedTask) -> bool:
+    def _is_reusable(self, task: LaunchedTask, keeper: QueryKeeper) -> bool:
         """Return whether Looker's id is all that is needed to run the query once more."""
-        if task.query_name in self._bookmarks:
+        if keeper.column:
             return False
         if ready := self._ready.get(task.query_name):
             return not ready.server_table_calcs
-        remembered = self._remembered.get(task.query_name)
-        return remembered is not None and remembered.query_id == task.query_id
+        return keeper.last_run.query_id == task.query_id
 
 
 def fingerprint_of(

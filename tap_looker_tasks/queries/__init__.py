@@ -9,6 +9,7 @@ from tap_looker_tasks.queries.body import (
 )
 from tap_looker_tasks.queries.bookmark import from_bookmark, next_bookmark
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
+from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
 from tap_looker_tasks.queries.limits import (
     UNKNOWN_LIMITS,
     Limits,
@@ -21,6 +22,8 @@ from tap_looker_tasks.queries.tiles import Tiles, tile_queries
 __all__ = [
     "UNKNOWN_LIMITS",
     "Limits",
+    "QueryKeeper",
+    "QueryState",
     "Tiles",
     "changed_copy",
     "check_body",

@@ -1,11 +1,6 @@
 """One run: collector, workers and its end; the only place with threads."""
 
 from tap_looker_tasks.run.collector import Idle
-from tap_looker_tasks.run.run import ActiveRun, RunContext, start_run
+from tap_looker_tasks.run.run import Run
 
-__all__ = [
-    "ActiveRun",
-    "Idle",
-    "RunContext",
-    "start_run",
-]
+__all__ = ["Idle", "Run"]

@@ -1,139 +1,189 @@
-"""Puts ledger, board, launcher and collector together for one run."""
+"""One run: follows and launches query tasks, and notes in state what becomes of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tap_looker_tasks.errors import RequestRejectedError
+from tap_looker_tasks.launching import Launcher
 from tap_looker_tasks.queries import Limits, configured_limits
-from tap_looker_tasks.run.collector import Collector, RequestRunner
-from tap_looker_tasks.tasks import FollowedTask, QueuedQuery, TaskBoard
+from tap_looker_tasks.run.collector import Collector, Idle, RequestRunner
+from tap_looker_tasks.store import ResultStore
+from tap_looker_tasks.tasks import (
+    CancelFailed,
+    Cancelled,
+    FollowedTask,
+    Launched,
+    LaunchedTask,
+    Outcome,
+    QueuedQuery,
+    TaskBoard,
+)
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tap_looker_tasks.config import ConfiguredQuery, Settings
-    from tap_looker_tasks.launching import Launcher, QueryState
+    from tap_looker_tasks.launching import StoredQueries
     from tap_looker_tasks.looker import Clock, LookerClient
-    from tap_looker_tasks.store import ResultStore
-    from tap_looker_tasks.tasks import LaunchedTask, Ledger, QueryTask
+    from tap_looker_tasks.queries import QueryKeeper
+    from tap_looker_tasks.tasks import Event, Ledger, ProgressEvent
+
+_Event = TypeVar("_Event", bound="Event | Idle")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ActiveRun:
-    """Query tasks being followed and launched.
+class Run:
+    """Follows external tasks and tasks in flight, and launches the other queries.
 
-    Attributes:
-        ledger: what state remembers of them.
-        launcher: creates them.
-        collector: collects what they bring.
-        tasks: those that exist already.
-        queued: the queries to launch, in order.
-        runtimes: how many seconds each query took when it was last run, as far as known.
-        pages: address of each query in Looker, from its root, as far as known.
-    """
-
-    ledger: Ledger
-    launcher: Launcher
-    collector: Collector
-    tasks: Sequence[QueryTask]
-    queued: Sequence[str]
-    runtimes: Mapping[str, float | None]
-    pages: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """What following query tasks takes.
+    What happens is noted in the ledger before it is yielded.
 
     Attributes:
-        settings: of the tap.
-        ledger: what state remembers of query tasks.
-        launcher: creates tasks.
-        queries: those to launch, by name.
-        remembered: what state remembers of them, by name.
-        client: asks Looker.
-        answers: keeps what Looker sent until it is delivered.
-        clock: tells the time.
-        logger: for what users should know.
+        keepers: The queries of the run, each with what state remembers of it, by name.
+        tasks: Tasks that existed before the run.
+        queued: Names of the queries to launch, in order.
     """
 
-    settings: Settings
-    ledger: Ledger
-    launcher: Launcher
-    queries: Mapping[str, ConfiguredQuery]
-    remembered: Mapping[str, QueryState]
-    client: LookerClient
-    answers: ResultStore
-    clock: Clock
-    logger: logging.Logger
+    def __init__(  # noqa: PLR0913 - the parts of a run meet here, and nowhere else
+        self,
+        settings: Settings,
+        client: LookerClient,
+        clock: Clock,
+        *,
+        ledger: Ledger,
+        keepers: Mapping[str, QueryKeeper],
+        stored_queries: StoredQueries,
+        logger: logging.Logger,
+    ) -> None:
+        """Decide which tasks to follow and which queries to launch.
+
+        Raises:
+            RequestError: If the Look of a query in flight cannot be fetched.
+        """
+        timeout = settings.sync_timeout_seconds
+        stop_at = inf if timeout is None else clock.now() + timeout
+        answers = ResultStore()
+        self.keepers = keepers
+        self._ledger = ledger
+        self._logger = logger
+        self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
+        resumed = self._resume()
+        in_flight = {task.query_name for task in resumed}
+        self.queued = [name for name in longest_first(keepers) if name not in in_flight]
+        followed = [*ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
+        self.tasks = [each.task for each in followed]
+        board = TaskBoard(
+            settings,
+            tasks=followed,
+            queries=map(QueuedQuery, self.queued),
+            abandoned=ledger.tasks_to_cancel(),
+            stop_at=stop_at,
+        )
+        self._collector = Collector(
+            board,
+            RequestRunner(client, self._launcher, answers),
+            client,
+            answers,
+            clock=clock,
+            logger=logger,
+            deliver_until=stop_at,
+        )
+
+    def start(self) -> None:
+        """Begin to collect."""
+        self._collector.start()
+
+    def events(self) -> Iterator[Event | Idle]:
+        """Yield what happens; an outcome before it is noted, which `remember` does.
+
+        Raises:
+            TapError: If no more requests can succeed, or there is no room for results.
+        """
+        return self._noted(self._collector.events())
+
+    def news(self) -> Iterator[ProgressEvent]:
+        """Yield what happened besides outcomes, without waiting."""
+        return self._noted(self._collector.news())
+
+    def remember(self, outcome: Outcome, runtime: float | None, *, is_complete: bool) -> None:
+        """Note an outcome, once the task's last record is written.
+
+        Args:
+            outcome: The task's outcome.
+            runtime: Seconds the query took, as Looker reports them.
+            is_complete: Whether its result arrived without an error.
+        """
+        self._ledger.remember(outcome)
+        task = outcome.task
+        if is_complete and isinstance(task, LaunchedTask) and task.query_name in self.keepers:
+            self._launcher.remember(task, runtime or _observed_runtime(outcome, task))
+
+    def end(self, *, cancels: bool) -> Iterator[ProgressEvent]:
+        """End all requests and threads in a few seconds; yield what becomes of the tasks.
+
+        Args:
+            cancels: Whether tasks that this tap launched and has not collected are cancelled.
+        """
+        for event in self._collector.end(cancels=cancels):
+            if not isinstance(event, Outcome):
+                self._note(event)
+                yield event
+            elif isinstance(event.task, LaunchedTask):
+                # An interrupt may have come before its launch was noted.
+                self._ledger.note_launched(event.task)
+        self._collector.close()
+
+    def _noted(self, events: Iterable[_Event]) -> Iterator[_Event]:
+        for event in events:
+            self._note(event)
+            yield event
+
+    def _note(self, event: Event | Idle) -> None:
+        match event:
+            case Launched(task):
+                self._ledger.note_launched(task)
+            case Cancelled(task):
+                self._ledger.note_cancelled(task)
+            case CancelFailed(task, reason):
+                self._ledger.note_to_cancel(task)
+                self._logger.warning(
+                    "query task %s is not cancelled: %s; the next run tries again",
+                    task.query_task_id,
+                    reason,
+                )
+
+    def _resume(self) -> list[LaunchedTask]:
+        fingerprints: dict[str, str] = {}
+        for name in self._ledger.names_in_flight():
+            if name in self.keepers:
+                try:
+                    fingerprints[name] = self._launcher.fingerprint(name)
+                except (RequestRejectedError, ValueError) as error:
+                    self._logger.warning("%s: %s", name, error)
+        return [
+            replace(task, limits=_limits_of(task, self.keepers[task.query_name].query))
+            for task in self._ledger.resume(fingerprints)
+        ]
 
 
-def start_run(parts: RunContext) -> ActiveRun:
-    """Build what follows external tasks and those in flight, and launches the rest.
-
-    Raises:
-        RequestError: a Look whose query is in flight could not be asked for.
-    """
-    resumed = _resume(parts)
-    timeout = parts.settings.sync_timeout_seconds
-    stop_at = inf if timeout is None else parts.clock.now() + timeout
-    in_flight = {task.query_name for task in resumed}
-    queued = [name for name in longest_first(parts.remembered) if name not in in_flight]
-    tasks = [*parts.ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
-    board = TaskBoard(
-        parts.settings,
-        tasks=tasks,
-        queries=map(QueuedQuery, queued),
-        abandoned=parts.ledger.tasks_to_cancel(),
-        stop_at=stop_at,
-    )
-    collector = Collector(
-        board,
-        RequestRunner(parts.client, parts.launcher, parts.answers),
-        parts.client,
-        parts.answers,
-        clock=parts.clock,
-        logger=parts.logger,
-        deliver_until=stop_at,
-    )
-    return ActiveRun(
-        ledger=parts.ledger,
-        launcher=parts.launcher,
-        collector=collector,
-        tasks=[task.task for task in tasks],
-        queued=queued,
-        runtimes={name: query.runtime for name, query in parts.remembered.items()},
-        pages={name: query.page for name, query in parts.queries.items()},
-    )
-
-
-def longest_first(remembered: Mapping[str, QueryState]) -> list[str]:
+def longest_first(keepers: Mapping[str, QueryKeeper]) -> list[str]:
     """Order queries: those never run in the order configured, then the longest first."""
 
     def shortness(query_name: str) -> float:
-        runtime = remembered[query_name].runtime
+        runtime = keepers[query_name].last_run.runtime
         return -inf if runtime is None else -runtime
 
-    return sorted(remembered, key=shortness)
-
-
-def _resume(parts: RunContext) -> list[LaunchedTask]:
-    fingerprints: dict[str, str] = {}
-    for name in parts.ledger.names_in_flight():
-        if name in parts.queries:
-            try:
-                fingerprints[name] = parts.launcher.fingerprint(name)
-            except (RequestRejectedError, ValueError) as error:
-                parts.logger.warning("%s: %s", name, error)
-    return [
-        replace(task, limits=_limits_of(task, parts.queries[task.query_name]))
-        for task in parts.ledger.resume(fingerprints)
-    ]
+    return sorted(keepers, key=shortness)
 
 
 def _limits_of(task: LaunchedTask, query: ConfiguredQuery) -> Limits:
     return task.unmarked_limits.or_else(configured_limits(query.config))
+
+
+def _observed_runtime(outcome: Outcome, task: LaunchedTask) -> float | None:
+    """Return the seconds a task took as the tap saw it: `json_bi` does not say."""
+    if outcome.finished_at is None:
+        return None
+    return round(outcome.finished_at - task.launched_at, 3)

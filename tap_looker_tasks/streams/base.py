@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk import Stream, metrics
+from singer_sdk import Stream, Tap, metrics
 from singer_sdk import typing as th
 from singer_sdk.batch import Batcher
 from singer_sdk.helpers._batch import BatchFileFormat
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_looker_tasks.config import ConfiguredQuery
-    from tap_looker_tasks.launching import QueryState
+    from tap_looker_tasks.config import ConfiguredQuery, Settings
+    from tap_looker_tasks.launching import StoredQueries
+    from tap_looker_tasks.looker import Clock, LookerClient
+    from tap_looker_tasks.queries import QueryKeeper
     from tap_looker_tasks.records import RecordBatch
     from tap_looker_tasks.results import Result
     from tap_looker_tasks.tasks import Outcome
@@ -40,9 +43,31 @@ KEY_TEXT = th.StringType(max_length=MAX_KEY_LENGTH)
 FREE_OBJECTS = th.CustomType({"type": ["array", "null"], "items": {"type": ["object", "null"]}})
 
 
+class LookerTap(Tap):
+    """What streams use of the tap when they sync; `--discover` needs no settings before that."""
+
+    clock: Clock
+
+    @cached_property
+    @abstractmethod
+    def settings(self) -> Settings:
+        """The configuration, checked."""
+
+    @cached_property
+    @abstractmethod
+    def stored_queries(self) -> StoredQueries:
+        """The queries looked up so far: discovery and sync share them."""
+
+    @property
+    @abstractmethod
+    def client(self) -> LookerClient:
+        """The only client of a command: discovery and sync share its login."""
+
+
 class LookerStream(Stream):
     """A stream whose records are typed already."""
 
+    _tap: LookerTap
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     _schema_is_written = False
 
@@ -109,9 +134,6 @@ class RowStream(LookerStream):
     query: ConfiguredQuery | None = None
     _batches: Iterator[RecordBatch]
 
-    def remember(self, query: QueryState) -> None:
-        """Have state remember the query that was run; external tasks have none."""
-
     @override
     def _write_activate_version_message(self, full_table_version: int) -> None:
         if self.get_batch_config(self.config) is None:
@@ -127,6 +149,11 @@ class RowStream(LookerStream):
     @abstractmethod
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         """Yield the records of a task."""
+
+    @property
+    def keeper(self) -> QueryKeeper | None:
+        """What state remembers of its query; None for external tasks."""
+        return None
 
     @property
     def query_name(self) -> str | None:

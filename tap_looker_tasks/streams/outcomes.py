@@ -7,37 +7,37 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_looker_tasks.cli import read_task_ids
+from tap_looker_tasks.config import shard_of
 from tap_looker_tasks.errors import TasksNotCompletedError
 from tap_looker_tasks.queries import reached_limits
 from tap_looker_tasks.results import MalformedResponseError, Result, one_array, read_result
-from tap_looker_tasks.run import Idle
+from tap_looker_tasks.run import Idle, Run
 from tap_looker_tasks.singer import ReadyJson
 from tap_looker_tasks.streams.base import LookerStream, RowStream
 from tap_looker_tasks.streams.outcome_record import SCHEMA, build_record
 from tap_looker_tasks.tasks import (
     COMPLETE,
-    CancelFailed,
-    Cancelled,
     ExternalTask,
     Launched,
     LaunchedTask,
     LaunchFailed,
+    Ledger,
     Outcome,
 )
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
     from tap_looker_tasks.config import ConfiguredQuery
     from tap_looker_tasks.records import RecordBatch
-    from tap_looker_tasks.run import ActiveRun
     from tap_looker_tasks.singer import PacedStateWriter
-    from tap_looker_tasks.streams.watching import RunWatch
-    from tap_looker_tasks.tasks import Event, Ledger, ProgressEvent, QueryTask
+    from tap_looker_tasks.streams.base import LookerTap
+    from tap_looker_tasks.tasks import ProgressEvent, QueryTask
+    from tap_looker_tasks.watch import RunWatch
 
 # A launch is noted in state no later than after so many rows.
 _ROWS_AT_ONCE = 2000
@@ -55,30 +55,12 @@ class QueryTaskResultsStream(LookerStream):
     primary_keys: ClassVar[tuple[str, ...]] = ("query_task_id",)
     schema: ClassVar[dict[str, Any]] = dict(SCHEMA)
 
-    def __init__(
-        self,
-        tap: Tap,
-        states: PacedStateWriter,
-        watch: RunWatch,
-        start_run: Callable[[dict[str, Any], Sequence[RowStream]], ActiveRun],
-        *,
-        fails: bool,
-    ) -> None:
-        """Take what a sync needs.
-
-        Args:
-            tap: the tap.
-            states: where STATE is written.
-            watch: is told what happens.
-            start_run: given this stream's bookmark and the selected ones.
-            fails: whether the run fails when a task did not complete.
-        """
+    def __init__(self, tap: LookerTap, states: PacedStateWriter, watch: RunWatch) -> None:
+        """Write STATE to `states`, and show on `watch` what happens."""
         super().__init__(tap)
         self._states = states
         self._watch = watch
-        self._start_run = start_run
-        self._fails = fails
-        self._following: ActiveRun | None = None
+        self._run: Run | None = None
         self._row_streams: dict[str | None, RowStream] = {}
         self._incomplete: list[str] = []
 
@@ -96,86 +78,74 @@ class QueryTaskResultsStream(LookerStream):
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
         self._row_streams = {stream.query_name: stream for stream in streams}
-        self._following = following = self._start_run(self.stream_state, streams)
-        # An interrupt ends what is followed by then, wherever it comes.
-        following.collector.start()
-        self._watch.begin(following)
-        for event in following.collector.events():
+        # An interrupt ends the run from here on, wherever it comes.
+        self._run = run = self._new_run()
+        run.start()
+        self._watch.begin(run)
+        for event in run.events():
             match event:
                 case Idle():
                     # Let the target have everything so far.
                     self._states.write_state(self._tap.state)
                     self._watch.tick()
                 case Outcome():
-                    record, outcome = self._deliver(event, following)
+                    record, outcome = self._deliver(event, run)
                     # The SDK takes out of it what is deselected.
                     yield {**record}
                     self._watch.note_delivered(outcome, record)
                     # Only now is the task's last record out.
-                    self._remember(outcome, record, following)
+                    is_complete = record["status"] == COMPLETE
+                    run.remember(outcome, record["runtime_seconds"], is_complete=is_complete)
+                    self._states.write_if_due(self._tap.state)
                 case _:
-                    self._note_now(event, following.ledger)
-        self.end_following(cancels=self.is_test_run)
+                    self._note(event)
+        self.end_run(cancels=self.is_test_run)
+
+    def _new_run(self) -> Run:
+        settings = self._tap.settings
+        external_ids = [
+            id_
+            for id_ in read_task_ids(settings)
+            if shard_of(id_, settings.shard_count) == settings.shard_index
+        ]
+        streams = self._row_streams.values()
+        return Run(
+            settings,
+            self._tap.client,
+            self._tap.clock,
+            ledger=Ledger(self.stream_state, external_ids),
+            keepers={s.query.name: s.keeper for s in streams if s.query and s.keeper},
+            stored_queries=self._tap.stored_queries,
+            logger=self.logger,
+        )
 
     @property
-    def is_following(self) -> bool:
-        """Whether a sync is in the middle of it."""
-        return self._following is not None
+    def is_running(self) -> bool:
+        """Whether a sync has begun and not ended."""
+        return self._run is not None
 
-    def end_following(self, *, cancels: bool) -> None:
-        """End in good order, wherever it is; a few seconds at most.
+    def end_run(self, *, cancels: bool) -> None:
+        """End the run cleanly, wherever it is; it takes a few seconds at most.
 
         Nothing is written: the target may be gone.
         """
-        following = self._following
-        if following is None:
+        if self._run is None:
             return
-        for event in following.collector.end(cancels=cancels):
-            self._note_last(event, following.ledger)
-        following.collector.close()
+        for event in self._run.end(cancels=cancels):
+            self._note_progress(event)
         self._watch.end()
-        self._following = None
+        self._run = None
 
-    def _note_last(self, event: Event, ledger: Ledger) -> None:
-        match event:
-            case Outcome(LaunchedTask() as task):
-                # An interrupt may have come before its launch was noted.
-                ledger.note_launched(task)
-            case Outcome():
-                pass
-            case _:
-                self._note(event, ledger)
-
-    def _remember(self, outcome: Outcome, record: Record, following: ActiveRun) -> None:
-        following.ledger.remember(outcome)
-        stream = self._stream_of(outcome.task)
-        if stream and isinstance(outcome.task, LaunchedTask) and record["status"] == COMPLETE:
-            runtime = record["runtime_seconds"] or _observed_runtime(outcome, outcome.task)
-            stream.remember(following.launcher.query_to_remember(outcome.task, runtime))
-        self._states.write_if_due(self._tap.state)
-
-    def _note_now(self, event: ProgressEvent, ledger: Ledger) -> None:
-        self._note(event, ledger)
+    def _note(self, event: ProgressEvent) -> None:
+        self._note_progress(event)
         if isinstance(event, Launched):
             # A run that is killed must find the task again.
             self._states.write_now(self._tap.state)
 
-    def _note(self, event: ProgressEvent, ledger: Ledger) -> None:
+    def _note_progress(self, event: ProgressEvent) -> None:
         self._watch.note(event)
-        match event:
-            case Launched(task):
-                ledger.note_launched(task)
-            case LaunchFailed(query_name, reason):
-                self._incomplete.append(f"{query_name} (not launched: {reason})")
-            case Cancelled(task):
-                ledger.note_cancelled(task)
-            case CancelFailed(task, reason):
-                ledger.note_to_cancel(task)
-                self.logger.warning(
-                    "query task %s is not cancelled: %s; the next run tries again",
-                    task.query_task_id,
-                    reason,
-                )
+        if isinstance(event, LaunchFailed):
+            self._incomplete.append(f"{event.query_name} (not launched: {event.reason})")
 
     @override
     def generate_child_contexts(
@@ -194,9 +164,10 @@ class QueryTaskResultsStream(LookerStream):
         super().finalize_state_progress_markers(state)
         self._states.write_now(self._tap.state)
         if self._incomplete:
-            report_incomplete(self._incomplete, self.logger, fails=self._fails)
+            fails = self.config.get("fail_on_task_error", True)
+            report_incomplete(self._incomplete, self.logger, fails=fails)
 
-    def _deliver(self, outcome: Outcome, following: ActiveRun) -> tuple[Record, Outcome]:
+    def _deliver(self, outcome: Outcome, run: Run) -> tuple[Record, Outcome]:
         """Deliver the task's rows; return its own record, and the outcome as it turned out."""
         answer = outcome.answer.take() if outcome.answer else None
         result, data = Result(status=outcome.status), None
@@ -206,7 +177,7 @@ class QueryTaskResultsStream(LookerStream):
                 result = read_result(answer)
                 result = self._check_truncation(result, outcome.task)
                 data = self._data(result) if self._wants_data(outcome.task) else None
-                self._deliver_rows(outcome, result, following)
+                self._deliver_rows(outcome, result, run)
         except MalformedResponseError as malformed:
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
@@ -252,22 +223,22 @@ class QueryTaskResultsStream(LookerStream):
             )
         return replace(result, truncated=True)
 
-    def _deliver_rows(self, outcome: Outcome, result: Result, following: ActiveRun) -> None:
+    def _deliver_rows(self, outcome: Outcome, result: Result, run: Run) -> None:
         stream = self._stream_of(outcome.task)
         if stream and result.row_count is not None:
             batches = stream.batches(result, outcome.task.query_task_id)
-            stream.deliver(outcome, result, self._note_between(batches, outcome, following))
+            stream.deliver(outcome, result, self._note_between(batches, outcome, run))
 
     def _note_between(
-        self, batches: Iterator[RecordBatch], outcome: Outcome, following: ActiveRun
+        self, batches: Iterator[RecordBatch], outcome: Outcome, run: Run
     ) -> Iterator[RecordBatch]:
         """Yield parts of the batches, and act on what happens meanwhile after each."""
         for batch in batches:
             for part in batch.parts(_ROWS_AT_ONCE):
                 yield part
                 self._watch.note_rows(outcome, len(part))
-                for event in following.collector.news():
-                    self._note_now(event, following.ledger)
+                for event in run.news():
+                    self._note(event)
 
     def _wants_data(self, task: QueryTask) -> bool:
         return isinstance(task, ExternalTask) and self.selected and self.selects("data")
@@ -285,13 +256,6 @@ class QueryTaskResultsStream(LookerStream):
                 pass
             return {"rows": ReadyJson(one_array(result.flat_arrays()))}
         return {"rows": ReadyJson(tuple(one_array(result.flat_arrays())))}
-
-
-def _observed_runtime(outcome: Outcome, task: LaunchedTask) -> float | None:
-    """Return the seconds a task took as the tap saw it: `json_bi` does not say."""
-    if outcome.finished_at is None:
-        return None
-    return round(outcome.finished_at - task.launched_at, 3)
 
 
 def report_incomplete(incomplete: Sequence[str], logger: logging.Logger, *, fails: bool) -> None:

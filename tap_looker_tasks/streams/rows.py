@@ -11,8 +11,8 @@ from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_looker_tasks.config import refuse
-from tap_looker_tasks.launching import Bookmark, QueryState, QueryStreamPlan, catalog_problems
-from tap_looker_tasks.queries import next_bookmark
+from tap_looker_tasks.launching import QueryStreamPlan, catalog_problems
+from tap_looker_tasks.queries import QueryKeeper, next_bookmark
 from tap_looker_tasks.records import (
     ColumnMatch,
     KeyCheck,
@@ -30,12 +30,12 @@ from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
     from tap_looker_tasks.config import ConfiguredQuery
     from tap_looker_tasks.results import Result
+    from tap_looker_tasks.streams.base import LookerTap
     from tap_looker_tasks.tasks import Outcome
 
 
@@ -94,28 +94,21 @@ class QueryStream(RowStream):
     # What the replication key came to in rows that were read to the end.
     _latest: object = None
 
-    def __init__(self, tap: Tap, plan: QueryStreamPlan, query_timezone: str) -> None:
-        """Take what is known of the query, and the time zone its results are told in."""
+    def __init__(self, tap: LookerTap, plan: QueryStreamPlan) -> None:
+        """Take what is known of the query."""
         self.query: ConfiguredQuery = plan.query
-        self._query_timezone = query_timezone
         super().__init__(tap, name=plan.query.name, schema=dict(plan.schema))
         self.primary_keys = plan.key_properties
         self.replication_key = plan.replication_key
 
-    @property
-    def bookmark(self) -> Bookmark | None:
-        """Where an incremental query goes on; None for a query that is not incremental."""
-        field = self.query.config.replication_key
-        if field is None or not self._is_incremental:
-            return None
-        column = column_in_schema(self.schema, field)
-        if column is None:
-            return None
-        state = self.stream_state
-        if state.get("replication_key") == self.replication_key:
-            return Bookmark(column, state.get("replication_key_value"))
-        is_moment = not column.column_type.is_number
-        return Bookmark(column, self.config.get("start_date") if is_moment else None)
+    @cached_property
+    @override
+    def keeper(self) -> QueryKeeper:
+        """What state remembers of the query."""
+        field = self.query.config.replication_key if self._is_incremental else None
+        column = None if field is None else column_in_schema(self.schema, field)
+        start_date = self.config.get("start_date")
+        return QueryKeeper(self.query_to_run, self.stream_state, column, start_date)
 
     @property
     def query_to_run(self) -> ConfiguredQuery:
@@ -146,15 +139,6 @@ class QueryStream(RowStream):
             )
         )
 
-    @property
-    def remembered(self) -> QueryState:
-        """What state remembers of the query."""
-        return QueryState.from_state(self.stream_state.get("query"))
-
-    @override
-    def remember(self, query: QueryState) -> None:
-        self.stream_state["query"] = msgspec.to_builtins(query)
-
     @override
     def deliver(self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch]) -> None:
         match = self._match(result)
@@ -163,37 +147,30 @@ class QueryStream(RowStream):
         if self._may_activate(result, match) and outcome.finished_at is not None:
             self._stream_version = int(outcome.finished_at * 1000)
         super().deliver(outcome, result, batches)
-        self._move_bookmark()
+        self.keeper.move(self._latest)
         if self._stream_version is not None:
             # Targets may drop what this run did not deliver, now that all of it is there.
             self._write_activate_version_message(self._stream_version)
 
     @override
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
-        time_zone = result.time_zone or self._query_timezone
+        time_zone = result.time_zone or self._tap.settings.query_timezone
         match = self._match(result)
         reader = RowReader(match.columns, time_zone)
-        bookmark = self.bookmark
-        if bookmark is not None and bookmark.column.name in match.missing:
+        key = self.keeper.column
+        if key is not None and key.name in match.missing:
             # The warning is there already; nothing says how far this result goes.
-            bookmark = None
-        latest: list[object] = [] if bookmark is None else [bookmark.value]
+            key = None
+        latest: list[object] = [] if key is None else [self.keeper.value]
         keys = KeyCheck([c.name for c in match.columns if c.name in self.primary_keys])
         for batch in reader.batches(result, query_task_id):
             yield batch
             keys.add(batch)
-            if bookmark is not None:
-                values = batch.column(bookmark.column.name)
-                latest = [next_bookmark(bookmark.column, [*latest, *values])]
+            if key is not None:
+                latest = [next_bookmark(key, [*latest, *batch.column(key.name)])]
         for problem in (*reader.problems, *keys.problems):
             self.logger.warning("%s: %s", self.name, problem)
         self._latest = next(iter(latest), None)
-
-    def _move_bookmark(self) -> None:
-        """Have state remember how far the rows go, now that the last one is out."""
-        if self._latest is not None:
-            self.stream_state["replication_key"] = self.replication_key
-            self.stream_state["replication_key_value"] = self._latest
 
     def _may_activate(self, result: Result, match: ColumnMatch) -> bool:
         """Return whether the rows are all there are, so that those of earlier runs may go."""

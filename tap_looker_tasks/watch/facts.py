@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tap_looker_tasks.tasks import Cancelled, Collected, Launched, LaunchFailed
+
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from tap_looker_tasks.tasks import ProgressEvent
 
 _COMPLETE = "complete"
 
@@ -146,6 +150,7 @@ class RunFacts:
         self._by_id: dict[str, TaskFacts] = {}
         self._by_name: dict[str, TaskFacts] = {}
         self._expected: dict[str, float] = {}
+        self._pages: dict[str, str] = {}
         self._answer_bytes_delivered = 0
         self._seconds_delivering = 0.0
         self._finishes = 0
@@ -168,9 +173,27 @@ class RunFacts:
         """Return how long the task's query took in an earlier run, if that is known."""
         return self._expected.get(task.name or "")
 
-    def expect(self, name: str, runtime_seconds: float) -> None:
-        """Note how long a query took in an earlier run."""
-        self._expected[name] = runtime_seconds
+    def expect(self, name: str, runtime_seconds: float | None, page: str | None = None) -> None:
+        """Note how long a query took in an earlier run, and its page in Looker, if known."""
+        if runtime_seconds is not None:
+            self._expected[name] = runtime_seconds
+        if page is not None:
+            self._pages[name] = page
+
+    def note(self, event: ProgressEvent, now: float) -> None:
+        """Note an event of the run at `now`, in epoch seconds."""
+        match event:
+            case Launched(task):
+                name = task.query_name
+                page = self._pages.get(name)
+                self.launched(task.query_task_id, name, task.query_id, task.attempt, now, page)
+            case Collected(query_task_id, status, size, at):
+                self.finished(query_task_id, status, at)
+                self.collected(query_task_id, size, at)
+            case LaunchFailed(query_name, reason):
+                self.not_launched(query_name, reason, now)
+            case Cancelled(task):
+                self.cancelled(task.query_task_id, now)
 
     def queued(self, name: str, at: float) -> None:
         """Note that a query waits for a slot."""

@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: live on a terminal, else one line now and then."""
+"""Shows a run while it lasts: live on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import os
 import sys
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from tap_looker_tasks.watch.facts import Stage
-from tap_looker_tasks.watch.summary import format_bytes, format_count, format_duration
+from tap_looker_tasks.tasks import LaunchedTask
+from tap_looker_tasks.watch.facts import RunFacts, Stage
+from tap_looker_tasks.watch.summary import (
+    describe_end,
+    exit_status_of,
+    format_bytes,
+    format_count,
+    format_duration,
+    log_run_summary,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -17,7 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from tap_looker_tasks.watch.facts import RunFacts
+    from tap_looker_tasks.config import Settings
+    from tap_looker_tasks.looker import Clock
+    from tap_looker_tasks.run import Run
+    from tap_looker_tasks.singer import MessageWriter
+    from tap_looker_tasks.tasks import Outcome, ProgressEvent
     from tap_looker_tasks.watch.live import LiveDisplay
 
 _SECONDS_BETWEEN_FRAMES = 0.5
@@ -36,6 +48,105 @@ def shows_live(
     """
     can_move = environment.get("TERM", "") not in _TERMINALS_WITHOUT_CURSOR
     return can_move and _is_terminal(errors) and not _is_terminal(output)
+
+
+class RunWatch:
+    """Keeps the facts of a run and shows them while it lasts; decides nothing.
+
+    Attributes:
+        facts: What has happened so far.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        output: MessageWriter,
+        logger: logging.Logger,
+        calls: Counter[str],
+        config: Mapping[str, Any],
+    ) -> None:
+        """Watch a run with this configuration, which writes to `output`."""
+        self.facts = RunFacts(clock.now())
+        self._progress = Progress(
+            self.facts,
+            logger=logger,
+            calls=calls,
+            call_limit=config.get("api_call_limit"),
+            slots=config.get("max_concurrent_tasks", 1),
+            stream=sys.stderr,
+        )
+        self._clock = clock
+        self._output = output
+        self._logger = logger
+        self._calls = calls
+        self._written = 0
+
+    def begin(self, run: Run) -> None:
+        """Note what is to be followed and launched, and show it."""
+        now = self._clock.now()
+        for name, keeper in run.keepers.items():
+            self.facts.expect(name, keeper.last_run.runtime, keeper.query.page)
+        for name in run.queued:
+            self.facts.queued(name, now)
+        for task in run.tasks:
+            resumed = task.query_name if isinstance(task, LaunchedTask) else None
+            self.facts.followed(task.query_task_id, now, resumed)
+        self._progress.__enter__()
+
+    def end(self) -> None:
+        """Show nothing any more."""
+        self._progress.__exit__(None, None, None)
+
+    def log_end(
+        self, error: BaseException | None, settings: Settings, config: Mapping[str, Any]
+    ) -> None:
+        """Log what the run did, and write its report if one is configured.
+
+        Args:
+            error: The exception that ends the command, if there is one.
+            settings: Settings of the run.
+            config: The configuration without secrets.
+        """
+        self.facts.ended(exit_status_of(error), describe_end(error), self._clock.now())
+        log_run_summary(self.facts, settings, config, self._calls, self._logger)
+
+    def tick(self) -> None:
+        """Show what is new, if it is time to."""
+        self._progress.tick(self._clock.now())
+
+    def note(self, event: ProgressEvent) -> None:
+        """Note what happened besides an outcome."""
+        self.facts.note(event, self._clock.now())
+        self.tick()
+
+    def note_delivering(self, outcome: Outcome) -> None:
+        """Note that a task's records are about to be written."""
+        self._written = self._output.bytes_written
+        if outcome.finished_at is not None:
+            self.facts.delivering(outcome.task.query_task_id, self._clock.now())
+
+    def note_rows(self, outcome: Outcome, count: int) -> None:
+        """Note that some rows of a task were written."""
+        size = self._output.bytes_written - self._written
+        self._written += size
+        self.facts.rows(outcome.task.query_task_id, count, size, self._clock.now())
+        self.tick()
+
+    def note_delivered(self, outcome: Outcome, record: Mapping[str, Any]) -> None:
+        """Note that a task's last record is written."""
+        now, query_task_id = self._clock.now(), outcome.task.query_task_id
+        if outcome.finished_at is None:
+            self.facts.left(query_task_id, outcome.status, now)
+        else:
+            self.facts.delivered(
+                query_task_id,
+                record["status"],
+                record["row_count"],
+                record["error_message"],
+                record["runtime_seconds"],
+                now,
+            )
+        self.tick()
 
 
 class Progress:

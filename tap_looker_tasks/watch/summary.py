@@ -158,14 +158,14 @@ def log_run_summary(
     calls: Counter[str],
     logger: logging.Logger,
 ) -> None:
-    """Log what a run did, and write its report when one is wanted.
+    """Log what a run did, and write its report if one is configured.
 
     Args:
-        facts: of the run, which has ended.
-        settings: of the run.
-        config: the configuration without secrets.
-        calls: made to Looker, by operation.
-        logger: for the summary, and for what keeps the report from being written.
+        facts: What happened in the run, which has ended.
+        settings: Settings of the run.
+        config: The configuration without secrets.
+        calls: Calls made to Looker, by operation.
+        logger: Receives the summary, and the reason if the report cannot be written.
     """
     for line in _lines_to_log(facts, calls, settings.api_call_limit):
         logger.info("%s", line)
@@ -215,13 +215,3 @@ def describe_end(error: BaseException | None) -> str | None:
     if error is None or isinstance(error, SystemExit):
         return None
     return error.message if isinstance(error, click.ClickException) else repr(error)
-
-
-def without_secrets(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration without the settings that are declared as secret."""
-    declared = schema["properties"]
-    return {
-        name: value
-        for name, value in config.items()
-        if name in declared and not declared[name].get("secret")
-    }

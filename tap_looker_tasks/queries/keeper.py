@@ -1,0 +1,109 @@
+"""What state remembers of a configured query: its bookmark, and how it was run last."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_looker_tasks.queries.limits import Limits
+
+if TYPE_CHECKING:
+    from tap_looker_tasks.config import ConfiguredQuery
+    from tap_looker_tasks.records import Column
+
+
+class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What state remembers of a query that was run.
+
+    Attributes:
+        fingerprint: Hash of its configuration.
+        query_id: Looker's id of the query; None if the configuration alone does not say all
+            that is to be known of it.
+        runtime_seconds: How long it took, in whole seconds: some targets cannot write state
+            with a fraction in it.
+        runtime_milliseconds: The same, to tell short queries apart.
+        row_limit: Most rows of its result, if the result does not show that it was cut off.
+        column_limit: Most pivoted columns, likewise.
+    """
+
+    fingerprint: str | None = None
+    query_id: str | None = None
+    runtime_seconds: int | None = None
+    runtime_milliseconds: int | None = None
+    row_limit: int | None = None
+    column_limit: int | None = None
+
+    @property
+    def runtime(self) -> float | None:
+        """How many seconds it took, as exactly as it is known."""
+        if self.runtime_milliseconds is None:
+            return self.runtime_seconds
+        return self.runtime_milliseconds / 1000
+
+    @property
+    def unmarked_limits(self) -> Limits:
+        """Limits that a result does not show."""
+        return Limits(self.row_limit, self.column_limit)
+
+
+class QueryKeeper:
+    """The bookmark of a query's stream, written in place as results are delivered.
+
+    Its keys: `replication_key` and `replication_key_value` of an incremental query; `query`, a
+    `QueryState`.
+
+    Attributes:
+        query: The query to run.
+        column: The replication key's; None if the query is not incremental.
+    """
+
+    def __init__(
+        self,
+        query: ConfiguredQuery,
+        bookmark: dict[str, Any],
+        column: Column | None = None,
+        start_date: str | None = None,
+    ) -> None:
+        """Resume from what earlier runs left; `start_date` is the first value of a moment."""
+        self.query = query
+        self.column = column
+        self._bookmark = bookmark
+        self._start_date = start_date
+
+    @property
+    def value(self) -> object:
+        """The value an incremental query resumes from; None at the beginning."""
+        if self.column is None:
+            return None
+        if self._bookmark.get("replication_key") == self.column.name:
+            return self._bookmark.get("replication_key_value")
+        return None if self.column.column_type.is_number else self._start_date
+
+    def move(self, value: object) -> None:
+        """Move the bookmark of an incremental query, once the last row up to it is written."""
+        if self.column is not None and value is not None:
+            self._bookmark["replication_key"] = self.column.name
+            self._bookmark["replication_key_value"] = value
+
+    @property
+    def last_run(self) -> QueryState:
+        """How the query was run last; empty if that cannot be read."""
+        try:
+            return msgspec.convert(self._bookmark.get("query") or {}, QueryState, strict=False)
+        except msgspec.ValidationError:
+            return QueryState()
+
+    def remember(
+        self, fingerprint: str | None, query_id: str | None, runtime: float | None, limits: Limits
+    ) -> None:
+        """Note how the query was run, once its result is delivered; `runtime` in seconds."""
+        state = QueryState(
+            fingerprint=fingerprint,
+            query_id=query_id,
+            runtime_seconds=None if runtime is None else ceil(runtime),
+            runtime_milliseconds=None if runtime is None else round(runtime * 1000),
+            **limits.known(),
+        )
+        self._bookmark["query"] = msgspec.to_builtins(state)
