@@ -59,6 +59,7 @@ from tap_looker_tasks.streams import (
     QueryTaskResultsStream,
     QueryTaskRowsStream,
 )
+from tap_looker_tasks.tasks import END_BUDGET
 from tap_looker_tasks.watch import RunWatch, tell_calls
 from tap_looker_tasks.wording import name_setting_first
 
@@ -69,8 +70,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker import Clock
 
 
-# Of cancelling and logging out; a token that stays expires by itself.
-_MAX_END_SECONDS = 4.0
 _IS_RUN = "tap_looker_tasks.is_run"
 _LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})
 
@@ -298,14 +297,16 @@ class TapLookerTasks(LookerTap):
 
     def _end_command(self) -> None:
         """End a run in good order, however its command ended."""
-        end_at = self.clock.now() + _MAX_END_SECONDS
+        end_at = self.clock.now() + END_BUDGET.logout
         try:
             # A sync that ended by itself follows nothing any more.
             if self._outcomes and self._outcomes.is_running:
                 self._outcomes.end_run(cancels=self._must_cancel())
                 # What was delivered need not be delivered again.
-                write = self._paced.write_last if self._is_interrupted() else self._paced.write_now
-                write(self.state)
+                if self._is_interrupted():
+                    self._paced.write_last(self.state, END_BUDGET.last_state)
+                else:
+                    self._paced.write_now(self.state)
             if self._client:
                 self._client.close(end_at - self.clock.now())
         finally:

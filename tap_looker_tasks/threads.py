@@ -23,7 +23,6 @@ _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")
 
 _MAX_WAIT_SECONDS = 60.0
-_MAX_JOIN_SECONDS = 1.0
 
 
 def daemon(target: Callable[[], None], name: str) -> Thread:
@@ -68,8 +67,11 @@ class Inbox:
 class Workers(Generic[_Request, _Report]):
     """Threads that perform requests, as many as are made at the same time."""
 
-    def __init__(self, perform: Callable[[_Request], Iterable[_Report]], reports: Inbox) -> None:
+    def __init__(
+        self, perform: Callable[[_Request], Iterable[_Report]], reports: Inbox, clock: Clock
+    ) -> None:
         """Begin without threads; what requests bring goes into a queue."""
+        self._clock = clock
         self._perform = perform
         self._reports = reports
         self._begun: SimpleQueue[_Request | None] = SimpleQueue()
@@ -94,10 +96,10 @@ class Workers(Generic[_Request, _Report]):
         for _ in self._threads:
             self._begun.put(None)
 
-    def join(self) -> None:
-        """Wait until they have ended; for one that hangs, a second."""
+    def join(self, until: float) -> None:
+        """Wait until they have ended, but for all of them together not past `until`."""
         for thread in self._threads:
-            thread.join(_MAX_JOIN_SECONDS)
+            thread.join(max(0.0, until - self._clock.now()))
 
     def _work(self) -> None:
         while request := self._begun.get():

@@ -54,7 +54,6 @@ _DASHBOARD_PARTS = "title,dashboard_filters,dashboard_elements"
 _CONTENT_PARTS = "id,title,folder(name)"
 _MODEL_PARTS = "name,explores(name,label,description,hidden)"
 _ROLE_PARTS = "name,permission_set(permissions),model_set(models)"
-_MAX_LOGOUT_SECONDS = 5
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
 _NOT_READY = frozenset({202, 204})
@@ -363,13 +362,13 @@ class LookerClient:
         """
         self._http.abort()
 
-    def close(self, max_seconds: float = _MAX_LOGOUT_SECONDS) -> None:
+    def close(self, max_seconds: float = inf) -> None:
         """End everything in progress, log out within so many seconds, and close all sessions."""
         self.abort()
         self.logout(max_seconds)
         self._http.close()
 
-    def logout(self, max_seconds: float = _MAX_LOGOUT_SECONDS) -> None:
+    def logout(self, max_seconds: float = inf) -> None:
         """Give the token back, if there is one; a token that stays expires by itself.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>

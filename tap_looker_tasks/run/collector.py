@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, assert_never
 from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
 from tap_looker_tasks.results import MalformedResponseError
 from tap_looker_tasks.tasks import (
+    END_BUDGET,
     PHASES,
     Cancel,
     Collected,
@@ -48,13 +49,19 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker import Clock, LookerClient
     from tap_looker_tasks.results import TaskEntry
     from tap_looker_tasks.store import ResultStore
-    from tap_looker_tasks.tasks import Action, Event, ProgressEvent, Report, Request, TaskBoard
+    from tap_looker_tasks.tasks import (
+        Action,
+        EndBudget,
+        Event,
+        ProgressEvent,
+        Report,
+        Request,
+        TaskBoard,
+    )
 
 # What waits for the target on disk, before launching pauses.
 MAX_SPOOL_BYTES = 4 * 1024**3
 _IDLE_SECONDS = 0.25
-_MAX_END_SECONDS = 3.5
-_MAX_CANCELLING_SECONDS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class Collector:
         clock: Clock,
         logger: logging.Logger,
         deliver_until: float = inf,
+        budget: EndBudget = END_BUDGET,
     ) -> None:
         """Put the parts together; nothing happens before `start`.
 
@@ -93,7 +101,10 @@ class Collector:
             clock: tells the time.
             logger: for what users should know.
             deliver_until: epoch seconds after which no other result is yielded.
+            budget: Seconds that the end may take.
         """
+        self._budget = budget
+        self._end_began_at: float | None = None
         self._deliver_until = deliver_until
         self._board = board
         self._client = client
@@ -103,7 +114,7 @@ class Collector:
         self._reports = Inbox(clock)
         self._events = Inbox(clock)
         self._outcomes: deque[Outcome | _End] = deque()
-        self._workers = Workers(requests.perform, self._reports)
+        self._workers = Workers(requests.perform, self._reports, clock)
         self._coordinator = daemon(self._coordinate, "coordinator")
         self._must_end = False
         # Whether all was told that is left to the next run.
@@ -117,11 +128,11 @@ class Collector:
         self._coordinator.start()
 
     def close(self) -> None:
-        """End all requests and threads."""
+        """End all requests and threads; one that hangs in the operating system is left."""
         self._end_coordinator()
         self._workers.end()
         self._client.abort()
-        self._workers.join()
+        self._workers.join(self._threads_end_at())
         self._answers.close()
 
     # On the thread that delivers.
@@ -174,13 +185,15 @@ class Collector:
     def end(self, *, cancels: bool) -> Iterator[Event]:
         """Begin nothing more; yield what was launched until then, and what becomes of it.
 
-        It takes less than four seconds. Launches in progress may use them: what they create,
-        nobody else knows of.
+        Launches in progress are waited for: what they create, no one else knows of.
 
         Args:
             cancels: whether what this tap launched and has not collected is cancelled.
         """
-        self._end_coordinator()
+        self._end_began_at = self._clock.now()
+        if not self._end_coordinator():
+            # The board is still in its hands.
+            return
         yield from self.news()
         if cancels or not self._is_left:
             yield from self._end_requests(cancels=cancels)
@@ -192,12 +205,12 @@ class Collector:
         if not self._board.is_awaiting():
             # Requests for what is not delivered any more would only slow the others down.
             self._client.abort()
-        end_at = self._clock.now() + _MAX_END_SECONDS
+        end_at = self._clock.now() + self._budget.requests
         while True:
             for report in self._reports.take_all():
                 yield from self._note_last(report)
             seconds = end_at - self._clock.now()
-            max_seconds = min(seconds, _MAX_CANCELLING_SECONDS)
+            max_seconds = min(seconds, self._budget.cancellations)
             for cancel in self._board.take_cancellations(max_seconds, of_all=cancels):
                 self._workers.begin(cancel)
             if seconds <= 0 or not self._board.is_awaiting():
@@ -215,11 +228,18 @@ class Collector:
                 answer.discard()
         return []
 
-    def _end_coordinator(self) -> None:
+    def _end_coordinator(self) -> bool:
+        """End the coordinator's thread; return whether it has ended."""
         self._must_end = True
         self._reports.wake()
         if self._coordinator.ident is not None:
-            self._coordinator.join()
+            self._coordinator.join(max(0.0, self._threads_end_at() - self._clock.now()))
+        return not self._coordinator.is_alive()
+
+    def _threads_end_at(self) -> float:
+        if self._end_began_at is None:
+            self._end_began_at = self._clock.now()
+        return self._end_began_at + self._budget.threads
 
     # On the coordinator's thread.
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.singer.message_writer import MessageWriter
 
 _MAX_SILENCE_SECONDS = 30
-_MAX_LAST_WRITE_SECONDS = 0.5
 # The last STATE, which is as large as all tasks remembered, comes on top of these.
 _OUTPUT_PER_STATE = 30
 
@@ -64,9 +63,9 @@ class PacedStateWriter(StateWriter):
             # The next one is taken to have grown as the output will have.
             self._growth = size / self._output.bytes_written
 
-    def write_last(self, state: TapState) -> None:
-        """Write the state if it changed, in a moment: a target that is stopped, too, reads none."""
-        self._output.longest_write_seconds = _MAX_LAST_WRITE_SECONDS
+    def write_last(self, state: TapState, max_seconds: float) -> None:
+        """Write the state if it changed; a target that was stopped, too, may not read it."""
+        self._output.longest_write_seconds = max_seconds
         # That is not why the run ends.
         with suppress(TargetClosedError):
             self.write_now(state)

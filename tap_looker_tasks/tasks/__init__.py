@@ -25,7 +25,7 @@ from tap_looker_tasks.tasks.actions import (
     TaskCreated,
     Wait,
 )
-from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
 from tap_looker_tasks.tasks.ledger import Ledger
 from tap_looker_tasks.tasks.query_task import (
     COMPLETE,
@@ -40,6 +40,7 @@ from tap_looker_tasks.tasks.query_task import (
 
 __all__ = [
     "COMPLETE",
+    "END_BUDGET",
     "PHASES",
     "Action",
     "Cancel",
@@ -47,6 +48,7 @@ __all__ = [
     "Cancelled",
     "Collected",
     "Done",
+    "EndBudget",
     "Event",
     "ExternalTask",
     "Fetch",

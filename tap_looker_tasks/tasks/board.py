@@ -32,7 +32,7 @@ What always holds:
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
@@ -90,8 +90,32 @@ if TYPE_CHECKING:
         StoredResult,
     )
 
-# A launch in progress when the run must end: what it creates had better be known.
-MAX_LAST_REQUEST_SECONDS = 2.0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndBudget:
+    """Seconds from the moment when a run must end, each until something is no longer waited for.
+
+    Users are promised an end within five seconds; the last one is the interpreter's.
+
+    Attributes:
+        launches: Launches in progress when `sync_timeout_seconds` are over, whose tasks should
+            be known.
+        cancellations: Responses to cancellations, so that one sent again may still arrive.
+        requests: All requests: those that cancel what launches in progress create come last.
+        threads: All threads together; one that still hangs ends with the process.
+        logout: The last STATE and the logout; a token that stays expires on its own.
+        last_state: How long the last STATE may take, if the target does not read.
+    """
+
+    launches: float = 2.0
+    cancellations: float = 2.5
+    requests: float = 3.5
+    threads: float = 3.75
+    logout: float = 4.0
+    last_state: float = 0.5
+
+
+END_BUDGET = EndBudget()
 
 
 class TaskBoard:
@@ -174,7 +198,7 @@ class TaskBoard:
         """Return when the run must end, whatever is in progress."""
         if now < self._stop_at:
             return self._stop_at
-        return inf if self._is_drained else self._stop_at + MAX_LAST_REQUEST_SECONDS
+        return inf if self._is_drained else self._stop_at + END_BUDGET.launches
 
     def _is_over(self, now: float) -> bool:
         """Return whether the run must end, and nothing in progress is waited for any more."""

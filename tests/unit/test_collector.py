@@ -25,6 +25,7 @@ from tap_looker_tasks.tasks.actions import (
     Collected,
     Launch,
     Launched,
+    LaunchFailed,
     Outcome,
     Poll,
     Prepare,
@@ -34,7 +35,7 @@ from tap_looker_tasks.tasks.actions import (
     StatusReceived,
     TaskCreated,
 )
-from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def collect(
     *names: str,
     external: tuple[str, ...] = (),
     deliver_until: float = inf,
+    budget: EndBudget = END_BUDGET,
     **config: object,
 ) -> Collector:
     credentials = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
@@ -117,6 +119,7 @@ def collect(
         clock=SteadyClock(),
         logger=logging.getLogger("tests"),
         deliver_until=deliver_until,
+        budget=budget,
     )
     collector.start()
     return collector
@@ -253,6 +256,34 @@ def test_a_cancellation_that_hangs_does_not_take_longer_than_promised(looker: Lo
     assert time.monotonic() - began < 5
     released.set()
     collector.close()
+
+
+def test_threads_that_hang_are_waited_for_together_and_not_one_after_the_other(
+    looker: Looker,
+) -> None:
+    released = Event()
+    hanging: deque[Request] = deque()
+
+    def hang(request: Request) -> None:
+        if isinstance(request, Launch):
+            hanging.append(request)
+            released.wait(PATIENCE)
+
+    looker.before = hang
+    names = [f"q{number}" for number in range(32)]
+    budget = EndBudget(requests=0.1, threads=0.3)
+    collector = collect(looker, *names, budget=budget, max_connections=32, max_concurrent_tasks=32)
+    give_up_at = time.monotonic() + PATIENCE
+    while len(hanging) < len(names) and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    assert len(hanging) == len(names)
+    began = time.monotonic()
+    ended = [*collector.end(cancels=True)]
+    collector.close()
+    # One by one, they would take 32 times as long.
+    assert time.monotonic() - began < 32 * budget.threads / 2
+    assert {event.query_name for event in ended if isinstance(event, LaunchFailed)} == {*names}
+    released.set()
 
 
 def test_answers_nobody_needs_make_room(looker: Looker) -> None:
