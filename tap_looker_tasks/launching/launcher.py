@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_looker_tasks.queries import (
+    UNKNOWN_LIMITS,
     Limits,
     changed_copy,
-    configured_limits,
     fingerprint,
     from_bookmark,
     limits_of,
@@ -27,48 +27,25 @@ if TYPE_CHECKING:
     from tap_looker_tasks.launching.stored_queries import StoredQueries, StoredQuery
     from tap_looker_tasks.looker import Clock, LookerClient
     from tap_looker_tasks.queries import QueryKeeper
-    from tap_looker_tasks.tasks import QueuedQuery
+    from tap_looker_tasks.tasks import Launch
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedQuery:
-    """A query as it is to be run.
+    """A query as it is run.
 
     Attributes:
-        body: with everything merged in.
-        query_id: of the stored query, when nothing is changed about it.
+        query_id: Looker's ID; None until Looker has stored the query.
+        body: The query, with everything merged in; empty if its ID is known from an earlier run.
+        fingerprint: Hash of its configuration.
+        limits: What its result is cut off at, as far as known.
+        server_table_calcs: Whether Looker must be asked to compute table calculations.
     """
 
-    body: Mapping[str, Any]
     query_id: str | None
-
-    @property
-    def limits(self) -> Limits:
-        """What its result is cut off at."""
-        return limits_of(self.body)
-
-    @property
-    def server_table_calcs(self) -> bool:
-        """Whether Looker must be asked to compute table calculations."""
-        return has_table_calculations(self.body)
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadyQuery:
-    """A query that Looker can be told to run.
-
-    Attributes:
-        query_id: Looker's id.
-        fingerprint: of its configuration.
-        limits: what its result is cut off at, as far as it is known.
-        unmarked_limits: those of them that leave no mark in the result.
-        server_table_calcs: whether Looker must be told to compute table calculations.
-    """
-
-    query_id: str
-    fingerprint: str
-    limits: Limits
-    unmarked_limits: Limits
+    body: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+    limits: Limits = UNKNOWN_LIMITS
     server_table_calcs: bool = False
 
 
@@ -90,9 +67,13 @@ def prepare_query(
             overrides, stored.body, keeper.column, keeper.value, query_timezone
         )
     copy = changed_copy(stored.body, overrides)
-    if copy is None:
-        return PreparedQuery(stored.body, stored.query_id)
-    return PreparedQuery(copy, None)
+    body = stored.body if copy is None else copy
+    return PreparedQuery(
+        stored.query_id if copy is None else None,
+        body,
+        limits=limits_of(body),
+        server_table_calcs=has_table_calculations(body),
+    )
 
 
 class Launcher:
@@ -112,7 +93,7 @@ class Launcher:
         self._stored_queries = stored_queries
         self._settings = settings
         self._clock = clock
-        self._ready: dict[str, _ReadyQuery] = {}
+        self._prepared: dict[str, PreparedQuery] = {}
 
     def fingerprint(self, query_name: str) -> str:
         """Return what tells runs of a query from those of one that was changed since.
@@ -148,56 +129,52 @@ class Launcher:
         keeper = self._keepers[query_name]
         last_run = keeper.last_run
         if last_run.query_id and last_run.fingerprint == wanted:
-            unmarked = last_run.unmarked_limits
-            limits = unmarked.or_else(configured_limits(keeper.query.config))
-            self._ready[query_name] = _ReadyQuery(last_run.query_id, wanted, limits, unmarked)
-            return
-        stored = self._stored_queries.find(keeper.query, self._client)
-        run = prepare_query(keeper.query, stored, self._settings.query_timezone, keeper)
-        query_id = run.query_id or self._client.create_query(run.body)
-        unmarked = run.limits.unmarked(self._settings.result_format)
-        self._ready[query_name] = _ReadyQuery(
-            query_id, wanted, run.limits, unmarked, run.server_table_calcs
-        )
+            query = PreparedQuery(last_run.query_id, limits=last_run.limits)
+        else:
+            stored = self._stored_queries.find(keeper.query, self._client)
+            query = prepare_query(keeper.query, stored, self._settings.query_timezone, keeper)
+        query_id = query.query_id or self._client.create_query(query.body)
+        self._prepared[query_name] = replace(query, query_id=query_id, fingerprint=wanted)
 
-    def launch(self, query: QueuedQuery) -> LaunchedTask:
+    def launch(self, launch: Launch) -> LaunchedTask:
         """Create the task of a query that is prepared.
 
         Raises:
             RequestError: Looker refuses to run it, or could not be asked.
         """
-        ready, source = self._ready[query.query_name], self._keepers[query.query_name].query
+        name = launch.query_name
+        prepared, source = self._prepared[name], self._keepers[name].query
+        query_id = str(prepared.query_id)
         query_task_id = self._client.create_query_task(
-            ready.query_id,
+            query_id,
             self._settings.result_format,
             look_id=source.look_id,
             dashboard_id=source.dashboard_id,
-            server_table_calcs=ready.server_table_calcs,
+            server_table_calcs=prepared.server_table_calcs,
             cache=self._settings.cache if source.config.cache is None else source.config.cache,
         )
         return LaunchedTask(
             query_task_id,
-            query.query_name,
-            ready.query_id,
-            query.attempt,
+            name,
+            query_id,
+            launch.attempt,
             launched_at=self._clock.now(),
-            fingerprint=ready.fingerprint,
-            limits=ready.limits,
-            unmarked_limits=ready.unmarked_limits,
+            fingerprint=prepared.fingerprint,
+            limits=prepared.limits,
         )
 
     def remember(self, task: LaunchedTask, runtime: float | None) -> None:
         """Note in state how a query was run whose result is delivered; `runtime` in seconds."""
         keeper = self._keepers[task.query_name]
         query_id = task.query_id if self._is_reusable(task, keeper) else None
-        keeper.remember(task.fingerprint, query_id, runtime, task.unmarked_limits)
+        keeper.remember(task.fingerprint, query_id, runtime, task.limits)
 
     def _is_reusable(self, task: LaunchedTask, keeper: QueryKeeper) -> bool:
         """Return whether Looker's id is all that is needed to run the query once more."""
         if keeper.column:
             return False
-        if ready := self._ready.get(task.query_name):
-            return not ready.server_table_calcs
+        if prepared := self._prepared.get(task.query_name):
+            return not prepared.server_table_calcs
         return keeper.last_run.query_id == task.query_id
 
 

@@ -10,13 +10,7 @@ from tap_looker_tasks.queries.body import (
 from tap_looker_tasks.queries.bookmark import from_bookmark, next_bookmark
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
 from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
-from tap_looker_tasks.queries.limits import (
-    UNKNOWN_LIMITS,
-    Limits,
-    configured_limits,
-    limits_of,
-    reached_limits,
-)
+from tap_looker_tasks.queries.limits import UNKNOWN_LIMITS, Limits, limits_of, reached_limits
 from tap_looker_tasks.queries.tiles import Tiles, tile_queries
 
 __all__ = [
@@ -27,7 +21,6 @@ __all__ = [
     "Tiles",
     "changed_copy",
     "check_body",
-    "configured_limits",
     "explore_body",
     "field_problems",
     "field_warnings",

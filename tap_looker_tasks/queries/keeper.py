@@ -24,8 +24,8 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         runtime_seconds: How long it took, in whole seconds: some targets cannot write state
             with a fraction in it.
         runtime_milliseconds: The same, to tell short queries apart.
-        row_limit: Most rows of its result, if the result does not show that it was cut off.
-        column_limit: Most pivoted columns, likewise.
+        row_limit: Most rows of its result.
+        column_limit: Most values of the pivots.
     """
 
     fingerprint: str | None = None
@@ -43,8 +43,8 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.runtime_milliseconds / 1000
 
     @property
-    def unmarked_limits(self) -> Limits:
-        """Limits that a result does not show."""
+    def limits(self) -> Limits:
+        """What its result is cut off at."""
         return Limits(self.row_limit, self.column_limit)
 
 

@@ -9,7 +9,6 @@ from tap_looker_tasks.config import UNLIMITED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tap_looker_tasks.config import QueryConfig
     from tap_looker_tasks.results import Result
 
 _ROWS_BY_DEFAULT = 500
@@ -25,16 +24,6 @@ class Limits(NamedTuple):
 
     row_limit: int | None = None
     column_limit: int | None = None
-
-    def unmarked(self, result_format: str) -> Limits:
-        """Return those that leave no mark in a result of this format, and must be remembered."""
-        if result_format == "json_bi":
-            return Limits(row_limit=self.row_limit)
-        return Limits(column_limit=self.column_limit)
-
-    def or_else(self, other: Limits) -> Limits:
-        """Return these, and the others where these are not known."""
-        return Limits(*(mine or its for mine, its in zip(self, other, strict=True)))
 
     def known(self) -> dict[str, int]:
         """Return those that are known, by name."""
@@ -54,20 +43,6 @@ def limits_of(body: Mapping[str, Any]) -> Limits:
     """Return the limits of a query as it is run."""
     columns = str(body.get("column_limit")) if body.get("pivots") else ""
     return Limits(_row_limit(body.get("limit")), int(columns) if columns.isdecimal() else None)
-
-
-def configured_limits(config: QueryConfig) -> Limits:
-    """Return the limits of a query as far as its configuration says."""
-    if config.explore is None:
-        return Limits(None if config.limit is None else _row_limit(config.limit))
-    explore = config.explore
-    return limits_of(
-        {
-            "limit": config.limit,
-            "pivots": explore.pivots,
-            "column_limit": explore.column_limit,
-        }
-    )
 
 
 def reached_limits(result: Result, limits: Limits) -> Iterator[tuple[str, str]]:

@@ -221,9 +221,9 @@ class Collector:
         match report:
             case TaskCreated() | RequestFinished(Cancel()) | RequestFailed(Cancel(), _):
                 return self._board.note(report, self._clock.now())
-            case RequestFailed(Launch(query) as request, error):
+            case RequestFailed(Launch(query_name) as request, error):
                 self._board.drop(request)
-                return [LaunchFailed(query.query_name, str(error))]
+                return [LaunchFailed(query_name, str(error))]
             case StatusReceived(answer=answer) if answer:
                 answer.discard()
         return []
@@ -334,8 +334,8 @@ class RequestRunner:
 
     def _perform(self, request: Request) -> Iterator[Report]:
         match request:
-            case Launch(query):
-                yield TaskCreated(request, self._launcher.launch(query))
+            case Launch():
+                yield TaskCreated(request, self._launcher.launch(request))
                 return
             case Prepare(query_name):
                 self._launcher.prepare(query_name)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from tap_looker_tasks.errors import RequestRejectedError
 from tap_looker_tasks.launching import Launcher
-from tap_looker_tasks.queries import Limits, configured_limits
 from tap_looker_tasks.run.collector import Collector, Idle, RequestRunner
 from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks import (
     CancelFailed,
     Cancelled,
     FollowedTask,
+    Launch,
     Launched,
     LaunchedTask,
     Outcome,
-    QueuedQuery,
     TaskBoard,
 )
 
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.config import ConfiguredQuery, Settings
+    from tap_looker_tasks.config import Settings
     from tap_looker_tasks.launching import StoredQueries
     from tap_looker_tasks.looker import Clock, LookerClient
     from tap_looker_tasks.queries import QueryKeeper
@@ -62,33 +60,24 @@ class Run:
         Raises:
             RequestError: If the Look of a query in flight cannot be fetched.
         """
-        timeout = settings.sync_timeout_seconds
-        stop_at = inf if timeout is None else clock.now() + timeout
-        answers = ResultStore()
         self.keepers = keepers
         self._ledger = ledger
         self._logger = logger
         self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
         resumed = self._resume()
         in_flight = {task.query_name for task in resumed}
-        self.queued = [name for name in longest_first(keepers) if name not in in_flight]
         followed = [*ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
+        self.queued = [name for name in longest_first(keepers) if name not in in_flight]
         self.tasks = [each.task for each in followed]
+        stop_at = clock.now() + (settings.sync_timeout_seconds or inf)
+        abandoned, queries = ledger.tasks_to_cancel(), map(Launch, self.queued)
         board = TaskBoard(
-            settings,
-            tasks=followed,
-            queries=map(QueuedQuery, self.queued),
-            abandoned=ledger.tasks_to_cancel(),
-            stop_at=stop_at,
+            settings, tasks=followed, queries=queries, abandoned=abandoned, stop_at=stop_at
         )
+        answers = ResultStore()
+        requests = RequestRunner(client, self._launcher, answers)
         self._collector = Collector(
-            board,
-            RequestRunner(client, self._launcher, answers),
-            client,
-            answers,
-            clock=clock,
-            logger=logger,
-            deliver_until=stop_at,
+            board, requests, client, answers, clock=clock, logger=logger, deliver_until=stop_at
         )
 
     def start(self) -> None:
@@ -162,10 +151,7 @@ class Run:
                     fingerprints[name] = self._launcher.fingerprint(name)
                 except (RequestRejectedError, ValueError) as error:
                     self._logger.warning("%s: %s", name, error)
-        return [
-            replace(task, limits=_limits_of(task, self.keepers[task.query_name].query))
-            for task in self._ledger.resume(fingerprints)
-        ]
+        return self._ledger.resume(fingerprints)
 
 
 def longest_first(keepers: Mapping[str, QueryKeeper]) -> list[str]:
@@ -176,10 +162,6 @@ def longest_first(keepers: Mapping[str, QueryKeeper]) -> list[str]:
         return -inf if runtime is None else -runtime
 
     return sorted(keepers, key=shortness)
-
-
-def _limits_of(task: LaunchedTask, query: ConfiguredQuery) -> Limits:
-    return task.unmarked_limits.or_else(configured_limits(query.config))
 
 
 def _observed_runtime(outcome: Outcome, task: LaunchedTask) -> float | None:

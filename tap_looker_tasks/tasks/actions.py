@@ -11,14 +11,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask, QueryTask
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedQuery:
-    """A query whose task is still to be created: its stream, and the launch's number, from 1."""
-
-    query_name: str
-    attempt: int = 1
-
-
 # Actions: each but the last two is begun at once and reported when it is over.
 
 
@@ -31,9 +23,10 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Create the query's task."""
+    """Create the query's task; `attempt` is the number of the launch, from 1."""
 
-    query: QueuedQuery
+    query_name: str
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

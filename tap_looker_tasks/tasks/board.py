@@ -84,7 +84,6 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks.actions import (
         Action,
         Event,
-        QueuedQuery,
         Report,
         Request,
         StoredResult,
@@ -126,7 +125,7 @@ class TaskBoard:
         settings: Settings,
         *,
         tasks: Iterable[FollowedTask] = (),
-        queries: Iterable[QueuedQuery] = (),
+        queries: Iterable[Launch] = (),
         abandoned: Iterable[LaunchedTask] = (),
         stop_at: float = inf,
     ) -> None:
@@ -236,11 +235,10 @@ class TaskBoard:
         """Return what a run that is done leaves to the next one."""
         no_answer = "no answer before the run ended; Looker may run it all the same"
         cancels = (request.task for request in self._in_progress.of(Cancel))
-        launches = (request.query for request in self._in_progress.of(Launch))
         unfinished = (*self._followed.values(), *self._fetching.values())
         return [
             *(CancelFailed(task, "the run ended first") for task in (*cancels, *self._to_cancel)),
-            *(LaunchFailed(query.query_name, no_answer) for query in launches),
+            *(LaunchFailed(each.query_name, no_answer) for each in self._in_progress.of(Launch)),
             *(replace(outcome, finished_at=None) for outcome in self._lost.values()),
             *(outcome_of(task, task.status or ADDED) for task in unfinished),
         ]
@@ -415,14 +413,13 @@ class TaskBoard:
     def _note_launch_failure(
         self, request: Launch | Prepare, error: Exception, now: float
     ) -> list[Event]:
-        name = request.query.query_name if isinstance(request, Launch) else request.query_name
         if isinstance(error, RetriableRequestError) and error.safe_to_retry:
             if not self._queue.postpone(request, now, error.retry_after, self._slots_taken()):
                 raise error
             return []
         # Nobody knows whether Looker started it: launching it again might run it twice.
-        self._queue.give_up(name)
-        return [LaunchFailed(name, str(error))]
+        self._queue.give_up(request.query_name)
+        return [LaunchFailed(request.query_name, str(error))]
 
     def _note_poll_failure(self, request: Poll, error: Exception, now: float) -> list[Event]:
         was_repeated = isinstance(error, RetriableRequestError) and not request.is_probe

@@ -7,7 +7,7 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from tap_looker_tasks.tasks.actions import Launch, Prepare, QueuedQuery
+from tap_looker_tasks.tasks.actions import Launch, Prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ class LaunchQueue:
     """
 
     def __init__(
-        self, queries: Iterable[QueuedQuery], *, slots: int, longest_pause: float, patience: int
+        self, queries: Iterable[Launch], *, slots: int, longest_pause: float, patience: int
     ) -> None:
         """Queue the queries.
 
@@ -51,7 +51,7 @@ class LaunchQueue:
         for query in self._next_queries():
             if query.query_name in self._prepared:
                 self._queued.remove(query)
-                return Launch(query)
+                return query
         return None
 
     def take_preparation(self, now: float) -> Prepare | None:
@@ -86,14 +86,14 @@ class LaunchQueue:
     def put_back(self, request: Launch | Prepare) -> None:
         """Queue again what was taken and not done."""
         match request:
-            case Launch(query):
-                self._queued.appendleft(query)
+            case Launch():
+                self._queued.appendleft(request)
             case Prepare(query_name):
                 self._preparing.discard(query_name)
 
     def queue_again(self, query_name: str, attempt: int) -> None:
         """Queue another launch of a query, after all others."""
-        self._queued.append(QueuedQuery(query_name, attempt))
+        self._queued.append(Launch(query_name, attempt))
 
     def postpone(
         self, request: Launch | Prepare, now: float, retry_after: float | None, in_flight: int
@@ -119,5 +119,5 @@ class LaunchQueue:
         )
         return now if ready else inf
 
-    def _next_queries(self) -> Iterator[QueuedQuery]:
+    def _next_queries(self) -> Iterator[Launch]:
         return islice(self._queued, 2 * self._slots)

@@ -89,7 +89,7 @@ class Ledger:
             "launched_at": to_rfc3339(task.launched_at),
             "attempt": task.attempt,
             "fingerprint": task.fingerprint,
-            **task.unmarked_limits.known(),
+            **task.limits.known(),
         }
 
     def remember(self, outcome: Outcome) -> None:
@@ -139,7 +139,7 @@ def _read_task(query_name: str, noted: object) -> LaunchedTask | None:
                 attempt,
                 launched_at=_read_moment(more.get("launched_at")) or 0.0,
                 fingerprint=_read_text(more.get("fingerprint")),
-                unmarked_limits=Limits.from_state(more),
+                limits=Limits.from_state(more),
             )
     return None
 

@@ -36,7 +36,6 @@ class LaunchedTask:
         launched_at: epoch seconds.
         fingerprint: of the query as it was configured.
         limits: what its result is cut off at, as far as it is known.
-        unmarked_limits: those of them that leave no mark in the result: state remembers them.
     """
 
     query_task_id: str
@@ -46,7 +45,6 @@ class LaunchedTask:
     launched_at: float = 0.0
     fingerprint: str | None = None
     limits: Limits = UNKNOWN_LIMITS
-    unmarked_limits: Limits = UNKNOWN_LIMITS
 
 
 QueryTask = ExternalTask | LaunchedTask

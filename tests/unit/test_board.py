@@ -34,7 +34,6 @@ from tap_looker_tasks.tasks.actions import (
     Outcome,
     Poll,
     Prepare,
-    QueuedQuery,
     RequestFailed,
     RequestFinished,
     StatusReceived,
@@ -65,7 +64,7 @@ def board_of(*ids: str, **config: object) -> TaskBoard:
 
 
 def launching(*names: str, **config: object) -> TaskBoard:
-    return TaskBoard(settings(**config), queries=map(QueuedQuery, names))
+    return TaskBoard(settings(**config), queries=map(Launch, names))
 
 
 def launched(id_: str, name: str = "flights", *, at: float = 0, attempt: int = 1) -> LaunchedTask:
@@ -105,7 +104,7 @@ def create(board: TaskBoard, id_: str, now: float = 0) -> LaunchedTask:
     """Play one launch."""
     (launch, *_) = begin(board, now)
     assert isinstance(launch, Launch)
-    task = launched(id_, launch.query.query_name, at=now, attempt=launch.query.attempt)
+    task = launched(id_, launch.query_name, at=now, attempt=launch.attempt)
     assert board.note(TaskCreated(launch, task), now) == [Launched(task)]
     return task
 
@@ -218,7 +217,7 @@ def test_no_more_requests_are_made_than_there_are_connections() -> None:
 def test_launches_find_a_connection_however_long_the_answers_take() -> None:
     tasks = [FollowedTask(ExternalTask(id_)) for id_ in "abcde"]
     limits = settings(batch_size=1, max_connections=4)
-    board = TaskBoard(limits, tasks=tasks, queries=[QueuedQuery("x"), QueuedQuery("y")])
+    board = TaskBoard(limits, tasks=tasks, queries=[Launch("x"), Launch("y")])
     kinds = [type(request) for request in begin(board, 0)]
     assert kinds.count(Launch) == 2
     assert kinds.count(Poll) == 2
@@ -442,29 +441,29 @@ def test_the_next_queries_are_prepared_before_a_slot_is_free() -> None:
     board = launching("x", "y", max_concurrent_tasks=1)
     assert [board.next_action(0), board.next_action(0)] == [Prepare("x"), Prepare("y")]
     assert report(board, 0, RequestFinished(Prepare("x"))) == []
-    assert begin(board, 0) == [Launch(QueuedQuery("x"))]
+    assert begin(board, 0) == [Launch("x")]
 
 
 def test_a_launch_in_progress_holds_its_slot() -> None:
     board = launching(*"xyz", max_concurrent_tasks=2)
     first, second = begin(board, 0)
-    assert (first, second) == (Launch(QueuedQuery("x")), Launch(QueuedQuery("y")))
+    assert (first, second) == (Launch("x"), Launch("y"))
     assert begin(board, 0) == []
     assert isinstance(first, Launch)
     board.note(TaskCreated(first, launched("a", "x")), 0)
     assert begin(board, 0) == []
     assert board.note(RequestFailed(second, REFUSED), 0) == [LaunchFailed("y", str(REFUSED))]
-    assert begin(board, 0) == [Launch(QueuedQuery("z"))]
+    assert begin(board, 0) == [Launch("z")]
 
 
 def test_a_finished_task_frees_a_slot() -> None:
     board = launching(*"xyz", max_concurrent_tasks=2)
     for id_, launch in zip("ab", begin(board, 0), strict=True):
         assert isinstance(launch, Launch)
-        board.note(TaskCreated(launch, launched(id_, launch.query.query_name)), 0)
+        board.note(TaskCreated(launch, launched(id_, launch.query_name)), 0)
     assert board.next_action(0) == Wait(1)
     assert statuses(answer(board, 1, a="complete", b="running")) == ["complete"]
-    assert begin(board, 1) == [Launch(QueuedQuery("z"))]
+    assert begin(board, 1) == [Launch("z")]
 
 
 def test_launching_is_held_while_results_wait_for_the_target() -> None:
@@ -472,7 +471,7 @@ def test_launching_is_held_while_results_wait_for_the_target() -> None:
     board.hold_launching(is_held=True)
     assert begin(board, 0) == []
     board.hold_launching(is_held=False)
-    assert begin(board, 0) == [Launch(QueuedQuery("x"))]
+    assert begin(board, 0) == [Launch("x")]
 
 
 def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
@@ -481,12 +480,12 @@ def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
     assert len(launches) == 4
     for id_, launch in zip("abc", launches[:3], strict=True):
         assert isinstance(launch, Launch)
-        board.note(TaskCreated(launch, launched(id_, launch.query.query_name)), 0)
+        board.note(TaskCreated(launch, launched(id_, launch.query_name)), 0)
     assert board.note(RequestFailed(launches[3], TOO_MANY), 0) == []
     assert statuses(answer(board, 1, a="complete", b="complete", c="running"))
     assert not any(isinstance(request, Launch) for request in begin(board, 4))
     # Two slots were left, and the two that finished gave two back.
-    assert begin(board, 5) == [Launch(QueuedQuery("3")), *map(Launch, map(QueuedQuery, "45"))]
+    assert begin(board, 5) == [Launch("3"), *map(Launch, "45")]
 
 
 def test_refusals_side_by_side_are_one_refusal() -> None:
@@ -550,7 +549,7 @@ def test_launches_of_earlier_runs_do_not_count() -> None:
     board = TaskBoard(settings(expired_grace_seconds=0), tasks=[resumed])
     assert answer(board, 1, a="expired") == []
     board.note(RequestFinished(only(begin(board, 1))), 1)  # type: ignore[arg-type]
-    assert begin(board, 1) == [Launch(QueuedQuery("flights", attempt=3))]
+    assert begin(board, 1) == [Launch("flights", attempt=3)]
 
 
 def test_a_task_that_nobody_waits_for_any_more_is_cancelled() -> None:
@@ -571,17 +570,17 @@ def test_an_external_task_is_never_launched_again_nor_cancelled() -> None:
 def test_a_task_launched_here_is_cancelled_at_its_timeout_and_holds_its_slot_until_then() -> None:
     limits = settings(task_timeout_seconds=5, max_concurrent_tasks=1)
     resumed = FollowedTask(launched("a"))
-    board = TaskBoard(limits, tasks=[resumed], queries=[QueuedQuery("y")])
+    board = TaskBoard(limits, tasks=[resumed], queries=[Launch("y")])
     assert statuses(answer(board, 5, a="running")) == ["timeout"]
     cancel = only(begin(board, 5))
     assert cancel == Cancel(resumed.task)  # type: ignore[arg-type]
     board.note(RequestFinished(cancel), 6)
-    assert begin(board, 6) == [Launch(QueuedQuery("y"))]
+    assert begin(board, 6) == [Launch("y")]
 
 
 @pytest.mark.parametrize("is_all", [False, True])
 def test_what_is_to_be_cancelled_when_a_run_must_end_is_cancelled_or_left(*, is_all: bool) -> None:
-    board = TaskBoard(settings(task_timeout_seconds=5), queries=[QueuedQuery("flights")])
+    board = TaskBoard(settings(task_timeout_seconds=5), queries=[Launch("flights")])
     given_up = create(board, "a")
     assert statuses(answer(board, 5, a="running")) == ["timeout"]
     cancel = only(board.take_cancellations(1.0, of_all=is_all))
@@ -595,7 +594,7 @@ def test_what_is_to_be_cancelled_when_a_run_must_end_is_cancelled_or_left(*, is_
 
 def test_a_run_that_must_end_leaves_what_is_unfinished() -> None:
     board = TaskBoard(
-        settings(), tasks=[FollowedTask(launched("a"))], queries=[QueuedQuery("y")], stop_at=10
+        settings(), tasks=[FollowedTask(launched("a"))], queries=[Launch("y")], stop_at=10
     )
     poll, launch = begin(board, 0)
     assert isinstance(launch, Launch)
@@ -607,7 +606,7 @@ def test_a_run_that_must_end_leaves_what_is_unfinished() -> None:
 
 
 def test_a_run_that_must_end_waits_two_seconds_for_a_launch() -> None:
-    board = TaskBoard(settings(), queries=[QueuedQuery("y")], stop_at=10)
+    board = TaskBoard(settings(), queries=[Launch("y")], stop_at=10)
     assert len(begin(board, 9)) == 1
     assert board.next_action(10) == Wait(2)
     assert board.next_action(12) == Done()
@@ -662,11 +661,11 @@ class World:
             errors = [REFUSED] if isinstance(request, Poll) else [REFUSED, PASSING, TOO_MANY]
             return [RequestFailed(request, self.data.draw(st.sampled_from(errors)))]
         match request:
-            case Launch(query):
+            case Launch(name):
                 self.created += 1
-                id_ = f"{query.query_name}-{self.created}"
+                id_ = f"{name}-{self.created}"
                 self.alive.add(id_)
-                return [TaskCreated(request, launched(id_, query.query_name, at=self.now))]
+                return [TaskCreated(request, launched(id_, name, at=self.now))]
             case Poll():
                 return [*self.answers(request), RequestFinished(request)]
             case Fetch(id_):
@@ -710,7 +709,7 @@ def test_every_task_ends_exactly_once_in_any_order_whatever_looker_says(
     board = TaskBoard(
         settings(max_connections=connections, **limits),
         tasks=[FollowedTask(ExternalTask(id_)) for id_ in external],
-        queries=map(QueuedQuery, names),
+        queries=map(Launch, names),
     )
     world = World(data, board)
     while not isinstance(action := board.next_action(world.now), Done):

@@ -29,7 +29,6 @@ from tap_looker_tasks.tasks.actions import (
     Outcome,
     Poll,
     Prepare,
-    QueuedQuery,
     RequestFailed,
     RequestFinished,
     StatusReceived,
@@ -67,9 +66,8 @@ class Looker:
             yield RequestFailed(request, error)
             return
         match request:
-            case Launch(query):
-                name = query.query_name
-                task = LaunchedTask(f"{name}-{query.attempt}", name, "1", query.attempt, 1.0)
+            case Launch(name, attempt):
+                task = LaunchedTask(f"{name}-{attempt}", name, "1", attempt, 1.0)
                 yield TaskCreated(request, task)
                 return
             case Poll(ids):
@@ -109,7 +107,7 @@ def collect(
     board = TaskBoard(
         Settings.from_config(credentials | quick | config),
         tasks=[FollowedTask(ExternalTask(id_)) for id_ in external],
-        queries=map(QueuedQuery, names),
+        queries=map(Launch, names),
     )
     collector = Collector(
         board,

@@ -109,7 +109,7 @@ def test_limits_that_a_result_does_not_tell_are_remembered(
 ) -> None:
     ledger = Ledger({"in_flight": {"flights": IN_FLIGHT | noted}}, [])
     (task,) = ledger.resume({"flights": "f"})
-    assert task.unmarked_limits == limits
+    assert task.limits == limits
     bookmark: dict[str, Any] = {}
     Ledger(bookmark, []).note_launched(task)
     assert bookmark["in_flight"]["flights"] == IN_FLIGHT | limits.known()

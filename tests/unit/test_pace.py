@@ -18,7 +18,6 @@ from tap_looker_tasks.tasks.actions import (
     Outcome,
     Poll,
     Prepare,
-    QueuedQuery,
     RequestFinished,
     StatusReceived,
     TaskCreated,
@@ -62,7 +61,7 @@ class SimulatedLooker:
         given = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
         settings = Settings.from_config(given | {"task_timeout_seconds": 86_400})
         names = map(str, range(len(self._run_times)))
-        board = TaskBoard(settings, queries=map(QueuedQuery, names))
+        board = TaskBoard(settings, queries=map(Launch, names))
         while not isinstance(action := board.next_action(self.now), Done):
             for report in self._reports(action):
                 outcomes = board.note(report, self.now)
@@ -84,8 +83,7 @@ class SimulatedLooker:
     def _answer(self, action: Action) -> list[Report]:
         arrives_at = self.now + self._round_trip / 2
         match action:
-            case Launch(query):
-                name = query.query_name
+            case Launch(name):
                 self._ends_at[name] = arrives_at + self._run_times[int(name)]
                 self._in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self._in_flight)
