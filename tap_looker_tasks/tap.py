@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -19,7 +20,10 @@ from tap_looker_tasks.cli import (
     HELP,
     ClosingCommand,
     Interrupts,
+    Question,
+    Table,
     build_questions,
+    describe_sources,
     find_overridden_maps,
     print_content,
     print_fields,
@@ -30,6 +34,7 @@ from tap_looker_tasks.cli import (
     read_task_ids,
     refuse_wrong_stream_maps,
     register_streams,
+    to_yaml,
 )
 from tap_looker_tasks.config import (
     Settings,
@@ -87,9 +92,11 @@ class TapLookerTasks(LookerTap):
         self,
         *args: Any,
         clock: Clock | None = None,
+        may_run: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Create the tap."""
+        """Create the tap; `may_run` is whether discovery may run queries."""
+        self._may_run = may_run
         self.clock = clock or SteadyClock()
         self._calls: Counter[str] = Counter()
         self._client: LookerClient | None = None
@@ -146,26 +153,26 @@ class TapLookerTasks(LookerTap):
     def invoke(
         cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
     ) -> None:
-        questions = {name: options.pop(name) for name in ("find", "explain", "sql", "dbt_sources")}
-        is_run = questions["find"] is None and not any(questions.values())
+        question = Question.take_from(options)
         # Others are commands that discover, test or show something.
-        click.get_current_context().meta[_IS_RUN] = is_run
-        given = options["config"]
-        if questions["find"] is not None:
-            tap = cls(
-                config=given.config,
-                parse_env_config=given.parse_env,
-                catalog={},
-                setup_mapper=False,
-            )
-            tap.find(questions["find"].split())
-            return
+        if question is None:
+            click.get_current_context().meta[_IS_RUN] = True
         with refuse_wrong_stream_maps():
-            super().invoke(
-                state=read_file(state, read_state, cls.logger),
-                catalog=read_file(catalog, read_catalog, cls.logger),
-                **options,
-            )
+            state = read_file(state, read_state, cls.logger)
+            catalog = read_file(catalog, read_catalog, cls.logger)
+            if question is None:
+                super().invoke(state=state, catalog=catalog, **options)
+                return
+            # A catalog, even an empty one, keeps the tap from discovering streams.
+            no_catalog: dict[str, Any] | None = None if question.find is None else {}
+            cls(
+                config=options["config"].config,
+                parse_env_config=options["config"].parse_env,
+                state=state and json.load(state),
+                catalog=json.load(catalog) if catalog else no_catalog,
+                setup_mapper=False,
+                may_run=False,
+            ).answer(question)
 
     @override
     def setup_mapper(self) -> None:
@@ -209,8 +216,19 @@ class TapLookerTasks(LookerTap):
         print_findings(findings, sys.stdout)
         ctx.exit(int(any(finding.verdict is Verdict.FAILS for finding in findings)))
 
-    def find(self, words: Sequence[str]) -> None:
-        """Print what the words are in; of one that names an Explore, its fields."""
+    def answer(self, question: Question) -> None:
+        """Print what is asked for."""
+        if question.find is not None:
+            self._find(question.find.split())
+        elif question.lists_sources:
+            selected = [stream for stream in self.streams.values() if stream.selected]
+            tables = (
+                Table(s.name, s.schema, s.primary_keys or (), s.replication_key) for s in selected
+            )
+            click.echo(to_yaml(describe_sources(tables)), nl=False)
+
+    def _find(self, words: Sequence[str]) -> None:
+        # One word with a slash names an Explore.
         model, slash, explore = (words[0] if len(words) == 1 else "").partition("/")
         if slash:
             fields = find_fields(model, explore, self.client)
@@ -273,7 +291,9 @@ class TapLookerTasks(LookerTap):
             return
         settings = self.settings
         if self.input_catalog is None:
-            discovery = Discovery(settings, self.client, self.stored_queries, self.logger)
+            discovery = Discovery(
+                settings, self.client, self.stored_queries, self.logger, may_run=self._may_run
+            )
             plans = discovery.all_plans()
         else:
             queries = configured_queries(settings, self.client, self.logger)

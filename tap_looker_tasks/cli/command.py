@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from singer_sdk.plugin_base import SingerCommand
@@ -62,6 +62,36 @@ def build_questions() -> list[click.Option]:
             help="Write a dbt sources.yml for the configured streams.",
         ),
     ]
+
+
+class Question(NamedTuple):
+    """What a command is to show instead of running the tap.
+
+    Attributes:
+        find: Words to search for; None for no search.
+        explains: Whether to show what a run would send.
+        with_sql: Whether to show SQL, too.
+        lists_sources: Whether to write sources for dbt.
+    """
+
+    find: str | None
+    explains: bool
+    with_sql: bool
+    lists_sources: bool
+
+    @classmethod
+    def take_from(cls, options: dict[str, Any]) -> Question | None:
+        """Take the question out of a command's options; None if the tap is to run.
+
+        Raises:
+            UsageError: If there is more than one, or `--sql` without `--explain`.
+        """
+        question = cls(*(options.pop(name) for name in ("find", "explain", "sql", "dbt_sources")))
+        count = (question.find is not None) + question.explains + question.lists_sources
+        if count > 1 or (question.with_sql and not question.explains):
+            msg = "give one of --find, --explain, --dbt-sources; --sql goes with --explain"
+            raise click.UsageError(msg)
+        return question if count else None
 
 
 def _join_words(args: Sequence[str], option: str) -> list[str]:

@@ -1,7 +1,8 @@
-"""Tables on standard output: folded on a terminal, one line a row in a pipe."""
+"""What commands print: tables, folded on a terminal and one line a row in a pipe; and YAML."""
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 from tap_looker_tasks.launching import Content, FoundField, Verdict
@@ -35,6 +36,27 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], file: Te
         table.add_row(*cells)
     console = Console(file=file, width=None if file.isatty() else _PIPE_COLUMNS)
     console.print(table)
+
+
+def to_yaml(value: object) -> str:
+    """Write YAML; text of several lines as a block."""
+    # Only here, as few commands need it.
+    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml.representer import RoundTripRepresenter  # noqa: PLC0415
+
+    class Representer(RoundTripRepresenter):
+        """Writes text of several lines as people do."""
+
+    def represent(representer: RoundTripRepresenter, text: str) -> object:
+        style = "|" if "\n" in text else None
+        return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Representer.add_representer(str, represent)
+    yaml, written = YAML(), StringIO()
+    yaml.Representer = Representer
+    yaml.width = 100
+    yaml.dump(value, written)
+    return written.getvalue()
 
 
 def print_findings(findings: Iterable[CheckResult], file: TextIO) -> None:
