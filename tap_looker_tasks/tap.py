@@ -296,11 +296,13 @@ class TapLookerTasks(LookerTap):
             )
             plans = discovery.all_plans()
         else:
-            queries = configured_queries(settings, self.client, self.logger)
             known: dict[str, dict[str, Any]] = {
                 name: {"properties": {}} | entry.schema.to_dict()
                 for name, entry in self.input_catalog.items()
             }
+            queries = configured_queries(
+                settings, self.client, self.stored_queries, self.logger, known
+            )
             plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
         for plan in plans:
             yield QueryStream(self, plan)

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 _MSGSPEC_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 _SDK_ERROR = re.compile(r"(?P<what>.*) in config\[(?P<where>.*)\]", re.DOTALL)
 _TYPES = {
-    "`int`": "an integer",
-    "`float`": "a number",
-    "`bool`": "true or false",
-    "`str`": "text",
-    "`array`": "an array",
-    "`object`": "an object",
-    "`null`": "nothing",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "an array",
+    "object": "an object",
+    "null": "nothing",
 }
 # Below it, a name in the environment is somebody else's more often than it is a slip.
 SIMILARITY_OF_SLIPS = 0.85
@@ -50,9 +50,14 @@ def explain_error(
     if unknown := re.search(r"unknown field `(.*)`", what):
         hint = did_you_mean(find_similar(unknown[1], keys_at(where)))
         return f"{config_path}.{unknown[1]}: no such key{hint}"
-    for name, words in _TYPES.items():
-        what = what.replace(name, words)
+    what = re.sub("`([^`]+)`", _name_types, what)
     return f"{config_path or 'config'}: {what[:1].lower()}{what[1:]}"
+
+
+def _name_types(found: re.Match[str]) -> str:
+    names = found[1].split(" | ")
+    is_known = all(name in _TYPES for name in names)
+    return " or ".join(_TYPES[name] for name in names) if is_known else found[0]
 
 
 def name_setting_first(message: str) -> str:

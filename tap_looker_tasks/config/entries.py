@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
 RESERVED_NAMES = frozenset({"query_task_results", "query_task_rows"})
 UNLIMITED = -1
-_SOURCES = ("query_id", "query_slug", "look_id", "explore")
+AUTO = "auto"
+_SOURCES = ("url", "query_id", "query_slug", "look_id", "explore")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DURATION = re.compile(r"(\d{1,5})\s+(second|minute|hour|day|week)s?", re.ASCII)
 
@@ -41,6 +41,14 @@ class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sorts: tuple[str, ...] = ()
     column_limit: int | str | None = None
     dynamic_fields: str | tuple[dict[str, Any], ...] | None = None
+    query_timezone: str | None = None
+
+    @property
+    def dynamic_fields_text(self) -> str | None:
+        """The custom fields as JSON text, as Looker has them; None for none."""
+        fields = self.dynamic_fields
+        text = fields if isinstance(fields, str) else msgspec.json.encode(fields or ()).decode()
+        return None if text in {"", "[]", "null"} else text
 
 
 class Decimals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,26 +63,47 @@ class Decimals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scale: Annotated[int, Meta(ge=0, le=76)] = 9
 
 
-class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Keyed(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry with `primary_keys`.
+
+    Attributes:
+        primary_keys: Fields that identify a row, or `auto` for a key computed from all dimensions.
+    """
+
+    primary_keys: tuple[str, ...] | str = ()
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The fields named as keys; none for `auto`."""
+        return self.primary_keys if isinstance(self.primary_keys, tuple) else ()
+
+    @property
+    def has_auto_key(self) -> bool:
+        """Whether the key is computed from all dimensions."""
+        return self.primary_keys == AUTO
+
+
+class QueryConfig(_Keyed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An entry of `queries`.
 
     Attributes:
-        name: name of the stream.
-        query_id: a saved query; this, or one of the next three.
-        query_slug: the same, by the end of its share URL.
-        look_id: a Look.
-        explore: a query of its own.
-        limit: most rows wanted; -1 for all.
-        column_limit: most values of the pivots.
-        filters: field -> filter expression, in place of the query's own.
-        primary_keys: fields that tell the rows apart.
-        replication_key: field to go on from in the next run.
+        name: Name of the stream; empty for the title of what `url` shows.
+        url: Address of a Look or query in the browser; this, or one of the next four.
+        query_id: ID of a saved query.
+        query_slug: End of its share URL.
+        look_id: ID of a Look.
+        explore: The query itself.
+        limit: Maximum number of rows; -1 for all.
+        column_limit: Maximum number of values of the pivots.
+        filters: Field -> filter expression that overrides the query's.
+        replication_key: Field from whose latest value the next run continues.
         decimals: Overrides the setting of the same name.
         lookback: how far before the bookmark each run starts, such as `3 days`.
         cache: whether Looker may answer from its cache; None for what holds for all queries.
     """
 
-    name: str
+    name: str = ""
+    url: str | None = None
     query_id: int | str | None = None
     query_slug: str | None = None
     look_id: int | str | None = None
@@ -82,49 +111,70 @@ class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: int | None = None
     column_limit: int | None = None
     filters: dict[str, str] = {}
-    primary_keys: tuple[str, ...] = ()
     replication_key: str | None = None
     decimals: Decimals | None = None
     lookback: str | None = None
     cache: bool | None = None
 
+    def time_zone(self, default: str) -> str:
+        """Return the time zone to run in: the Explore query's own, or the default."""
+        return (self.explore and self.explore.query_timezone) or default
 
-class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class TileConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry of `tiles`, for one tile of a dashboard; None for what the dashboard's entry says.
+
+    Attributes:
+        id: ID of the tile; this, or its title.
+        title: Title of the tile.
+        name: End of the stream's name, instead of the title.
+        limit: Maximum number of rows; -1 for all.
+        primary_keys: Fields that identify a row, or `auto`; None for the dashboard's.
+        replication_key: Field from whose latest value the next run continues.
+        skip: Whether to leave the tile out.
+    """
+
+    id: int | str | None = None
+    title: str | None = None
+    name: str = ""
+    limit: int | None = None
+    primary_keys: tuple[str, ...] | str | None = None
+    replication_key: str | None = None
+    skip: bool = False
+
+
+class DashboardConfig(_Keyed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An entry of `dashboards`.
 
     Attributes:
-        dashboard_id: the dashboard.
-        name: what the names of its tiles' streams begin with.
-        filters: name or title of a dashboard filter -> filter expression.
-        limit: most rows wanted of each tile; -1 for all.
+        url: Address of the dashboard in the browser; this, or the next.
+        dashboard_id: ID of the dashboard.
+        name: First part of its streams' names; empty for the title of what `url` shows.
+        filters: Name or title of a dashboard filter -> filter expression.
+        limit: Maximum number of rows of each tile; -1 for all, None for the tile's own.
+        tiles: Settings of single tiles.
     """
 
-    dashboard_id: int | str
-    name: str
+    url: str | None = None
+    dashboard_id: int | str | None = None
+    name: str = ""
     filters: dict[str, str] = {}
     limit: int | None = None
+    tiles: tuple[TileConfig, ...] = ()
 
 
 def problems(
     queries: Sequence[QueryConfig], dashboards: Sequence[DashboardConfig] = ()
 ) -> list[str]:
     """Return what is wrong with the configuration itself, a line each, with its config path."""
+    named = [(f"queries[{n}].name", query.name) for n, query in enumerate(queries) if query.name]
     return [
-        *name_problems((f"queries[{n}].name", query.name) for n, query in enumerate(queries)),
-        *(
-            problem
-            for n, query in enumerate(queries)
-            for problem in _query_problems(f"queries[{n}]", query)
-        ),
-        *(
-            f"dashboards[{n}].name: {_not_a_name(dashboard.name)}"
-            for n, dashboard in enumerate(dashboards)
-            if not _NAME.fullmatch(dashboard.name)
-        ),
+        *name_problems(named),
+        *(p for n, query in enumerate(queries) for p in _query_problems(f"queries[{n}]", query)),
         *(
             problem
             for n, dashboard in enumerate(dashboards)
-            for problem in _limit_problems(f"dashboards[{n}].limit", dashboard.limit)
+            for problem in _dashboard_problems(f"dashboards[{n}]", dashboard)
         ),
     ]
 
@@ -149,22 +199,14 @@ def _not_a_name(name: str) -> str:
 
 
 def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
-    sources = [source for source in _SOURCES if getattr(query, source) is not None]
-    if len(sources) != 1:
-        found = f"found {' and '.join(sources)}" if sources else "found none"
-        yield f"{config_path}: exactly one of {', '.join(_SOURCES)} is needed; {found}"
+    yield from _source_problems(config_path, query, _SOURCES)
+    yield from _common_problems(config_path, query)
     yield from decimals_problems(f"{config_path}.decimals", query.decimals)
-    yield from _limit_problems(f"{config_path}.limit", query.limit)
     if query.column_limit is not None and query.column_limit < 1:
         yield f"{config_path}.column_limit: {query.column_limit} is not a limit (1 or more)"
     if query.explore and not query.explore.fields:
         yield f"{config_path}.fields: a query needs at least one field"
     yield from _lookback_problems(f"{config_path}.lookback", query)
-
-
-def _limit_problems(config_path: str, limit: int | None) -> Iterator[str]:
-    if limit is not None and (limit == 0 or limit < UNLIMITED):
-        yield f"{config_path}: {limit} is no limit (1 or more, or -1 for all rows)"
 
 
 def _lookback_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
@@ -200,9 +242,47 @@ def decimals_problems(config_path: str, decimals: Decimals | None) -> Iterator[s
         )
 
 
-# A query to launch, wherever it is configured.
+def _dashboard_problems(config_path: str, dashboard: DashboardConfig) -> Iterator[str]:
+    yield from _source_problems(config_path, dashboard, ("url", "dashboard_id"))
+    if dashboard.name and not _NAME.fullmatch(dashboard.name):
+        yield f"{config_path}.name: {_not_a_name(dashboard.name)}"
+    yield from _common_problems(config_path, dashboard)
+    if dashboard.key_fields:
+        yield f"{config_path}.primary_keys: expected auto; give fields in tiles, one by one"
+    for n, tile in enumerate(dashboard.tiles):
+        path = f"{config_path}.tiles[{n}]"
+        if (tile.id is None) == (tile.title is None):
+            yield f"{path}: exactly one of id, title is needed"
+        if tile.name and not re.fullmatch("[a-z0-9_]+", tile.name):
+            yield f"{path}.name: {_not_a_name(tile.name)}"
+        yield from _common_problems(path, tile)
 
-_SOURCES = ("query_id", "query_slug", "look_id", "explore")
+
+def _source_problems(
+    config_path: str, entry: QueryConfig | DashboardConfig, sources: Sequence[str]
+) -> Iterator[str]:
+    given = {source: getattr(entry, source) for source in sources}
+    found = [source for source, value in given.items() if value is not None]
+    if len(found) != 1:
+        shown = f"found {' and '.join(found)}" if found else "found none"
+        yield f"{config_path}: exactly one of {', '.join(sources)} is needed; {shown}"
+    for source in found:
+        if source != "url" and isinstance(given[source], str) and "://" in given[source]:
+            yield f"{config_path}.{source}: this is an address; give it as `url`"
+    if not entry.name and entry.url is None:
+        yield f"{config_path}.name: required, except with `url`"
+
+
+def _common_problems(
+    config_path: str, entry: QueryConfig | DashboardConfig | TileConfig
+) -> Iterator[str]:
+    if entry.limit is not None and (entry.limit == 0 or entry.limit < UNLIMITED):
+        yield f"{config_path}.limit: {entry.limit} is no limit (1 or more, or -1 for all rows)"
+    if isinstance(entry.primary_keys, str) and entry.primary_keys != AUTO:
+        yield f"{config_path}.primary_keys: expected a list of fields, or auto"
+
+
+# A query to launch, wherever it is configured.
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +294,9 @@ class ConfiguredQuery:
         config_path: in the configuration, such as `queries[3]`.
         dashboard_id: of the dashboard it is a tile of.
         title: the tile's.
+        description: what there is to know of a source query of merged results.
+        content_path: Path that identifies the content in Looker whose title names the stream, so
+            that a catalog keeps the name; None where the name is configured.
         tile_filters: what the tile's dashboard filters ask for, by field.
         tile_body: the tile's query, when Looker sent it along.
     """
@@ -222,6 +305,8 @@ class ConfiguredQuery:
     config_path: str
     dashboard_id: str | None = None
     title: str | None = None
+    description: str | None = None
+    content_path: str | None = None
     tile_filters: Mapping[str, str] = field(default_factory=dict)
     tile_body: Mapping[str, Any] | None = None
 
@@ -234,16 +319,6 @@ class ConfiguredQuery:
     def look_id(self) -> str | None:
         """Looker's id of the Look it comes from."""
         return None if self.config.look_id is None else str(self.config.look_id)
-
-    @property
-    def page(self) -> str | None:
-        """Address of Looker's page that shows it, from the instance's root; None for unknown."""
-        match self.config:
-            case QueryConfig(look_id=look_id) if look_id is not None:
-                return f"/looks/{quote(str(look_id), safe='')}"
-            case QueryConfig(query_slug=slug) if slug is not None:
-                return f"/x/{quote(slug, safe='')}"
-        return self.dashboard_id and f"/dashboards/{quote(self.dashboard_id, safe='')}"
 
     @property
     def source_path(self) -> str:

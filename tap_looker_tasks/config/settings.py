@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import UTC
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
 
+from tap_looker_tasks.config.addresses import (
+    read_instance_url,
+    resolve_dashboard,
+    resolve_query,
+)
 from tap_looker_tasks.config.entries import (
     DashboardConfig,
     Decimals,
     ExploreConfig,
     QueryConfig,
+    TileConfig,
     check_task_ids,
     decimals_problems,
     problems,
@@ -26,7 +30,9 @@ from tap_looker_tasks.records import to_utc, zone_named
 from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+_Entry = TypeVar("_Entry", QueryConfig, DashboardConfig)
 
 MAX_BATCH_SIZE = 250
 
@@ -36,6 +42,7 @@ _KEYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "queries": QueryConfig.__struct_fields__,
         "explore": ExploreConfig.__struct_fields__,
         "dashboards": DashboardConfig.__struct_fields__,
+        "tiles": TileConfig.__struct_fields__,
         "decimals": Decimals.__struct_fields__,
     }
 )
@@ -108,9 +115,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             title="Queries",
             description="Queries to launch, one typed stream each: objects with `name`, one of "
-            "`query_id`, `query_slug`, `look_id` and `explore`, and optionally `limit`, "
-            "`column_limit`, `filters`, `primary_keys`, `replication_key`, `lookback`, `cache` and "
-            "`decimals`",
+            "`url`, `query_id`, `query_slug`, `look_id` and `explore`, and optionally `limit`, "
+            "`column_limit`, `filters`, `primary_keys` (fields, or `auto`), `replication_key`, "
+            "`lookback`, `cache` and `decimals`",
         ),
     ] = ()
     dashboards: Annotated[
@@ -118,8 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             title="Dashboards",
             description="Dashboards whose tiles to launch, one typed stream each: objects with "
-            "`dashboard_id`, `name` (what the streams' names begin with) and optionally `filters` "
-            "and `limit`",
+            "`url` or `dashboard_id`, `name` (what the streams' names begin with) and optionally "
+            "`filters`, `limit`, `primary_keys` (`auto`) and `tiles`",
         ),
     ] = ()
     start_date: Annotated[
@@ -328,8 +335,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(explain(error)) from None
         refuse([*problems(settings.queries, settings.dashboards), *_problems_in(settings)])
         return msgspec.structs.replace(
-            settings,
-            base_url=read_instance_url(settings.base_url),
+            _resolve_addresses(settings),
             query_task_ids=check_task_ids(settings.query_task_ids, "query_task_ids"),
             poll_max_interval_seconds=max(
                 settings.poll_interval_seconds, settings.poll_max_interval_seconds
@@ -393,6 +399,44 @@ def refuse(found: Sequence[str]) -> None:
         raise SettingsError(msg)
 
 
+def _resolve_addresses(settings: Settings) -> Settings:
+    """Add what pasted addresses show.
+
+    Raises:
+        SettingsError: If some show nothing that can be configured there.
+    """
+    base_url = read_instance_url(settings.base_url)
+    queries, wrong_queries = _resolve("queries", settings.queries, resolve_query, base_url)
+    dashboards, wrong_dashboards = _resolve(
+        "dashboards", settings.dashboards, resolve_dashboard, base_url
+    )
+    refuse([*wrong_queries, *wrong_dashboards])
+    refuse([*_wrong_zones(queries)])
+    return msgspec.structs.replace(
+        settings, base_url=base_url, queries=queries, dashboards=dashboards
+    )
+
+
+def _resolve(
+    name: str, entries: Sequence[_Entry], resolve: Callable[[_Entry, str], _Entry], base_url: str
+) -> tuple[tuple[_Entry, ...], list[str]]:
+    """Return entries with what their addresses show, and what is wrong with some, a line each."""
+    resolved, found = [], []
+    for n, entry in enumerate(entries):
+        try:
+            resolved.append(resolve(entry, base_url))
+        except ValueError as error:
+            found.append(f"{name}[{n}].url: {error}")
+    return tuple(resolved), found
+
+
+def _wrong_zones(queries: Sequence[QueryConfig]) -> Iterator[str]:
+    for n, query in enumerate(queries):
+        zone = query.time_zone("UTC")
+        if zone_named(zone) is None:
+            yield f"queries[{n}].query_timezone: {zone} is not the name of a time zone"
+
+
 def _problems_in(settings: Settings) -> Iterator[str]:
     yield from decimals_problems("decimals", settings.decimals)
     if settings.shard_index >= settings.shard_count:
@@ -409,40 +453,3 @@ def _problems_in(settings: Settings) -> Iterator[str]:
 
 def _with_time(text: str) -> str:
     return f"{text}T00:00:00" if len(text) == len("2026-01-31") else text
-
-
-# Address of a Looker instance, however it is written.
-
-
-def read_instance_url(text: str) -> str:
-    """Return scheme, host and port of the instance, without a path.
-
-    Raises:
-        SettingsError: not a URL of http or https, or http to another machine.
-    """
-    hint = "expected the instance's address, like https://example.cloud.looker.com"
-    try:
-        url = urlsplit(text.strip())
-        host, port = url.hostname, url.port
-    except ValueError:
-        host, port, url = None, None, urlsplit("")
-    if url.scheme not in {"http", "https"} or not host or url.username or url.query:
-        msg = f"base_url: {hint}"
-        raise SettingsError(msg)
-    if url.path.strip("/") and not re.fullmatch(r"/+api(/.*)?", url.path):
-        msg = f"base_url: {hint}, without the path {url.path!r}"
-        raise SettingsError(msg)
-    if url.scheme == "http" and not _is_loopback(host):
-        msg = f"base_url: http would send the credentials in the clear to {host}; use https"
-        raise SettingsError(msg)
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{url.scheme}://{bracketed}" + (f":{port}" if port else "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,8 +7,11 @@ dashboards first, then each query, and its Explore.
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,10 +20,18 @@ from tap_looker_tasks.config import ConfiguredQuery, name_problems, refuse, shar
 from tap_looker_tasks.errors import RequestRejectedError
 from tap_looker_tasks.launching.launcher import prepare_query
 from tap_looker_tasks.launching.stored_queries import name_what_is_not_there
-from tap_looker_tasks.queries import Tiles, field_problems, field_warnings, tile_queries
+from tap_looker_tasks.queries import (
+    Tiles,
+    field_problems,
+    field_warnings,
+    merge_ids,
+    name_from_title,
+    tile_queries,
+)
 from tap_looker_tasks.records import (
     NUMBER,
     QUERY_TASK_ID,
+    ROW_KEY,
     ROW_NUMBER,
     ColumnType,
     ExploreField,
@@ -28,6 +39,7 @@ from tap_looker_tasks.records import (
     column_name,
     columns_of,
     decimal_type,
+    dimensions_of,
     explore_fields,
     fields_in_result,
     find_column_name,
@@ -104,8 +116,10 @@ class _Examined:
 
 def key_columns(query: ConfiguredQuery, columns: Iterable[str]) -> tuple[str, ...]:
     """Choose the columns that tell the records of a query apart."""
+    if query.config.has_auto_key:
+        return (ROW_KEY,)
     columns = frozenset(columns)
-    keys = tuple(_column_of(field, columns) for field in query.config.primary_keys)
+    keys = tuple(_column_of(field, columns) for field in query.config.key_fields)
     return keys or (QUERY_TASK_ID, ROW_NUMBER)
 
 
@@ -114,22 +128,39 @@ def _column_of(field: str, columns: Iterable[str]) -> str:
 
 
 def configured_queries(
-    settings: Settings, client: LookerClient, logger: logging.Logger
+    settings: Settings,
+    client: LookerClient,
+    stored_queries: StoredQueries,
+    logger: logging.Logger,
+    schemas: Mapping[str, Mapping[str, Any]],
 ) -> tuple[ConfiguredQuery, ...]:
     """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
 
-    Only dashboards are asked for.
+    Only dashboards are asked for, and Looks whose title names a stream that no catalog names.
+
+    Args:
+        settings: of the tap.
+        client: asks Looker.
+        stored_queries: what is known of queries so far.
+        logger: for what users should know.
+        schemas: of the streams in a catalog, by name.
 
     Raises:
         SettingsError: a dashboard is not there, a filter has no effect, or names clash.
         RequestError: Looker could not be asked.
     """
-    found = find_queries(settings, client, logger)
+    found = find_queries(settings, client, stored_queries, logger, schemas)
     refuse(found.problems)
     return found.queries
 
 
-def find_queries(settings: Settings, client: LookerClient, logger: logging.Logger) -> FoundQueries:
+def find_queries(
+    settings: Settings,
+    client: LookerClient,
+    stored_queries: StoredQueries,
+    logger: logging.Logger,
+    schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> FoundQueries:
     """Find the queries as `configured_queries` does, with what is wrong with the others.
 
     Raises:
@@ -138,20 +169,76 @@ def find_queries(settings: Settings, client: LookerClient, logger: logging.Logge
     dashboards = map_concurrently(
         partial(_find_tiles, client), enumerate(settings.dashboards), settings.max_connections
     )
-    for tiles in dashboards:
-        for warning in tiles.warnings:
-            logger.warning("%s", warning)
+    _log_tiles(dashboards, logger)
+    kept = {str(schema.get("$id")): name for name, schema in schemas.items()}
+    looks = map_concurrently(
+        partial(_name_by_title, client, stored_queries, kept),
+        (ConfiguredQuery(config, f"queries[{n}]") for n, config in enumerate(settings.queries)),
+        settings.max_connections,
+    )
     queries = [
-        *(ConfiguredQuery(config, f"queries[{n}]") for n, config in enumerate(settings.queries)),
-        *(query for tiles in dashboards for query in tiles.queries),
+        *(look for look in looks if isinstance(look, ConfiguredQuery)),
+        *(_keep_name(query, kept) for tiles in dashboards for query in tiles.queries),
     ]
-    queries = [_shorten_name(query, settings.max_name_length) for query in queries]
+    queries = [_shorten_name(query, settings.max_name_length) for query in _tell_apart(queries)]
+    problems = [
+        *(problem for problem in looks if isinstance(problem, str)),
+        *(problem for tiles in dashboards for problem in tiles.problems),
+    ]
     names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
     shards = share_queries((query.name for query in queries), settings.shard_count)
     return FoundQueries(
         tuple(query for query in queries if shards[query.name] == settings.shard_index),
-        (*(problem for tiles in dashboards for problem in tiles.problems), *names),
+        (*problems, *names),
     )
+
+
+def _log_tiles(dashboards: Iterable[Tiles], logger: logging.Logger) -> None:
+    for tiles in dashboards:
+        for note in tiles.notes:
+            logger.info("%s", note)
+        for warning in tiles.warnings:
+            logger.warning("%s", warning)
+
+
+def _name_by_title(
+    client: LookerClient,
+    stored_queries: StoredQueries,
+    kept: Mapping[str, str],
+    query: ConfiguredQuery,
+) -> ConfiguredQuery | str:
+    """Name the stream of a Look that is configured without a name; return why if it cannot be."""
+    if query.name:
+        return query
+    query = replace(query, content_path=f"/looks/{query.look_id}")
+    if query.content_path in kept:
+        return _keep_name(query, kept)
+    try:
+        title = stored_queries.find(query, client).title
+    except (RequestRejectedError, ValueError) as error:
+        return f"{query.source_path}: {error}"
+    return _with_name(query, name_from_title(title or "", "look", str(query.look_id)))
+
+
+def _keep_name(query: ConfiguredQuery, kept: Mapping[str, str]) -> ConfiguredQuery:
+    """Keep the name that a catalog has for the same content, whose title may have changed."""
+    name = kept.get(query.content_path or "", query.name)
+    return _with_name(query, name)
+
+
+def _with_name(query: ConfiguredQuery, name: str) -> ConfiguredQuery:
+    return replace(query, config=msgspec.structs.replace(query.config, name=name))
+
+
+def _tell_apart(queries: Sequence[ConfiguredQuery]) -> list[ConfiguredQuery]:
+    """Let the names of Looks end in their IDs, where a title is another stream's name, too."""
+    count = Counter(query.name for query in queries)
+    return [
+        _with_name(query, f"{query.name}_{query.look_id}")
+        if count[query.name] > 1 and query.content_path and query.dashboard_id is None
+        else query
+        for query in queries
+    ]
 
 
 def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> Tiles:
@@ -161,13 +248,17 @@ def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> 
         with name_what_is_not_there(f"dashboard {dashboard_id}"):
             dashboard = client.dashboard(dashboard_id)
     except RequestRejectedError as error:
-        return Tiles(problems=(f"{config_path}.dashboard_id: {error.message}",))
-    return tile_queries(config, dashboard, config_path)
+        source = "dashboard_id" if config.url is None else "url"
+        return Tiles(problems=(f"{config_path}.{source}: {error.message}",))
+    merged: dict[str, Mapping[str, Any]] = {}
+    for merge_id in merge_ids(dashboard):
+        with suppress(RequestRejectedError):
+            merged[merge_id] = client.merge_query(merge_id)
+    return tile_queries(config, dashboard, config_path, merged)
 
 
 def _shorten_name(query: ConfiguredQuery, longest: int) -> ConfiguredQuery:
-    name = shorten(query.name, longest)
-    return replace(query, config=msgspec.structs.replace(query.config, name=name))
+    return _with_name(query, shorten(query.name, longest))
 
 
 def catalog_problems(
@@ -251,7 +342,7 @@ class Discovery:
             SettingsError: some cannot be run as configured; the message lists them all.
             RequestError: Looker could not be asked.
         """
-        found = find_queries(self._settings, self._client, self._logger)
+        found = find_queries(self._settings, self._client, self._stored_queries, self._logger)
         return self.plans(found.queries, found.problems)
 
     def plans(
@@ -287,8 +378,15 @@ class Discovery:
             return _Examined(problems=tuple(problems))
         columns = columns_of(known.fields, wanted.body, longest, self._number_type(query))
         keys = key_columns(query, (column.name for column in columns))
-        described = {"title": query.title or stored.title, "description": stored.description}
-        schema = stream_schema(columns, keys) | {k: v for k, v in described.items() if v}
+        described = {
+            "$id": query.content_path,
+            "title": query.title or stored.title,
+            "description": query.description or stored.description,
+        }
+        dimensions = dimensions_of(known.fields, wanted.body) if ROW_KEY in keys else None
+        schema = stream_schema(columns, keys, dimensions) | {
+            k: v for k, v in described.items() if v
+        }
         return _Examined(
             QueryStreamPlan(query, schema, known.are_typed),
             warnings=tuple(field_warnings(query.config_path, query.config, columns, longest)),

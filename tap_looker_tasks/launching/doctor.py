@@ -67,7 +67,7 @@ def run_checks(
         return
     yield _examine_time_zone(settings.query_timezone, client)
     yield CheckResult("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
-    found = find_queries(settings, client, logger)
+    found = find_queries(settings, client, stored_queries, logger)
     for problem in found.problems:
         config_path, _, details = problem.partition(": ")
         yield CheckResult(config_path, Verdict.FAILS, details)

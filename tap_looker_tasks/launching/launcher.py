@@ -60,6 +60,7 @@ def prepare_query(
     Raises:
         ValueError: the bookmark cannot be merged in.
     """
+    query_timezone = query.config.time_zone(query_timezone)
     overrides = overrides_of(query.config, query.tile_filters)
     overrides = replace(overrides, query_timezone=query_timezone)
     if keeper and keeper.column:
@@ -191,7 +192,7 @@ def fingerprint_of(
 
     The instance is a part of it: another one has other queries under the same ids.
     """
-    config = msgspec.structs.replace(query.config, name="", primary_keys=())
+    config = msgspec.structs.replace(query.config, name="", url=None, primary_keys=())
     tile_body = query.tile_body and fingerprint(query.tile_body)
     determining = [
         base_url,

@@ -259,6 +259,11 @@ class LookerClient:
         path = f"dashboards/{_part(dashboard_id)}?fields={_DASHBOARD_PARTS}"
         return self._object("dashboard", path, max_seconds)
 
+    def merge_query(self, merge_query_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
+        """Get the source queries of merged results: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/merge_query>."""
+        path = f"merge_queries/{_part(merge_query_id)}"
+        return self._object("merge_query", path, max_seconds)
+
     def lookml_model_explore(
         self, model: str, explore: str, *, max_seconds: float = inf
     ) -> dict[str, Any]:

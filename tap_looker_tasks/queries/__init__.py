@@ -11,7 +11,7 @@ from tap_looker_tasks.queries.bookmark import from_bookmark, next_bookmark
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
 from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
 from tap_looker_tasks.queries.limits import UNKNOWN_LIMITS, Limits, limits_of, reached_limits
-from tap_looker_tasks.queries.tiles import Tiles, tile_queries
+from tap_looker_tasks.queries.tiles import Tiles, merge_ids, name_from_title, tile_queries
 
 __all__ = [
     "UNKNOWN_LIMITS",
@@ -27,6 +27,8 @@ __all__ = [
     "fingerprint",
     "from_bookmark",
     "limits_of",
+    "merge_ids",
+    "name_from_title",
     "next_bookmark",
     "overrides_of",
     "reached_limits",

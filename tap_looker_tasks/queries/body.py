@@ -61,12 +61,10 @@ def explore_body(config: ExploreConfig, query_timezone: str) -> dict[str, Any]:
     """Write the body of a query that is written down in the configuration."""
     body = msgspec.to_builtins(config, builtin_types=())
     body["view"] = body.pop("explore")
-    dynamic_fields = body["dynamic_fields"]
-    if dynamic_fields and not isinstance(dynamic_fields, str):
-        body["dynamic_fields"] = msgspec.json.encode(dynamic_fields).decode()
+    body["dynamic_fields"] = config.dynamic_fields_text
     if config.column_limit is not None:
         body["column_limit"] = str(config.column_limit)
-    body["query_timezone"] = query_timezone
+    body["query_timezone"] = config.query_timezone or query_timezone
     return {
         key: [*value] if isinstance(value, tuple) else value
         for key, value in body.items()

@@ -10,6 +10,7 @@ from tap_looker_tasks.records import (
     columns_of,
     custom_fields,
     describe_renamed,
+    dimensions_of,
     query_fields,
 )
 from tap_looker_tasks.wording import suggest_names
@@ -57,7 +58,8 @@ def field_problems(
     return [
         *in_explore,
         *(f"{config_path}.fields: {problem}" for problem in collisions(columns.values())),
-        *unknown(f"{config_path}.primary_keys", config.primary_keys, names, "field of the query"),
+        *unknown(f"{config_path}.primary_keys", config.key_fields, names, "field of the query"),
+        *_auto_key_problems(config_path, config, body, fields),
         *_pivot_problems(config_path, config, body),
         *_replication_key_problems(
             config_path, config, body, columns, fields if known.are_typed else {}
@@ -84,11 +86,24 @@ def field_warnings(
     ]
 
 
+def _auto_key_problems(
+    config_path: str,
+    config: QueryConfig,
+    body: Mapping[str, Any],
+    known: Mapping[str, ExploreField],
+) -> Iterator[str]:
+    if config.has_auto_key:
+        try:
+            dimensions_of(known, body)
+        except ValueError as error:
+            yield f"{config_path}.primary_keys: {error}, so auto cannot be used; name the keys"
+
+
 def _pivot_problems(
     config_path: str, config: QueryConfig, body: Mapping[str, Any]
 ) -> Iterator[str]:
-    missing = [name for name in body.get("pivots") or () if name not in config.primary_keys]
-    if config.primary_keys and missing:
+    missing = [name for name in body.get("pivots") or () if name not in config.key_fields]
+    if config.key_fields and missing:
         yield (
             f"{config_path}.primary_keys: the query is pivoted, with a record for each pivot "
             f"value; only with {' and '.join(missing)} do keys tell records apart"

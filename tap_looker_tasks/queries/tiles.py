@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tap_looker_tasks.config import ConfiguredQuery, QueryConfig
+from tap_looker_tasks.config import ConfiguredQuery, DashboardConfig, QueryConfig, TileConfig
 from tap_looker_tasks.queries.checks import unknown
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
+from tap_looker_tasks.wording import did_you_mean, find_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from tap_looker_tasks.config import DashboardConfig
-
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _LISTENED_TO = "dashboard filter that a tile listens to"
 
@@ -28,12 +26,16 @@ class Tiles:
     Attributes:
         queries: those that can run as query tasks.
         warnings: a line for each that should have rows, but cannot run.
-        problems: a line for each given filter that no tile listens to.
+        problems: a line for each given filter that no tile listens to, and each entry of `tiles`
+            without a tile.
+        notes: a line for each merged tile: the streams of its source queries, and the fields that
+            they are merged on.
     """
 
     queries: tuple[ConfiguredQuery, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,13 @@ class _Element:
         id: Looker's.
         title: what people see.
         query_id: of its query; None when only the Look is known, or the body.
+        query_slug: of a source query of merged results, when its ID is not known.
         look_id: of the Look it shows; None when the query is its own.
+        merge_id: of the merged results it shows.
         body: its query, when Looker sent it along.
         listens: (dashboard filter, field) for each filter that it listens to.
+        source: name of the source query in merged results.
+        merged_on: the fields that a source query is merged on.
     """
 
     id: str
@@ -55,64 +61,134 @@ class _Element:
     look_id: str | None
     body: Mapping[str, Any]
     listens: tuple[tuple[str, str], ...]
+    merge_id: str | None = None
+    query_slug: str | None = None
+    source: str | None = None
+    merged_on: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_runnable(self) -> bool:
-        return bool(self.query_id or self.look_id or self.body)
+        return bool(self.query_id or self.query_slug or self.look_id or self.body)
+
+    @property
+    def full_title(self) -> str:
+        return f"{self.title} {self.source}" if self.source else self.title
+
+    @property
+    def full_id(self) -> str:
+        return f"{self.id}_{self.source}" if self.source else self.id
 
 
-def tile_queries(config: DashboardConfig, dashboard: Mapping[str, Any], config_path: str) -> Tiles:
+def merge_ids(dashboard: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the IDs of the merged results that the tiles of a dashboard show."""
+    read = (_read_element(entry) for entry in _entries_of(dashboard))
+    return tuple(dict.fromkeys(element.merge_id for element in read if element.merge_id))
+
+
+def tile_queries(
+    config: DashboardConfig,
+    dashboard: Mapping[str, Any],
+    config_path: str,
+    merged: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Tiles:
     """Find what each tile of a dashboard runs, and which filters apply to it.
 
-    A filter has the configured value, or else the dashboard's default, which people see applied.
-
+    A filter has the configured value, or else the dashboard's default, which people see applied:
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Dashboard>
 
     Args:
-        config: the dashboard's name and filter values.
-        dashboard: its `dashboard_filters` and `dashboard_elements`; elements without rows, such
-            as texts, are passed over.
+        config: what is configured of the dashboard and its tiles.
+        dashboard: its `title`, `dashboard_filters` and `dashboard_elements`; texts are skipped.
         config_path: of the dashboard in the configuration, such as `dashboards[0]`.
+        merged: the merged results that its tiles show, by ID, as far as they could be read.
     """
-    entries = as_objects(dashboard.get("dashboard_elements"))
-    read = [(entry, _read_element(entry)) for entry in entries if not entry.get("deleted")]
-    elements = [element for _, element in read if element.is_runnable]
+    every = [(entry, _read_element(entry)) for entry in _entries_of(dashboard)]
+    settings, problems = _match_tiles(config, [element for _, element in every], config_path)
+    read = [(entry, tile) for entry, tile in every if not settings[tile.id].skip]
+    sources = {tile.id: _read_sources(entry, tile, merged or {}) for entry, tile in read}
+    elements = [e for _, tile in read for e in sources[tile.id] or [tile] if e.is_runnable]
+    names = _names_of(_prefix_of(config, dashboard), elements, settings)
     values = {**_default_values(dashboard), **config.filters}
-    names = _names_of(config.name, elements)
-    listened_to = {name for _, element in read for name, _ in element.listens}
+    problems += _filter_problems(config, [element for _, element in every], config_path)
     return Tiles(
         queries=tuple(
-            _tile_query(name, tile, config, config_path, values)
+            _configured_query(name, tile, config, settings[tile.id], values, config_path)
             for name, tile in zip(names, elements, strict=True)
         ),
         warnings=tuple(
-            f"{config_path}: tile {element.title!r} {reason}, so it cannot run alone"
+            f"{config_path}: tile {element.title!r} {reason}, so it cannot run"
             for entry, element in read
-            if not element.is_runnable and (reason := _why_not_runnable(entry))
+            if not sources[element.id] and (reason := _why_not_runnable(entry, element))
         ),
-        problems=tuple(
-            unknown(f"{config_path}.filters", config.filters, listened_to, _LISTENED_TO)
-        ),
+        problems=tuple(problems),
+        notes=tuple(_describe_merges(config_path, names, elements)),
     )
 
 
-def _tile_query(
+def _filter_problems(
+    config: DashboardConfig, elements: Iterable[_Element], config_path: str
+) -> Iterator[str]:
+    listened_to = {name for element in elements for name, _ in element.listens}
+    yield from unknown(f"{config_path}.filters", config.filters, listened_to, _LISTENED_TO)
+
+
+def _entries_of(dashboard: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    entries = as_objects(dashboard.get("dashboard_elements"))
+    return [entry for entry in entries if not entry.get("deleted")]
+
+
+def _configured_query(
     name: str,
     tile: _Element,
-    config: DashboardConfig,
-    config_path: str,
+    dashboard: DashboardConfig,
+    settings: TileConfig,
     values: Mapping[str, str],
+    config_path: str,
 ) -> ConfiguredQuery:
+    keys = settings.primary_keys
     return ConfiguredQuery(
         config=QueryConfig(
-            name=name, query_id=tile.query_id, look_id=tile.look_id, limit=config.limit
+            name=name,
+            query_id=tile.query_id,
+            query_slug=tile.query_slug,
+            look_id=tile.look_id,
+            limit=dashboard.limit if settings.limit is None else settings.limit,
+            primary_keys=dashboard.primary_keys if keys is None else keys,
+            replication_key=settings.replication_key,
         ),
-        config_path=f"{config_path}: tile {tile.title!r}",
-        dashboard_id=str(config.dashboard_id),
-        title=tile.title,
+        config_path=f"{config_path}: tile {tile.full_title!r}",
+        dashboard_id=str(dashboard.dashboard_id),
+        title=tile.full_title,
+        description=_merged_on(tile),
+        content_path=None if settings.name else _content_path(dashboard, tile),
         tile_filters={field: values[f] for f, field in tile.listens if f in values},
         tile_body=tile.body or None,
     )
+
+
+def _content_path(dashboard: DashboardConfig, tile: _Element) -> str:
+    path = f"/dashboards/{dashboard.dashboard_id}/tiles/{tile.full_id}"
+    return f"{path}?name={dashboard.name}" if dashboard.name else path
+
+
+def _match_tiles(
+    config: DashboardConfig, elements: Sequence[_Element], config_path: str
+) -> tuple[dict[str, TileConfig], list[str]]:
+    """Return what is configured of each tile, by ID, and a line for each entry without a tile."""
+    settings = {element.id: TileConfig() for element in elements}
+    problems = []
+    for n, tile in enumerate(config.tiles):
+        ids = [e.id for e in elements if e.id == str(tile.id) or e.title == tile.title]
+        path, shown = f"{config_path}.tiles[{n}]", f"tile {tile.title or tile.id!r}"
+        if len(ids) == 1:
+            settings[ids[0]] = tile
+        elif ids:
+            problems.append(f"{path}: {shown} could be {' or '.join(ids)}; give its id")
+        else:
+            titles = [element.title for element in elements]
+            hint = did_you_mean(find_similar(str(tile.title), titles))
+            problems.append(f"{path}: the dashboard has no {shown}{hint}")
+    return settings, problems
 
 
 def _read_element(entry: Mapping[str, Any]) -> _Element:
@@ -130,23 +206,84 @@ def _read_element(entry: Mapping[str, Any]) -> _Element:
         query_id=query_id,
         look_id=look_id,
         body=body,
-        listens=tuple(_find_listens(entry)),
+        listens=tuple(_find_listens((entry, *as_objects(made.get("filterables"))))),
+        merge_id=as_id(entry.get("merge_result_id")) or as_id(made.get("merge_result_id")),
     )
 
 
-def _why_not_runnable(entry: Mapping[str, Any]) -> str | None:
+def _read_sources(
+    entry: Mapping[str, Any], tile: _Element, merged: Mapping[str, Mapping[str, Any]]
+) -> list[_Element]:
+    """Read the source queries of a merged tile; none if it is another tile, or cannot be read.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/MergeQuery>
+    """
+    found = as_objects(merged.get(tile.merge_id or "", {}).get("source_queries"))
+    filterables = as_objects(as_object(entry.get("result_maker")).get("filterables"))
+    named = [(as_text(source.get("name")) or f"source {n}") for n, source in enumerate(found, 1)]
+    return [
+        replace(
+            tile,
+            query_id=as_id(source.get("query_id")),
+            query_slug=None if source.get("query_id") else as_text(source.get("query_slug")),
+            listens=tuple(_find_listens([f for f in filterables if f.get("name") == name])),
+            source=name,
+            merged_on=tuple(_find_merged_on(source)),
+        )
+        for name, source in zip(named, found, strict=True)
+    ]
+
+
+def _find_merged_on(source: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field of the source, field of the merged results)."""
+    for pair in as_objects(source.get("merge_fields")):
+        own, other = as_text(pair.get("source_field_name")), as_text(pair.get("field_name"))
+        if own and other:
+            yield own, other
+
+
+def _merged_on(tile: _Element) -> str | None:
+    if tile.source is None:
+        return None
+    return f"Source query of the merged results {tile.title!r}{_merge_condition(tile)}"
+
+
+def _merge_condition(tile: _Element) -> str:
+    """Say what a source query is merged on; nothing for the first, which others merge with."""
+    on = " and ".join(f"{own} = {other}" for own, other in tile.merged_on)
+    return f" (merged on {on})" if on else ""
+
+
+def _describe_merges(
+    config_path: str, names: Sequence[str], elements: Sequence[_Element]
+) -> Iterator[str]:
+    for tile_id, title in dict.fromkeys((e.id, e.title) for e in elements if e.source):
+        streams = [
+            f"{name}{_merge_condition(element)}"
+            for name, element in zip(names, elements, strict=True)
+            if element.id == tile_id
+        ]
+        yield (
+            f"{config_path}: tile {title!r} merges several queries, which are delivered as the "
+            f"streams {', '.join(streams)}"
+        )
+
+
+def _why_not_runnable(entry: Mapping[str, Any], element: _Element) -> str | None:
+    """Say why an element that should have rows cannot run; None if it can, or has none."""
     made = as_object(entry.get("result_maker"))
-    if entry.get("merge_result_id") or made.get("merge_result_id"):
-        return "merges several queries"
+    if element.is_runnable:
+        return None
+    if element.merge_id:
+        return "merges several queries, which cannot be read"
     if made.get("sql_query_id"):
         return "is an SQL Runner query"
     return "has no query" if made else None
 
 
-def _find_listens(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_listens(listeners: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield (dashboard filter, field) for each filter that an element listens to."""
-    made = as_object(entry.get("result_maker"))
-    for listener in (entry, *as_objects(made.get("filterables"))):
+    for listener in listeners:
         listen = listener.get("listen")
         # Formerly an object of its own: dashboard filter -> field.
         pairs = [
@@ -169,17 +306,35 @@ def _default_values(dashboard: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _names_of(prefix: str, elements: Sequence[_Element]) -> list[str]:
+def _prefix_of(config: DashboardConfig, dashboard: Mapping[str, Any]) -> str:
+    title = as_text(dashboard.get("title")) or ""
+    return config.name or name_from_title(title, "dashboard", str(config.dashboard_id))
+
+
+def _names_of(
+    prefix: str, elements: Sequence[_Element], settings: Mapping[str, TileConfig]
+) -> list[str]:
     """Name the tiles' streams: by title, and where titles repeat, by id, whatever their order."""
-    names = [f"{prefix}_{_slug(e.title) or f'tile_{_slug(e.id)}'}" for e in elements]
+    names = [f"{prefix}_{_end_of_name(e, settings[e.id].name)}" for e in elements]
     # A title may look like another with its id.
     for _ in range(2):
         repeated = {name for name, count in Counter(names).items() if count > 1}
         names = [
-            f"{name}_{_slug(element.id)}" if name in repeated else name
+            f"{name}_{_slug(element.full_id)}" if name in repeated else name
             for name, element in zip(names, elements, strict=True)
         ]
     return names
+
+
+def _end_of_name(element: _Element, name: str) -> str:
+    tile = name or _slug(element.title) or f"tile_{_slug(element.id)}"
+    return f"{tile}_{_slug(element.source) or 'source'}" if element.source else tile
+
+
+def name_from_title(title: str, kind: str, id_: str) -> str:
+    """Name a stream after a title; after its kind and ID, if nothing of the title can be used."""
+    slug = _slug(title)
+    return slug if slug[:1].isalpha() else f"{kind}_{slug or _slug(id_)}"
 
 
 def _slug(title: str) -> str:

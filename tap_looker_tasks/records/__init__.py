@@ -17,6 +17,7 @@ from tap_looker_tasks.records.columns import (
     collisions,
     column_in_schema,
     columns_of,
+    dimensions_of,
     find_type_changes,
     has_table_calculations,
     query_fields,
@@ -33,12 +34,14 @@ from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.names import (
     MAX_KEY_LENGTH,
     QUERY_TASK_ID,
+    ROW_KEY,
     ROW_NUMBER,
     column_name,
     describe_renamed,
     find_column_name,
     shorten,
 )
+from tap_looker_tasks.records.row_keys import row_keys_of
 from tap_looker_tasks.records.rows import KeyCheck, RecordBatch, RecordType, RowReader
 from tap_looker_tasks.records.timestamps import (
     from_rfc3339,
@@ -57,6 +60,7 @@ __all__ = [
     "MAX_KEY_LENGTH",
     "NUMBER",
     "QUERY_TASK_ID",
+    "ROW_KEY",
     "ROW_NUMBER",
     "Column",
     "ColumnMatch",
@@ -74,6 +78,7 @@ __all__ = [
     "custom_fields",
     "decimal_type",
     "describe_renamed",
+    "dimensions_of",
     "explore_fields",
     "fields_in_result",
     "find_column_name",
@@ -84,6 +89,7 @@ __all__ = [
     "query_fields",
     "read_decimal_size",
     "read_number",
+    "row_keys_of",
     "shorten",
     "stream_schema",
     "to_local",

@@ -23,11 +23,14 @@ from tap_looker_tasks.records.column_types import (
 from tap_looker_tasks.records.fields import ExploreField, custom_fields
 from tap_looker_tasks.records.names import (
     MAX_KEY_LENGTH,
+    OWN_NAMES,
     QUERY_TASK_ID,
+    ROW_KEY,
     ROW_NUMBER,
     find_column_name,
     name_columns,
 )
+from tap_looker_tasks.records.row_keys import describe_row_key
 from tap_looker_tasks.results import as_object, as_text
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.results import Field
 
 RAW = "date_raw"
+_SELECTABLE = frozenset({"dimension", "measure", "table_calculation"})
 # Said in the schema, since a catalog is all that a later run may know of a field.
 _DATABASE_ZONE = "in the database's time zone"
 
@@ -91,6 +95,21 @@ def has_table_calculations(query: Mapping[str, Any]) -> bool:
 def _table_calculations(query: Mapping[str, Any]) -> list[str]:
     fields = custom_fields(query.get("dynamic_fields")).values()
     return [field.name for field in fields if field.category == "table_calculation"]
+
+
+def dimensions_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the fields that a query groups its rows by, in their order.
+
+    Raises:
+        ValueError: If nothing says of a field whether it is one of them.
+    """
+    known = {**known, **custom_fields(query.get("dynamic_fields"))}
+    names = query_fields(query)
+    categories = {n: known[n].category if n in known else None for n in names}
+    if unknown := [n for n in names if categories[n] not in _SELECTABLE]:
+        msg = f"nothing says whether {' and '.join(unknown)} is a dimension"
+        raise ValueError(msg)
+    return tuple(sorted(name for name in names if categories[name] == "dimension"))
 
 
 def columns_of(
@@ -166,19 +185,24 @@ def collisions(columns: Iterable[Column]) -> list[str]:
         fields[column.name].append(repr(column.field))
     return [
         f"{' and '.join(names)} would both be the column {column}"
-        if column not in {QUERY_TASK_ID, ROW_NUMBER}
+        if column not in OWN_NAMES
         else f"{names[0]} would be the column {column}, which every stream has already"
         for column, names in fields.items()
-        if len(names) > 1 or column in {QUERY_TASK_ID, ROW_NUMBER}
+        if len(names) > 1 or column in OWN_NAMES
     ]
 
 
-def stream_schema(columns: Iterable[Column], key_properties: Sequence[str]) -> dict[str, Any]:
+def stream_schema(
+    columns: Iterable[Column],
+    key_properties: Sequence[str],
+    dimensions: Iterable[str] | None = None,
+) -> dict[str, Any]:
     """Write the JSON Schema of a row stream, its columns in the query's order.
 
     Args:
         columns: of the query.
         key_properties: names of columns that every record has.
+        dimensions: fields that `_row_key` is computed from; None for a stream without it.
     """
     properties: dict[str, Any] = {
         QUERY_TASK_ID: {
@@ -188,6 +212,12 @@ def stream_schema(columns: Iterable[Column], key_properties: Sequence[str]) -> d
         },
         ROW_NUMBER: {"type": "integer", "description": "Place of the record, from 1"},
     }
+    if dimensions is not None:
+        properties[ROW_KEY] = {
+            "type": "string",
+            "maxLength": MAX_KEY_LENGTH,
+            "description": describe_row_key(dimensions),
+        }
     properties |= {column.name: _property(column) for column in columns}
     return {"type": "object", "properties": properties, "required": [*key_properties]}
 

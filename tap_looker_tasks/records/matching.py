@@ -9,7 +9,7 @@ import msgspec
 
 from tap_looker_tasks.records.column_types import DATE_TIME, LOCAL_DATE_TIME
 from tap_looker_tasks.records.columns import RAW, column_in_schema
-from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_NUMBER, find_column_name
+from tap_looker_tasks.records.names import OWN_NAMES, find_column_name
 from tap_looker_tasks.results import read_json
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def match_columns(
         MalformedResponseError: a row cannot be understood.
     """
     properties = schema["properties"]
-    own = {QUERY_TASK_ID, ROW_NUMBER}
-    wanted = [name for name in properties if name not in own and wants(name)]
+    wanted = [name for name in properties if name not in OWN_NAMES and wants(name)]
     described = {
         field.name: find_column_name(field.name, properties) for field in result.fields or ()
     }

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 QUERY_TASK_ID = "_query_task_id"
 ROW_NUMBER = "_row_number"
+ROW_KEY = "_row_key"
+OWN_NAMES = frozenset({QUERY_TASK_ID, ROW_NUMBER, ROW_KEY})
+"""Columns of query streams that are not fields of the query."""
 # Of text that the tap makes itself.
 MAX_KEY_LENGTH = 255
 _HASH_DIGITS = 8
@@ -38,7 +41,7 @@ def name_columns(fields: Iterable[str], longest: int) -> dict[str, str]:
     """
     by_case = defaultdict(set)
     names = {field: column_name(field) for field in fields}
-    for name in (QUERY_TASK_ID, ROW_NUMBER, *names.values()):
+    for name in (*OWN_NAMES, *names.values()):
         by_case[name.lower()].add(name)
     return {
         field: _with_hash(_UNSAFE.sub("_", name), field, longest)

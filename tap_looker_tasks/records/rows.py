@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.records.column_types import INTEGER, UNREADABLE
-from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_NUMBER
+from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_KEY, ROW_NUMBER
 from tap_looker_tasks.records.timestamps import zone_named
 from tap_looker_tasks.results import (
     OBJECT_OF_RAWS,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from tap_looker_tasks.records.columns import Column
+    from tap_looker_tasks.records.row_keys import RowKeys
     from tap_looker_tasks.results import Pivot, Result
 
 _MAX_REMEMBERED_KEYS = 1_000_000
@@ -128,18 +129,24 @@ class RowReader:
     Made anew for each result: how to read a column is decided once, not for each cell.
     """
 
-    def __init__(self, columns: Iterable[Column], time_zone: str | None) -> None:
+    def __init__(
+        self, columns: Iterable[Column], time_zone: str | None, row_keys: RowKeys | None = None
+    ) -> None:
         """Decide how to read each column.
 
         Args:
-            columns: the selected ones; no others are decoded.
+            columns: the selected ones; no others are decoded, except for keys.
             time_zone: name of the one that the result's date-times are in, when it is known.
+            row_keys: computes the column `_row_key`, if there is one.
         """
         self._columns = tuple(columns)
-        self._fields = tuple(column.field for column in self._columns)
+        fields = dict.fromkeys(column.field for column in self._columns)
+        self._row_keys = row_keys
+        self._fields = tuple(fields | dict.fromkeys(row_keys.fields if row_keys else ()))
         zone = zone_named(time_zone)
         self._converters = tuple(column.column_type.converter(zone) for column in self._columns)
-        self._type = RecordType((QUERY_TASK_ID, ROW_NUMBER, *(c.name for c in self._columns)))
+        own = (QUERY_TASK_ID, ROW_NUMBER, *([ROW_KEY] if row_keys else ()))
+        self._type = RecordType((*own, *(column.name for column in self._columns)))
         self._unreadable: dict[str, _Unreadable] = {}
         self._too_great: dict[str, int] = {}
 
@@ -156,8 +163,9 @@ class RowReader:
         first = 1
         for count, columns in read(result):
             if count:
-                ids, numbers = [query_task_id] * count, range(first, first + count)
-                yield RecordBatch(self._type, (ids, numbers, *columns), count)
+                own = ([query_task_id] * count, range(first, first + count))
+                keys = self._compute_keys(columns, count)
+                yield RecordBatch(self._type, (*own, *keys, *self._convert(columns)), count)
                 first += count
 
     @property
@@ -177,7 +185,13 @@ class RowReader:
             ),
         ]
 
-    def _convert(self, columns: Iterable[_Values]) -> list[_Values]:
+    def _compute_keys(self, columns: Sequence[_Values], count: int) -> list[_Values]:
+        if self._row_keys is None:
+            return []
+        values = dict(zip(self._fields, columns, strict=True))
+        return [self._row_keys.compute([values[f] for f in self._row_keys.fields], count)]
+
+    def _convert(self, columns: Sequence[_Values]) -> list[_Values]:
         return [*map(self._convert_column, self._columns, self._converters, columns)]
 
     def _convert_column(self, column: Column, convert: _Converter, values: _Values) -> _Values:
@@ -205,17 +219,16 @@ class RowReader:
             return column.column_type.fallback(value)
 
     def _values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
-        """Yield for some rows at a time how many they are, and the values of each column."""
+        """Yield for some rows at a time how many they are, and the values of each field."""
         if result.result_format == "json":
             for rows in result.rows_at_once():
-                values = [[row.get(field) for row in rows] for field in self._fields]
-                yield len(rows), self._convert(values)
+                values: list[_Values] = [[row.get(f) for row in rows] for f in self._fields]
+                yield len(rows), values
             return
         _check_not_pivoted(result)
-        read_cells = _cells_reader(self._columns)
+        read_cells = _cells_reader(self._fields)
         for array in result.arrays:
-            count, columns = _read_cells(read_cells, self._fields, array)
-            yield count, self._convert(columns)
+            yield _read_cells(read_cells, self._fields, array)
 
     def _pivoted_values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
@@ -224,15 +237,15 @@ class RowReader:
         keys = {pivot.key for pivot in pivots}
         measures = {field for field in self._fields if field not in result.dimensions}
         for rows in result.rows_at_once():
-            values = (
+            values: list[_Values] = [
                 [
                     _value_in_pivot(pivot, keys if f in measures else None, f, row.get(f))
                     for row in rows
                     for pivot in pivots
                 ]
                 for f in self._fields
-            )
-            yield len(rows) * len(pivots), self._convert(values)
+            ]
+            yield len(rows) * len(pivots), values
 
 
 def _check_not_pivoted(result: Result) -> None:
@@ -269,9 +282,9 @@ def _read_cells(
     return len(objects), [[_unwrap(row.get(field)) for row in objects] for field in fields]
 
 
-def _cells_reader(columns: Iterable[Column]) -> _CellsReader | None:
-    """Make what decodes the cells of these columns, and passes over all others, if it can be."""
-    names = {f"cell_{place}": column.field for place, column in enumerate(columns)}
+def _cells_reader(fields: Iterable[str]) -> _CellsReader | None:
+    """Make what decodes the cells of these fields, and passes over all others, if it can be."""
+    names = {f"cell_{place}": field for place, field in enumerate(fields)}
     if any(map(_ESCAPED.search, names.values())):
         return None
     row = msgspec.defstruct(

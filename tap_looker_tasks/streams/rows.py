@@ -14,6 +14,7 @@ from tap_looker_tasks.config import refuse
 from tap_looker_tasks.launching import QueryStreamPlan, catalog_problems
 from tap_looker_tasks.queries import QueryKeeper, next_bookmark
 from tap_looker_tasks.records import (
+    ROW_KEY,
     ColumnMatch,
     KeyCheck,
     RecordBatch,
@@ -22,6 +23,7 @@ from tap_looker_tasks.records import (
     column_in_schema,
     find_type_changes,
     match_columns,
+    row_keys_of,
 )
 from tap_looker_tasks.results import read_json
 from tap_looker_tasks.streams.base import FREE_OBJECT, KEY_TEXT, RowStream
@@ -119,6 +121,10 @@ class QueryStream(RowStream):
         return replace(self.query, config=config)
 
     @property
+    def _time_zone(self) -> str:
+        return self.query.config.time_zone(self._tap.settings.query_timezone)
+
+    @property
     def _is_incremental(self) -> bool:
         return self.replication_key is not None and self.replication_method == "INCREMENTAL"
 
@@ -154,15 +160,17 @@ class QueryStream(RowStream):
 
     @override
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
-        time_zone = result.time_zone or self._tap.settings.query_timezone
+        time_zone = result.time_zone or self._time_zone
         match = self._match(result)
-        reader = RowReader(match.columns, time_zone)
+        row_keys = row_keys_of(self.schema, result)
+        reader = RowReader(match.columns, time_zone, row_keys)
         key = self.keeper.column
         if key is not None and key.name in match.missing:
             # The warning is there already; nothing says how far this result goes.
             key = None
         latest: list[object] = [] if key is None else [self.keeper.value]
-        keys = KeyCheck([c.name for c in match.columns if c.name in self.primary_keys])
+        named = [c.name for c in match.columns if c.name in self.primary_keys]
+        keys = KeyCheck([ROW_KEY] if row_keys else named)
         for batch in reader.batches(result, query_task_id):
             yield batch
             keys.add(batch)

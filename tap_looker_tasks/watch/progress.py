@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from tap_looker_tasks.config import page_of
 from tap_looker_tasks.tasks import LaunchedTask
 from tap_looker_tasks.watch.facts import RunFacts, Stage
 from tap_looker_tasks.watch.summary import (
@@ -85,7 +86,7 @@ class RunWatch:
         """Note what is to be followed and launched, and show it."""
         now = self._clock.now()
         for name, keeper in run.keepers.items():
-            self.facts.expect(name, keeper.last_run.runtime, keeper.query.page)
+            self.facts.expect(name, keeper.last_run.runtime, page_of(keeper.query))
         for name in run.queued:
             self.facts.queued(name, now)
         for task in run.tasks:

@@ -131,7 +131,7 @@ def test_everything_wrong_is_said_at_once() -> None:
         [DashboardConfig(dashboard_id=1, name="1st"), DashboardConfig(dashboard_id=1, name="d")],
     )
     not_a_name = "cannot name a stream (small letters, digits and _, beginning with a letter)"
-    sources = "exactly one of query_id, query_slug, look_id, explore is needed"
+    sources = "exactly one of url, query_id, query_slug, look_id, explore is needed"
     assert found == [
         "queries[1].name: orders is the name at queries[0].name already",
         f"queries[2].name: 'Orders!' {not_a_name}",
@@ -504,11 +504,15 @@ def test_tiles_are_what_can_run() -> None:
     assert found.queries[1].tile_body is None
     assert found.queries[5].tile_body == {"id": "13"}
     assert found.queries[6].tile_body == BODY
-    assert found.warnings == (
-        "dashboards[0]: tile 'Merged' merges several queries, so it cannot run alone",
-        "dashboards[0]: tile 'SQL' is an SQL Runner query, so it cannot run alone",
-        "dashboards[0]: tile 'Empty' has no query, so it cannot run alone",
+    merged, *others = found.warnings
+    assert merged == (
+        "dashboards[0]: tile 'Merged' merges several queries, which cannot be read, so it cannot "
+        "run"
     )
+    assert others == [
+        "dashboards[0]: tile 'SQL' is an SQL Runner query, so it cannot run",
+        "dashboards[0]: tile 'Empty' has no query, so it cannot run",
+    ]
     assert found.problems == ()
     assert find_tiles({"dashboard_elements": 5, "dashboard_filters": {}}) == Tiles()
 
