@@ -19,7 +19,6 @@ from typing_extensions import override
 from tap_looker_tasks.cli import (
     HELP,
     ClosingCommand,
-    Interrupts,
     Question,
     Table,
     build_questions,
@@ -57,7 +56,7 @@ from tap_looker_tasks.launching import (
     search_content,
 )
 from tap_looker_tasks.looker import Connection, LookerClient, SteadyClock
-from tap_looker_tasks.singer import MessageWriter, PacedStateWriter
+from tap_looker_tasks.singer import Interrupts, MessageWriter, PacedStateWriter
 from tap_looker_tasks.streams import (
     LookerTap,
     QueryStream,
@@ -107,10 +106,12 @@ class TapLookerTasks(LookerTap):
         if command := click.get_current_context(silent=True):
             self._is_run = _IS_RUN in command.meta
             command.call_on_close(self._end_command)
-            self._interrupts = Interrupts()
+            self._interrupts = Interrupts(END_BUDGET.last_state)
             # Called first: what ends the command takes seconds, and must not end in its midst.
-            command.call_on_close(self._interrupts.ignore)
+            command.call_on_close(self._interrupts.end)
         super().__init__(*args, **kwargs)
+        if self._interrupts:
+            self.message_writer.interrupts = self._interrupts
         if not _LEVELS_OF_LOGS & {*os.environ}:
             # Who asks for no level reads the summary; METRIC lines would be most of the log.
             self.metrics_logger.setLevel(logging.WARNING)
@@ -274,10 +275,13 @@ class TapLookerTasks(LookerTap):
             raise
 
     @override
-    def discover_streams(self) -> Sequence[Stream]:
+    def _setup_signal_handlers(self) -> None:
+        # The SDK's own handlers end with exit code 0.
         if self._interrupts:
-            # The SDK's own handlers, which it has set by now, end with exit code 0.
             self._interrupts.handle()
+
+    @override
+    def discover_streams(self) -> Sequence[Stream]:
         self._watch = RunWatch(
             self.clock, self.message_writer, self.logger, self._calls, self.config
         )
@@ -325,10 +329,7 @@ class TapLookerTasks(LookerTap):
             if self._outcomes and self._outcomes.is_running:
                 self._outcomes.end_run(cancels=self._must_cancel())
                 # What was delivered need not be delivered again.
-                if self._is_interrupted():
-                    self._paced.write_last(self.state, END_BUDGET.last_state)
-                else:
-                    self._paced.write_now(self.state)
+                self._paced.write_last(self.state)
             if self._client:
                 self._client.close(end_at - self.clock.now())
         finally:

@@ -1,6 +1,6 @@
-"""The SDK's command line, completed: command, interrupts, inputs, stream maps."""
+"""The SDK's command line, completed: command, inputs, stream maps."""
 
-from tap_looker_tasks.cli.command import HELP, ClosingCommand, Interrupts, Question, build_questions
+from tap_looker_tasks.cli.command import HELP, ClosingCommand, Question, build_questions
 from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
 from tap_looker_tasks.cli.inputs import read_catalog, read_file, read_state, read_task_ids
 from tap_looker_tasks.cli.output import print_content, print_fields, print_findings, to_yaml
@@ -13,7 +13,6 @@ from tap_looker_tasks.cli.stream_maps import (
 __all__ = [
     "HELP",
     "ClosingCommand",
-    "Interrupts",
     "Question",
     "Table",
     "build_questions",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +11,6 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
 HELP = """Run Looker queries as query tasks, and write their rows as Singer messages.
 
@@ -101,46 +98,3 @@ def _join_words(args: Sequence[str], option: str) -> list[str]:
     at = args.index(option) + 1
     words = [*takewhile(lambda word: not word.startswith("-"), args[at:])]
     return [*args[: at - 1], f"{option}={' '.join(words)}", *args[at + len(words) :]]
-
-
-# SIGINT and SIGTERM end a run by an exception, so that it unwinds in good order.
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# What shells report of a process that a signal ended: 130 and 143.
-_EXIT_CODE_OF_SIGNAL = 128
-
-
-class Interrupts:
-    """Raises `SystemExit` with code 130 or 143 on the first SIGINT or SIGTERM.
-
-    Further ones are ignored: what the first one began takes seconds at most. The handler does
-    nothing else, as it may run between any two instructions.
-
-    Attributes:
-        number: of the signal that came; None before.
-    """
-
-    def __init__(self) -> None:
-        """Begin without handling any signal."""
-        self.number: int | None = None
-        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
-
-    def handle(self) -> None:
-        """Set the handlers; in the main thread only."""
-        for number in _SIGNALS:
-            signal.signal(number, self._exit)
-
-    def ignore(self) -> None:
-        """Handle none from now on, as after the first."""
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-
-    def restore(self) -> None:
-        """Set the handlers that were there when this was made."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _exit(self, number: int, _: FrameType | None) -> None:
-        self.number = number
-        self.ignore()
-        sys.exit(_EXIT_CODE_OF_SIGNAL + number)

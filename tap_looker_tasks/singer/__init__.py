@@ -1,11 +1,13 @@
 """What leaves: Singer messages and paced STATE."""
 
 from tap_looker_tasks.singer.batch_files import BatchFiles
+from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
 from tap_looker_tasks.singer.state_writer import PacedStateWriter
 
 __all__ = [
     "BatchFiles",
+    "Interrupts",
     "MessageWriter",
     "PacedStateWriter",
     "ReadyJson",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
+from select import select
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,10 +19,10 @@ from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, SchemaM
 from typing_extensions import override
 
 from tap_looker_tasks.errors import TargetClosedError
+from tap_looker_tasks.singer.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import FrameType
 
 _BUFFER_BYTES = 64 * 1024
 # No JSON text has it: within strings, too, it is always escaped.
@@ -72,7 +72,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
     Attributes:
         bytes_written: length of all messages so far, those still held back included.
         is_target_gone: whether standard output takes no more; further messages are dropped.
-        longest_write_seconds: how long it may take to write, once the run must end.
+        interrupts: what is raised between two lines only.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         super().__init__()
         self.bytes_written = 0
         self.is_target_gone = False
-        self.longest_write_seconds: float | None = None
+        self.interrupts = Interrupts()
         self._encoder = msgspec.json.Encoder(enc_hook=self._enc_hook, decimal_format="number")
         self._ready: ReadyJson | None = None
         self._held: list[bytes | memoryview] = []
@@ -103,10 +103,8 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             case RecordMessage(record=RecordChunk() as chunk):
                 self._hold_chunk(message, chunk)
             case _:
-                # The handler of a signal may write in the midst of this.
-                interrupted, self._ready = self._ready, None
                 line = self.format_message(message)
-                ready, self._ready = self._ready, interrupted
+                ready, self._ready = self._ready, None
                 self._hold_line(line, ready)
         if self._size >= _BUFFER_BYTES or not isinstance(message, RecordMessage):
             self.flush()
@@ -124,13 +122,13 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self._write((b"".join(held),) if is_short else held)
 
     def _write(self, texts: Iterable[bytes | memoryview]) -> None:
-        # A handler that ends the process would leave half a line in a full pipe.
-        with defer_signals(self.longest_write_seconds):
+        # Handlers of signals run in the main thread only.
+        is_main = threading.current_thread() is threading.main_thread()
+        with self.interrupts.writing() if is_main else nullcontext():
             try:
                 for text in texts:
                     if not self.is_target_gone:
-                        _write_all(text)
-                sys.stdout.flush()
+                        self._write_all(text)
             except OSError as error:
                 self.is_target_gone = True
                 _silence_output()
@@ -139,6 +137,23 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
                     "error; the next run goes on from the state that it kept"
                 )
                 raise TargetClosedError(msg) from error
+
+    def _write_all(self, text: bytes | memoryview) -> None:
+        """Write all of it, without a buffer, whose calls do not tell how much was taken."""
+        if sys.stdout is None:
+            msg = "standard output is closed"
+            raise OSError(msg)
+        sys.stdout.flush()
+        file = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+        left = memoryview(text)
+        while left:
+            size = file.write(left)
+            if size is None:
+                # A pipe that its maker set not to block.
+                select((), (file,), ())
+                continue
+            self.interrupts.note_taken(size)
+            left = left[size:]
 
     def _hold(self, *texts: bytes | memoryview) -> None:
         self._held += texts
@@ -223,104 +238,7 @@ def _finite(value: object) -> object:
             return value
 
 
-def _write_all(text: bytes | memoryview) -> None:
-    """Write all of it: an unbuffered standard output may take a part at a time."""
-    left = memoryview(text)
-    while left:
-        left = left[sys.stdout.buffer.write(left) or 0 :]
-
-
 def _silence_output() -> None:
     """Let what is still in buffers go nowhere, or Python would try to write it at its end."""
-    with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of a file
+    with suppress(OSError, AttributeError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of a file
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-# SIGINT and SIGTERM wait while a line is written, unless nobody reads it.
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# A slow target has taken what is in a pipe by then; what ends the run may wait five.
-_MAX_WAIT_SECONDS = 2.0
-
-
-class _NobodyReadsError(OSError):
-    """A signal came, and what is being written is not taken."""
-
-
-@contextmanager
-def defer_signals(max_seconds: float | None = None) -> Iterator[None]:
-    """Let what SIGINT and SIGTERM do wait for the end, or for two seconds.
-
-    A signal mask would hold for this thread only; the system may give the signal to another,
-    as some libraries start, and Python would still run the handler in the midst of this one.
-
-    Args:
-        max_seconds: that it may take in any case, when one came before.
-
-    Raises:
-        OSError: the seconds are over.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        # Handlers never run here.
-        yield
-        return
-    held = _HeldSignals(max_seconds)
-    held.hold()
-    try:
-        yield
-    finally:
-        held.let_go()
-
-
-class _HeldSignals:
-    def __init__(self, max_seconds: float | None) -> None:
-        self._max_seconds = max_seconds
-        self._is_alarm_set = max_seconds is not None
-        self._is_over = False
-        self._came: dict[int, None] = {}
-        self._before: dict[int, Any] = {}
-
-    def hold(self) -> None:
-        for number in _SIGNALS:
-            # Python cannot put back what it did not set.
-            if signal.getsignal(number) is not None:
-                self._before[number] = signal.signal(number, self._hold_back)
-        if self._max_seconds is not None:
-            _set_alarm(self._max_seconds)
-
-    def let_go(self) -> None:
-        # One that comes from here on is let go at once, without an alarm that nobody stops.
-        self._is_over = True
-        if self._is_alarm_set:
-            _stop_alarm()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        for number in self._came:
-            signal.raise_signal(number)
-
-    def _hold_back(self, number: int, _: FrameType | None) -> None:
-        self._came.setdefault(number)
-        if not (self._is_over or self._is_alarm_set):
-            self._is_alarm_set = True
-            _set_alarm(_MAX_WAIT_SECONDS)
-
-
-# Not every system has one.
-_HAS_ALARM = hasattr(signal, "setitimer")
-
-
-def _set_alarm(seconds: float) -> None:
-    if _HAS_ALARM:
-        signal.signal(signal.SIGALRM, _give_up)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _stop_alarm() -> None:
-    if _HAS_ALARM:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-
-
-def _give_up(*_: object) -> None:
-    msg = "nobody reads what is written"
-    raise _NobodyReadsError(msg)

@@ -63,9 +63,7 @@ class PacedStateWriter(StateWriter):
             # The next one is taken to have grown as the output will have.
             self._growth = size / self._output.bytes_written
 
-    def write_last(self, state: TapState, max_seconds: float) -> None:
-        """Write the state if it changed; a target that was stopped, too, may not read it."""
-        self._output.longest_write_seconds = max_seconds
-        # That is not why the run ends.
+    def write_last(self, state: TapState) -> None:
+        """Write the state if it changed and the target still reads; why a run ends is known."""
         with suppress(TargetClosedError):
             self.write_now(state)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Trace = Callable[[FrameType, str, Any], Any]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MAX_END_SECONDS = 5.0
 _MAX_JOIN_SECONDS = 2.0
 _PACKAGES = (*tap_looker_tasks.__path__, *singer_sdk.__path__)

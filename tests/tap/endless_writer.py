@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import itertools
 import random
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.encoding.simple import RecordMessage, StateMessage
 
+from tap_looker_tasks.singer import interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
+STILL_SECONDS = 0.5
 _LINES = b'{"x":"%s"}\n' % (b"x" * 1000)
 
 
@@ -27,15 +28,15 @@ def write_endlessly(pipe: Connection, *, is_buffered: bool, seed: int) -> None:
     sys.stdout = io.TextIOWrapper(file)
     writer = MessageWriter()
 
-    def stop(*_: object) -> None:
-        writer.write_message(StateMessage({"stopped": True}))
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, stop)
+    writer.interrupts.handle()
     # The system may give a signal to any thread.
     threading.Thread(target=threading.Event().wait, daemon=True).start()
-    for record in _records(random.Random(seed)):  # noqa: S311 - not for secrets
-        writer.write_message(RecordMessage("s", record))
+    try:
+        for record in _records(random.Random(seed)):  # noqa: S311 - not for secrets
+            writer.write_message(RecordMessage("s", record))
+    except SystemExit:
+        writer.interrupts.end()
+        writer.write_message(StateMessage({"stopped": True}))
 
 
 def _records(drawn: random.Random) -> Iterator[dict[str, Any]]:
@@ -50,3 +51,18 @@ def _records(drawn: random.Random) -> Iterator[dict[str, Any]]:
             yield {"x": ReadyJson((b'["' + b"3" * 100_000 + b'"]',))}
         else:
             yield {"x": "x" * drawn.choice((1, 1000, 300_000))}
+
+
+def write_long_lines(pipe: Connection) -> None:
+    """Write long lines to the pipe, and give up a reader that stops for half a second."""
+    interrupts._MAX_STILL_SECONDS = STILL_SECONDS  # noqa: SLF001 - two would be long for a test
+    file = open(pipe.fileno(), "wb", closefd=False)  # noqa: SIM115
+    sys.stdout = io.TextIOWrapper(file)
+    writer = MessageWriter()
+    writer.interrupts.handle()
+    try:
+        while True:
+            writer.write_message(RecordMessage("s", {"x": "x" * 500_000}))
+    except SystemExit:
+        writer.interrupts.end()
+        writer.write_message(StateMessage({"stopped": True}))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from looker_simulator.engine import Database
+    from tap_looker_tasks.tasks import LaunchedTask
     from tests.singer import Run
 
     Tap = Callable[..., Run]
@@ -277,7 +279,9 @@ def test_shards_share_everything_and_nothing_twice(simulator: Simulator, tap: Ta
     assert sorted(seen) == sorted([*ids, *(f"q{n}" for n in range(6))])
 
 
-def started(simulator: Simulator, folder: Path, **config: object) -> subprocess.Popen[bytes]:
+def started(
+    simulator: Simulator, folder: Path, *options: str, **config: object
+) -> subprocess.Popen[bytes]:
     """Start the tap as a process of its own, with files as Meltano gives them."""
     settings = {
         "base_url": simulator.base_url,
@@ -291,7 +295,7 @@ def started(simulator: Simulator, folder: Path, **config: object) -> subprocess.
     if (folder / "state.json").exists():
         arguments += ["--state", str(folder / "state.json")]
     return subprocess.Popen(
-        [COMMAND, *arguments],
+        [COMMAND, *arguments, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=unmeasured(),
@@ -322,7 +326,7 @@ def assert_cancelled_or_left(
         assert noted["airlines"]["query_task_id"] == launched
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
 def test_an_interrupt_cancels_or_leaves_what_was_launched(
     slow: Simulator, tmp_path: Path, number: int, on_interrupt: str
@@ -376,6 +380,52 @@ def test_an_interrupt_may_come_between_any_two_steps(
     assert run.exit_code == 128 + signal.SIGTERM
     (launched,) = slow.tasks()
     assert_cancelled_or_left(slow, launched, in_flight(run), on_interrupt)
+
+
+def test_an_interrupt_that_comes_in_a_finalizer_ends_the_run(
+    slow: Simulator, tap: Tap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = Ledger.note_launched
+
+    def interrupted(ledger: Ledger, task: LaunchedTask) -> None:
+        note(ledger, task)
+        monkeypatch.setattr(Ledger, "note_launched", note)
+        # Python drops what is raised there.
+        weakref.finalize(Ledger({}, ()), signal.raise_signal, signal.SIGTERM)
+
+    monkeypatch.setattr(Ledger, "note_launched", interrupted)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    run = tap(base_url=slow.base_url, queries=[AIRLINES])
+    assert run.exit_code == 128 + signal.SIGTERM
+    assert slow.cancelled == {*slow.tasks()}
+    assert slow.count("logout") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        ("--doctor", signal.SIGTERM),
+        ("--doctor", signal.SIGINT),
+        ("--discover", signal.SIGHUP),
+        ("--test", signal.SIGTERM),
+    ],
+)
+def test_an_interrupt_ends_any_command_as_it_ends_a_run(
+    slow: Simulator, tmp_path: Path, command: str, number: signal.Signals
+) -> None:
+    for operation in ("query", "all_timezones", "create_query_task"):
+        slow.fault("hang", operation=operation, seconds=30, times=None)
+    with started(slow, tmp_path, command, queries=[AIRLINES]) as process:
+        until(lambda: slow.count("login") > 0)
+        # The next request is one that hangs.
+        time.sleep(0.3)
+        interrupted_at = time.monotonic()
+        process.send_signal(number)
+        _, log = process.communicate(timeout=20)
+        assert time.monotonic() - interrupted_at < 5
+    assert process.returncode == 128 + number
+    assert slow.count("logout") == 1
+    assert b"Traceback" not in log
 
 
 def test_an_interrupt_of_a_run_that_is_over_changes_nothing(

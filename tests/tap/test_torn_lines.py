@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tap.endless_writer import write_endlessly
+from tap_looker_tasks.singer.interrupts import SIGNALS
+from tests.tap.endless_writer import STILL_SECONDS, write_endlessly, write_long_lines
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext
@@ -46,7 +47,7 @@ def test_no_line_is_torn_by_a_signal_at_any_moment(
             output = open(reader.fileno(), "rb", closefd=False)  # noqa: SIM115
             start = output.read(drawn.randrange(1, 500_000))
             assert process.pid
-            os.kill(process.pid, signal.SIGTERM)
+            os.kill(process.pid, drawn.choice(SIGNALS))
             # The pipe is full by now: the writer is in the middle of a line.
             time.sleep(drawn.random() / 50)
             lines = (start + output.read()).split(b"\n")
@@ -56,3 +57,50 @@ def test_no_line_is_torn_by_a_signal_at_any_moment(
         assert lines.pop() == b""
         types = [json.loads(line)["type"] for line in lines]
         assert types == ["RECORD"] * (len(lines) - 1) + ["STATE"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_long_line_is_written_to_its_end_while_it_is_read(
+    processes: ForkServerContext, number: signal.Signals
+) -> None:
+    """It takes longer than a reader that reads nothing may stop."""
+    reader, writer = processes.Pipe(duplex=False)
+    process = processes.Process(target=write_long_lines, args=(writer,))
+    process.start()
+    writer.close()
+    with reader, contextlib.ExitStack() as stack:
+        stack.callback(process.kill)
+        output = open(reader.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
+        received = output.read(4096)
+        assert process.pid
+        os.kill(process.pid, number)
+        until = time.monotonic() + STILL_SECONDS + 0.6
+        while time.monotonic() < until:
+            received += output.read(8192)
+            time.sleep(0.1)
+        while piece := output.read(1_000_000):
+            received += piece
+        output.close()
+        process.join(10)
+    *lines, last = received.split(b"\n")
+    assert last == b""
+    assert [json.loads(line)["type"] for line in lines] == ["RECORD", "STATE"]
+
+
+def test_a_reader_that_stopped_is_given_up(processes: ForkServerContext) -> None:
+    reader, writer = processes.Pipe(duplex=False)
+    process = processes.Process(target=write_long_lines, args=(writer,))
+    process.start()
+    writer.close()
+    with reader, contextlib.ExitStack() as stack:
+        stack.callback(process.kill)
+        output = open(reader.fileno(), "rb", closefd=False)  # noqa: SIM115
+        start = output.read(1)
+        assert process.pid
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(5)
+        assert not process.is_alive()
+        # The docs say what a target sees: a last line without its end.
+        (torn,) = (start + output.read()).split(b"\n")
+        output.close()
+    assert torn.startswith(b'{"type":"RECORD"')

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import random
 import signal
+import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -29,6 +31,8 @@ from singer_sdk.singerlib.encoding.simple import (
 )
 from typing_extensions import Buffer, override
 
+from tap_looker_tasks.errors import TargetClosedError
+from tap_looker_tasks.singer.interrupts import SIGNALS, Interrupts
 from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
 
 if TYPE_CHECKING:
@@ -213,56 +217,91 @@ def test_an_output_that_takes_a_part_at_a_time_gets_everything() -> None:
     assert Output(Reluctant()).after(*messages_) == Output().after(*messages_)
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_waits_for_the_end_of_the_line(signal_: signal.Signals) -> None:
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    found = Interrupts()
+    found.handle()
+    yield found
+    found.restore()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_waits_for_the_end_of_the_line(
+    interrupts: Interrupts, number: signal.Signals
+) -> None:
     class Signalling(io.BytesIO):
         @override
         def write(self, data: Buffer, /) -> int:
-            signal.raise_signal(signal_)
+            signal.raise_signal(number)
             return super().write(data)
 
-    class Stopped(BaseException):
-        pass
-
-    def stop(*_: object) -> None:
-        raise Stopped
-
     output = Output(Signalling())
-    before = signal.signal(signal_, stop)
-    try:
-        with pytest.raises(Stopped):
-            output.after(record(1), flush=True)
-        assert signal.getsignal(signal_) is stop
-    finally:
-        signal.signal(signal_, before)
+    output.writer.interrupts = interrupts
+    with pytest.raises(SystemExit) as raised:
+        output.after(record(1), flush=True)
+    assert raised.value.code == 128 + number
     assert output.file.getvalue() == b'{"type":"RECORD","stream":"s","record":{"x":1}}\n'
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    # What ends the run may write, and is not interrupted.
+    interrupts.end()
+    signal.raise_signal(number)
+    assert output.after(StateMessage({})).endswith(b'{"type":"STATE","value":{}}\n')
 
 
-def test_a_signal_after_the_line_leaves_no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_handler = signal.signal
-    came: list[int] = []
+def test_a_signal_whose_exception_is_dropped_ends_the_run_at_the_next_line(
+    interrupts: Interrupts,
+) -> None:
+    output = Output()
+    output.writer.interrupts = interrupts
+    # Python drops what a finalizer raises.
+    with contextlib.suppress(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        output.after(record(1), flush=True)
+    assert output.file.getvalue().endswith(b"}\n")
 
-    def note(number: int, _: object) -> None:
-        came.append(number)
 
-    def set_handler_and_be_interrupted(number: int, handler: Callable[..., None]) -> object:
-        former = set_handler(number, handler)
-        if (number, handler) == (signal.SIGINT, note):
-            # The handler of the other is still the one that holds it back.
-            signal.raise_signal(signal.SIGTERM)
-        return former
+def test_handlers_are_restored() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    interrupts = Interrupts()
+    interrupts.handle()
+    interrupts.restore()
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
-    before = {n: set_handler(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupts = Interrupts()
     try:
-        with monkeypatch.context() as patched:
-            patched.setattr(signal, "signal", set_handler_and_be_interrupted)
-            Output().after(record(1), flush=True)
-        assert came == [signal.SIGTERM]
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        interrupts.handle()
+        signal.raise_signal(signal.SIGHUP)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            set_handler(number, handler)
+        interrupts.restore()
+        signal.signal(signal.SIGHUP, before)
+    assert interrupts.number is None
+
+
+def test_a_pipe_that_does_not_block_gets_everything() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    received: list[bytes] = []
+
+    def read() -> None:
+        with os.fdopen(reader, "rb") as file:
+            received.append(file.read())
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    with os.fdopen(writer, "w") as file, contextlib.redirect_stdout(file):
+        MessageWriter().write_message(StateMessage({"x": "x" * 500_000}))
+    thread.join()
+    assert json.loads(received[0]) == {"type": "STATE", "value": {"x": "x" * 500_000}}
+
+
+def test_a_standard_output_that_is_closed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(TargetClosedError, match="standard output is closed"):
+        MessageWriter().write_message(StateMessage({}))
 
 
 def test_other_threads_can_write_too() -> None:
