@@ -223,6 +223,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "finishes",
         ),
     ] = 15
+    polling: Annotated[
+        Literal["prompt", "sparing"],
+        Meta(
+            title="Polling",
+            description="`prompt`: notice soon that a task has ended; `sparing`: make as few calls "
+            "as possible, and notice it up to a tenth of its expected time later, or 5 s",
+        ),
+    ] = "prompt"
     expired_grace_seconds: Annotated[
         float,
         Meta(

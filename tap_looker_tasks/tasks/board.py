@@ -264,7 +264,7 @@ class TaskBoard:
                 return self._note_answer(report, now)
             case TaskCreated(request, task):
                 self.drop(request)
-                return [self._note_created(task, now)]
+                return [self._note_created(task)]
             case RequestFinished(request):
                 self.drop(request)
                 return self._note_end(request, now)
@@ -277,9 +277,9 @@ class TaskBoard:
             case _:
                 assert_never(report)
 
-    def _note_created(self, task: LaunchedTask, now: float) -> Launched:
+    def _note_created(self, task: LaunchedTask) -> Launched:
         self._queue.note_created()
-        self._polls.note_launch(task.query_task_id, now)
+        self._polls.note_launch(task, others_wait=bool(self._queue))
         self._launches[task.query_name] += 1
         self._launched_here += 1
         self._followed[task.query_task_id] = FollowedTask(task)
@@ -313,7 +313,7 @@ class TaskBoard:
         )
         final_status = seen.final_status(now, deadline)
         is_finished = final_status is not None
-        self._polls.note_answer(seen.query_task_id, now, deadline, is_finished=is_finished)
+        self._polls.note_answer(seen, now, deadline, is_finished=is_finished)
         if final_status is None:
             self._followed[seen.query_task_id] = seen
             return []

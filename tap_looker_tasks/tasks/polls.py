@@ -1,41 +1,93 @@
-"""When to ask for which tasks, in which requests.
+"""When to poll which tasks, in which requests.
 
-Polling goes in rounds. A round asks for every task that no request asks for at the moment, in
-batches, several of them at the same time; a request that hangs holds up no other. The pause
-from one round to the next grows while nothing finishes; the more of the tasks finished in a
-round, the sooner comes the next. While queries wait for a slot, and before the last ones end,
-the pause is in proportion to how long tasks run: ends that nobody knows of are time lost.
+Theory
+------
+A request polls many tasks, so the calls that count are the moments of asking. Each task has a
+window: it opens when the task has probably ended, and closes when asking any later would be too
+late. The next poll comes at the last opening before the first closing. No schedule serves all
+windows with fewer polls, because the window that closes first needs a poll by then, and of the
+moments until then, that one serves the most windows:
 
-When a request fails, its tasks are asked for again in halves, one request at a time, until one
-is answered. That finds the id that Looker stumbles over, and tells it from a Looker that answers
-nothing any more: an id is to blame when others were answered after it had failed alone, and as
-long as none is, all wait.
+    a  |-----|                    polls at the opening of b (for a and b)
+    b     |-----|                 and at that of c
+    c             |-----|
+
+What the windows are:
+
+- *Unknown*: a task is polled again once its age has grown by a fixed share; as soon as a task of
+  the run has ended, by a smaller share of its age or of their mean run time, whichever is more.
+  The window is that moment.
+- *Known*: with a run time that earlier runs measured, the window opens when the task has
+  probably ended and closes `slack` later. Until then it is polled only whenever its age has
+  trebled: its result may come from the cache, or its warehouse may be faster today.
+- *Late*: a known task that has not ended by then is polled at pauses as long as it is late, which
+  so double, and at last like an unknown one.
+- Once more tasks of a run ended far from their time than near it, all count as unknown. One that
+  had ended by its first poll says nothing, because its result may come from the cache.
+
+How patient the windows are depends on what waits. While queries wait for a slot, a slot that no
+one knows to be free is time lost. When none waits, calls are what counts, and with
+`polling: sparing` they always are. The more requests it takes to poll all tasks, the longer is
+the pause.
+
+When a request fails, its tasks are polled again in halves, one request at a time, until Looker
+answers one. That finds the id that Looker stumbles over, and tells it from a Looker that answers
+nothing: an id is to blame when others were answered after it had failed alone, and as long as
+none is, all wait.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from math import inf
-from typing import TYPE_CHECKING
+from math import ceil, inf
+from typing import TYPE_CHECKING, NamedTuple
 
 from tap_looker_tasks.tasks.actions import Poll
+from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.tasks.query_task import FollowedTask
+    from tap_looker_tasks.tasks.query_task import QueryTask
 
-_PAUSE_GROWTH = 1.5
-# Of the time that tasks run: a pause while others wait for their slots, and before the last ends.
-_SHARE_FOR_SLOTS = 0.05
-_SHARE_BEFORE_LAST = 0.1
-# Of the first pause: the shortest, where tasks are so short that it would leave slots unused.
-_SHARE_OF_FIRST = 0.4
+    _Window = tuple[float, float]
+
+# Looker keeps a result for 300 s, and forgets tasks that no one polls.
+_MAX_PAUSE_SECONDS = 120.0
+# Before a known task should end: its first poll, and by how much its age grows until the next.
+_FIRST_LOOK_SECONDS = 0.5
+_AGE_GROWTH = 1.5
+# A task that took this many times as long, or as short, contradicts what earlier runs measured.
+_NEAR = 2
+# Run times vary a little even where earlier runs did not show it.
+_SPREAD_SHARE = 0.01
 # Looker takes about 10,240 bytes of query string; a comma may be sent as `%2C`.
 _MAX_BATCH_BYTES = 10_000
 _SEPARATOR_BYTES = 3
+
+
+class _Pace(NamedTuple):
+    """How patient the windows are.
+
+    Attributes:
+        first: Shortest pause, in seconds.
+        longest: Longest pause between two polls of an unknown task, in seconds.
+        first_share: The same as a share of its age, before a task of the run has ended.
+        share: The same after that.
+        slack: From the opening of a known task's window to its closing, as a share of its time.
+        min_slack: Shortest window, in seconds.
+        max_slack: Longest window, in seconds.
+    """
+
+    first: float
+    longest: float
+    first_share: float
+    share: float
+    slack: float
+    min_slack: float
+    max_slack: float
 
 
 class PollSchedule:
@@ -46,16 +98,21 @@ class PollSchedule:
         self._settings = settings
         self._tasks = tasks
         self._repeats = settings.wait_for_completion
-        # One look at each task needs no rounds.
+        # One look at each task needs no schedule.
         self._due: deque[str] = deque(() if self._repeats else tasks)
         self._asking: dict[str, Poll] = {}
-        self._pause = settings.poll_interval_seconds
-        self._round_began_at = -inf
-        self._next_round_at = -inf if tasks else inf
-        self._asked = self._finished = 0
-        self._run_times = _RunTimes()
+        self._asked_at: dict[str, float] = {}
+        # None until the windows are compared again.
+        self._moment: float | None = -inf if tasks else inf
+        self._polled_at = -inf
         self._earliest_deadline = inf
         self._others_wait = False
+        # A poll may leave that long before a task ends.
+        self._round_trip = 0.0
+        # Of the tasks of this run: their run times, and whether memories of them were right.
+        self._ended = 0
+        self._run_seconds = 0.0
+        self._trust = 0
         # Failures: how small the batches of an id must be, and since when it fails alone.
         self._batch_limits: dict[str, int] = {}
         self._fails_since: dict[str, float] = {}
@@ -77,6 +134,7 @@ class PollSchedule:
         batch = self._take_batch()
         poll = Poll(batch, is_probe=batch[0] in self._batch_limits)
         self._asking.update(dict.fromkeys(batch, poll))
+        self._asked_at.update(dict.fromkeys(batch, now))
         if self._is_suspicious:
             self._probe = poll
         return poll
@@ -89,28 +147,42 @@ class PollSchedule:
             return self._hold_until
         return now if self._due else self._moment_of_round()
 
-    def note_launch(self, query_task_id: str, now: float) -> None:
-        """Note a task that will be among the others, and is asked for soon."""
+    def note_launch(self, task: LaunchedTask, *, others_wait: bool) -> None:
+        """Note a task that is now among the others; `others_wait` for their slots."""
+        self._others_wait = others_wait
         if not self._repeats:
-            self._due.append(query_task_id)
-        self._run_times.note_launch(query_task_id, now)
-        self._pause = self._first_pause()
-        soon = now + self._pause
-        self._next_round_at = min(self._next_round_at, soon) if self._tasks else soon
+            self._due.append(task.query_task_id)
+        elif self._moment is not None:
+            _, closes = self._window(task.query_task_id, FollowedTask(task), self._pace())
+            self._moment = min(self._moment, closes)
 
     def note_answer(
-        self, query_task_id: str, now: float, deadline: float | None, *, is_finished: bool
+        self, task: FollowedTask, now: float, deadline: float | None, *, is_finished: bool
     ) -> None:
         """Note what Looker said of a task; `deadline` is when that becomes its outcome."""
+        query_task_id = task.query_task_id
         self._asking.pop(query_task_id, None)
-        self._asked += 1
+        round_trip = now - self._asked_at.get(query_task_id, -inf)
+        self._round_trip = min(self._round_trip or inf, round_trip)
         if is_finished:
-            self._finished += 1
-            self._run_times.note_end(query_task_id, now)
+            asked_at = self._asked_at.pop(query_task_id, now)
+            # What ended before its first poll may come from the cache, and says nothing of others.
+            self._note_finished(task.task, asked_at, is_first=task.first_seen_at == now)
         if self._batch_limits.get(query_task_id) != 1:
             self._batch_limits.pop(query_task_id, None)
         if deadline is not None and not is_finished:
             self._earliest_deadline = min(self._earliest_deadline, deadline)
+
+    def _note_finished(self, task: QueryTask, asked_at: float, *, is_first: bool) -> None:
+        if not isinstance(task, LaunchedTask):
+            return
+        seconds = asked_at - task.launched_at
+        self._ended += 1
+        self._run_seconds += seconds
+        if task.expected and not is_first:
+            expected = task.expected.seconds
+            is_near = expected / _NEAR <= seconds <= expected * _NEAR
+            self._trust += 1 if is_near else -1
 
     def note_end(self, poll: Poll, now: float, *, others_wait: bool) -> None:
         """Note that a request was answered, all tasks in it; `others_wait` for their slots."""
@@ -121,8 +193,7 @@ class PollSchedule:
         self._is_suspicious = False
         self._holds = 0
         self._others_wait = others_wait
-        if not self._asking and not self._due:
-            self._end_round(now)
+        self._moment = None
 
     def note_failure(self, poll: Poll, now: float, *, was_repeated: bool) -> bool:
         """Note that a request failed; return whether its only task is to blame.
@@ -179,16 +250,73 @@ class PollSchedule:
     def _moment_of_round(self) -> float:
         if len(self._asking) >= len(self._tasks) or not self._repeats:
             return inf
-        return min(self._next_round_at, self._earliest_deadline)
+        if self._moment is None:
+            self._moment = self._compare_windows()
+        return min(self._moment, self._earliest_deadline)
+
+    def _compare_windows(self) -> float:
+        """Return the last opening before the first closing."""
+        pace = self._pace()
+        windows = [
+            self._window(id_, task, pace)
+            for id_, task in self._tasks.items()
+            if id_ not in self._asking
+        ]
+        first_closing = min((closes for _, closes in windows), default=inf)
+        return max((opens for opens, _ in windows if opens <= first_closing), default=inf)
 
     def _begin_round(self, now: float) -> None:
-        if self._asked:
-            # A request of the last round hangs.
-            self._end_round(now)
-        self._due.extend(id_ for id_ in self._tasks if id_ not in self._asking)
-        self._round_began_at = now
-        self._next_round_at = now + self._pause
+        pace = self._pace()
+        for query_task_id, task in self._tasks.items():
+            opens, closes = self._window(query_task_id, task, pace)
+            # A task that is being polled cannot be polled again when it ends.
+            ends_soon = now < opens < min(closes, now + self._round_trip)
+            if query_task_id not in self._asking and not ends_soon:
+                self._due.append(query_task_id)
+        self._polled_at = now
+        self._moment = None
         self._earliest_deadline = inf
+
+    def _pace(self) -> _Pace:
+        settings = self._settings
+        first, longest = settings.poll_interval_seconds, settings.poll_max_interval_seconds
+        if settings.polling == "sparing":
+            return _Pace(max(first, 5.0), _MAX_PAUSE_SECONDS, 0.4, 0.2, 0.1, 5.0, inf)
+        if self._others_wait:
+            # Where tasks are short, the first pause would leave slots unused.
+            first *= 0.4 if self._ended else 1
+            return _Pace(first, longest, 0.065, 0.065, 0.03, 0.0, inf)
+        return _Pace(first, longest, 0.4, 0.1, 0.2, 0.0, 3.0)
+
+    def _window(self, query_task_id: str, followed: FollowedTask, pace: _Pace) -> _Window:
+        """Return when a task's window opens and closes, in epoch seconds."""
+        task, expected, started_at = followed.task, None, followed.first_seen_at
+        if isinstance(task, LaunchedTask):
+            started_at = task.launched_at
+            expected = task.expected if self._trust >= 0 else None
+        asked_at = self._asked_at.get(query_task_id, started_at)
+        if asked_at is None:
+            return -inf, -inf
+        started_at = asked_at if started_at is None else started_at
+        age = asked_at - started_at
+        requests = max(1, ceil(len(self._tasks) / self._settings.batch_size))
+        share, typical = pace.first_share, age
+        if self._ended:
+            share, typical = pace.share, max(age, self._run_seconds / self._ended)
+        pause = min(requests * max(pace.first, share * typical), pace.longest)
+        # Of tasks polled in different requests, all wait for the pause after the last.
+        polled_at = max(asked_at, self._polled_at)
+        if expected is None:
+            return polled_at + pause, polled_at + pause
+        spread = min(max(expected.spread, expected.seconds * _SPREAD_SHARE), pace.longest)
+        ends_at = started_at + expected.seconds + spread - self._round_trip
+        if asked_at >= ends_at:
+            pause = min(pause, max(asked_at - ends_at, spread, pace.first))
+            return polled_at + pause, polled_at + pause
+        slack = min(max(pace.min_slack, pace.slack * expected.seconds), pace.max_slack)
+        first_look = slack if pace.min_slack else _FIRST_LOOK_SECONDS
+        early = asked_at + min(max(first_look, _AGE_GROWTH * age), _MAX_PAUSE_SECONDS)
+        return (early, early) if early < ends_at else (ends_at, ends_at + slack)
 
     def _take_batch(self) -> tuple[str, ...]:
         """Take as many ids as fit a request; those of a failed batch keep among themselves."""
@@ -204,61 +332,3 @@ class PollSchedule:
             self._due.popleft()
         # Those that finished meanwhile need not be asked for.
         return tuple(id_ for id_ in batch if id_ in self._tasks and id_ not in self._asking)
-
-    def _end_round(self, now: float) -> None:
-        pause = self._pause_for_slots(now) if self._others_wait else self._grown_pause(now)
-        self._pause = min(self._settings.poll_max_interval_seconds, pause)
-        self._next_round_at = self._round_began_at + self._pause
-        self._asked = self._finished = 0
-
-    def _first_pause(self) -> float:
-        """Return the pause after a launch, and the shortest of all."""
-        first = self._settings.poll_interval_seconds
-        if not self._run_times:
-            return first
-        return min(first, max(first * _SHARE_OF_FIRST, self._run_times.mean * _SHARE_FOR_SLOTS))
-
-    def _grown_pause(self, now: float) -> float:
-        # A round of many requests in which few tasks finish is not worth repeating so soon.
-        unfinished_share = 1 - self._finished / self._asked if self._asked else 1.0
-        pause = self._pause * _PAUSE_GROWTH * unfinished_share**2
-        if self._run_times.of_youngest(now) < self._run_times.mean:
-            # The last ones will end soon.
-            pause = min(pause, self._run_times.mean * _SHARE_BEFORE_LAST)
-        return max(self._first_pause(), pause)
-
-    def _pause_for_slots(self, now: float) -> float:
-        # Once all have been running for longer than others did, they will go on for a while.
-        typical = max(self._run_times.mean, self._run_times.of_youngest(now))
-        return max(self._first_pause(), typical * _SHARE_FOR_SLOTS)
-
-
-class _RunTimes:
-    """How long the tasks launched here run, in seconds."""
-
-    def __init__(self) -> None:
-        self._launched_at: dict[str, float] = {}
-        self._last_launch_at = -inf
-        self._ended = 0
-        self._sum = 0.0
-
-    def __bool__(self) -> bool:
-        return self._ended > 0
-
-    def note_launch(self, query_task_id: str, now: float) -> None:
-        self._launched_at[query_task_id] = self._last_launch_at = now
-
-    def note_end(self, query_task_id: str, now: float) -> None:
-        launched_at = self._launched_at.pop(query_task_id, None)
-        if launched_at is not None:
-            self._ended += 1
-            self._sum += now - launched_at
-
-    @property
-    def mean(self) -> float:
-        """That of the tasks that have ended."""
-        return self._sum / self._ended if self._ended else 0.0
-
-    def of_youngest(self, now: float) -> float:
-        """How long the task launched last has been running, if it still does."""
-        return now - self._last_launch_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, Limits
 
@@ -24,6 +24,18 @@ class ExternalTask:
     query_task_id: str
 
 
+class RunTime(NamedTuple):
+    """How long a query takes, by its earlier runs.
+
+    Attributes:
+        seconds: The median.
+        spread: The median deviation from it, in seconds.
+    """
+
+    seconds: float
+    spread: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchedTask:
     """A query task that this tap created, in this run or an earlier one.
@@ -36,6 +48,7 @@ class LaunchedTask:
         launched_at: epoch seconds.
         fingerprint: of the query as it was configured.
         limits: what its result is cut off at, as far as it is known.
+        expected: How long earlier runs of its query took, if that is known.
     """
 
     query_task_id: str
@@ -45,6 +58,7 @@ class LaunchedTask:
     launched_at: float = 0.0
     fingerprint: str | None = None
     limits: Limits = UNKNOWN_LIMITS
+    expected: RunTime | None = None
 
 
 QueryTask = ExternalTask | LaunchedTask

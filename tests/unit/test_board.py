@@ -158,7 +158,7 @@ def test_a_status_that_flaps_is_not_believed() -> None:
     assert answer(board, 0, a="expired") == []
     assert answer(board, 30, a="running") == []
     assert answer(board, 61, a="expired") == []
-    assert statuses(answer(board, 65, a="complete")) == ["complete"]
+    assert statuses(answer(board, 76, a="complete")) == ["complete"]
 
 
 def test_a_task_that_looker_never_answers_for_is_absent() -> None:
@@ -372,7 +372,7 @@ def test_what_no_other_request_can_cure_ends_the_run(error: Exception) -> None:
         board.note(RequestFailed(only(begin(board, 0)), error), 0)
 
 
-def test_the_pause_grows_while_nothing_finishes_and_shrinks_when_results_come() -> None:
+def test_the_pause_grows_with_the_age_of_a_task() -> None:
     board = board_of("a", "b", poll_interval_seconds=1, poll_max_interval_seconds=3)
     now, pauses = 0.0, []
     for _ in range(4):
@@ -381,9 +381,8 @@ def test_the_pause_grows_while_nothing_finishes_and_shrinks_when_results_come() 
         assert isinstance(wait, Wait)
         pauses.append(wait.seconds)
         now += wait.seconds
-    assert pauses == [1.5, 2.25, 3, 3]
-    answer(board, now, a="complete", b="running")
-    assert board.next_action(now) == Wait(1.125)
+    # Two fifths of its age, but no less than the first pause.
+    assert pauses == pytest.approx([1, 1, 1, 1.2])
 
 
 def test_tasks_finishing_evenly_over_ten_minutes_cost_few_calls() -> None:
@@ -407,12 +406,12 @@ def test_tasks_finishing_evenly_over_ten_minutes_cost_few_calls() -> None:
             ),
             RequestFinished(action),
         )
-    assert calls <= 150
+    assert calls <= 120
     assert now <= 615
 
 
 @pytest.mark.parametrize(
-    ("queries", "longest_lag", "most_calls"), [(["next"], 0.06, 110), ([], 0.4, 25)]
+    ("queries", "longest_lag", "most_calls"), [(["next"], 0.066, 110), ([], 0.4, 25)]
 )
 def test_a_slot_that_others_wait_for_is_free_soon(
     queries: list[str], longest_lag: float, most_calls: int
