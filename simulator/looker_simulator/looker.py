@@ -118,7 +118,8 @@ class Looker:
         if not self.hidden_fields:
             return body
         fields = [name for name in body.get("fields") or () if name not in self.hidden_fields]
-        return {**body, "fields": fields}
+        sorts = [sort for sort in body.get("sorts") or () if sort.split()[0] in fields]
+        return {**body, "fields": fields, "sorts": sorts}
 
     def look(self, look_id: str) -> Mapping[str, Any]:
         """Return a Look."""

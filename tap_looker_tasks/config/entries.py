@@ -320,6 +320,14 @@ class ConfiguredQuery:
         """Looker's id of the Look it comes from."""
         return None if self.config.look_id is None else str(self.config.look_id)
 
+    def where_to_change(self, limit: str) -> str:
+        """Return what to change so that a limit cuts off less: its name, and where it is."""
+        if self.dashboard_id is None:
+            return f"change `{limit}` of the query at {self.config_path}"
+        if limit == "limit":
+            return f"change `limit` of {self.config_path.partition(':')[0]}"
+        return f"change `{limit}` of the query in Looker: {self.config_path}"
+
     @property
     def source_path(self) -> str:
         """What says in the configuration where it comes from, such as `queries[3].look_id`."""

@@ -10,7 +10,13 @@ from tap_looker_tasks.queries.body import (
 from tap_looker_tasks.queries.bookmark import from_bookmark, next_bookmark
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
 from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
-from tap_looker_tasks.queries.limits import UNKNOWN_LIMITS, Limits, limits_of, reached_limits
+from tap_looker_tasks.queries.limits import (
+    UNKNOWN_LIMITS,
+    Limits,
+    Shortfall,
+    find_shortfalls,
+    limits_of,
+)
 from tap_looker_tasks.queries.tiles import Tiles, merge_ids, name_from_title, tile_queries
 
 __all__ = [
@@ -18,12 +24,14 @@ __all__ = [
     "Limits",
     "QueryKeeper",
     "QueryState",
+    "Shortfall",
     "Tiles",
     "changed_copy",
     "check_body",
     "explore_body",
     "field_problems",
     "field_warnings",
+    "find_shortfalls",
     "fingerprint",
     "from_bookmark",
     "limits_of",
@@ -31,6 +39,5 @@ __all__ = [
     "name_from_title",
     "next_bookmark",
     "overrides_of",
-    "reached_limits",
     "tile_queries",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 _SUBTOTAL = "$$$__grouping__$$$"
 _SUBTOTAL_MARK = _SUBTOTAL.encode()
 _ERROR_ROW = "looker_error"
-_ERROR_ROW_START = re.compile(rb'[ \t\n\r]*\[[ \t\n\r]*\{[ \t\n\r]*"looker_error"')
+_ERROR_KEY = b'"looker_error"'
 _COMPLETE = "complete"
 _ERROR = "error"
 _CATEGORIES = MappingProxyType(
@@ -134,6 +133,9 @@ def _read_object(answer: TaskEntry, payload: _Payload) -> Result:
         return _read_bi(answer, payload, reported)
     has_rows = first_byte(payload.data) == b"["
     is_detail = has_rows or payload.data == NULL
+    null = next((key for key in ("data", "rows") if getattr(payload, key) == NULL), None)
+    if null and not has_rows and not reported and answer.status == _COMPLETE:
+        reported = _as_errors(f"the result has no rows: `{null}` is null")
     columns_truncated = _says_truncated(payload.columns_truncated)
     result = _conclude(
         Result(
@@ -182,7 +184,10 @@ def _arrays(answer: TaskEntry, array: bytes) -> Iterable[bytes]:
 
 def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:
     """Add errors, and the rows when there are none, and put the status right."""
-    reported += _error_row(next(iter(arrays or ()), b"[]"))
+    found: Mapping[str, Any] = {}
+    if arrays is not None and not any(error.get("fatal") is not False for error in reported):
+        found, in_rows = _rows(result, arrays)
+        reported += in_rows
     errors = tuple(error for error in reported if error.get("fatal") is not False)
     warnings = tuple(error for error in reported if error.get("fatal") is False)
     status = result.status
@@ -196,16 +201,28 @@ def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) 
         errors=errors,
         warnings=warnings,
         error_message=_message(errors[0]) if errors else None,
-        **_rows(result, arrays) if status == _COMPLETE and arrays is not None else {},
+        **found if status == _COMPLETE else {},
     )
 
 
-def _rows(result: Result, arrays: Iterable[bytes]) -> dict[str, Any]:
+def _rows(result: Result, arrays: Iterable[bytes]) -> tuple[dict[str, Any], Errors]:
+    """Read the rows once: what the result has of them, and the errors among them.
+
+    Looker appends an error to the rows when the database breaks off while they stream.
+    """
+    errors: list[Mapping[str, object]] = []
+
+    def searched() -> Iterator[bytes]:
+        for array in arrays:
+            errors.extend(_error_rows(array))
+            yield array
+
     # `json_bi` appends the column totals to the rows; `json_detail` keeps them apart.
     ends_with_totals = result.result_format == "json_bi" and result.has_totals
+    count = sum(map(_count, _WithoutTotals(searched(), ends_with_totals=ends_with_totals)))
     rows = _WithoutTotals(arrays, ends_with_totals=ends_with_totals)
     is_long = not isinstance(arrays, tuple)
-    return {"row_count": sum(map(_count, rows)), "arrays": rows, "is_long": is_long}
+    return {"row_count": count, "arrays": rows, "is_long": is_long}, tuple(errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,16 +270,16 @@ def _count(array: bytes) -> int:
     raise MalformedResponseError(msg)
 
 
-def _error_row(array: bytes) -> Errors:
-    """Find the row that `json` and `json_bi` report an error with, under HTTP 200."""
+def _error_rows(array: bytes) -> Iterator[Mapping[str, object]]:
+    """Yield the errors that stand among the rows, each the only key of its row, under HTTP 200."""
     # One look spares reading all the rows.
-    if _ERROR_ROW_START.match(array) is None:
-        return ()
-    rows = read_json(ROWS.decode, array)
-    row = read_json(OBJECT_OF_RAWS.decode, rows[0])
-    if row.keys() != {_ERROR_ROW} or first_byte(row[_ERROR_ROW]) != b'"':
-        return ()
-    return _as_errors(read_json(_TEXT.decode, row[_ERROR_ROW]))
+    if _ERROR_KEY not in array:
+        return
+    for row in read_json(ROWS.decode, array):
+        if _ERROR_KEY in memoryview(row).tobytes() and first_byte(row) == b"{":
+            cells = read_json(OBJECT_OF_RAWS.decode, row)
+            if cells.keys() == {_ERROR_ROW} and first_byte(cells[_ERROR_ROW]) == b'"':
+                yield {"message": read_json(_TEXT.decode, cells[_ERROR_ROW])}
 
 
 def _as_errors(found: object) -> Errors:

@@ -271,8 +271,23 @@ class RowStream(LookerStream):
         self._record_counter = _ChunkCounter(counter.metric, counter.tags, counter.log_interval)
         return self._record_counter
 
-    def deliver(self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch]) -> None:  # noqa: ARG002 - streams of queries look at them
-        """Sync the rows of one task, given as `batches`."""
+    def find_problem(self, result: Result) -> str | None:  # noqa: ARG002 - streams of queries look at it
+        """Return why no row of a result may be delivered, in one line; None when all may."""
+        return None
+
+    def missing_columns(self, result: Result) -> tuple[str, ...]:  # noqa: ARG002 - as above
+        """Return the names of declared columns that a result does not have."""
+        return ()
+
+    def deliver(
+        self,
+        outcome: Outcome,  # noqa: ARG002 - as above
+        result: Result,  # noqa: ARG002 - as above
+        batches: Iterator[RecordBatch],
+        *,
+        is_whole: bool,  # noqa: ARG002 - as above
+    ) -> None:
+        """Sync the rows of one task, given as `batches`; `is_whole` if they are all there are."""
         self._batches = batches
         try:
             self.sync()

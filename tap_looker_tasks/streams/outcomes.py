@@ -10,7 +10,7 @@ from typing_extensions import override
 from tap_looker_tasks.cli import read_task_ids
 from tap_looker_tasks.config import shard_of
 from tap_looker_tasks.errors import TasksNotCompletedError
-from tap_looker_tasks.queries import reached_limits
+from tap_looker_tasks.queries import UNKNOWN_LIMITS, find_shortfalls
 from tap_looker_tasks.results import MalformedResponseError, Result, one_array, read_result
 from tap_looker_tasks.run import Idle, Run
 from tap_looker_tasks.singer import ReadyJson
@@ -18,6 +18,7 @@ from tap_looker_tasks.streams.base import LookerStream, RowStream
 from tap_looker_tasks.streams.outcome_record import SCHEMA, build_record
 from tap_looker_tasks.tasks import (
     COMPLETE,
+    ERROR,
     ExternalTask,
     Launched,
     LaunchedTask,
@@ -175,9 +176,11 @@ class QueryTaskResultsStream(LookerStream):
         try:
             if answer:
                 result = read_result(answer)
-                result = self._check_truncation(result, outcome.task)
+            result = self._refuse_unusable(result, outcome)
+            if answer:
+                result, is_whole = self._check_completeness(result, outcome.task)
                 data = self._data(result) if self._wants_data(outcome.task) else None
-                self._deliver_rows(outcome, result, run)
+                self._deliver_rows(outcome, result, run, is_whole=is_whole)
         except MalformedResponseError as malformed:
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
@@ -204,30 +207,44 @@ class QueryTaskResultsStream(LookerStream):
         stream = self._stream_of(task)
         return stream.query if stream else None
 
-    def _check_truncation(self, result: Result, task: QueryTask) -> Result:
-        """Return the result, marked as truncated when a limit may have cut it off."""
-        if not isinstance(task, LaunchedTask) or result.row_count is None or self.is_test_run:
+    def _refuse_unusable(self, result: Result, outcome: Outcome) -> Result:
+        """Return the result; as an error when a query's rows, or their keys, are not in it."""
+        if result.status != COMPLETE or outcome.finished_at is None:
             return result
-        reached = [*reached_limits(result, task.limits)]
-        if not reached:
+        stream = self._stream_of(outcome.task)
+        problem = stream.find_problem(result) if stream else None
+        if isinstance(outcome.task, LaunchedTask) and result.row_count is None:
+            problem = "complete, but Looker sent no rows"
+        if problem is None:
             return result
-        query = self._query_of(task)
-        for what, limit in reached:
-            self.logger.warning(
-                "%s: the result is at its limit (%s), there may be more; "
-                "change `%s` of the query at %s",
-                task.query_name,
-                what,
-                limit,
-                query and query.config_path,
-            )
-        return replace(result, truncated=True)
+        return replace(result, status=ERROR, error_message=problem, row_count=None, arrays=())
 
-    def _deliver_rows(self, outcome: Outcome, result: Result, run: Run) -> None:
+    def _check_completeness(self, result: Result, task: QueryTask) -> tuple[Result, bool]:
+        """Return the result, marked as truncated if it may be cut off, and whether it is whole."""
+        if result.row_count is None or self.is_test_run:
+            return result, False
+        stream = self._stream_of(task)
+        missing = stream.missing_columns(result) if stream else ()
+        limits = task.limits if isinstance(task, LaunchedTask) else UNKNOWN_LIMITS
+        shortfalls = [*find_shortfalls(result, limits, missing)]
+        query = stream.query if stream else None
+        cuts = [shortfall for shortfall in shortfalls if shortfall.is_cut]
+        for cut in cuts:
+            advice = query.where_to_change(cut.limit) if query and cut.limit else None
+            self.logger.warning(
+                "%s: %s; there may be more%s",
+                query.name if query else f"query task {task.query_task_id}",
+                cut.reason,
+                f"; {advice}" if advice else "",
+            )
+        return (replace(result, truncated=True) if cuts else result), not shortfalls
+
+    def _deliver_rows(self, outcome: Outcome, result: Result, run: Run, *, is_whole: bool) -> None:
         stream = self._stream_of(outcome.task)
         if stream and result.row_count is not None:
             batches = stream.batches(result, outcome.task.query_task_id)
-            stream.deliver(outcome, result, self._note_between(batches, outcome, run))
+            batches = self._note_between(batches, outcome, run)
+            stream.deliver(outcome, result, batches, is_whole=is_whole)
 
     def _note_between(
         self, batches: Iterator[RecordBatch], outcome: Outcome, run: Run

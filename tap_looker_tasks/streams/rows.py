@@ -146,13 +146,34 @@ class QueryStream(RowStream):
         )
 
     @override
-    def deliver(self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch]) -> None:
+    def find_problem(self, result: Result) -> str | None:
+        lost = [name for name in self.missing_columns(result) if name in self.primary_keys]
+        if not lost:
+            return None
+        return (
+            f"the result is without the key {' and '.join(lost)}; discover again, or change "
+            f"primary_keys of {self.query.config_path}"
+        )
+
+    @override
+    def missing_columns(self, result: Result) -> tuple[str, ...]:
+        return self._match(result).missing
+
+    @override
+    def deliver(
+        self,
+        outcome: Outcome,
+        result: Result,
+        batches: Iterator[RecordBatch],
+        *,
+        is_whole: bool,
+    ) -> None:
         match = self._match(result)
         for message in (*find_type_changes(match.columns, result.fields), *match.differences):
             self.logger.warning("%s: %s", self.name, message)
-        if self._may_activate(result, match) and outcome.finished_at is not None:
+        if self._may_activate(is_whole=is_whole) and outcome.finished_at is not None:
             self._stream_version = int(outcome.finished_at * 1000)
-        super().deliver(outcome, result, batches)
+        super().deliver(outcome, result, batches, is_whole=is_whole)
         self.keeper.move(self._latest)
         if self._stream_version is not None:
             # Targets may drop what this run did not deliver, now that all of it is there.
@@ -180,11 +201,10 @@ class QueryStream(RowStream):
             self.logger.warning("%s: %s", self.name, problem)
         self._latest = next(iter(latest), None)
 
-    def _may_activate(self, result: Result, match: ColumnMatch) -> bool:
+    def _may_activate(self, *, is_whole: bool) -> bool:
         """Return whether the rows are all there are, so that those of earlier runs may go."""
         if self._is_incremental or self.ABORT_AT_RECORD_COUNT is not None:
             return False
-        is_whole = not (result.truncated or match.missing)
         if not is_whole:
             self.logger.warning(
                 "%s: rows of earlier runs stay in the target, as the result may not be whole",
@@ -202,5 +222,9 @@ class QueryStream(RowStream):
     def _match(self, result: Result) -> ColumnMatch:
         """The columns wanted, and what a result has of them."""
         return match_columns(
-            self.schema, result, lambda name: self.selects(name) or name == self.replication_key
+            self.schema,
+            result,
+            lambda name: (
+                self.selects(name) or name == self.replication_key or name in self.primary_keys
+            ),
         )

@@ -28,6 +28,7 @@ from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
 from tap_looker_tasks.tasks.ledger import Ledger
 from tap_looker_tasks.tasks.query_task import (
     COMPLETE,
+    ERROR,
     PHASES,
     ExternalTask,
     FollowedTask,
@@ -40,6 +41,7 @@ from tap_looker_tasks.tasks.query_task import (
 __all__ = [
     "COMPLETE",
     "END_BUDGET",
+    "ERROR",
     "PHASES",
     "Action",
     "Cancel",
