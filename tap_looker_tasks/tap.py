@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections import Counter
+from copy import deepcopy
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -47,6 +48,7 @@ from tap_looker_tasks.config import (
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.launching import (
     Discovery,
+    Explanation,
     QueryStreamPlan,
     StoredQueries,
     Verdict,
@@ -63,7 +65,7 @@ from tap_looker_tasks.streams import (
     QueryTaskResultsStream,
     QueryTaskRowsStream,
 )
-from tap_looker_tasks.tasks import END_BUDGET
+from tap_looker_tasks.tasks import END_BUDGET, Ledger
 from tap_looker_tasks.watch import RunWatch, tell_calls
 from tap_looker_tasks.wording import name_setting_first
 
@@ -227,6 +229,26 @@ class TapLookerTasks(LookerTap):
                 Table(s.name, s.schema, s.primary_keys or (), s.replication_key) for s in selected
             )
             click.echo(to_yaml(describe_sources(tables)), nl=False)
+        else:
+            self._explain(with_sql=question.with_sql)
+
+    def _explain(self, *, with_sql: bool) -> None:
+        selected = [stream for stream in self.streams.values() if stream.selected]
+        streams = [stream for stream in selected if isinstance(stream, QueryStream)]
+        bookmark = self.state.get("bookmarks", {}).get(QueryTaskResultsStream.name, {})
+        explanation = Explanation(
+            self.settings,
+            self.client,
+            self.clock,
+            ledger=Ledger(deepcopy(bookmark), read_task_ids(self.settings)),
+            keepers={stream.name: stream.keeper for stream in streams},
+            stored_queries=self.stored_queries,
+        )
+        keys = {stream.name: stream.primary_keys or () for stream in streams}
+        described = explanation.describe(keys, with_sql=with_sql)
+        click.echo(to_yaml(described), nl=False)
+        if any("problem" in query for query in described["queries"].values()):
+            click.get_current_context().exit(1)
 
     def _find(self, words: Sequence[str]) -> None:
         # One word with a slash names an Explore.

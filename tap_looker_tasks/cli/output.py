@@ -5,6 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
+from typing_extensions import override
+
 from tap_looker_tasks.launching import Content, FoundField, Verdict
 
 if TYPE_CHECKING:
@@ -45,13 +47,17 @@ def to_yaml(value: object) -> str:
     from ruamel.yaml.representer import RoundTripRepresenter  # noqa: PLC0415
 
     class Representer(RoundTripRepresenter):
-        """Writes text of several lines as people do."""
+        """Writes YAML as people do."""
 
-    def represent(representer: RoundTripRepresenter, text: str) -> object:
-        style = "|" if "\n" in text else None
-        return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+        @override
+        def ignore_aliases(self, data: object) -> bool:
+            return True
 
-    Representer.add_representer(str, represent)
+        def represent_text(self, text: str) -> object:
+            style = "|" if "\n" in text else None
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Representer.add_representer(str, Representer.represent_text)
     yaml, written = YAML(), StringIO()
     yaml.Representer = Representer
     yaml.width = 100

@@ -7,6 +7,7 @@ from tap_looker_tasks.launching.discovery import (
     configured_queries,
 )
 from tap_looker_tasks.launching.doctor import CheckResult, Verdict, run_checks
+from tap_looker_tasks.launching.explain import Explanation
 from tap_looker_tasks.launching.launcher import Launcher
 from tap_looker_tasks.launching.search import (
     Content,
@@ -21,6 +22,7 @@ __all__ = [
     "CheckResult",
     "Content",
     "Discovery",
+    "Explanation",
     "FoundContent",
     "FoundField",
     "Launcher",

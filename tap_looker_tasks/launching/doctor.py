@@ -146,15 +146,18 @@ def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[CheckResult]
 
 
 def _examine_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> CheckResult:
-    """Reckon the API calls of a first run; later ones need neither look-up nor `create_query`."""
-    least = len(queries) + _CALLS_BESIDES
-    times_waited = max(len(queries) - 1, 0) // settings.max_concurrent_tasks
-    later = least + _POLLS_FOR_SLOTS * times_waited
-    details = f"about {later + 2 * len(queries)} in a first run, {later} in later ones"
+    least, details = len(queries) + _CALLS_BESIDES, estimate_calls(settings, queries)
     limit = settings.api_call_limit
     if limit is not None and limit < least:
         return CheckResult("api_call_limit", Verdict.FAILS, f"{details}; {limit} are allowed")
     return CheckResult("API calls", Verdict.GOOD, details)
+
+
+def estimate_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> str:
+    """Estimate the API calls of a run; later ones need neither look-up nor `create_query`."""
+    times_waited = max(len(queries) - 1, 0) // settings.max_concurrent_tasks
+    later = len(queries) + _CALLS_BESIDES + _POLLS_FOR_SLOTS * times_waited
+    return f"about {later + 2 * len(queries)} in a first run, {later} in later ones"
 
 
 def _in_one_line(error: TapError) -> str:

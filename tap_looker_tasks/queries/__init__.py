@@ -3,6 +3,7 @@
 from tap_looker_tasks.queries.body import (
     changed_copy,
     check_body,
+    determining_parts,
     explore_body,
     fingerprint,
     overrides_of,
@@ -28,6 +29,7 @@ __all__ = [
     "Tiles",
     "changed_copy",
     "check_body",
+    "determining_parts",
     "explore_body",
     "field_problems",
     "field_warnings",

@@ -133,13 +133,14 @@ def overrides_of(config: QueryConfig, filters: Mapping[str, str] | None = None) 
     )
 
 
+def determining_parts(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what determines the rows of a query, without what is empty."""
+    return {k: v for k, v in body.items() if k not in _NO_INFLUENCE and v not in NOTHING}
+
+
 def fingerprint(body: Mapping[str, Any]) -> str:
     """Hash what determines the rows of a query: the same in every run and process."""
-    determining = {
-        key: _significant(value)
-        for key, value in body.items()
-        if key not in _NO_INFLUENCE and value not in NOTHING
-    }
+    determining = {key: _significant(v) for key, v in determining_parts(body).items()}
     text = msgspec.json.encode(determining, order="deterministic")
     return hashlib.sha256(text).hexdigest()
 
