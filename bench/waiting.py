@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.results.entries import NULL, TaskEntry
-from tap_looker_tasks.store.store import ResultStore
+from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks.actions import Done, Poll, RequestFinished, StatusReceived, Wait
 from tap_looker_tasks.tasks.board import TaskBoard
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask

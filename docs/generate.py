@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from tap_looker_tasks import errors
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
 from tap_looker_tasks.run.collector import MAX_SPOOL_BYTES
-from tap_looker_tasks.store.store import MEMORY_BYTES, SHORT_BYTES
+from tap_looker_tasks.store import MEMORY_BYTES, SHORT_BYTES
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
 from tap_looker_tasks.streams.rows import QueryTaskRowsStream
 from tap_looker_tasks.tap import TapLookerTasks
@@ -130,7 +130,7 @@ def _bounds_table() -> str:
     bounds = {
         "in memory, whatever there is besides: each result": SHORT_BYTES,
         "in memory: longer results together": MEMORY_BYTES,
-        "in temporary files, before launching pauses": MAX_SPOOL_BYTES,
+        "in a temporary file, before launching pauses": MAX_SPOOL_BYTES,
     }
     rows = ((where, f"{bound >> 10:,} KiB") for where, bound in bounds.items())
     return _table(("where results wait", "up to"), rows)

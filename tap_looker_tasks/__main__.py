@@ -19,12 +19,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Nothing of what is imported becomes garbage, now or later.
     gc.disable()
-    from tap_looker_tasks.store import use_one_heap  # noqa: PLC0415 - as below
+    from tap_looker_tasks.store import return_freed_memory  # noqa: PLC0415 - as below
     from tap_looker_tasks.tap import TapLookerTasks  # noqa: PLC0415 - half a second
 
     gc.freeze()
     gc.enable()
-    use_one_heap()
+    return_freed_memory()
     TapLookerTasks.cli()
 
 

@@ -41,7 +41,7 @@ class SettingsError(RunError):
 
 
 class SpoolError(RunError):
-    """A long result does not fit where temporary files are, or was removed from there."""
+    """A large result cannot be stored in a temporary file, or read from it."""
 
 
 class TasksNotCompletedError(RunError):

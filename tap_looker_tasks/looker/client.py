@@ -24,6 +24,7 @@ from tap_looker_tasks.looker.retries import RetryState
 from tap_looker_tasks.results import (
     MalformedResponseError,
     NotAResultError,
+    TaskEntry,
     is_json,
     quoted,
     read_body,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.connection import Connection
     from tap_looker_tasks.looker.http import LookerResponse
     from tap_looker_tasks.looker.retries import Operation
-    from tap_looker_tasks.results import RowArrays, TaskEntry
+    from tap_looker_tasks.results import RowArrays
 
     # A task's entry in a response, or the reason why it cannot be read.
     _Entry = TaskEntry | MalformedResponseError
@@ -137,6 +138,8 @@ class LookerClient:
                     if query_task_id in wanted:
                         del wanted[query_task_id]
                         yield query_task_id, answer
+                    elif isinstance(answer, TaskEntry) and answer.rows is not None:
+                        answer.rows.clear()
         except MalformedResponseError as malformed:
             return unreadable(operation.name, self._connection.base_url, malformed)
         except RetriableRequestError as error:

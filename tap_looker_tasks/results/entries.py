@@ -13,7 +13,7 @@ from tap_looker_tasks.results.json_stream import MAX_VALUE_BYTES, Body, ValueToo
 from tap_looker_tasks.results.json_text import MalformedResponseError, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from tap_looker_tasks.results.json_stream import RowArrays
 
@@ -94,18 +94,32 @@ def _entry(
 ) -> TaskEntry | MalformedResponseError:
     if guessed := body.try_fast(_ENTRY.decode, _BEGINNING, longest):
         return _as_answer(guessed)
-    rows = None
+    text, rows = _value(body, new_rows, _PATHS_TO_ROWS, longest)
     try:
-        text = body.value(longest)
-    except ValueTooLargeError:
-        rows = new_rows()
-        text = body.value_without(rows, _PATHS_TO_ROWS)
-        if problem := body.pop_problem():
-            return MalformedResponseError(problem)
-    try:
+        body.check()
         return read_answer(text, rows)
     except MalformedResponseError as malformed:
+        if rows is not None:
+            rows.clear()
         return malformed
+
+
+def _value(
+    body: Body,
+    new_rows: Callable[[], RowArrays],
+    paths: Collection[tuple[str, ...]],
+    longest: int,
+) -> tuple[bytes, RowArrays | None]:
+    """Take a value. If it is long, its rows go to what `new_rows` makes."""
+    try:
+        return body.value(longest), None
+    except ValueTooLargeError:
+        rows = new_rows()
+    try:
+        return body.value_without(rows, paths), rows
+    except BaseException:
+        rows.clear()
+        raise
 
 
 def read_payload(
@@ -123,16 +137,15 @@ def read_payload(
     if not (body.peek(b"{") or body.peek(b"[")):
         msg = "neither an object nor a list"
         raise MalformedResponseError(msg)
-    rows = None
+    text, rows = _value(body, new_rows, _PATHS_IN_PAYLOAD, longest)
     try:
-        text = body.value(longest)
-    except ValueTooLargeError:
-        rows = new_rows()
-        text = body.value_without(rows, _PATHS_IN_PAYLOAD)
-    body.end()
-    if problem := body.pop_problem():
-        raise MalformedResponseError(problem)
-    return read_json(_RAW.decode, text), rows
+        body.end()
+        body.check()
+        return read_json(_RAW.decode, text), rows
+    except BaseException:
+        if rows is not None:
+            rows.clear()
+        raise
 
 
 def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskEntry:

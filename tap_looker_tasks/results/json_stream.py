@@ -14,7 +14,7 @@ How a value is taken depends on its length, which nobody knows beforehand:
 - In parts (`value_without`), when it is too long to be held. The arrays of rows at known places
   are taken some rows at a time, and go to where rows may be many. The rest stays.
 - Not at all. One string or row that is longer than `longest_value` is passed over, and
-  `pop_problem` says so: the entry is spoilt, those after it are not.
+  `check` says so: the entry is spoilt, those after it are not.
 
 So one chunk is held at a time, and one entry, some rows, or one value. Whatever is handed out was
 looked at by a decoder, or will be: counting brackets finds ends, not mistakes.
@@ -81,6 +81,9 @@ class RowArrays(Protocol):
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the arrays in the order they were added."""
+
+    def clear(self) -> None:
+        """Let go of all arrays."""
 
 
 @dataclass
@@ -209,10 +212,15 @@ class Body:
         nesting = self._opened()
         return self._nested(nesting, longest) if nesting else self._scalar()
 
-    def pop_problem(self) -> str | None:
-        """Return what was wrong with what was passed over since the last time."""
+    def check(self) -> None:
+        """Check what was taken since the last check.
+
+        Raises:
+            MalformedResponseError: If something of it had to be skipped.
+        """
         problem, self._problem, self._has_rows = self._problem, None, False
-        return problem
+        if problem:
+            raise MalformedResponseError(problem)
 
     def value_without(
         self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...] = ()

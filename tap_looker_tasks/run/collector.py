@@ -158,6 +158,8 @@ class Collector:
                     self._leave(outcome)
                 case outcome:
                     yield outcome
+                    if outcome.answer:
+                        outcome.answer.discard()
                     if self._is_full:
                         # There may be room again.
                         self._reports.wake()
@@ -369,5 +371,7 @@ class RequestRunner:
         self, request: Poll | Fetch, query_task_id: str, answer: TaskEntry
     ) -> StatusReceived:
         has_result = answer.data is not None and phase_of(answer.status) is not Phase.UNFINISHED
+        if not has_result and answer.rows is not None:
+            answer.rows.clear()
         held = self._answers.hold(answer) if has_result else None
         return StatusReceived(request, query_task_id, answer.status, held)

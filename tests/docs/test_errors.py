@@ -158,7 +158,7 @@ def test_a_full_disk_is_named_as_the_page_has_it(tap: Tap) -> None:
         run = tap(queries=[{"name": "a", "explore": long_result, "limit": 150_000}])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert_printed(run, "a result longer than memory should hold does not fit into ...")
+    assert_printed(run, "cannot store a large result in ...")
 
 
 def test_every_message_of_the_page_is_provoked() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -339,6 +340,9 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
         def __iter__(self) -> Iterator[bytes]:
             raise NotImplementedError
 
+        def clear(self) -> None:
+            raise NotImplementedError
+
     tracemalloc.start()
     try:
         [(_, answer)] = split_answers(chunks(), Counted)
@@ -434,3 +438,37 @@ def test_the_body_of_one_result_is_read_as_its_entry_would_be(
         assert found == payload
     with pytest.raises(MalformedResponseError):
         read_payload([body.rstrip()[:-1]], list, longest=longest)
+
+
+def one_by_one(body: bytes) -> list[bytes]:
+    return [body[n : n + 1] for n in range(len(body))]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":{"status":"complete","data":[{"x":1},{"x":2}]',
+        b'{"a":{"data":[{"x":1},{"x":2}]},"b":{"status":"complete"}}',
+        b'{"a":{"status":"complete","data":{"data":[{"x":1}],"rows":[{"x":2}]}}}',
+        b'{"a":{"status":7,"data":[{"x":1},{"x":2}]}}',
+    ],
+)
+def test_rows_of_an_entry_that_is_spoilt_are_let_go(body: bytes) -> None:
+    made: list[list[bytes]] = []
+
+    def new_rows() -> list[bytes]:
+        made.append([])
+        return made[-1]
+
+    answers = split_answers(one_by_one(body), new_rows, longest_entry=8)
+    with suppress(MalformedResponseError):
+        assert isinstance(next(answers)[1], MalformedResponseError)
+    assert made == [[]]
+
+
+@pytest.mark.parametrize("body", [b'[{"x":1}', b'[{"x":1}] 2', b'{"data":[{"x":1}],"rows":[{}]}'])
+def test_rows_of_a_payload_that_is_spoilt_are_let_go(body: bytes) -> None:
+    rows: list[bytes] = []
+    with pytest.raises(MalformedResponseError):
+        read_payload(one_by_one(body), lambda: rows, longest=4)
+    assert rows == []

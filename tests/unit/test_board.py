@@ -21,7 +21,7 @@ from tap_looker_tasks.errors import (
     SpoolError,
 )
 from tap_looker_tasks.results.entries import NULL, TaskEntry
-from tap_looker_tasks.store.store import ResultStore
+from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
     Cancel,
     CancelFailed,

@@ -17,7 +17,7 @@ from tap_looker_tasks.errors import RequestError, SpoolError, TapError
 from tap_looker_tasks.looker.clock import SteadyClock
 from tap_looker_tasks.results.entries import NULL, TaskEntry
 from tap_looker_tasks.run.collector import Collector, Idle
-from tap_looker_tasks.store.store import ResultStore
+from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
     Cancel,
     CancelFailed,

@@ -13,7 +13,7 @@ import pytest
 
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.results.entries import NULL, TaskEntry
-from tap_looker_tasks.store.store import ResultStore
+from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
     Done,
     Launch,
