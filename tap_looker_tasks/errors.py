@@ -18,12 +18,20 @@ class TapError(click.ClickException):
     """An error whose message is for the person who runs the tap.
 
     The command line logs it, as the last line, and ends with its exit code, whichever command ran.
+
+    Attributes:
+        lines: The lines of the message, more than one if several things are wrong.
     """
+
+    def __init__(self, *lines: str) -> None:
+        """Take the lines of the message, of which only the first is not indented."""
+        super().__init__("\n  ".join(lines))
+        self.lines = lines
 
     @override
     def show(self, file: IO[Any] | None = None) -> None:
         """Log the message at level ERROR, by which schedulers know what a run failed of."""
-        logging.getLogger(_LOGGER).error("%s", self.message)
+        logging.getLogger(_LOGGER).error("\n  ".join(["%s"] * len(self.lines)), *self.lines)
 
 
 class RunError(TapError):

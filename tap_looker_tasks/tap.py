@@ -24,6 +24,7 @@ from tap_looker_tasks.cli import (
     Table,
     build_questions,
     describe_sources,
+    filter_record,
     find_overridden_maps,
     print_content,
     print_fields,
@@ -188,6 +189,8 @@ class TapLookerTasks(LookerTap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
+        # Before anything is logged.
+        cls.logger.addFilter(filter_record)
         base = super().get_singer_command()
         doctor = click.Option(
             ["--doctor"],

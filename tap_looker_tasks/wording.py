@@ -1,14 +1,19 @@
-"""One line, for people, of what is wrong with the configuration."""
+"""One line for people: of text from outside, and of what is wrong with the configuration."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+MAX_LINE_LENGTH = 2000
+# Control characters, those without a shape (bidirectional marks among them), half characters, and
+# what ends a line or a paragraph.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MSGSPEC_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 _SDK_ERROR = re.compile(r"(?P<what>.*) in config\[(?P<where>.*)\]", re.DOTALL)
 _TYPES = {
@@ -26,6 +31,24 @@ SIMILARITY_OF_SLIPS = 0.85
 _SIMILARITY = 0.75
 # Names that a line still has room for.
 _FEW_NAMES = 8
+
+
+def one_line(text: str, most: int = MAX_LINE_LENGTH) -> str:
+    r"""Return text from outside so that it is one line, changes no terminal and is not too long.
+
+    `a\nb` becomes a backslash and an `n` between `a` and `b`.
+    """
+    # What is cut off need not be escaped; the rest becomes longer at most.
+    line = text[: most + 1]
+    if not line.isprintable():
+        line = "".join(map(_escape, line))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _escape(char: str) -> str:
+    if unicodedata.category(char) not in _UNSAFE:
+        return char
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def explain_error(

@@ -1,6 +1,12 @@
 """The SDK's command line, completed: command, inputs, stream maps."""
 
-from tap_looker_tasks.cli.command import HELP, ClosingCommand, Question, build_questions
+from tap_looker_tasks.cli.command import (
+    HELP,
+    ClosingCommand,
+    Question,
+    build_questions,
+    filter_record,
+)
 from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
 from tap_looker_tasks.cli.inputs import read_catalog, read_file, read_state, read_task_ids
 from tap_looker_tasks.cli.output import print_content, print_fields, print_findings, to_yaml
@@ -17,6 +23,7 @@ __all__ = [
     "Table",
     "build_questions",
     "describe_sources",
+    "filter_record",
     "find_overridden_maps",
     "print_content",
     "print_fields",

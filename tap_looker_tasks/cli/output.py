@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 from typing_extensions import override
 
 from tap_looker_tasks.launching import Content, FoundField, Verdict
+from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], file: Te
         table.add_column(heading, overflow="fold")
     for row in rows:
         # Names come from outside: nothing in them is markup, or moves the cursor.
-        cells = [Text(" ".join(cell.split())) for cell in row]
+        cells = [Text(one_line(" ".join(cell.split()))) for cell in row]
         cells[0].stylize(styles.get(row[0], ""))
         table.add_row(*cells)
     console = Console(file=file, width=None if file.isatty() else _PIPE_COLUMNS)

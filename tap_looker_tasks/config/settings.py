@@ -402,9 +402,8 @@ def refuse(found: Sequence[str]) -> None:
     if len(found) == 1:
         raise SettingsError(found[0])
     if found:
-        lines = "\n  ".join(found)
-        msg = f"{len(found)} problems in the configuration:\n  {lines}"
-        raise SettingsError(msg)
+        msg = f"{len(found)} problems in the configuration:"
+        raise SettingsError(msg, *found)
 
 
 def _resolve_addresses(settings: Settings) -> Settings:

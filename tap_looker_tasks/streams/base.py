@@ -17,6 +17,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
+from tap_looker_tasks.cli import filter_record
 from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
 from tap_looker_tasks.records import MAX_KEY_LENGTH
 from tap_looker_tasks.singer import BatchFiles, RecordChunk
@@ -70,6 +71,12 @@ class LookerStream(Stream):
     _tap: LookerTap
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     _schema_is_written = False
+
+    def __init__(self, tap: LookerTap, **given: Any) -> None:
+        """Take the tap, and what a stream of the SDK is given."""
+        super().__init__(tap, **given)
+        # A record of this logger does not pass the filters of those above it.
+        self.logger.addFilter(filter_record)
 
     @property
     def takes_raw_json(self) -> bool:

@@ -26,6 +26,7 @@ from tap_looker_tasks.tasks import (
     Ledger,
     Outcome,
 )
+from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     import logging
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 # A launch is noted in state no later than after so many rows.
 _ROWS_AT_ONCE = 2000
 _TASKS_NAMED = 20
+# Of them together, so that the line says how many more there are.
+_NAMES_LENGTH = 1800
 
 
 class QueryTaskResultsStream(LookerStream):
@@ -281,7 +284,8 @@ def report_incomplete(incomplete: Sequence[str], logger: logging.Logger, *, fail
     Raises:
         TasksNotCompletedError: `fails` is on.
     """
-    named = "; ".join(incomplete[:_TASKS_NAMED])
+    most = _NAMES_LENGTH // min(len(incomplete), _TASKS_NAMED)
+    named = "; ".join(one_line(text, most) for text in incomplete[:_TASKS_NAMED])
     more = len(incomplete) - _TASKS_NAMED
     tasks = "query task" if len(incomplete) == 1 else "query tasks"
     msg = f"{len(incomplete)} {tasks} did not complete: {named}"

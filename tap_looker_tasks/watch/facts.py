@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tap_looker_tasks.tasks import Cancelled, Collected, Launched, LaunchFailed
+from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -276,7 +277,8 @@ class RunFacts:
     ) -> None:
         """Note that a task's last record is written; it failed unless it is complete."""
         task = self._find(query_task_id)
-        task.status, task.error, task.runtime_seconds = status, error, runtime_seconds
+        task.status, task.runtime_seconds = status, runtime_seconds
+        task.error = error and one_line(error)
         if row_count is not None and not task.row_count:
             # The rows went into the task's own record.
             task.row_count = row_count
@@ -290,7 +292,7 @@ class RunFacts:
     def not_launched(self, name: str, reason: str, at: float) -> None:
         """Note that a query's task could not be created."""
         task = self._find_queued(name, at)
-        task.error = reason
+        task.error = one_line(reason)
         self._end(task, Stage.NOT_LAUNCHED, at)
 
     def cancelled(self, query_task_id: str, at: float) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tap_looker_tasks.errors import TapError
 from tap_looker_tasks.watch.facts import Stage
+from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     import logging
@@ -137,9 +139,8 @@ def format_count(count: int, singular: str, plural: str = "") -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return a text in one line, without control characters, of at most `length` characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+    """Return a text in one line, its spaces closed up, of at most `length` characters."""
+    return one_line(" ".join(text[: 10 * length].split()), length)
 
 
 # What is told of a command when it has ended: its summary, and the report of a run.
@@ -214,4 +215,10 @@ def describe_end(error: BaseException | None) -> str | None:
     """Return what people are told of the exception that ends a command."""
     if error is None or isinstance(error, SystemExit):
         return None
-    return error.message if isinstance(error, click.ClickException) else repr(error)
+    match error:
+        case TapError(lines=lines):
+            return "\n  ".join(map(one_line, lines))
+        case click.ClickException(message=message):
+            return one_line(message)
+        case _:
+            return one_line(repr(error))

@@ -29,18 +29,12 @@ MESSAGES = re.findall(r"^\| `(.*?)` \| .+ \|$", PAGE.partition("\n## ")[0], re.M
 FLIGHTS = {"model": "flights_2013", "explore": "flights"}
 
 # What no retry can mend.
-BY_CONFIGURATION = frozenset(
-    {
-        "<setting>: required, but not set",
-        "<setting>: expected ...",
-        "<setting>: no such setting; did you mean ...?",
-        ".../state.json: ...",
-        "query_task_ids[<n>]: '...' cannot be a query task id ...",
-        "query_task_ids_file: cannot read ...",
-        "query_task_ids_file: line <n>: ...",
-        "queries[<n>].fields: ... is no field of the Explore; did you mean ...?",
-        "login: ... answered HTTP 404 ...; check client_id and client_secret, and base_url",
-    }
+BY_CONFIGURATION = (
+    "<setting",
+    "query_task_ids",
+    "queries[",
+    ".../state.json",
+    "login: ... answered",
 )
 ASKED_FOR = {"query_task_ids": ["x"]}
 
@@ -84,7 +78,7 @@ def as_pattern(message: str) -> re.Pattern[str]:
 
 def assert_printed(run: Run, message: str) -> None:
     assert message in MESSAGES
-    assert run.exit_code == (78 if message in BY_CONFIGURATION else 1)
+    assert run.exit_code == (78 if message.startswith(BY_CONFIGURATION) else 1)
     assert as_pattern(message).fullmatch(run.error), run.error
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_looker_tasks.cli import filter_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,3 +68,45 @@ def test_a_report_leads_to_the_query_in_looker(tap: Callable[..., Run], tmp_path
     page = tmp_path / "report.html"
     assert tap(queries=[{"name": "looked", "look_id": 1}], report_path=str(page)).exit_code == 0
     assert "/looks/1" in page.read_text()
+
+
+HOSTILE = "a\nERROR forged\r\x1b[31m\x1b]0;title\x07\u202e\u2028\u2066end" + "x" * 9000
+
+
+def test_text_of_looker_is_one_safe_line_wherever_it_is_shown(
+    simulator: Simulator, tap: Callable[..., Run], tmp_path: Path
+) -> None:
+    failing = simulator.add_scripted_task(
+        [{"status": "error", "data": {"errors": [{"message": HOSTILE}]}}]
+    )
+    page = tmp_path / "report.html"
+    run = tap(query_task_ids=[failing], report_path=str(page))
+    assert run.exit_code == 1
+    assert r"a ERROR forged \x1b[31m\x1b]0;title\x07\u202e \u2066end" in run.error
+    assert max(map(len, run.log.splitlines())) < 2100
+    assert not [line for line in run.log.splitlines() if line.startswith("ERROR forged")]
+    assert not set("\x1b\x07\u202e\u2028\u2066") & set(run.log + page.read_text())
+    # Records keep what was sent.
+    assert json.dumps(HOSTILE)[1:-1] in json.dumps(run.only()["errors"])
+
+
+def test_the_sdk_does_not_talk_over_the_tap(
+    simulator: Simulator, tap: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    queries = [{"name": f"q{number}", "query_id": 1} for number in range(3)]
+    run = tap(queries=queries, query_task_ids=[simulator.add_scripted_task([{"status": "killed"}])])
+    assert run.exit_code == 1
+    for line in ("as child stream", "Beginning", "unhandled"):
+        assert line not in run.log
+    logging.getLogger("tap-looker-tasks").setLevel(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG):
+        assert "Added 'q0' as child stream" in tap(queries=queries).log
+    logging.getLogger("tap-looker-tasks").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize("args", [("\x1b",), ({"text": "\x1b"},), ()])
+def test_every_argument_of_a_log_line_is_safe(args: tuple[object, ...]) -> None:
+    template = "%(text)s" if args and isinstance(args[0], dict) else "%s" if args else "\x1b"
+    record = logging.LogRecord("x", logging.INFO, "", 0, template, args, None)
+    assert filter_record(record)
+    assert record.getMessage() == r"\x1b"

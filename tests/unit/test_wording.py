@@ -1,30 +1,22 @@
-"""What a line about an unknown name offers in its place."""
+"""Text from outside is one line."""
 
 from __future__ import annotations
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tap_looker_tasks.wording import suggest_names
-
-FEW = ["orders.id", "orders.status", "users.age"]
-MANY = [*FEW, *(f"flights.column_{number}" for number in range(20))]
+from tap_looker_tasks.wording import one_line
 
 
-@pytest.mark.parametrize(
-    ("name", "known", "end"),
-    [
-        ("orders.statsu", MANY, "; did you mean orders.status?"),
-        ("status", FEW, "; there are orders.id, orders.status, users.age"),
-        ("anything", [], ""),
-    ],
-)
-def test_a_slip_is_corrected_and_few_names_are_listed(
-    name: str, known: list[str], end: str
-) -> None:
-    assert suggest_names(name, known) == end
+@given(st.text() | st.text(alphabet="\n\r\x1b\u202e\u2028a\udc80"), st.integers(1, 50))
+def test_text_from_outside_is_one_line_of_a_length(text: str, most: int) -> None:
+    line = one_line(text, most)
+    assert len(line.splitlines()) <= 1
+    assert len(line) <= most
+    # No half characters.
+    line.encode("utf-8")
 
 
-def test_of_many_names_the_nearest_are_listed_that_of_another_view_first() -> None:
-    end = suggest_names("people.age", MANY)
-    assert end.startswith("; the nearest of 23 are users.age, ")
-    assert end.count(",") == 7
+def test_safe_text_stays() -> None:
+    assert one_line("Umsatz\u00a0(€) 売上 🙂") == "Umsatz\u00a0(€) 売上 🙂"
+    assert one_line("a\u202eb\x1bc") == r"a\u202eb\x1bc"
