@@ -65,7 +65,12 @@ def prepare_query(
     overrides = replace(overrides, query_timezone=query_timezone)
     if keeper and keeper.column:
         overrides = from_bookmark(
-            overrides, stored.body, keeper.column, keeper.value, query_timezone
+            overrides,
+            stored.body,
+            keeper.column,
+            keeper.value,
+            query_timezone,
+            keeper.back(query_timezone),
         )
     copy = changed_copy(stored.body, overrides)
     body = stored.body if copy is None else copy

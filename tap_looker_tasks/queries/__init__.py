@@ -8,7 +8,7 @@ from tap_looker_tasks.queries.body import (
     fingerprint,
     overrides_of,
 )
-from tap_looker_tasks.queries.bookmark import from_bookmark, next_bookmark
+from tap_looker_tasks.queries.bookmark import BookmarkAdvance, combine_filters, from_bookmark
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
 from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
 from tap_looker_tasks.queries.limits import (
@@ -22,6 +22,7 @@ from tap_looker_tasks.queries.tiles import Tiles, merge_ids, name_from_title, ti
 
 __all__ = [
     "UNKNOWN_LIMITS",
+    "BookmarkAdvance",
     "Limits",
     "QueryKeeper",
     "QueryState",
@@ -29,6 +30,7 @@ __all__ = [
     "Tiles",
     "changed_copy",
     "check_body",
+    "combine_filters",
     "determining_parts",
     "explore_body",
     "field_problems",
@@ -39,7 +41,6 @@ __all__ = [
     "limits_of",
     "merge_ids",
     "name_from_title",
-    "next_bookmark",
     "overrides_of",
     "tile_queries",
 ]

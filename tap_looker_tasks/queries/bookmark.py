@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,21 +20,24 @@ from tap_looker_tasks.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_looker_tasks.queries.body import Overrides
     from tap_looker_tasks.records import Column
 
 
 MOMENTS = frozenset({DATE, DATE_TIME, LOCAL_DATE_TIME})
-_MOMENT = r"\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?"
+_MOMENT = r"\d{4}[-/]\d\d[-/]\d\d(?: \d\d:\d\d(?::\d\d)?)?"
 _INTERVAL = re.compile(
     rf"after\s+(?P<after>{_MOMENT})|before\s+(?P<before>{_MOMENT})"
     rf"|(?P<start>{_MOMENT})\s+to\s+(?P<end>{_MOMENT})",
     re.IGNORECASE,
 )
 _COMPARISON = re.compile(r"(?:>=|<=|>|<)\s*-?\d+(?:\.\d+)?")
+_COMPARISONS = re.compile(rf"{_COMPARISON.pattern}(?:\s+AND\s+{_COMPARISON.pattern})*")
 _ANY = frozenset({"", "any time", "any value"})
+# A bookmark implies it.
+_NOT_NULL = "not null"
 _WRITTEN_DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"
 # How records have moments; a catalog may declare them as text.
 _WRITTEN = MappingProxyType(
@@ -50,6 +53,9 @@ _WRITTEN_AT_ALL = re.compile(
 )
 # Looker reads a filter in the query's time zone, even where it does not convert the values.
 _MARGIN = timedelta(days=1)
+# How much later than in UTC it can be anywhere.
+_LATEST_ZONE = timedelta(hours=14)
+_NO_TIME = timedelta(0)
 
 
 def from_bookmark(
@@ -58,6 +64,7 @@ def from_bookmark(
     column: Column,
     bookmark: object,
     query_timezone: str,
+    back: timedelta = _NO_TIME,
 ) -> Overrides:
     """Add to what is wanted: sorted by the replication key, and not before the bookmark.
 
@@ -67,6 +74,7 @@ def from_bookmark(
         column: of the replication key.
         bookmark: where to begin; None for the beginning.
         query_timezone: the one the query will run in.
+        back: how far before the bookmark it begins.
 
     Raises:
         ValueError: the bookmark cannot be read, or not be combined with the query's filter.
@@ -75,7 +83,7 @@ def from_bookmark(
     if bookmark is None:
         return overrides
     existing = {**(body.get("filters") or {}), **overrides.filters}.get(column.field)
-    expression = bookmark_filter(column, bookmark, query_timezone, existing)
+    expression = bookmark_filter(column, bookmark, query_timezone, existing, back)
     return replace(overrides, filters={**overrides.filters, column.field: expression})
 
 
@@ -89,14 +97,18 @@ def can_combine(column: Column, existing: str | None) -> bool:
 
 
 def _can_combine(existing: str | None, *, with_number: bool) -> bool:
-    if not existing or existing.strip().lower() in _ANY:
+    if not existing or existing.strip().lower() in _ANY | {_NOT_NULL}:
         return True
     pattern = _COMPARISON if with_number else _INTERVAL
     return pattern.fullmatch(existing.strip()) is not None
 
 
 def bookmark_filter(
-    column: Column, bookmark: object, query_timezone: str, existing: str | None = None
+    column: Column,
+    bookmark: object,
+    query_timezone: str,
+    existing: str | None = None,
+    back: timedelta = _NO_TIME,
 ) -> str:
     """Write the filter expression for the rows from a bookmark on, its own rows included.
 
@@ -111,6 +123,7 @@ def bookmark_filter(
         bookmark: a record's value, or `start_date`.
         query_timezone: the one the query will run in.
         existing: the filter on the same field; both hold.
+        back: how far before the bookmark it begins.
 
     Raises:
         ValueError: the bookmark cannot be read, or not be combined with the existing filter.
@@ -119,13 +132,44 @@ def bookmark_filter(
     if not _can_combine(existing, with_number=is_number):
         msg = f"a bookmark cannot be combined with the filter {existing!r} on {column.field}"
         raise ValueError(msg)
-    existing = (existing or "").strip()
-    if existing.lower() in _ANY:
-        existing = ""
+    if is_number and back:
+        msg = f"{column.field} is a number, and a lookback is a time"
+        raise ValueError(msg)
     if is_number:
         start = f">={_plain_number(bookmark)}"
-        return f"{existing} AND {start}" if existing else start
-    return _from(_local_moment(column, str(bookmark), query_timezone), existing)
+    else:
+        start = f"after {_local_moment(column, str(bookmark), query_timezone, back)}"
+    return combine_filters(existing or "", start) or start
+
+
+def combine_filters(first: str, second: str) -> str | None:
+    """Write one filter expression for what two let through; None if there is none.
+
+    Times combine to an interval, comparisons of numbers by AND, and "any value" with everything.
+    """
+    texts = dict.fromkeys(text.strip() for text in (first, second))
+    texts = {text: None for text in texts if text.lower() not in _ANY}
+    stronger = [text for text in texts if text.lower() != _NOT_NULL]
+    if len(texts) < 2:  # noqa: PLR2004 - one of them lets everything through
+        return next(iter(texts), "")
+    intervals = [found for text in stronger if (found := _INTERVAL.fullmatch(text))]
+    comparisons = [text for text in stronger if _COMPARISONS.fullmatch(text)]
+    if len(intervals) == len(stronger):
+        return _intersect(intervals)
+    return " AND ".join(comparisons) if len(comparisons) == len(stronger) else None
+
+
+def _intersect(intervals: Iterable[re.Match[str]]) -> str:
+    """Write the interval that is in all of these; moments compare as they are written."""
+    bounds = [
+        {name: text.replace("/", "-") for name, text in found.groupdict().items() if text}
+        for found in intervals
+    ]
+    start = max((b.get("after") or b.get("start") or "" for b in bounds), default="")
+    end = min((e for b in bounds if (e := b.get("before") or b.get("end"))), default="")
+    if not start:
+        return f"before {end}"
+    return f"{min(start, end)} to {end}" if end else f"after {start}"
 
 
 def _is_number(column: Column, bookmark: object) -> bool:
@@ -143,7 +187,7 @@ def _plain_number(value: object) -> str:
     return f"{number:f}" if isinstance(number, Decimal) else str(number)
 
 
-def _local_moment(column: Column, bookmark: str, query_timezone: str) -> str:
+def _local_moment(column: Column, bookmark: str, query_timezone: str, back: timedelta) -> str:
     if _has_offset(bookmark):
         bookmark = to_local(bookmark, zone_named(query_timezone))
     # Without fractions of a second, or without the time if the field has none.
@@ -151,15 +195,16 @@ def _local_moment(column: Column, bookmark: str, query_timezone: str) -> str:
     if not re.fullmatch(_MOMENT, moment, re.ASCII):
         msg = f"{bookmark!r} is no {column.column_type.name}"
         raise ValueError(msg)
-    return moment if column.converts_time_zone else _day_before(moment)
+    back += _NO_TIME if column.converts_time_zone else _MARGIN
+    return _earlier(moment.replace("/", "-"), back) if back else moment
 
 
-def _day_before(moment: str) -> str:
+def _earlier(moment: str, back: timedelta) -> str:
     try:
-        day = date.fromisoformat(moment[:10]) - _MARGIN
+        earlier = datetime.fromisoformat(moment) - back
     except (ValueError, OverflowError):
         return moment
-    return f"{day.isoformat()}{moment[10:]}"
+    return earlier.isoformat(" ")[: len(moment)]
 
 
 def _has_offset(bookmark: str) -> bool:
@@ -168,16 +213,6 @@ def _has_offset(bookmark: str) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
-
-
-def _from(start: str, existing: str) -> str:
-    """Begin an interval later, if `start` is later; moments compare as they are written."""
-    found = _INTERVAL.fullmatch(existing)
-    if not found:
-        return f"after {start}"
-    start = max(start, found["after"] or found["start"] or "")
-    end = found["before"] or found["end"]
-    return f"{min(start, end)} to {end}" if end else f"after {start}"
 
 
 def next_bookmark(column: Column, values: Iterable[object]) -> int | str | None:
@@ -213,3 +248,93 @@ def _read_numbers(values: Iterable[object]) -> Iterator[int | Decimal]:
             continue
         if number is not None:
             yield number
+
+
+class BookmarkAdvance:
+    """How far the rows of one result move a bookmark.
+
+    A bookmark is the greatest value of a row that exists and is not later than the launch of its
+    task: rows that Looker fills in, nulls and moments of the future do not move it.
+
+    Attributes:
+        value: The bookmark after the rows so far; None if it stays where it is.
+    """
+
+    def __init__(
+        self,
+        column: Column,
+        start: object,
+        *,
+        launched_at: float,
+        finished_at: float,
+        query_timezone: str,
+    ) -> None:
+        """Begin at `start`, unless that is of another time zone; moments in epoch seconds."""
+        self.value: object = start
+        self._column = column
+        self._bound = latest_value(column, launched_at, query_timezone)
+        self._end = latest_value(column, finished_at, query_timezone)
+        self._pattern = _WRITTEN.get(column.column_type, _WRITTEN_AT_ALL)
+        self._first_beyond: object = None
+        self._beyond = self._nulls = 0
+
+    def add(self, values: Sequence[object], others: Iterable[Sequence[object]]) -> None:
+        """Take the values of some rows, and the columns beside them."""
+        self._nulls += sum(value is None for value in values)
+        filled = _find_filled(others)
+        existing = [v for n, v in enumerate(values) if n not in filled] if filled else values
+        if self._bound is not None:
+            existing = [value for value in existing if self._is_in_time(value)]
+        self.value = next_bookmark(self._column, [self.value, *existing])
+
+    def _is_in_time(self, value: object) -> bool:
+        if self._bound is None or self._end is None:
+            return True
+        if not isinstance(value, str) or not self._pattern.fullmatch(value):
+            return True
+        comparable = value.replace(" ", "T")
+        if comparable > self._end:
+            self._beyond += 1
+            self._first_beyond = self._first_beyond or value
+        return comparable <= self._bound
+
+    @property
+    def problems(self) -> list[str]:
+        """Return, a line each, which rows do not move the bookmark and why that matters."""
+        name, found = self._column.name, []
+        if self._beyond:
+            found.append(
+                f"{name}: {self._beyond} rows are of the future, the first {self._first_beyond!r}; "
+                "they are delivered, and the bookmark stays before the launch of the task"
+            )
+        if self._nulls:
+            found.append(
+                f"{name} is null in {self._nulls} rows, which only a run without a bookmark loads"
+            )
+        return found
+
+
+def latest_value(column: Column, moment: float, query_timezone: str) -> str | None:
+    """Return the greatest value that a column of moments can have at `moment`, in epoch seconds.
+
+    Values of a field that Looker does not convert are of any zone. None for numbers.
+    """
+    if column.column_type.is_number:
+        return None
+    at = datetime.fromtimestamp(moment, tz=UTC)
+    if column.column_type is DATE_TIME:
+        return at.isoformat(timespec="microseconds")
+    zone = zone_named(query_timezone) if column.converts_time_zone else None
+    local = (at.astimezone(zone) if zone else at + _LATEST_ZONE).replace(tzinfo=None)
+    return local.date().isoformat() if column.column_type is DATE else local.isoformat()
+
+
+def _find_filled(others: Iterable[Sequence[object]]) -> set[int]:
+    """Find the rows that Looker filled in: beside the key, they have nothing."""
+    filled: set[int] | None = None
+    for values in others:
+        nulls = {n for n, value in enumerate(values) if value is None}
+        filled = nulls if filled is None else filled & nulls
+        if not filled:
+            break
+    return filled or set()

@@ -146,6 +146,8 @@ def _replication_key_problems(
             "that the database knows can be gone on from"
         )
         return
+    if config.lookback and column.column_type.is_number:
+        yield f"{config_path}.lookback: {key} is a number; a time can only be taken from a moment"
     filters = {**(body.get("filters") or {}), **config.filters}
     if not can_combine(column, filters.get(key)):
         yield (

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_looker_tasks.config import read_duration
 from tap_looker_tasks.queries.limits import Limits
+from tap_looker_tasks.records import DATE
 
 if TYPE_CHECKING:
     from tap_looker_tasks.config import ConfiguredQuery
     from tap_looker_tasks.records import Column
+
+
+_MARGIN = timedelta(days=1)
 
 
 class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,8 +57,8 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class QueryKeeper:
     """The bookmark of a query's stream, written in place as results are delivered.
 
-    Its keys: `replication_key` and `replication_key_value` of an incremental query; `query`, a
-    `QueryState`.
+    Its keys: `replication_key`, `replication_key_value` and `time_zone` of an incremental query;
+    `query`, a `QueryState`.
 
     Attributes:
         query: The query to run.
@@ -77,15 +83,35 @@ class QueryKeeper:
         """The value an incremental query resumes from; None at the beginning."""
         if self.column is None:
             return None
-        if self._bookmark.get("replication_key") == self.column.name:
+        if self._has_value():
             return self._bookmark.get("replication_key_value")
         return None if self.column.column_type.is_number else self._start_date
 
-    def move(self, value: object) -> None:
+    def back(self, query_timezone: str) -> timedelta:
+        """Return how far before the bookmark the next run begins: `lookback`, and for a zone."""
+        if not self._has_value():
+            return timedelta(0)
+        lookback = self.query.config.lookback
+        margin = _MARGIN if self.is_of_another_zone(query_timezone) else timedelta(0)
+        return margin + (read_duration(lookback) if lookback else timedelta(0))
+
+    def is_of_another_zone(self, query_timezone: str) -> bool:
+        """Return whether the bookmark is a day as it was in another time zone."""
+        is_day = self.column is not None and self.column.column_type is DATE
+        return is_day and self._has_value() and self._bookmark.get("time_zone") != query_timezone
+
+    def _has_value(self) -> bool:
+        return self.column is not None and (
+            self._bookmark.get("replication_key") == self.column.name
+        )
+
+    def move(self, value: object, query_timezone: str) -> None:
         """Move the bookmark of an incremental query, once the last row up to it is written."""
         if self.column is not None and value is not None:
             self._bookmark["replication_key"] = self.column.name
             self._bookmark["replication_key_value"] = value
+            if not self.column.column_type.is_number:
+                self._bookmark["time_zone"] = query_timezone
 
     @property
     def last_run(self) -> QueryState:

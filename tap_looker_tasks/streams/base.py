@@ -154,7 +154,7 @@ class RowStream(LookerStream):
         )
 
     @abstractmethod
-    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+    def batches(self, result: Result, outcome: Outcome) -> Iterator[RecordBatch]:
         """Yield the records of a task."""
 
     @property

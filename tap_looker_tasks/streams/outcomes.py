@@ -245,7 +245,7 @@ class QueryTaskResultsStream(LookerStream):
     def _deliver_rows(self, outcome: Outcome, result: Result, run: Run, *, is_whole: bool) -> None:
         stream = self._stream_of(outcome.task)
         if stream and result.row_count is not None:
-            batches = stream.batches(result, outcome.task.query_task_id)
+            batches = stream.batches(result, outcome)
             batches = self._note_between(batches, outcome, run)
             stream.deliver(outcome, result, batches, is_whole=is_whole)
 

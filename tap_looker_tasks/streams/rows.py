@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from tap_looker_tasks.config import refuse
 from tap_looker_tasks.launching import QueryStreamPlan, catalog_problems
-from tap_looker_tasks.queries import QueryKeeper, next_bookmark
+from tap_looker_tasks.queries import BookmarkAdvance, QueryKeeper
 from tap_looker_tasks.records import (
     ROW_KEY,
     ColumnMatch,
@@ -28,6 +28,7 @@ from tap_looker_tasks.records import (
 from tap_looker_tasks.results import read_json
 from tap_looker_tasks.streams.base import FREE_OBJECT, KEY_TEXT, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
+from tap_looker_tasks.tasks import LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,12 +71,12 @@ class QueryTaskRowsStream(RowStream):
         return RecordType([name for name in self.schema["properties"] if self.selects(name)])
 
     @override
-    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+    def batches(self, result: Result, outcome: Outcome) -> Iterator[RecordBatch]:
         first = 1
         for rows in self._rows_at_once(result):
             count = len(rows)
             columns = {
-                "query_task_id": [query_task_id] * count,
+                "query_task_id": [outcome.task.query_task_id] * count,
                 "row_number": range(first, first + count),
                 "row": rows,
             }
@@ -174,32 +175,45 @@ class QueryStream(RowStream):
         if self._may_activate(is_whole=is_whole) and outcome.finished_at is not None:
             self._stream_version = int(outcome.finished_at * 1000)
         super().deliver(outcome, result, batches, is_whole=is_whole)
-        self.keeper.move(self._latest)
+        self.keeper.move(self._latest, self._time_zone)
         if self._stream_version is not None:
             # Targets may drop what this run did not deliver, now that all of it is there.
             self._write_activate_version_message(self._stream_version)
 
     @override
-    def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
+    def batches(self, result: Result, outcome: Outcome) -> Iterator[RecordBatch]:
         time_zone = result.time_zone or self._time_zone
         match = self._match(result)
         row_keys = row_keys_of(self.schema, result)
         reader = RowReader(match.columns, time_zone, row_keys)
-        key = self.keeper.column
-        if key is not None and key.name in match.missing:
-            # The warning is there already; nothing says how far this result goes.
-            key = None
-        latest: list[object] = [] if key is None else [self.keeper.value]
+        advance = self._begin_advance(match, outcome)
         named = [c.name for c in match.columns if c.name in self.primary_keys]
         keys = KeyCheck([ROW_KEY] if row_keys else named)
-        for batch in reader.batches(result, query_task_id):
+        for batch in reader.batches(result, outcome.task.query_task_id):
             yield batch
             keys.add(batch)
-            if key is not None:
-                latest = [next_bookmark(key, [*latest, *batch.column(key.name)])]
-        for problem in (*reader.problems, *keys.problems):
+            if advance is not None:
+                name = str(self.replication_key)
+                others = (batch.column(c.name) for c in match.columns if c.name != name)
+                advance.add(batch.column(name), others)
+        told = advance.problems if advance else []
+        for problem in (*reader.problems, *keys.problems, *told):
             self.logger.warning("%s: %s", self.name, problem)
-        self._latest = next(iter(latest), None)
+        self._latest = advance.value if advance else None
+
+    def _begin_advance(self, match: ColumnMatch, outcome: Outcome) -> BookmarkAdvance | None:
+        """Begin to move the bookmark; None if nothing says how far the result goes."""
+        key, task = self.keeper.column, outcome.task
+        if key is None or key.name in match.missing or not isinstance(task, LaunchedTask):
+            return None
+        is_comparable = not self.keeper.is_of_another_zone(self._time_zone)
+        return BookmarkAdvance(
+            key,
+            self.keeper.value if is_comparable else None,
+            launched_at=task.launched_at,
+            finished_at=outcome.finished_at or task.launched_at,
+            query_timezone=self._time_zone,
+        )
 
     def _may_activate(self, *, is_whole: bool) -> bool:
         """Return whether the rows are all there are, so that those of earlier runs may go."""

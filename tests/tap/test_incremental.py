@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import duckdb
+
     from looker_simulator.simulator import Simulator
     from tests.singer import Run
 
@@ -43,6 +45,7 @@ def test_the_next_run_repeats_the_boundary_and_goes_on(tap: Tap, result_format: 
     assert bookmark(first) == {
         "replication_key": "flights__departure_date",
         "replication_key_value": "2013-12-10",
+        "time_zone": "America/New_York",
     }
     second = tap(queries=[DAYS | {"limit": 10}], state=first.state, **start)
     assert values(second, "flights__departure_date") == [f"2013-12-{d}" for d in range(10, 20)]
@@ -129,3 +132,63 @@ def test_a_filter_that_cannot_be_combined_is_refused(simulator: Simulator, tap: 
     filtered = DAYS | {"filters": {"flights.departure_date": "7 days"}}
     assert "queries[0].replication_key" in tap("--discover", queries=[filtered]).error
     assert simulator.tasks() == []
+
+
+@pytest.mark.parametrize("result_format", ["json_detail", "json_bi"])
+@pytest.mark.parametrize(
+    ("field", "future"),
+    [
+        ("orders.created_time", "2199-12-31T00:00:00+00:00"),
+        ("orders.created_date", "2199-12-31"),
+        ("orders.shipped_time", "2199-12-31 00:00:00"),
+    ],
+)
+def test_a_sentinel_does_not_move_the_bookmark(
+    connection: duckdb.DuckDBPyConnection, tap: Tap, field: str, future: str, result_format: str
+) -> None:
+    source = field.removeprefix("orders.").rpartition("_")[0]
+    cursor = connection.cursor()
+    kept = cursor.execute(f"select {source} from shop_orders where id = 5").fetchone()  # noqa: S608 - a column's name
+    cursor.execute(f"update shop_orders set {source} = timestamp '2199-12-31' where id = 5")  # noqa: S608 - as above
+    try:
+        orders = {
+            "name": "flights",
+            "explore": {"model": "shop", "explore": "orders", "fields": ["orders.id", field]},
+            "replication_key": field,
+            "primary_keys": ["orders.id"],
+        }
+        run = tap(queries=[orders], result_format=result_format)
+        column = field.replace(".", "__")
+        found = {row["orders__id"]: row[column] for row in run.records("flights")}
+        assert run.exit_code == 0
+        assert found.pop(5) == future
+        assert bookmark(run)["replication_key_value"] == max(found.values())
+        assert f"{column}: 1 rows are of the future, the first '{future}'" in run.log
+        again = tap(queries=[orders], state=run.state, result_format=result_format)
+        assert 5 in {row["orders__id"] for row in again.records("flights")}
+    finally:
+        cursor.execute(f"update shop_orders set {source} = ? where id = 5", kept)  # noqa: S608 - as above
+        cursor.close()
+
+
+def test_a_lookback_loads_late_rows_and_a_zone_that_changed_another_day(tap: Tap) -> None:
+    days = DAYS | {"limit": 10, "lookback": "3 days"}
+    start = {"start_date": "2013-12-01T05:00:00Z"}
+    first = tap(queries=[days], **start, **NEW_YORK)
+    second = tap(queries=[days], state=first.state, **start, **NEW_YORK)
+    assert values(second, "flights__departure_date")[0] == "2013-12-07"
+    third = tap(queries=[days], state=first.state, query_timezone="America/Chicago")
+    assert values(third, "flights__departure_date")[0] == "2013-12-06"
+    assert bookmark(third)["time_zone"] == "America/Chicago"
+
+
+def test_not_null_is_implied_by_a_bookmark(tap: Tap) -> None:
+    existing = DAYS | {"filters": {"flights.departure_date": "NOT NULL"}, "limit": 10}
+    first = tap(queries=[existing], start_date="2013-12-01T05:00:00Z", **NEW_YORK)
+    second = tap(queries=[existing], state=first.state, **NEW_YORK)
+    assert values(second, "flights__departure_date")[0] == "2013-12-10"
+
+
+def test_a_lookback_on_a_number_is_refused(tap: Tap) -> None:
+    miles = query("flights.distance", "flights.count", lookback="3 days")
+    assert "queries[0].lookback" in tap("--discover", queries=[miles]).error

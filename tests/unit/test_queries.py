@@ -366,7 +366,7 @@ def test_a_field_in_another_time_zone_is_asked_for_from_a_day_before(
     ("kind", "existing"),
     [
         *((NUMBER, "5, 6"), (NUMBER, ">5 AND <9"), (NUMBER, "NOT 5"), (NUMBER, "[1,9)")),
-        *((DATE, "7 days"), (DATE, "2026-01-01"), (DATE, "not null"), (DATE, "after 3 days ago")),
+        *((DATE, "7 days"), (DATE, "2026-01-01"), (DATE, "null"), (DATE, "after 3 days ago")),
     ],
 )
 def test_a_bookmark_is_not_forced_upon_a_filter(kind: ColumnType, existing: str) -> None:
