@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.config.settings import Settings
-from tap_looker_tasks.results.entries import NULL, TaskEntry
+from tap_looker_tasks.results.entries import TaskEntry
+from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks.actions import Done, Poll, RequestFinished, StatusReceived, Wait
 from tap_looker_tasks.tasks.board import TaskBoard

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,6 +50,26 @@ def _escape(char: str) -> str:
     if unicodedata.category(char) not in _UNSAFE:
         return char
     return char.encode("unicode_escape").decode("ascii")
+
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings(Generic[_Value]):
+    """What was found, with a line for each thing that is wrong.
+
+    Attributes:
+        values: What can be used.
+        problems: Lines on what cannot run.
+        warnings: Lines on what runs, or is left out, otherwise than expected.
+        notes: Lines on what is worth knowing.
+    """
+
+    values: tuple[_Value, ...] = ()
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def explain_error(

@@ -6,15 +6,13 @@ from tap_looker_tasks.cli.command import (
     Question,
     build_questions,
     filter_record,
-)
-from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
-from tap_looker_tasks.cli.inputs import read_catalog, read_file, read_state, read_task_ids
-from tap_looker_tasks.cli.output import print_content, print_fields, print_findings, to_yaml
-from tap_looker_tasks.cli.stream_maps import (
     find_overridden_maps,
     refuse_wrong_stream_maps,
     register_streams,
 )
+from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
+from tap_looker_tasks.cli.inputs import read_catalog, read_file, read_state, read_task_ids
+from tap_looker_tasks.cli.output import print_content, print_fields, print_findings, to_yaml
 
 __all__ = [
     "HELP",

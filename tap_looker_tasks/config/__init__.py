@@ -15,8 +15,12 @@ from tap_looker_tasks.config.entries import (
     shard_of,
     share_queries,
 )
-from tap_looker_tasks.config.environment import find_wrong_variables
-from tap_looker_tasks.config.schema import build_config_schema, describe_settings, without_secrets
+from tap_looker_tasks.config.schema import (
+    build_config_schema,
+    describe_settings,
+    find_wrong_variables,
+    without_secrets,
+)
 from tap_looker_tasks.config.settings import Settings, find_unknown_settings, refuse
 
 __all__ = [

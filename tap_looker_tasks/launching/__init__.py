@@ -8,7 +8,7 @@ from tap_looker_tasks.launching.discovery import (
 )
 from tap_looker_tasks.launching.doctor import CheckResult, Verdict, run_checks
 from tap_looker_tasks.launching.explain import Explanation
-from tap_looker_tasks.launching.launcher import Launcher
+from tap_looker_tasks.launching.launcher import Launcher, StoredQueries
 from tap_looker_tasks.launching.search import (
     Content,
     FoundContent,
@@ -16,7 +16,6 @@ from tap_looker_tasks.launching.search import (
     find_fields,
     search_content,
 )
-from tap_looker_tasks.launching.stored_queries import StoredQueries
 
 __all__ = [
     "CheckResult",

@@ -18,10 +18,8 @@ import msgspec
 
 from tap_looker_tasks.config import ConfiguredQuery, name_problems, refuse, share_queries
 from tap_looker_tasks.errors import RequestRejectedError
-from tap_looker_tasks.launching.launcher import prepare_query
-from tap_looker_tasks.launching.stored_queries import name_what_is_not_there
+from tap_looker_tasks.launching.launcher import name_what_is_not_there, prepare_query
 from tap_looker_tasks.queries import (
-    Tiles,
     field_problems,
     field_warnings,
     merge_ids,
@@ -49,14 +47,14 @@ from tap_looker_tasks.records import (
 )
 from tap_looker_tasks.results import TaskEntry, as_data, read_result
 from tap_looker_tasks.threads import Lookups, map_concurrently
+from tap_looker_tasks.wording import Findings
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable, Mapping, Sequence
 
     from tap_looker_tasks.config import DashboardConfig, Settings
-    from tap_looker_tasks.launching.launcher import PreparedQuery
-    from tap_looker_tasks.launching.stored_queries import StoredQueries
+    from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries
     from tap_looker_tasks.looker import LookerClient
 
 # Where a property's schema has none of these, the SDK ends the run.
@@ -90,28 +88,6 @@ class QueryStreamPlan:
         """Column that an incremental query goes on from."""
         key = self.query.config.replication_key
         return None if key is None else _column_of(key, self.schema["properties"])
-
-
-@dataclass(frozen=True, slots=True)
-class FoundQueries:
-    """The queries of this shard.
-
-    Attributes:
-        queries: those of `queries`, and the tiles of `dashboards`.
-        problems: a line for each that cannot be, of whichever shard.
-    """
-
-    queries: tuple[ConfiguredQuery, ...]
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Examined:
-    """A query that was looked up: its stream, or what is wrong with it."""
-
-    plan: QueryStreamPlan | None = None
-    problems: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def key_columns(query: ConfiguredQuery, columns: Iterable[str]) -> tuple[str, ...]:
@@ -151,7 +127,7 @@ def configured_queries(
     """
     found = find_queries(settings, client, stored_queries, logger, schemas)
     refuse(found.problems)
-    return found.queries
+    return found.values
 
 
 def find_queries(
@@ -160,7 +136,7 @@ def find_queries(
     stored_queries: StoredQueries,
     logger: logging.Logger,
     schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-) -> FoundQueries:
+) -> Findings[ConfiguredQuery]:
     """Find the queries as `configured_queries` does, with what is wrong with the others.
 
     Raises:
@@ -178,7 +154,7 @@ def find_queries(
     )
     queries = [
         *(look for look in looks if isinstance(look, ConfiguredQuery)),
-        *(_keep_name(query, kept) for tiles in dashboards for query in tiles.queries),
+        *(_keep_name(query, kept) for tiles in dashboards for query in tiles.values),
     ]
     queries = [_shorten_name(query, settings.max_name_length) for query in _tell_apart(queries)]
     problems = [
@@ -187,13 +163,13 @@ def find_queries(
     ]
     names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
     shards = share_queries((query.name for query in queries), settings.shard_count)
-    return FoundQueries(
+    return Findings(
         tuple(query for query in queries if shards[query.name] == settings.shard_index),
         (*problems, *names),
     )
 
 
-def _log_tiles(dashboards: Iterable[Tiles], logger: logging.Logger) -> None:
+def _log_tiles(dashboards: Iterable[Findings[ConfiguredQuery]], logger: logging.Logger) -> None:
     for tiles in dashboards:
         for note in tiles.notes:
             logger.info("%s", note)
@@ -241,7 +217,9 @@ def _tell_apart(queries: Sequence[ConfiguredQuery]) -> list[ConfiguredQuery]:
     ]
 
 
-def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> Tiles:
+def _find_tiles(
+    client: LookerClient, numbered: tuple[int, DashboardConfig]
+) -> Findings[ConfiguredQuery]:
     n, config = numbered
     config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
     try:
@@ -249,7 +227,7 @@ def _find_tiles(client: LookerClient, numbered: tuple[int, DashboardConfig]) -> 
             dashboard = client.dashboard(dashboard_id)
     except RequestRejectedError as error:
         source = "dashboard_id" if config.url is None else "url"
-        return Tiles(problems=(f"{config_path}.{source}: {error.message}",))
+        return Findings(problems=(f"{config_path}.{source}: {error.message}",))
     merged: dict[str, Mapping[str, Any]] = {}
     for merge_id in merge_ids(dashboard):
         with suppress(RequestRejectedError):
@@ -343,7 +321,7 @@ class Discovery:
             RequestError: Looker could not be asked.
         """
         found = find_queries(self._settings, self._client, self._stored_queries, self._logger)
-        return self.plans(found.queries, found.problems)
+        return self.plans(found.values, found.problems)
 
     def plans(
         self, queries: Sequence[ConfiguredQuery], problems: Sequence[str] = ()
@@ -363,19 +341,19 @@ class Discovery:
             for warning in examined.warnings:
                 self._logger.warning("%s", warning)
         refuse([*problems, *(problem for examined in found for problem in examined.problems)])
-        return [examined.plan for examined in found if examined.plan]
+        return [plan for examined in found for plan in examined.values]
 
-    def _examine(self, query: ConfiguredQuery) -> _Examined:
+    def _examine(self, query: ConfiguredQuery) -> Findings[QueryStreamPlan]:
         try:
             stored = self._stored_queries.find(query, self._client)
             wanted = prepare_query(query, stored, self._settings.query_timezone)
             known = self._find_fields(query, wanted)
         except (RequestRejectedError, ValueError) as error:
-            return _Examined(problems=(f"{query.source_path}: {error}",))
+            return Findings(problems=(f"{query.source_path}: {error}",))
         longest = self._settings.max_name_length
         problems = field_problems(query.config_path, query.config, wanted.body, known, longest)
         if problems:
-            return _Examined(problems=tuple(problems))
+            return Findings(problems=tuple(problems))
         columns = columns_of(known.fields, wanted.body, longest, self._number_type(query))
         keys = key_columns(query, (column.name for column in columns))
         described = {
@@ -387,8 +365,8 @@ class Discovery:
         schema = stream_schema(columns, keys, dimensions) | {
             k: v for k, v in described.items() if v
         }
-        return _Examined(
-            QueryStreamPlan(query, schema, known.are_typed),
+        return Findings(
+            (QueryStreamPlan(query, schema, known.are_typed),),
             warnings=tuple(field_warnings(query.config_path, query.config, columns, longest)),
         )
 

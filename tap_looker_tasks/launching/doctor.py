@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.config import ConfiguredQuery, Settings
     from tap_looker_tasks.launching.discovery import QueryStreamPlan
-    from tap_looker_tasks.launching.stored_queries import StoredQueries
+    from tap_looker_tasks.launching.launcher import StoredQueries
     from tap_looker_tasks.looker import LookerClient
 
 # Login, logout, and a few polls.
@@ -72,9 +72,9 @@ def run_checks(
         config_path, _, details = problem.partition(": ")
         yield CheckResult(config_path, Verdict.FAILS, details)
     discovery = Discovery(settings, client, stored_queries, logger, may_run=False)
-    for query in found.queries:
+    for query in found.values:
         yield from _examine_query(query, discovery, settings.max_name_length)
-    yield _examine_calls(settings, found.queries)
+    yield _examine_calls(settings, found.values)
 
 
 def _examine_query(

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.launching.launcher import PreparedQuery
-    from tap_looker_tasks.launching.stored_queries import StoredQueries
+    from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries
     from tap_looker_tasks.looker import Clock, LookerClient
     from tap_looker_tasks.queries import QueryKeeper
     from tap_looker_tasks.tasks import LaunchedTask, Ledger

@@ -18,7 +18,7 @@ from tap_looker_tasks.queries.limits import (
     find_shortfalls,
     limits_of,
 )
-from tap_looker_tasks.queries.tiles import Tiles, merge_ids, name_from_title, tile_queries
+from tap_looker_tasks.queries.tiles import merge_ids, name_from_title, tile_queries
 
 __all__ = [
     "UNKNOWN_LIMITS",
@@ -27,7 +27,6 @@ __all__ = [
     "QueryKeeper",
     "QueryState",
     "Shortfall",
-    "Tiles",
     "changed_copy",
     "check_body",
     "combine_filters",

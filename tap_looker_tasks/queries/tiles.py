@@ -11,31 +11,12 @@ from typing import TYPE_CHECKING, Any
 from tap_looker_tasks.config import ConfiguredQuery, DashboardConfig, QueryConfig, TileConfig
 from tap_looker_tasks.queries.checks import unknown
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
-from tap_looker_tasks.wording import did_you_mean, find_similar
+from tap_looker_tasks.wording import Findings, did_you_mean, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _LISTENED_TO = "dashboard filter that a tile listens to"
-
-
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    """The elements of a dashboard.
-
-    Attributes:
-        queries: those that can run as query tasks.
-        warnings: a line for each that should have rows, but cannot run.
-        problems: a line for each given filter that no tile listens to, and each entry of `tiles`
-            without a tile.
-        notes: a line for each merged tile: the streams of its source queries, and the fields that
-            they are merged on.
-    """
-
-    queries: tuple[ConfiguredQuery, ...] = ()
-    warnings: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +71,7 @@ def tile_queries(
     dashboard: Mapping[str, Any],
     config_path: str,
     merged: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Tiles:
+) -> Findings[ConfiguredQuery]:
     """Find what each tile of a dashboard runs, and which filters apply to it.
 
     A filter has the configured value, or else the dashboard's default, which people see applied:
@@ -110,8 +91,8 @@ def tile_queries(
     names = _names_of(_prefix_of(config, dashboard), elements, settings)
     values = {**_default_values(dashboard), **config.filters}
     problems += _filter_problems(config, [element for _, element in every], config_path)
-    return Tiles(
-        queries=tuple(
+    return Findings(
+        values=tuple(
             _configured_query(name, tile, config, settings[tile.id], values, config_path)
             for name, tile in zip(names, elements, strict=True)
         ),

@@ -14,12 +14,14 @@ from tap_looker_tasks.records.column_types import (
 )
 from tap_looker_tasks.records.columns import (
     Column,
+    ColumnMatch,
     collisions,
     column_in_schema,
     columns_of,
     dimensions_of,
     find_type_changes,
     has_table_calculations,
+    match_columns,
     query_fields,
     stream_schema,
 )
@@ -30,7 +32,6 @@ from tap_looker_tasks.records.fields import (
     explore_fields,
     fields_in_result,
 )
-from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.names import (
     MAX_KEY_LENGTH,
     QUERY_TASK_ID,

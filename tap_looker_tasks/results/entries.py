@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.results.json_stream import MAX_VALUE_BYTES, Body, ValueTooLargeError
-from tap_looker_tasks.results.json_text import MalformedResponseError, read_json
+from tap_looker_tasks.results.json_text import NULL, MalformedResponseError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 ABSENT = msgspec.Raw()
-NULL = msgspec.Raw(b"null")
 # Looker begins entries like this.
 _BEGINNING = b'{"status"'
 # Where the arrays of rows are: `data` (json), `data.data` (json_detail), `data.rows` (json_bi).

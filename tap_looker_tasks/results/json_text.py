@@ -11,6 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+NULL = msgspec.Raw(b"null")
 _T = TypeVar("_T")
 _MAX_QUOTE = 60
 _PLACE = re.compile(r"\(byte (\d+)\)")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_looker_tasks.results.entries import ABSENT, NULL
+from tap_looker_tasks.results.entries import ABSENT
 from tap_looker_tasks.results.json_text import (
+    NULL,
     MalformedResponseError,
     as_object,
     as_objects,

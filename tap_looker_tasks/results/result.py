@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from tap_looker_tasks.results.entries import NULL
 from tap_looker_tasks.results.json_text import (
+    NULL,
     on_one_line,
     read_json,
 )

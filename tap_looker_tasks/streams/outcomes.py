@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_looker_tasks.cli import read_task_ids
 from tap_looker_tasks.config import shard_of
 from tap_looker_tasks.errors import TasksNotCompletedError
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, find_shortfalls
+from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.results import MalformedResponseError, Result, one_array, read_result
 from tap_looker_tasks.run import Idle, Run
 from tap_looker_tasks.singer import ReadyJson
-from tap_looker_tasks.streams.base import LookerStream, RowStream
-from tap_looker_tasks.streams.outcome_record import SCHEMA, build_record
+from tap_looker_tasks.streams.base import (
+    FREE_OBJECT,
+    FREE_OBJECTS,
+    KEY_TEXT,
+    LookerStream,
+    RowStream,
+)
 from tap_looker_tasks.tasks import (
     COMPLETE,
     ERROR,
@@ -30,7 +39,7 @@ from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk.helpers.types import Context, Record
 
@@ -41,11 +50,50 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks import ProgressEvent, QueryTask
     from tap_looker_tasks.watch import RunWatch
 
+
 # A launch is noted in state no later than after so many rows.
 _ROWS_AT_ONCE = 2000
 _TASKS_NAMED = 20
 # Of them together, so that the line says how many more there are.
 _NAMES_LENGTH = 1800
+
+
+# Column, type, description.
+_COLUMNS: Mapping[str, tuple[Any, str]] = MappingProxyType(
+    {
+        "query_task_id": (KEY_TEXT, "Looker's id of the task"),
+        "status": (
+            KEY_TEXT,
+            "Looker's word in lower case, `absent` (Looker never reported this ID) or `timeout`",
+        ),
+        "query_name": (KEY_TEXT, "Name of the configured query; null for an external task"),
+        "query_id": (KEY_TEXT, "Looker's id of the query"),
+        "look_id": (KEY_TEXT, "Looker's id of the Look the query came from"),
+        "dashboard_id": (KEY_TEXT, "Looker's id of the dashboard the query came from"),
+        "origin": (KEY_TEXT, "`given`: an external task; `launched`: one of this tap"),
+        "result_format": (KEY_TEXT, "Format of the result, as its shape tells; null for text"),
+        "result_source": (
+            KEY_TEXT,
+            "Where Looker took the result from, such as `query` or `cache`",
+        ),
+        "from_cache": (th.BooleanType, "Whether the result came from Looker's cache"),
+        "attempt": (th.IntegerType, "Number of the launch, from 1"),
+        "launched_at": (th.DateTimeType, "When this tap created the task"),
+        "first_seen_at": (th.DateTimeType, "When Looker first answered for the task"),
+        "finished_at": (
+            th.DateTimeType,
+            "When the tap saw the final status; null while unfinished",
+        ),
+        "runtime_seconds": (th.NumberType, "Time the query took, as Looker reports it"),
+        "row_count": (th.IntegerType, "Rows of the result"),
+        "truncated": (th.BooleanType, "Whether a limit cut the result off"),
+        "error_message": (th.StringType, "First error, in one line"),
+        "errors": (FREE_OBJECTS, "Errors as Looker sent them"),
+        "warnings": (FREE_OBJECTS, "Errors that Looker marks as not fatal"),
+        "fields": (FREE_OBJECTS, "Fields of the result: name, label, type, category"),
+        "data": (FREE_OBJECT, '`{"rows": [...]}` or `{"text": "..."}`; null without a result'),
+    }
+)
 
 
 class QueryTaskResultsStream(LookerStream):
@@ -57,7 +105,12 @@ class QueryTaskResultsStream(LookerStream):
 
     name = "query_task_results"
     primary_keys: ClassVar[tuple[str, ...]] = ("query_task_id",)
-    schema: ClassVar[dict[str, Any]] = dict(SCHEMA)
+    schema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        *(
+            th.Property(name, type_, required=name == "query_task_id", description=description)
+            for name, (type_, description) in _COLUMNS.items()
+        )
+    ).to_dict()
 
     def __init__(self, tap: LookerTap, states: PacedStateWriter, watch: RunWatch) -> None:
         """Write STATE to `states`, and show on `watch` what happens."""
@@ -85,7 +138,7 @@ class QueryTaskResultsStream(LookerStream):
         # An interrupt ends the run from here on, wherever it comes.
         self._run = run = self._new_run()
         run.start()
-        self._watch.begin(run)
+        self._watch.begin(run.keepers, run.queued, run.tasks)
         for event in run.events():
             match event:
                 case Idle():
@@ -293,3 +346,61 @@ def report_incomplete(incomplete: Sequence[str], logger: logging.Logger, *, fail
     if fails:
         raise TasksNotCompletedError(msg)
     logger.warning("%s", msg)
+
+
+# The record of a task.
+
+
+def build_record(
+    outcome: Outcome,
+    result: Result,
+    query: ConfiguredQuery | None,
+    *,
+    result_source: str | None = None,
+    data: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Build the record of a task.
+
+    Args:
+        outcome: what is known of the task.
+        result: what Looker sent with it; empty but for the status when that was nothing.
+        query: the one that the tap launched it for.
+        result_source: where Looker took the result from.
+        data: the result itself, when it is wanted here.
+    """
+    task = outcome.task
+    launched = task if isinstance(task, LaunchedTask) else None
+    return {
+        "query_task_id": task.query_task_id,
+        "status": result.status,
+        **_source_of(launched, query),
+        "origin": "launched" if launched else "given",
+        "result_format": result.result_format,
+        "result_source": result_source,
+        "from_cache": result.from_cache,
+        "attempt": launched.attempt if launched else 1,
+        "launched_at": _moment(launched.launched_at if launched else None),
+        "first_seen_at": _moment(outcome.first_seen_at),
+        "finished_at": _moment(outcome.finished_at),
+        "runtime_seconds": result.runtime_seconds,
+        "row_count": result.row_count,
+        "truncated": result.truncated,
+        "error_message": outcome.problem or result.error_message,
+        "errors": list(result.errors),
+        "warnings": list(result.warnings),
+        "fields": result.fields and [msgspec.to_builtins(field) for field in result.fields],
+        "data": data,
+    }
+
+
+def _source_of(task: LaunchedTask | None, query: ConfiguredQuery | None) -> dict[str, Any]:
+    return {
+        "query_name": task.query_name if task else None,
+        "query_id": task.query_id if task else None,
+        "look_id": query.look_id if query else None,
+        "dashboard_id": query.dashboard_id if query else None,
+    }
+
+
+def _moment(epoch_seconds: float | None) -> str | None:
+    return None if epoch_seconds is None else to_rfc3339(epoch_seconds)

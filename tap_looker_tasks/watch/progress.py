@@ -17,20 +17,20 @@ from tap_looker_tasks.watch.summary import (
     format_bytes,
     format_count,
     format_duration,
-    log_run_summary,
+    lines_to_log,
 )
 
 if TYPE_CHECKING:
     import logging
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from tap_looker_tasks.config import Settings
     from tap_looker_tasks.looker import Clock
-    from tap_looker_tasks.run import Run
+    from tap_looker_tasks.queries import QueryKeeper
     from tap_looker_tasks.singer import MessageWriter
-    from tap_looker_tasks.tasks import Outcome, ProgressEvent
+    from tap_looker_tasks.tasks import Outcome, ProgressEvent, QueryTask
     from tap_looker_tasks.watch.live import LiveDisplay
 
 _SECONDS_BETWEEN_FRAMES = 0.5
@@ -82,14 +82,19 @@ class RunWatch:
         self._calls = calls
         self._written = 0
 
-    def begin(self, run: Run) -> None:
-        """Note what is to be followed and launched, and show it."""
+    def begin(
+        self,
+        keepers: Mapping[str, QueryKeeper],
+        queued: Iterable[str],
+        tasks: Iterable[QueryTask],
+    ) -> None:
+        """Note which tasks are followed and which queries are queued, and show it."""
         now = self._clock.now()
-        for name, keeper in run.keepers.items():
+        for name, keeper in keepers.items():
             self.facts.expect(name, keeper.last_run.runtime, page_of(keeper.query))
-        for name in run.queued:
+        for name in queued:
             self.facts.queued(name, now)
-        for task in run.tasks:
+        for task in tasks:
             resumed = task.query_name if isinstance(task, LaunchedTask) else None
             self.facts.followed(task.query_task_id, now, resumed)
         self._progress.__enter__()
@@ -108,8 +113,28 @@ class RunWatch:
             settings: Settings of the run.
             config: The configuration without secrets.
         """
-        self.facts.ended(exit_status_of(error), describe_end(error), self._clock.now())
-        log_run_summary(self.facts, settings, config, self._calls, self._logger)
+        now = self._clock.now()
+        self.facts.ended(exit_status_of(error), describe_end(error), now)
+        for line in lines_to_log(self.facts, self._calls, settings.api_call_limit):
+            self._logger.info("%s", line)
+        if settings.report_path is None:
+            return
+        # A run without a report need not wait for what makes one.
+        from tap_looker_tasks.watch import report  # noqa: PLC0415
+
+        given = report.Circumstances(
+            configuration=config,
+            base_url=settings.base_url,
+            calls=self._calls,
+            call_limit=settings.api_call_limit,
+            slots=settings.max_concurrent_tasks,
+        )
+        try:
+            path = report.write_report(settings.report_path, self.facts, given, now)
+        except report.ReportError as failure:
+            self._logger.warning("%s", failure.message)
+        else:
+            self._logger.info("report of this run: %s", path)
 
     def tick(self) -> None:
         """Show what is new, if it is time to."""

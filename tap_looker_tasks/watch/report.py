@@ -5,27 +5,30 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64encode
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from tap_looker_tasks.errors import TapError
-from tap_looker_tasks.watch.facts import PHASES
-from tap_looker_tasks.watch.load import Cause, find_bottleneck, measure_load, trace_course
-from tap_looker_tasks.watch.summary import summary_lines
+from tap_looker_tasks.watch.facts import PHASES, Stage
+from tap_looker_tasks.watch.summary import format_duration, summary_lines
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tap_looker_tasks.watch.facts import RunFacts
+
 
 _SHORT = 60
 
@@ -143,8 +146,7 @@ def _as_json(data: Mapping[str, object]) -> bytes:
 
 def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, object]:
     end = now if facts.ended_at is None else facts.ended_at
-    course = trace_course(facts, end)
-    load, hold_up = measure_load(course), find_bottleneck(course, given.slots)
+    load = measure_load(facts, end, given.slots)
     return {
         "run": {
             "begin": facts.started_at,
@@ -163,12 +165,12 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
         "tasks": facts.tasks,
         "load": {"moments": load.moments, "tasks": load.tasks, "slots": load.slots},
         "holdUp": {
-            "sentence": hold_up.sentence,
+            "sentence": explain_load(load, facts, end),
             "causes": [
                 (cause.value, round(seconds, 3))
-                for cause, seconds in zip(Cause, hold_up.seconds, strict=True)
+                for cause, seconds in zip(Cause, load.seconds, strict=True)
             ],
-            "mostSlots": hold_up.most_slots,
+            "mostSlots": load.most_slots,
         },
         "calls": given.calls.most_common(),
         "configuration": [
@@ -184,3 +186,134 @@ def _as_text(value: object) -> str:
     if len(line) <= _SHORT:
         return line
     return json.dumps(value, default=str, ensure_ascii=False, indent=2)
+
+
+# How many tasks were where over the time of a run, and what it waited for.
+
+SAMPLES = 400
+_HALF = 0.5
+
+
+class Cause(Enum):
+    """What would have to be faster at a moment for the run to end sooner.
+
+    Looker and the target work at the same time: as long as Looker has something to do, the
+    target keeps nobody waiting.
+    """
+
+    SLOTS = "queries wait, all slots in use"
+    LOOKER = "Looker runs queries"
+    TARGET = "only the target works"
+    ELSE = "preparing and ending"
+
+
+class Load(NamedTuple):
+    """What went on at the same time in a run.
+
+    Attributes:
+        moments: Middle of each sample, in seconds from the start of the run.
+        tasks: For each of `PHASES`, the mean number of tasks in it during each sample.
+        slots: The mean number of tasks that held a slot in Looker during each sample.
+        most_slots: The most tasks that held a slot at the same time.
+        seconds: What the run waited for: seconds of each `Cause`, to a sample exactly.
+    """
+
+    moments: tuple[float, ...]
+    tasks: tuple[tuple[float, ...], ...]
+    slots: tuple[float, ...]
+    most_slots: int
+    seconds: tuple[float, ...]
+
+
+class _Sums:
+    """Seconds that tasks spent in each of some samples of equal width.
+
+    With a width of 1 s, a task from 0.5 s to 2.25 s adds 0.5, 1 and 0.25 s to three samples: the
+    steps add a whole second from sample 0 to before sample 2, the rests correct both ends.
+    """
+
+    def __init__(self, width: float, samples: int) -> None:
+        self._width = width
+        self._last = samples - 1
+        self._steps = [0.0] * samples
+        self._rests = [0.0] * samples
+
+    def add(self, begin: float, end: float) -> None:
+        for moment, sign in ((begin, 1), (end, -1)):
+            sample = min(int(moment / self._width), self._last)
+            self._steps[sample] += sign * self._width
+            self._rests[sample] -= sign * (moment - sample * self._width)
+
+    def means(self) -> tuple[float, ...]:
+        sums = zip(accumulate(self._steps), self._rests, strict=True)
+        # Zero is added to what would be shown as -0.0.
+        return tuple(round((step + rest) / self._width, 2) + 0.0 for step, rest in sums)
+
+
+def measure_load(facts: RunFacts, now: float, slots: int, samples: int = SAMPLES) -> Load:
+    """Return what went on at the same time in a run of which `slots` tasks may run at once."""
+    start = facts.started_at
+    width = max(now - start, 0.001) / samples
+    stages = {stage: _Sums(width, samples) for stage in PHASES}
+    in_slots, changes = _Sums(width, samples), []
+    for task in facts.tasks:
+        for stage, begin, end in task.phases(now):
+            stages[stage].add(begin - start, end - start)
+        if task.is_launched and task.running_at is not None:
+            lasts = (task.finished_at, task.ended_at, now)
+            end = max(task.running_at, next(at for at in lasts if at is not None))
+            in_slots.add(task.running_at - start, end - start)
+            changes += [(task.running_at, 1), (end, -1)]
+    means, mean_slots = {stage: stages[stage].means() for stage in PHASES}, in_slots.means()
+    each_sample = zip(*means.values(), mean_slots, strict=True)
+    causes = Counter(_cause_of(each, slots) for each in each_sample)
+    return Load(
+        tuple(round((i + 0.5) * width, 3) for i in range(samples)),
+        (*means.values(),),
+        mean_slots,
+        max(accumulate(change for _, change in sorted(changes)), default=0),
+        tuple(causes[cause] * width for cause in Cause),
+    )
+
+
+def _cause_of(means: Sequence[float], slots: int) -> Cause:
+    """Return what was waited for in a sample: what went on for at least half of it."""
+    queued, running, collecting, collected, delivering, in_slots = means
+    if queued >= _HALF and in_slots >= slots - _HALF:
+        return Cause.SLOTS
+    if running + collecting >= _HALF:
+        return Cause.LOOKER
+    return Cause.TARGET if collected + delivering >= _HALF else Cause.ELSE
+
+
+def explain_load(load: Load, facts: RunFacts, now: float) -> str:
+    """Return a sentence on what the run waited for most."""
+    most = max(load.seconds)
+    cause = [*Cause][load.seconds.index(most)]
+    share = f"{most / max(sum(load.seconds), 0.001):.0%} of the run"
+    match cause:
+        case Cause.SLOTS:
+            return (
+                f"The slots: for {share}, all of them were in use while queries waited; "
+                "see max_concurrent_tasks."
+            )
+        case Cause.LOOKER:
+            longest = _name_longest(facts, now)
+            return f"Looker: for {share}, its queries were what was waited for; {longest}"
+        case Cause.TARGET:
+            return f"The target: for {share}, it was all that was waited for."
+        case _:
+            return f"Neither Looker nor the target: {share} went by before and after them."
+
+
+def _name_longest(facts: RunFacts, now: float) -> str:
+    seconds, task = max(
+        (
+            (end - begin, task)
+            for task in facts.tasks
+            for stage, begin, end in task.phases(now)
+            if stage is Stage.RUNNING
+        ),
+        key=itemgetter(0),
+    )
+    return f"{task.title} took longest, {format_duration(seconds)}."

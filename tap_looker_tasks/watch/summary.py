@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +14,8 @@ from tap_looker_tasks.wording import one_line
 if TYPE_CHECKING:
     import logging
     from collections import Counter
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator
 
-    from tap_looker_tasks.config import Settings
     from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
 _TASKS_NAMED = 10
@@ -152,46 +151,7 @@ def tell_calls(calls: Counter[str], logger: logging.Logger) -> None:
         logger.info("%s", describe_calls(calls, None))
 
 
-def log_run_summary(
-    facts: RunFacts,
-    settings: Settings,
-    config: Mapping[str, Any],
-    calls: Counter[str],
-    logger: logging.Logger,
-) -> None:
-    """Log what a run did, and write its report if one is configured.
-
-    Args:
-        facts: What happened in the run, which has ended.
-        settings: Settings of the run.
-        config: The configuration without secrets.
-        calls: Calls made to Looker, by operation.
-        logger: Receives the summary, and the reason if the report cannot be written.
-    """
-    for line in _lines_to_log(facts, calls, settings.api_call_limit):
-        logger.info("%s", line)
-    if settings.report_path is None:
-        return
-    # A run without a report need not wait for what makes one.
-    from tap_looker_tasks.watch import report  # noqa: PLC0415
-
-    given = report.Circumstances(
-        configuration=config,
-        base_url=settings.base_url,
-        calls=calls,
-        call_limit=settings.api_call_limit,
-        slots=settings.max_concurrent_tasks,
-    )
-    now = facts.started_at if facts.ended_at is None else facts.ended_at
-    try:
-        path = report.write_report(settings.report_path, facts, given, now)
-    except report.ReportError as error:
-        logger.warning("%s", error.message)
-    else:
-        logger.info("report of this run: %s", path)
-
-
-def _lines_to_log(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
+def lines_to_log(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
     """Return the summary without what the log says next: why the run failed."""
     if facts.error is None:
         return summary_lines(facts, calls, call_limit)

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.payloads import DIMENSIONS, FIELDS, MEASURES, Results, build, query_task_id
-from tap_looker_tasks.records.columns import columns_of, stream_schema
+from tap_looker_tasks.records.columns import columns_of, match_columns, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
-from tap_looker_tasks.records.matching import match_columns
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.results.entries import split_answers
 from tap_looker_tasks.results.json_text import MalformedResponseError

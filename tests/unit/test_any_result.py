@@ -12,9 +12,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_looker_tasks.records.columns import columns_of, stream_schema
+from tap_looker_tasks.records.columns import columns_of, match_columns, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
-from tap_looker_tasks.records.matching import match_columns
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.results.entries import read_answer
 from tap_looker_tasks.results.payload import read_result

@@ -20,7 +20,8 @@ from tap_looker_tasks.errors import (
     RetriableRequestError,
     SpoolError,
 )
-from tap_looker_tasks.results.entries import NULL, TaskEntry
+from tap_looker_tasks.results.entries import TaskEntry
+from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
     Cancel,

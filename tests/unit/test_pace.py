@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tap_looker_tasks.config.settings import Settings
-from tap_looker_tasks.results.entries import NULL, TaskEntry
+from tap_looker_tasks.results.entries import TaskEntry
+from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks.actions import (
     Done,

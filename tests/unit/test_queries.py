@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_looker_tasks.config.entries import (
+    ConfiguredQuery,
     DashboardConfig,
     ExploreConfig,
     QueryConfig,
@@ -36,7 +37,7 @@ from tap_looker_tasks.queries.bookmark import (
     next_bookmark,
 )
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
-from tap_looker_tasks.queries.tiles import Tiles, tile_queries
+from tap_looker_tasks.queries.tiles import tile_queries
 from tap_looker_tasks.records.column_types import (
     ANYTHING,
     DATE,
@@ -51,6 +52,7 @@ from tap_looker_tasks.records.column_types import (
 from tap_looker_tasks.records.columns import Column, columns_of
 from tap_looker_tasks.records.fields import ExploreField, KnownFields, fields_in_result
 from tap_looker_tasks.results.json_text import as_object
+from tap_looker_tasks.wording import Findings
 
 KNOWN = {
     field.name: field
@@ -481,7 +483,7 @@ FILTERS = [
 DASHBOARD = {"dashboard_elements": ELEMENTS, "dashboard_filters": FILTERS}
 
 
-def find_tiles(dashboard: object, **filters: str) -> Tiles:
+def find_tiles(dashboard: object, **filters: str) -> Findings[ConfiguredQuery]:
     config = DashboardConfig(dashboard_id=1, name="shop", filters=filters)
     return tile_queries(config, as_object(dashboard), "dashboards[0]")
 
@@ -489,7 +491,7 @@ def find_tiles(dashboard: object, **filters: str) -> Tiles:
 def test_tiles_are_what_can_run() -> None:
     found = find_tiles(DASHBOARD, Status="old")
     assert [
-        (q.name, q.config.query_id, q.config.look_id, dict(q.tile_filters)) for q in found.queries
+        (q.name, q.config.query_id, q.config.look_id, dict(q.tile_filters)) for q in found.values
     ] == [
         ("shop_orders_a_day_1", "7", None, {"orders.status": "old"}),
         ("shop_linked", None, "3", {}),
@@ -500,10 +502,10 @@ def test_tiles_are_what_can_run() -> None:
         ("shop_body", None, None, {}),
         ("shop_linked_2", "14", None, {"orders.status": "old"}),
     ]
-    assert found.queries[0].tile_body is STORED
-    assert found.queries[1].tile_body is None
-    assert found.queries[5].tile_body == {"id": "13"}
-    assert found.queries[6].tile_body == BODY
+    assert found.values[0].tile_body is STORED
+    assert found.values[1].tile_body is None
+    assert found.values[5].tile_body == {"id": "13"}
+    assert found.values[6].tile_body == BODY
     merged, *others = found.warnings
     assert merged == (
         "dashboards[0]: tile 'Merged' merges several queries, which cannot be read, so it cannot "
@@ -514,18 +516,18 @@ def test_tiles_are_what_can_run() -> None:
         "dashboards[0]: tile 'Empty' has no query, so it cannot run",
     ]
     assert found.problems == ()
-    assert find_tiles({"dashboard_elements": 5, "dashboard_filters": {}}) == Tiles()
+    assert find_tiles({"dashboard_elements": 5, "dashboard_filters": {}}) == Findings()
 
 
 @pytest.mark.parametrize(("given", "expected"), [({}, "new"), ({"Status": ""}, "")])
 def test_the_dashboards_default_values_apply(given: dict[str, str], expected: str) -> None:
-    assert find_tiles(DASHBOARD, **given).queries[0].tile_filters == {"orders.status": expected}
+    assert find_tiles(DASHBOARD, **given).values[0].tile_filters == {"orders.status": expected}
 
 
 @given(st.permutations([("1", "Sales"), ("2", "Sales"), ("3", "Sales 1"), ("4", "Other")]))
 def test_the_order_of_tiles_names_no_stream(tiles: list[tuple[str, str]]) -> None:
     elements = [{"id": id_, "title": title, "query_id": id_} for id_, title in tiles]
-    found = find_tiles({"dashboard_elements": elements}).queries
+    found = find_tiles({"dashboard_elements": elements}).values
     assert {query.config.query_id: query.name for query in found} == {
         "1": "shop_sales_1_1",
         "2": "shop_sales_2",

@@ -28,10 +28,12 @@ from tap_looker_tasks.records.column_types import (
 )
 from tap_looker_tasks.records.columns import (
     Column,
+    ColumnMatch,
     collisions,
     column_in_schema,
     columns_of,
     find_type_changes,
+    match_columns,
     query_fields,
     stream_schema,
 )
@@ -41,7 +43,6 @@ from tap_looker_tasks.records.fields import (
     explore_fields,
     fields_in_result,
 )
-from tap_looker_tasks.records.matching import ColumnMatch, match_columns
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
 from tap_looker_tasks.results.entries import read_answer
