@@ -63,6 +63,7 @@ def test_a_task_is_in_state_as_soon_as_it_is_launched(tap: Tap) -> None:
         "launched_at",
         "attempt",
         "fingerprint",
+        "row_limit",
     }
     assert noted["airlines"]["query_task_id"] == run.only()["query_task_id"]
     assert in_flight(run) == {}
