@@ -71,8 +71,12 @@ class ResultStore:
         self._file.create()
         return _Rows(self._file)
 
-    def hold(self, entry: TaskEntry) -> StoredResult:
+    def hold(self, entry: TaskEntry, transfer_seconds: float = 0.0) -> StoredResult:
         """Hold a result until it is discarded.
+
+        Args:
+            entry: The result.
+            transfer_seconds: How long it took to arrive.
 
         Raises:
             SpoolError: If the file has no room for it.
@@ -81,9 +85,9 @@ class ResultStore:
         size = len(data)
         reserved = size if size > self._short_bytes else 0
         if self._reserve(reserved):
-            return StoredResult(self, entry, size, reserved)
+            return StoredResult(self, entry, size, transfer_seconds, reserved)
         part = self._file.write(data)
-        return StoredResult(self, replace(entry, data=None), size, part=part)
+        return StoredResult(self, replace(entry, data=None), size, transfer_seconds, part=part)
 
     def close(self) -> None:
         """Discard everything."""
@@ -110,19 +114,23 @@ class StoredResult:
     """A result that waits. It may be taken, and is discarded once it is no longer needed.
 
     Attributes:
-        size_bytes: Length of its payload, without the rows of a long result.
+        size_bytes: Length of its payload, and of the rows of a long result.
+        transfer_seconds: How long it took to arrive.
     """
 
     def __init__(
         self,
         store: ResultStore,
         entry: TaskEntry,
-        size_bytes: int,
+        payload_bytes: int,
+        transfer_seconds: float,
         reserved: int = 0,
         part: Part | None = None,
     ) -> None:
         """Keep what is in memory, and where the rest is."""
-        self.size_bytes = size_bytes
+        rows = entry.rows
+        self.size_bytes = payload_bytes + (rows.size_bytes if isinstance(rows, _Rows) else 0)
+        self.transfer_seconds = transfer_seconds
         self._store = store
         self._entry = entry
         self._reserved = reserved
@@ -161,6 +169,10 @@ class _Rows:
     def __init__(self, file: _File) -> None:
         self._file = file
         self._parts: list[Part] = []
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(part.size for part in self._parts)
 
     def append(self, array: bytes, /) -> None:
         self._parts.append(self._file.write(array))

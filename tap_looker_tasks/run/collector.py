@@ -311,8 +311,9 @@ class Collector:
 def _collected(event: Event) -> Iterator[Collected]:
     """Yield the news of an outcome that is here, ahead of its turn to be delivered."""
     if isinstance(event, Outcome) and event.finished_at is not None:
-        size = event.answer.size_bytes if event.answer else 0
-        yield Collected(event.task.query_task_id, event.status, size, event.finished_at)
+        answer = event.answer
+        size, seconds = (answer.size_bytes, answer.transfer_seconds) if answer else (0, 0.0)
+        yield Collected(event.task.query_task_id, event.status, size, seconds, event.finished_at)
 
 
 # Makes the requests that the board wants, and reports what comes of each.
@@ -321,11 +322,14 @@ def _collected(event: Event) -> Iterator[Collected]:
 class RequestRunner:
     """Makes requests, in any thread, many at the same time."""
 
-    def __init__(self, client: LookerClient, launcher: Launcher, answers: ResultStore) -> None:
-        """Ask through `client`, and keep in `answers` what is to be delivered."""
+    def __init__(
+        self, client: LookerClient, launcher: Launcher, answers: ResultStore, clock: Clock
+    ) -> None:
+        """Make requests with `client`, and keep in `answers` what is to be delivered."""
         self._client = client
         self._launcher = launcher
         self._answers = answers
+        self._clock = clock
 
     def perform(self, request: Request) -> Iterator[Report]:
         """Make a request; yield each thing it brings as soon as it is there, the end last."""
@@ -344,10 +348,11 @@ class RequestRunner:
             case Poll():
                 yield from self._poll(request)
             case Fetch(query_task_id):
+                began_at = self._clock.now()
                 answer = self._client.query_task_results(
                     query_task_id, new_rows=self._answers.new_rows
                 )
-                yield self._report(request, query_task_id, answer)
+                yield self._report(request, query_task_id, answer, began_at)
             case Cancel(task, max_seconds):
                 self._client.kill_query(task.query_task_id, max_seconds=max_seconds)
             case _:
@@ -355,6 +360,7 @@ class RequestRunner:
         yield RequestFinished(request)
 
     def _poll(self, request: Poll) -> Iterator[StatusReceived]:
+        began_at = self._clock.now()
         answers = self._client.query_task_multi_results(
             request.query_task_ids,
             new_rows=self._answers.new_rows,
@@ -365,13 +371,16 @@ class RequestRunner:
                 problem = f"Looker's answer cannot be read: {answer}"
                 yield StatusReceived(request, query_task_id, None, problem=problem)
             else:
-                yield self._report(request, query_task_id, answer)
+                yield self._report(request, query_task_id, answer, began_at)
+            # The next one has only now begun to arrive.
+            began_at = self._clock.now()
 
     def _report(
-        self, request: Poll | Fetch, query_task_id: str, answer: TaskEntry
+        self, request: Poll | Fetch, query_task_id: str, answer: TaskEntry, began_at: float
     ) -> StatusReceived:
         has_result = answer.data is not None and phase_of(answer.status) is not Phase.UNFINISHED
         if not has_result and answer.rows is not None:
             answer.rows.clear()
-        held = self._answers.hold(answer) if has_result else None
+        seconds = max(0.0, self._clock.now() - began_at)
+        held = self._answers.hold(answer, seconds) if has_result else None
         return StatusReceived(request, query_task_id, answer.status, held)

@@ -75,7 +75,7 @@ class Run:
             settings, tasks=followed, queries=queries, abandoned=abandoned, stop_at=stop_at
         )
         answers = ResultStore()
-        requests = RequestRunner(client, self._launcher, answers)
+        requests = RequestRunner(client, self._launcher, answers, clock)
         self._collector = Collector(
             board, requests, client, answers, clock=clock, logger=logger, deliver_until=stop_at
         )

@@ -77,10 +77,12 @@ class StoredResult(Protocol):
     """A task's entry with its result, stored until delivery; the board only passes it on.
 
     Attributes:
-        size_bytes: Length of the result.
+        size_bytes: Length of the result, its rows included.
+        transfer_seconds: How long it took to arrive.
     """
 
     size_bytes: int
+    transfer_seconds: float
 
     def take(self) -> TaskEntry:
         """Return the entry and remove it from the store."""
@@ -172,12 +174,14 @@ class Collected:
         query_task_id: Looker's id.
         status: its final status.
         size_bytes: length of its result.
+        transfer_seconds: how long the request took that brought it.
         at: epoch seconds.
     """
 
     query_task_id: str
     status: str
     size_bytes: int
+    transfer_seconds: float
     at: float
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks import ProgressEvent
 
 _COMPLETE = "complete"
+_SHARED_ID_LENGTH = 22
 
 
 class Stage(Enum):
@@ -119,6 +120,11 @@ class TaskFacts(msgspec.Struct, eq=False, array_like=True):
         return phases[::-1]
 
 
+def _page_of(query_id: str | None) -> str | None:
+    """Return the page of a query as it was run; an ID of 22 characters ends its share URL."""
+    return f"/x/{query_id}" if query_id and len(query_id) == _SHARED_ID_LENGTH else None
+
+
 class RunFacts:
     """What has happened in a run so far.
 
@@ -186,10 +192,10 @@ class RunFacts:
         match event:
             case Launched(task):
                 name = task.query_name
-                page = self._pages.get(name)
+                page = _page_of(task.query_id) or self._pages.get(name)
                 self.launched(task.query_task_id, name, task.query_id, task.attempt, now, page)
-            case Collected(query_task_id, status, size, at):
-                self.finished(query_task_id, status, at)
+            case Collected(query_task_id, status, size, seconds, at):
+                self.finished(query_task_id, status, at - seconds)
                 self.collected(query_task_id, size, at)
             case LaunchFailed(query_name, reason):
                 self.not_launched(query_name, reason, now)

@@ -203,6 +203,7 @@ class Cause(Enum):
 
     SLOTS = "queries wait, all slots in use"
     LOOKER = "Looker runs queries"
+    TRANSFER = "results arrive"
     TARGET = "only the target works"
     ELSE = "preparing and ending"
 
@@ -281,8 +282,10 @@ def _cause_of(means: Sequence[float], slots: int) -> Cause:
     queued, running, collecting, collected, delivering, in_slots = means
     if queued >= _HALF and in_slots >= slots - _HALF:
         return Cause.SLOTS
-    if running + collecting >= _HALF:
+    if running >= _HALF:
         return Cause.LOOKER
+    if running + collecting >= _HALF:
+        return Cause.TRANSFER
     return Cause.TARGET if collected + delivering >= _HALF else Cause.ELSE
 
 
@@ -300,6 +303,11 @@ def explain_load(load: Load, facts: RunFacts, now: float) -> str:
         case Cause.LOOKER:
             longest = _name_longest(facts, now)
             return f"Looker: for {share}, its queries were what was waited for; {longest}"
+        case Cause.TRANSFER:
+            return (
+                f"The transfer: for {share}, results on their way from Looker were what was waited "
+                "for; filters and fewer fields make them smaller."
+            )
         case Cause.TARGET:
             return f"The target: for {share}, it was all that was waited for."
         case _:

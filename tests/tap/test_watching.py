@@ -6,15 +6,18 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.cli import filter_record
+from tap_looker_tasks.watch.facts import TaskFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from looker_simulator.simulator import Simulator
+    from looker_simulator.engine import Database
     from tests.singer import Run
 
 AIRLINES = {"name": "airlines", "query_id": 1}
@@ -62,6 +65,53 @@ def test_a_report_is_written_of_a_run_that_failed_before_its_first_task(
     run = tap(queries=[AIRLINES], client_secret="wrong", report_path=str(page))
     assert run.exit_code == 78
     assert "client_id and client_secret" in page.read_text()
+
+
+def tasks_in(page: Path) -> list[TaskFacts]:
+    """What a report holds of each task."""
+    _, _, rest = page.read_text().partition('<script type="application/json" id="data">')
+    data = msgspec.json.decode(rest.partition("</script>")[0])
+    return [msgspec.convert(task, TaskFacts) for task in data["tasks"]]
+
+
+def test_sizes_count_results_that_went_through_files(
+    tap: Callable[..., Run], tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    explore = {"model": "flights_2013", "explore": "flights", "fields": ["flights.tail_number"]}
+    big = {"name": "big", "query_id": "10", "limit": 8_000}
+    small = {"name": "small", "explore": explore, "limit": 10}
+    assert tap(queries=[big, small], report_path=str(page)).exit_code == 0
+    sizes = {task.name: task.collected_bytes for task in tasks_in(page)}
+    # A row of ten fields in json_detail, each with a cell around it.
+    assert 8_000 * 200 < sizes["big"] < 8_000 * 600
+    assert 10 * 20 < sizes["small"] < 5_000
+
+
+def test_the_time_of_transfer_is_not_lookers(
+    database: Database, tap: Callable[..., Run], tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    with Simulator(SimulatorOptions(round_trip_seconds=0.3), database=database) as far:
+        run = tap(base_url=far.base_url, queries=[AIRLINES], report_path=str(page))
+    assert run.exit_code == 0
+    (task,) = tasks_in(page)
+    assert task.running_at is not None
+    assert task.finished_at is not None
+    assert task.collected_at is not None
+    assert task.running_at <= task.finished_at
+    assert task.collected_at - task.finished_at >= 0.25
+
+
+def test_a_report_leads_to_an_explore_written_in_the_configuration(
+    tap: Callable[..., Run], tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    explore = {"model": "shop", "explore": "orders", "fields": ["orders.state"]}
+    run = tap(queries=[{"name": "written", "explore": explore}], report_path=str(page))
+    (task,) = tasks_in(page)
+    query_id = run.only()["query_id"]
+    assert task.link in {f"/x/{query_id}", "/explore/shop/orders?fields=orders.state"}
 
 
 def test_a_report_leads_to_the_query_in_looker(tap: Callable[..., Run], tmp_path: Path) -> None:

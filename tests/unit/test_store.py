@@ -40,6 +40,17 @@ def new_store() -> Iterator[NewStore]:
         yield lambda *args, **kwargs: stores.enter_context(closing(ResultStore(*args, **kwargs)))
 
 
+def test_sizes_count_rows_in_files(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    rows = store.new_rows()
+    rows.append(b'[{"a":1}]')
+    rows.append(b'[{"a":2}]')
+    entry = TaskEntry("complete", "query", msgspec.Raw(b"{}"), rows)
+    held = store.hold(entry, transfer_seconds=1.5)
+    assert (held.size_bytes, held.transfer_seconds) == (2 + 9 + 9, 1.5)
+    store.close()
+
+
 def test_what_fits_stays_in_memory(new_store: NewStore) -> None:
     store = new_store(short_bytes=0, memory_bytes=100)
     held = [store.hold(entry_of(20, n)) for n in range(4)]

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from tap_looker_tasks.tasks import Collected, Launched, LaunchedTask
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.summary import format_bytes, format_duration, summary_lines
 from tests.watch.told import CALLS, START, tell_a_run, tell_half_a_run
@@ -204,3 +205,21 @@ def test_telling_costs_nothing_that_shows() -> None:
         facts.delivered(id_, "complete", 100, None, 1, START)
     # 75,000 events: a tenth of a second here; the bound holds on a machine far slower.
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    ("query_id", "link"),
+    [
+        ("aB3dE5fG7hI9jK1lM3nO5p", "/x/aB3dE5fG7hI9jK1lM3nO5p"),
+        ("7", "/looks/42"),
+        (None, "/looks/42"),
+    ],
+)
+def test_a_query_is_linked_as_it_was_run(query_id: str | None, link: str) -> None:
+    facts = RunFacts(START)
+    facts.expect("orders", None, "/looks/42")
+    facts.note(Launched(LaunchedTask("1", "orders", query_id)), START)
+    facts.note(Collected("1", "complete", 7, 2.5, START + 9), START + 9)
+    (task,) = facts.tasks
+    assert (task.link, task.finished_at, task.collected_at) == (link, START + 6.5, START + 9)
+    assert facts.collected_bytes == 7

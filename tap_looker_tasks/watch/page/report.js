@@ -93,7 +93,7 @@
     fill("calls", calls.map(([name, number]) => [name, whole.format(number)]));
     fill("configuration", configuration);
     byId("hold-up").textContent = visible(holdUp.sentence);
-    const tints = ["slots", "running", "collected", "line"];
+    const tints = ["slots", "running", "collecting", "collected", "line"];
     holdUp.causes.forEach(([name, seconds], index) => {
       if (!seconds) return;
       const part = element("i"), mark = element("i");
