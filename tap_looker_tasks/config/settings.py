@@ -311,6 +311,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "shortened and end in a hash",
         ),
     ] = 63
+    run_id: Annotated[
+        _Text | None,
+        Meta(
+            title="Run ID",
+            description="Name of the run, such as that of an orchestrator: a query that a run of "
+            "the same name has delivered is not launched again",
+        ),
+    ] = None
     report_path: Annotated[
         _Text | None,
         Meta(title="Report", description="Path of an HTML report of the run to write"),

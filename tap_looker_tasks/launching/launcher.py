@@ -14,6 +14,7 @@ from tap_looker_tasks.errors import LookWithoutQueryError, RequestRejectedError
 from tap_looker_tasks.queries import (
     UNKNOWN_LIMITS,
     Limits,
+    QueryState,
     changed_copy,
     check_body,
     explore_body,
@@ -119,14 +120,11 @@ class Launcher:
         if query.config.look_id is not None:
             # People may give a Look another query.
             look_query_id = self._stored_queries.find(query, self._client).query_id
-        return fingerprint_of(
-            query,
-            look_query_id,
-            keeper.value,
-            base_url=self._settings.base_url,
-            query_timezone=self._settings.query_timezone,
-            result_format=self._settings.result_format,
-        )
+        return fingerprint_of(query, self._settings, look_query_id, keeper.value)
+
+    def configuration(self, query_name: str) -> str:
+        """Return what tells a query from what it was before its configuration changed."""
+        return fingerprint_of(self._keepers[query_name].query, self._settings)
 
     def prepare(self, query_name: str) -> None:
         """Look a query up, and have Looker store what is to be run.
@@ -173,13 +171,27 @@ class Launcher:
             launched_at=self._clock.now(),
             fingerprint=prepared.fingerprint,
             limits=prepared.limits,
+            expected=self._keepers[name].last_run.expected,
         )
 
-    def remember(self, task: LaunchedTask, runtime: float | None) -> None:
-        """Note in state how a query was run whose result is delivered; `runtime` in seconds."""
+    def remember(self, task: LaunchedTask, runtime: float | None, run_id: str | None) -> None:
+        """Note in state how a query was run whose result is delivered.
+
+        Args:
+            task: Its task.
+            runtime: Seconds it took; None if that is unknown or its result was cached.
+            run_id: The name of the run, if it has one.
+        """
         keeper = self._keepers[task.query_name]
-        query_id = task.query_id if self._is_reusable(task, keeper) else None
-        keeper.remember(task.fingerprint, query_id, runtime, task.limits)
+        last_run = QueryState(
+            fingerprint=task.fingerprint,
+            configuration=self.configuration(task.query_name),
+            query_id=task.query_id if self._is_reusable(task, keeper) else None,
+            row_limit=task.limits.row_limit,
+            column_limit=task.limits.column_limit,
+        )
+        keeper.remember(last_run, runtime)
+        keeper.note_delivered_in(run_id)
 
     def _is_reusable(self, task: LaunchedTask, keeper: QueryKeeper) -> bool:
         """Return whether Looker's id is all that is needed to run the query once more."""
@@ -192,12 +204,9 @@ class Launcher:
 
 def fingerprint_of(
     query: ConfiguredQuery,
-    look_query_id: str | None,
-    bookmark: object,
-    *,
-    base_url: str,
-    query_timezone: str,
-    result_format: str,
+    settings: Settings,
+    look_query_id: str | None = None,
+    bookmark: object = None,
 ) -> str:
     """Hash what determines the result of a configured query: the same in every run and process.
 
@@ -206,12 +215,12 @@ def fingerprint_of(
     config = msgspec.structs.replace(query.config, name="", url=None, primary_keys=())
     tile_body = query.tile_body and fingerprint(query.tile_body)
     determining = [
-        base_url,
+        settings.base_url,
         config,
         query.tile_filters,
         tile_body,
-        query_timezone,
-        result_format,
+        settings.query_timezone,
+        settings.result_format,
         look_query_id,
         bookmark,
     ]

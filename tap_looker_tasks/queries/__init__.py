@@ -10,7 +10,7 @@ from tap_looker_tasks.queries.body import (
 )
 from tap_looker_tasks.queries.bookmark import BookmarkAdvance, combine_filters, from_bookmark
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
-from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
+from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState, RunTime
 from tap_looker_tasks.queries.limits import (
     UNKNOWN_LIMITS,
     Limits,
@@ -26,6 +26,7 @@ __all__ = [
     "Limits",
     "QueryKeeper",
     "QueryState",
+    "RunTime",
     "Shortfall",
     "changed_copy",
     "check_body",

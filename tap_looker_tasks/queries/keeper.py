@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -18,35 +18,51 @@ if TYPE_CHECKING:
 
 
 _MARGIN = timedelta(days=1)
+# Enough that one odd run time changes nothing, and that new habits count after three runs.
+_RUNS_REMEMBERED = 5
+
+
+class RunTime(NamedTuple):
+    """How long a query takes, by its last runs.
+
+    Attributes:
+        seconds: The median.
+        spread: The median deviation from it, in seconds.
+    """
+
+    seconds: float
+    spread: float = 0.0
 
 
 class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What state remembers of a query that was run.
 
     Attributes:
-        fingerprint: Hash of its configuration.
+        fingerprint: Hash of its configuration, its Look's query and its bookmark.
+        configuration: Hash of its configuration alone.
         query_id: Looker's id of the query; None if the configuration alone does not say all
             that is to be known of it.
-        runtime_seconds: How long it took, in whole seconds: some targets cannot write state
-            with a fraction in it.
-        runtime_milliseconds: The same, to tell short queries apart.
+        runtimes_milliseconds: How long its last runs took, the latest last; not those whose result
+            came from the cache. Some targets cannot write state with a fraction in it.
         row_limit: Most rows of its result.
         column_limit: Most values of the pivots.
     """
 
     fingerprint: str | None = None
+    configuration: str | None = None
     query_id: str | None = None
-    runtime_seconds: int | None = None
-    runtime_milliseconds: int | None = None
+    runtimes_milliseconds: tuple[int, ...] = ()
     row_limit: int | None = None
     column_limit: int | None = None
 
     @property
-    def runtime(self) -> float | None:
-        """How many seconds it took, as exactly as it is known."""
-        if self.runtime_milliseconds is None:
-            return self.runtime_seconds
-        return self.runtime_milliseconds / 1000
+    def expected(self) -> RunTime | None:
+        """How long its next run probably takes."""
+        if not self.runtimes_milliseconds:
+            return None
+        middle = median(self.runtimes_milliseconds)
+        spread = median(abs(each - middle) for each in self.runtimes_milliseconds)
+        return RunTime(middle / 1000, spread / 1000)
 
     @property
     def limits(self) -> Limits:
@@ -58,7 +74,7 @@ class QueryKeeper:
     """The bookmark of a query's stream, written in place as results are delivered.
 
     Its keys: `replication_key`, `replication_key_value` and `time_zone` of an incremental query;
-    `query`, a `QueryState`.
+    `query`, a `QueryState`; `run_id`, the name of the run that delivered it last.
 
     Attributes:
         query: The query to run.
@@ -121,15 +137,29 @@ class QueryKeeper:
         except msgspec.ValidationError:
             return QueryState()
 
-    def remember(
-        self, fingerprint: str | None, query_id: str | None, runtime: float | None, limits: Limits
-    ) -> None:
-        """Note how the query was run, once its result is delivered; `runtime` in seconds."""
-        state = QueryState(
-            fingerprint=fingerprint,
-            query_id=query_id,
-            runtime_seconds=None if runtime is None else ceil(runtime),
-            runtime_milliseconds=None if runtime is None else round(runtime * 1000),
-            **limits.known(),
+    def remember(self, last_run: QueryState, runtime: float | None) -> None:
+        """Note how the query was run, once its result is delivered.
+
+        Args:
+            last_run: What is to be remembered of it, apart from its run times.
+            runtime: Seconds it took; None if that is unknown or its result was cached.
+        """
+        runtimes = [*self.last_run.runtimes_milliseconds]
+        if runtime is not None:
+            runtimes.append(round(runtime * 1000))
+        state = msgspec.structs.replace(
+            last_run, runtimes_milliseconds=tuple(runtimes[-_RUNS_REMEMBERED:])
         )
         self._bookmark["query"] = msgspec.to_builtins(state)
+
+    def was_delivered_in(self, run_id: str, configuration: str) -> bool:
+        """Return whether a run of this name delivered the query, configured like this."""
+        is_unchanged = self.last_run.configuration == configuration
+        return is_unchanged and self._bookmark.get("run_id") == run_id
+
+    def note_delivered_in(self, run_id: str | None) -> None:
+        """Note the name of the run that delivered the query last; None for a run without one."""
+        if run_id is None:
+            self._bookmark.pop("run_id", None)
+        else:
+            self._bookmark["run_id"] = run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from tap_looker_tasks.queries import QueryKeeper
     from tap_looker_tasks.tasks import Event, Ledger, ProgressEvent
 
+# An end is noticed sooner than after this many times the run time and a second.
+_MAX_LATENESS = 2
+_MAX_CACHED_SECONDS = 5
 _Event = TypeVar("_Event", bound="Event | Idle")
 
 
@@ -54,8 +58,11 @@ class Run:
         keepers: Mapping[str, QueryKeeper],
         stored_queries: StoredQueries,
         logger: logging.Logger,
+        run_id: str | None = None,
     ) -> None:
         """Decide which tasks to follow and which queries to launch.
+
+        Queries that a run named `run_id` has delivered are not launched again.
 
         Raises:
             RequestError: If the Look of a query in flight cannot be fetched.
@@ -67,7 +74,9 @@ class Run:
         resumed = self._resume()
         in_flight = {task.query_name for task in resumed}
         followed = [*ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
-        self.queued = [name for name in longest_first(keepers) if name not in in_flight]
+        self._run_id = run_id
+        not_wanted = in_flight | self._delivered_before()
+        self.queued = [name for name in longest_first(keepers) if name not in not_wanted]
         self.tasks = [each.task for each in followed]
         stop_at = clock.now() + (settings.sync_timeout_seconds or inf)
         abandoned, queries = ledger.tasks_to_cancel(), map(Launch, self.queued)
@@ -96,18 +105,31 @@ class Run:
         """Yield what happened besides outcomes, without waiting."""
         return self._noted(self._collector.news())
 
-    def remember(self, outcome: Outcome, runtime: float | None, *, is_complete: bool) -> None:
+    def remember(
+        self, outcome: Outcome, runtime: float | None, *, is_complete: bool, is_cached: bool = False
+    ) -> None:
         """Note an outcome, once the task's last record is written.
 
         Args:
             outcome: The task's outcome.
             runtime: Seconds the query took, as Looker reports them.
             is_complete: Whether its result arrived without an error.
+            is_cached: Whether Looker says that its result came from the cache.
         """
         self._ledger.remember(outcome)
         task = outcome.task
-        if is_complete and isinstance(task, LaunchedTask) and task.query_name in self.keepers:
-            self._launcher.remember(task, runtime or _observed_runtime(outcome, task))
+        if (
+            not is_complete
+            or not isinstance(task, LaunchedTask)
+            or task.query_name not in self.keepers
+        ):
+            return
+        if task.query_name in self.queued:
+            runtime = _runtime(outcome, task, runtime)
+        # Some Lookers say so of each result; one that took seconds came from no cache.
+        if is_cached and (runtime or 0) < _MAX_CACHED_SECONDS:
+            runtime = None
+        self._launcher.remember(task, runtime, self._run_id)
 
     def end(self, *, cancels: bool) -> Iterator[ProgressEvent]:
         """End all requests and threads in a few seconds; yield what becomes of the tasks.
@@ -143,6 +165,22 @@ class Run:
                     reason,
                 )
 
+    def _delivered_before(self) -> set[str]:
+        """Return the queries that a run of the same name has delivered."""
+        delivered = {
+            name
+            for name, keeper in self.keepers.items()
+            if self._run_id is not None
+            and keeper.was_delivered_in(self._run_id, self._launcher.configuration(name))
+        }
+        if delivered:
+            self._logger.info(
+                "run_id %s: already delivered, not launched again: %s",
+                self._run_id,
+                ", ".join(sorted(delivered)),
+            )
+        return delivered
+
     def _resume(self) -> list[LaunchedTask]:
         fingerprints: dict[str, str] = {}
         for name in self._ledger.names_in_flight():
@@ -151,21 +189,29 @@ class Run:
                     fingerprints[name] = self._launcher.fingerprint(name)
                 except (RequestRejectedError, ValueError) as error:
                     self._logger.warning("%s: %s", name, error)
-        return self._ledger.resume(fingerprints)
+        return [
+            replace(task, expected=self.keepers[task.query_name].last_run.expected)
+            for task in self._ledger.resume(fingerprints)
+        ]
 
 
 def longest_first(keepers: Mapping[str, QueryKeeper]) -> list[str]:
     """Order queries: those never run in the order configured, then the longest first."""
 
     def shortness(query_name: str) -> float:
-        runtime = keepers[query_name].last_run.runtime
-        return -inf if runtime is None else -runtime
+        expected = keepers[query_name].last_run.expected
+        return -inf if expected is None else -expected.seconds
 
     return sorted(keepers, key=shortness)
 
 
-def _observed_runtime(outcome: Outcome, task: LaunchedTask) -> float | None:
-    """Return the seconds a task took as the tap saw it: `json_bi` does not say."""
+def _runtime(outcome: Outcome, task: LaunchedTask, reported: float | None) -> float | None:
+    """Return the seconds from the launch of a task to its end, as well as they are known.
+
+    `json_bi` does not report them, and Looker does not count what a task waited for its turn.
+    """
     if outcome.finished_at is None:
-        return None
-    return round(outcome.finished_at - task.launched_at, 3)
+        return reported
+    observed = outcome.finished_at - task.launched_at
+    is_credible = reported is not None and observed < _MAX_LATENESS * (reported + 1)
+    return reported if is_credible else observed

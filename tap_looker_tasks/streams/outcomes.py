@@ -151,8 +151,12 @@ class QueryTaskResultsStream(LookerStream):
                     yield {**record}
                     self._watch.note_delivered(outcome, record)
                     # Only now is the task's last record out.
-                    is_complete = record["status"] == COMPLETE
-                    run.remember(outcome, record["runtime_seconds"], is_complete=is_complete)
+                    run.remember(
+                        outcome,
+                        record["runtime_seconds"],
+                        is_complete=record["status"] == COMPLETE,
+                        is_cached=record["from_cache"] is True,
+                    )
                     self._states.write_if_due(self._tap.state)
                 case _:
                     self._note(event)
@@ -174,6 +178,7 @@ class QueryTaskResultsStream(LookerStream):
             keepers={s.query.name: s.keeper for s in streams if s.query and s.keeper},
             stored_queries=self._tap.stored_queries,
             logger=self.logger,
+            run_id=None if self.is_test_run else settings.run_id,
         )
 
     @property

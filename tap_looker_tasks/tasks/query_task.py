@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tap_looker_tasks.queries import RunTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +24,6 @@ class ExternalTask:
     """
 
     query_task_id: str
-
-
-class RunTime(NamedTuple):
-    """How long a query takes, by its earlier runs.
-
-    Attributes:
-        seconds: The median.
-        spread: The median deviation from it, in seconds.
-    """
-
-    seconds: float
-    spread: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,8 @@ class RunWatch:
         """Note which tasks are followed and which queries are queued, and show it."""
         now = self._clock.now()
         for name, keeper in keepers.items():
-            self.facts.expect(name, keeper.last_run.runtime, page_of(keeper.query))
+            expected = keeper.last_run.expected
+            self.facts.expect(name, expected and expected.seconds, page_of(keeper.query))
         for name in queued:
             self.facts.queued(name, now)
         for task in tasks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,7 +116,7 @@ def test_state_is_a_small_share_of_the_output(simulator: Simulator, tap: Tap) ->
 
 
 def test_the_longest_queries_start_first(tap: Tap) -> None:
-    names = ["short", "seconds_only", "long", "longer"]
+    names = ["short", "unknown", "long", "longer"]
     config: dict[str, Any] = {
         "queries": [{"name": name, "query_id": 1, "limit": n + 1} for n, name in enumerate(names)],
         "max_concurrent_tasks": 1,
@@ -126,15 +125,87 @@ def test_the_longest_queries_start_first(tap: Tap) -> None:
     assert [outcome["query_name"] for outcome in first.records()] == names
     state = first.state
     remembered = {name: state["bookmarks"][name]["query"] for name in names}
-    assert all(
-        query["runtime_seconds"] == ceil(query["runtime_milliseconds"] / 1000)
-        for query in remembered.values()
-    )
     for name, milliseconds in {"short": 1400, "long": 1500, "longer": 1600}.items():
-        remembered[name] |= {"runtime_seconds": 2, "runtime_milliseconds": milliseconds}
-    remembered["seconds_only"]["runtime_seconds"] = 3
-    del remembered["seconds_only"]["runtime_milliseconds"]
+        remembered[name]["runtimes_milliseconds"] = [1, milliseconds, 90_000]
+    del remembered["unknown"]["runtimes_milliseconds"]
     second = tap(state=state, **config)
     assert [outcome["query_name"] for outcome in second.records()] == [
-        *("seconds_only", "longer", "long", "short")
+        *("unknown", "longer", "long", "short")
     ]
+    again = second.state["bookmarks"]["long"]["query"]["runtimes_milliseconds"]
+    assert again[:3] == [1, 1500, 90_000]
+    assert len(again) == 4
+
+
+def test_the_last_five_run_times_of_a_query_are_remembered(tap: Tap) -> None:
+    config: dict[str, Any] = {"queries": [{"name": "airlines", "query_id": 1}]}
+    state = tap(**config).state
+    state["bookmarks"]["airlines"]["query"]["runtimes_milliseconds"] = [1, 2, 3, 4, 5]
+    last = tap(state=state, **config).state["bookmarks"]["airlines"]["query"]
+    assert last["runtimes_milliseconds"][:4] == [2, 3, 4, 5]
+    assert len(last["runtimes_milliseconds"]) == 5
+
+
+def test_the_time_of_a_cached_result_is_not_remembered(simulator: Simulator, tap: Tap) -> None:
+    config: dict[str, Any] = {"queries": [{"name": "airlines", "query_id": 1}]}
+    simulator.fault("from_cache", times=None)
+    run = tap(**config)
+    assert run.only()["from_cache"] is True
+    assert "runtimes_milliseconds" not in run.state["bookmarks"]["airlines"]["query"]
+
+
+def test_a_run_of_the_same_name_launches_only_what_it_has_not_delivered(
+    simulator: Simulator, tap: Tap
+) -> None:
+    config: dict[str, Any] = {
+        "queries": [{"name": "airlines", "query_id": 1}, {"name": "wrong", "query_id": 5}],
+        "run_id": "scheduled__2026-11-29",
+    }
+    first = tap(**config)
+    assert first.exit_code == 1
+    assert simulator.count("create_query_task") == 2
+    assert first.state["bookmarks"]["airlines"]["run_id"] == "scheduled__2026-11-29"
+    retry = tap(state=first.state, **config)
+    assert (retry.exit_code, simulator.count("create_query_task")) == (1, 3)
+    assert [outcome["query_name"] for outcome in retry.records()] == ["wrong"]
+    # Nothing is said of the other: a target keeps its rows, and the version it has.
+    assert {m["stream"] for m in retry.messages if "stream" in m} == {"query_task_results"}
+    assert (
+        "run_id scheduled__2026-11-29: already delivered, not launched again: airlines" in retry.log
+    )
+    assert retry.state["bookmarks"]["airlines"] == first.state["bookmarks"]["airlines"]
+
+
+def test_another_run_or_configuration_launches_everything(simulator: Simulator, tap: Tap) -> None:
+    queries = [{"name": "airlines", "query_id": 1}]
+    first = tap(queries=queries, run_id="one")
+    for changed in (
+        {"run_id": "two"},
+        {},
+        {"run_id": "one", "queries": [{**queries[0], "limit": 3}]},
+    ):
+        simulator.clear_calls()
+        second = tap(state=first.state, **{"queries": queries, **changed})
+        assert (second.exit_code, simulator.count("create_query_task")) == (0, 1)
+
+
+def test_an_incremental_query_is_delivered_once_in_a_run(simulator: Simulator, tap: Tap) -> None:
+    config: dict[str, Any] = {
+        "queries": [
+            {
+                "name": "flights",
+                "explore": {
+                    "model": "flights_2013",
+                    "explore": "flights",
+                    "fields": ["flights.departure_date", "flights.count"],
+                },
+                "replication_key": "flights.departure_date",
+            }
+        ],
+        "run_id": "one",
+    }
+    first = tap(**config)
+    retry = tap(state=first.state, **config)
+    assert (first.exit_code, retry.exit_code) == (0, 0)
+    assert simulator.count("create_query_task") == 1
+    assert retry.records() == []

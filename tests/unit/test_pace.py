@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tap_looker_tasks.config.settings import Settings
+from tap_looker_tasks.queries import RunTime
 from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
@@ -27,7 +28,7 @@ from tap_looker_tasks.tasks.actions import (
     Wait,
 )
 from tap_looker_tasks.tasks.board import TaskBoard
-from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask, RunTime
+from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
