@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from copy import deepcopy
 from functools import cached_property
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -23,6 +24,7 @@ from tap_looker_tasks.cli import (
     Question,
     Table,
     build_questions,
+    connection_of,
     describe_sources,
     filter_record,
     find_overridden_maps,
@@ -58,7 +60,7 @@ from tap_looker_tasks.launching import (
     run_checks,
     search_content,
 )
-from tap_looker_tasks.looker import Connection, LookerClient, SteadyClock
+from tap_looker_tasks.looker import LookerClient, SteadyClock
 from tap_looker_tasks.singer import Interrupts, MessageWriter, PacedStateWriter
 from tap_looker_tasks.streams import (
     LookerTap,
@@ -140,7 +142,9 @@ class TapLookerTasks(LookerTap):
             raise SettingsError(msg) from None
         if given.parse_env:
             # Without settings to look for, it only reads a file `.env` into the environment.
-            parse_environment_config({}, cls._env_var_prefix)
+            # Left to itself, the SDK looks for it beside its own files.
+            dotenv = Path(".env")
+            parse_environment_config({}, cls._env_var_prefix, dotenv if dotenv.exists() else None)
             declared = cls._declare_settings()
             refuse([*find_wrong_variables(os.environ, cls._env_var_prefix, declared)])
         return given
@@ -206,6 +210,7 @@ class TapLookerTasks(LookerTap):
             help=HELP,
             context_settings=base.context_settings,
             logger=cls.logger,
+            declare=cls._declare_settings,
         )
 
     @classmethod
@@ -389,17 +394,3 @@ class TapLookerTasks(LookerTap):
                 calls=self._calls,
             )
         return self._client
-
-
-def connection_of(settings: Settings) -> Connection:
-    """Build what the client must know of the settings."""
-    return Connection(
-        base_url=settings.base_url,
-        client_id=settings.client_id,
-        client_secret=settings.client_secret,
-        verify=settings.ca_bundle or settings.verify_ssl,
-        timeout_seconds=settings.http_timeout_seconds,
-        max_tries=settings.http_max_tries,
-        call_limit=settings.api_call_limit,
-        max_response_bytes=settings.max_response_bytes,
-    )

@@ -34,6 +34,14 @@ TIME_ZONES = (
 )
 
 
+# Of the only user.
+PERMISSIONS = (
+    *("access_data", "see_lookml_dashboards", "see_looks", "see_user_dashboards"),
+    *("explore", "create_table_calculations", "create_custom_fields", "download_without_limit"),
+    *("see_queries", "see_sql", "see_system_activity", "see_users"),
+)
+
+
 def login(looker: Looker, request: ApiRequest) -> Response:
     """Answer `POST /login`."""
     given = request.form or request.query
@@ -44,6 +52,16 @@ def logout(looker: Looker, request: ApiRequest) -> Response:
     """Answer `DELETE /logout`."""
     looker.logout(request.token)
     return answer_nothing()
+
+
+def user_roles(_: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /users/{user_id}/roles`."""
+    if request.path["user_id"] != "1":
+        raise HttpError(404, "Not found")
+    permissions = {"id": "3", "name": "Developer", "permissions": [*PERMISSIONS]}
+    models = {"id": "1", "name": "All", "models": []}
+    role = {"id": "2", "name": "Developer", "permission_set": permissions, "model_set": models}
+    return answer_json([role], request.fields)
 
 
 def session(looker: Looker, request: ApiRequest) -> Response:

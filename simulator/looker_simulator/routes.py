@@ -62,6 +62,7 @@ ROUTES = (
     ApiRoute("POST", "/login", content.login),
     ApiRoute("DELETE", "/logout", content.logout),
     ApiRoute("GET", "/user", content.me, _FIELDS),
+    ApiRoute("GET", "/users/{user_id}/roles", content.user_roles, _FIELDS),
     ApiRoute("GET", "/session", content.session),
     ApiRoute("PATCH", "/session", content.update_session),
     ApiRoute("GET", "/versions", content.versions, _FIELDS),

@@ -11,7 +11,13 @@ from tap_looker_tasks.cli.command import (
     register_streams,
 )
 from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
-from tap_looker_tasks.cli.inputs import read_catalog, read_file, read_state, read_task_ids
+from tap_looker_tasks.cli.inputs import (
+    connection_of,
+    read_catalog,
+    read_file,
+    read_state,
+    read_task_ids,
+)
 from tap_looker_tasks.cli.output import print_content, print_fields, print_findings, to_yaml
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "Question",
     "Table",
     "build_questions",
+    "connection_of",
     "describe_sources",
     "filter_record",
     "find_overridden_maps",

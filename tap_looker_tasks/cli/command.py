@@ -19,7 +19,7 @@ from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk.singerlib import Catalog
 
@@ -72,8 +72,22 @@ class ClosingCommand(SingerCommand):
     then on: a failure would leave the login and the files of options open.
     """
 
+    def __init__(
+        self, *args: Any, declare: Callable[[], Mapping[str, dict[str, Any]]], **kwargs: Any
+    ) -> None:
+        """Take what declares the JSON Schema of each setting, for `--init`."""
+        super().__init__(*args, **kwargs)
+        self._declare = declare
+
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--init" in args:
+            # Only here, as few commands need it. It has options of its own.
+            from tap_looker_tasks.cli.init import build_init  # noqa: PLC0415
+
+            others = [arg for arg in args if arg != "--init"]
+            init = build_init(self._declare(), self.logger)
+            ctx.exit(init.main(others, f"{ctx.info_name} --init", standalone_mode=False))
         try:
             return super().parse_args(ctx, _join_words(args, "--find"))
         except BaseException:
@@ -84,6 +98,12 @@ class ClosingCommand(SingerCommand):
 def build_questions() -> list[click.Option]:
     """Declare the options that show something instead of running the tap."""
     return [
+        click.Option(
+            ["--init"],
+            is_flag=True,
+            expose_value=False,
+            help="Connect to Looker and write a configuration; --init --help lists its options.",
+        ),
         click.Option(
             ["--find"],
             metavar="[WORDS | MODEL/EXPLORE]",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from typing_extensions import override
 
+from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.launching import Content, FoundField, Verdict
 from tap_looker_tasks.wording import one_line
 
@@ -61,9 +62,27 @@ def to_yaml(value: object) -> str:
     Representer.add_representer(str, Representer.represent_text)
     yaml, written = YAML(), StringIO()
     yaml.Representer = Representer
-    yaml.width = 100
+    # An address stays on its line.
+    yaml.width = 4096
     yaml.dump(value, written)
     return written.getvalue()
+
+
+def read_yaml(text: str) -> dict[str, Any] | None:
+    """Read YAML so that `to_yaml` writes it again with its comments.
+
+    Raises:
+        SettingsError: If it is not YAML.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415 - as above
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
+
+    try:
+        found: dict[str, Any] | None = YAML().load(text)
+    except YAMLError as error:
+        msg = f"meltano.yml: {' '.join(str(error).split())}"
+        raise SettingsError(msg) from None
+    return found
 
 
 def print_findings(findings: Iterable[CheckResult], file: TextIO) -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from copy import deepcopy
+from dataclasses import dataclass
+from difflib import unified_diff
 from importlib.metadata import distribution
+from textwrap import indent
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from tap_looker_tasks.cli.output import read_yaml, to_yaml
 from tap_looker_tasks.config import Settings
+from tap_looker_tasks.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 NAME = "tap-looker-tasks"
 SELECT = ("*.*", "!query_task_rows.*")
@@ -74,3 +83,211 @@ def find_source() -> str:
         return NAME
     path = url2pathname(url.path)
     return f"-e {path}" if origin.get("dir_info", {}).get("editable") else path
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A Singer target that a project can begin with.
+
+    Attributes:
+        plugin: Meltano's definition; None for one that the person adds.
+        setting: Setting that says where to load.
+        question: What to ask for that setting; empty for none.
+        default: Answer that is proposed.
+        is_secret: Whether the answer holds a password.
+    """
+
+    plugin: Mapping[str, Any] | None
+    setting: str = ""
+    question: str = ""
+    default: str | None = None
+    is_secret: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the plugin."""
+        return str(self.plugin["name"]) if self.plugin else "<target>"
+
+
+TARGETS: Mapping[str, Target] = MappingProxyType(
+    {
+        "postgres": Target(
+            {
+                "name": "target-postgres",
+                "namespace": "target_postgres",
+                "pip_url": "meltanolabs-target-postgres==0.8.1",
+                "executable": "target-postgres",
+                "config": {"default_target_schema": "looker", "load_method": "upsert"},
+                "settings": [{"name": "sqlalchemy_url", "kind": "string", "sensitive": True}],
+            },
+            "sqlalchemy_url",
+            "URL of the database (postgresql+psycopg://user:password@host:5432/name)",
+            is_secret=True,
+        ),
+        "bigquery": Target(
+            {
+                "name": "target-bigquery",
+                "namespace": "target_bigquery",
+                "pip_url": "z3-target-bigquery==0.7.2 setuptools<81 google-auth<2.40",
+                "executable": "target-bigquery",
+                "config": {"dataset": "looker", "upsert": True, "denormalized": True},
+                "settings": [{"name": "project", "kind": "string"}],
+            },
+            "project",
+            "ID of the Google Cloud project",
+        ),
+        "jsonl": Target(
+            {
+                "name": "target-jsonl",
+                "namespace": "target_jsonl",
+                "pip_url": "target-jsonl==0.1.4",
+                "executable": "target-jsonl",
+                "config": {"do_timestamp_file": False},
+                "settings": [{"name": "destination_path", "kind": "string"}],
+            },
+            "destination_path",
+            "Folder of the files, which must exist",
+            ".",
+        ),
+        "other": Target(None),
+    }
+)
+
+
+class Project:
+    """A Meltano project in a folder, or a `config.json` for a target that Meltano does not run.
+
+    Attributes:
+        folder: Where it is, or is to be.
+    """
+
+    def __init__(
+        self, folder: Path, config: Mapping[str, Any], target: Target, destination: str | None
+    ) -> None:
+        """Take what was chosen; `config` has the credentials, too."""
+        self.folder = folder
+        self._target = target
+        self._secrets = {
+            f"TAP_LOOKER_TASKS_{name.upper()}": config[name]
+            for name in ("client_id", "client_secret")
+        }
+        self._config = {k: v for k, v in config.items() if k not in {"client_id", "client_secret"}}
+        self._destination = {target.setting: destination} if destination else {}
+        if target.is_secret and destination:
+            prefix = target.name.replace("-", "_").upper()
+            self._secrets[f"{prefix}_{target.setting.upper()}"] = destination
+            self._destination = {}
+
+    @property
+    def next_command(self) -> str:
+        """The command that runs it."""
+        if self._target.plugin is None:
+            return f"{NAME} --config config.json --config ENV | <target>"
+        return f"meltano run {NAME} {self._target.name}"
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / ("meltano.yml" if self._target.plugin else "config.json")
+
+    def describe_change(self) -> str:
+        """Return what `write` changes in the project's file, line by line."""
+        old = self._file.read_text() if self._file.exists() else ""
+        new = self._content(old)
+        if not old:
+            return f"{self._file}:\n{indent(new, '  ')}"
+        lines = unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2)
+        return f"{self._file}:\n" + "\n".join(lines)
+
+    def write(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the project; secrets go to `.env`, which only its owner may read.
+
+        Raises:
+            SettingsError: If a file cannot be read or written.
+        """
+        try:
+            self._write(declared)
+        except OSError as error:
+            msg = f"{error.filename}: {error.strerror}"
+            raise SettingsError(msg) from None
+
+    def _write(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        old = self._file.read_text() if self._file.exists() else ""
+        # First, so that no secret is ever in a file that git could take.
+        self._add_lines(self.folder / ".gitignore", [".env", "/.meltano/"])
+        self._write_secrets(self.folder / ".env")
+        self._file.write_text(self._content(old))
+        if self._target.plugin:
+            lock = self.folder / "plugins" / "extractors" / f"{NAME}--{NAME}.lock"
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            definition = {"plugin_type": "extractors", **define_plugin(declared)}
+            lock.write_text(json.dumps(definition, indent=2) + "\n")
+
+    def _content(self, old: str) -> str:
+        if self._target.plugin is None:
+            merged = json.loads(old or "{}")
+            _add_config(merged, self._config)
+            return json.dumps(merged, indent=2) + "\n"
+        project = read_yaml(old) or {
+            "default_environment": "dev",
+            "environments": [{"name": "dev"}],
+        }
+        plugins = project.setdefault("plugins", {})
+        extractor = {
+            "name": NAME,
+            "variant": NAME,
+            "pip_url": find_source(),
+            "use_cached_catalog": False,
+            "select": [*SELECT],
+        }
+        added = _find_plugin(plugins, "extractors", extractor)
+        _add_config(added.setdefault("config", {}), self._config)
+        loader = _find_plugin(plugins, "loaders", self._target.plugin)
+        loader.setdefault("config", {}).update(self._destination)
+        return to_yaml(project)
+
+    def _write_secrets(self, path: Path) -> None:
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if line.partition("=")[0].strip() not in self._secrets]
+        kept += [f"{name}={_quote(value)}" for name, value in self._secrets.items()]
+        with open(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            path.chmod(0o600)
+            file.write("\n".join(kept) + "\n")
+
+    @staticmethod
+    def _add_lines(path: Path, lines: Sequence[str]) -> None:
+        old = path.read_text() if path.exists() else ""
+        missing = [line for line in lines if line not in old.splitlines()]
+        if missing:
+            end = "" if not old or old.endswith("\n") else "\n"
+            path.write_text(old + end + "\n".join(missing) + "\n")
+
+
+def _find_plugin(plugins: dict[str, Any], kind: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the project's plugin of that name, added if there is none."""
+    entries = plugins.setdefault(kind, [])
+    for entry in entries:
+        if entry.get("name") == wanted["name"]:
+            found: dict[str, Any] = entry
+            return found
+    entries.append(deepcopy(dict(wanted)))
+    added: dict[str, Any] = entries[-1]
+    return added
+
+
+def _add_config(config: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Add entries of queries and dashboards that are not there; other settings are replaced."""
+    for name, value in new.items():
+        if isinstance(value, list):
+            entries = config.setdefault(name, [])
+            entries += [entry for entry in value if entry not in entries]
+        else:
+            config[name] = value
+
+
+def _quote(value: str) -> str:
+    """Quote a value as `.env` files do, where it needs it."""
+    if re.fullmatch(r"[\w./:@+-]*", value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

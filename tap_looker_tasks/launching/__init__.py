@@ -6,7 +6,7 @@ from tap_looker_tasks.launching.discovery import (
     catalog_problems,
     configured_queries,
 )
-from tap_looker_tasks.launching.doctor import CheckResult, Verdict, run_checks
+from tap_looker_tasks.launching.doctor import CheckResult, Verdict, check_access, run_checks
 from tap_looker_tasks.launching.explain import Explanation
 from tap_looker_tasks.launching.launcher import Launcher, StoredQueries
 from tap_looker_tasks.launching.search import (
@@ -29,6 +29,7 @@ __all__ = [
     "StoredQueries",
     "Verdict",
     "catalog_problems",
+    "check_access",
     "configured_queries",
     "find_fields",
     "run_checks",

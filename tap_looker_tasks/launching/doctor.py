@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import RequestRejectedError, TapError
 from tap_looker_tasks.launching.discovery import Discovery, find_queries
-from tap_looker_tasks.results import as_text
+from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 from tap_looker_tasks.wording import suggest_names
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 _CALLS_BESIDES = 10
 # In the time that a query takes, while others wait for its slot.
 _POLLS_FOR_SLOTS = 20
+_PERMISSIONS = MappingProxyType(
+    {
+        "access_data": "to run queries",
+        "explore": "to run queries of `explore`, and those that the configuration changes",
+        "see_looks": "for Looks",
+        "see_user_dashboards": "for dashboards",
+        "see_lookml_dashboards": "for LookML dashboards",
+    }
+)
 
 
 class Verdict(Enum):
@@ -61,9 +71,9 @@ def run_checks(
 
     Makes the requests of a discovery, except that it never runs a query.
     """
-    login = _examine_login(settings, client)
-    yield login
-    if login.verdict is Verdict.FAILS:
+    access = [*check_access(settings, client)]
+    yield from access
+    if access[0].verdict is Verdict.FAILS:
         return
     yield _examine_time_zone(settings.query_timezone, client)
     yield CheckResult("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
@@ -100,14 +110,29 @@ def _examine_query(
     yield from _examine_names(plan, longest_name)
 
 
-def _examine_login(settings: Settings, client: LookerClient) -> CheckResult:
+def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
+    """Yield how the login went, and what the user may do if Looker shows it."""
     try:
-        version = _ask_for(client.versions, "looker_release_version")
-        user = _ask_for(client.me, "display_name")
+        version = _ask_for(client.versions).get("looker_release_version")
+        user = _ask_for(client.me)
     except TapError as error:
-        return CheckResult("login", Verdict.FAILS, _in_one_line(error))
+        yield CheckResult("login", Verdict.FAILS, _in_one_line(error))
+        return
+    name = as_text(user.get("display_name"))
     details = f"{settings.base_url}: Looker {version or 'of unknown version'}"
-    return CheckResult("login", Verdict.GOOD, f"{details}, as {user}" if user else details)
+    yield CheckResult("login", Verdict.GOOD, f"{details}, as {name}" if name else details)
+    try:
+        roles = client.user_roles(as_id(user.get("id")) or "")
+    except TapError:
+        # Most users may not see roles, not even their own.
+        return
+    sets = (as_object(role.get("permission_set")) for role in as_objects(roles))
+    allowed = {permission for one in sets for permission in one.get("permissions") or ()}
+    missing = [f"{name} ({use})" for name, use in _PERMISSIONS.items() if name not in allowed]
+    if missing:
+        yield CheckResult("permissions", Verdict.NOTE, f"missing: {', '.join(missing)}")
+    else:
+        yield CheckResult("permissions", Verdict.GOOD, ", ".join(_PERMISSIONS))
 
 
 def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:
@@ -124,12 +149,12 @@ def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:
     return CheckResult("query_timezone", Verdict.NOTE, details)
 
 
-def _ask_for(operation: Callable[[], dict[str, Any]], key: str) -> str | None:
-    """Return what Looker says; None where it may not be asked."""
+def _ask_for(operation: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return Looker's response; nothing where it may not be asked."""
     try:
-        return str(operation().get(key))
+        return operation()
     except RequestRejectedError:
-        return None
+        return {}
 
 
 def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[CheckResult]:

@@ -30,11 +30,31 @@ def test_a_good_configuration_is_told_in_a_table_and_launches_nothing(
     assert run.exit_code == 0
     lines = run.output.decode().splitlines()
     verdicts = [line.split()[0] for line in lines if line.split()[:1] in (["ok"], ["note"])]
-    assert verdicts == ["ok"] * 5
+    assert verdicts == ["ok"] * 6
     assert "Looker 26.14.0, as Simulator" in told(run)
     assert any("airlines" in line and "7 columns" in line for line in lines)
     assert not any(simulator.count(operation) for operation in LAUNCHING)
     assert simulator.count("logout") == 1
+
+
+def test_a_permission_that_is_missing_is_named_with_its_use(
+    tap: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles = [{"permission_set": {"permissions": ["access_data", "explore", "see_looks"]}}, {}]
+    monkeypatch.setattr(LookerClient, "user_roles", lambda *_: roles)
+    run = tap("--doctor", queries=[AIRLINES])
+    assert run.exit_code == 0
+    expected = "note permissions missing: see_user_dashboards (for dashboards), see_lookml"
+    assert expected in told(run)
+
+
+def test_roles_that_the_user_may_not_see_are_passed_over(
+    simulator: Simulator, tap: Callable[..., Run]
+) -> None:
+    simulator.fault("forbidden", operation="user_roles")
+    run = tap("--doctor", queries=[AIRLINES])
+    assert run.exit_code == 0
+    assert "permissions" not in told(run)
 
 
 def test_a_time_zone_that_looker_does_not_offer_is_noted(tap: Callable[..., Run]) -> None:

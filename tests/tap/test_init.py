@@ -1,0 +1,260 @@
+"""`--init`: from an address and a key to a configuration that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from stat import S_IMODE
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tap_looker_tasks.config import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from looker_simulator.simulator import Simulator
+
+COMMAND = str(Path(sys.executable).with_name("tap-looker-tasks"))
+EXISTING = """\
+# Ours.
+default_environment: prod
+environments:
+- name: prod # the only one
+plugins:
+  extractors:
+  - name: tap-github
+    variant: meltanolabs
+"""
+
+
+def environment(simulator: Simulator, **more: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "LOOKERSDK_BASE_URL": simulator.base_url,
+        "LOOKERSDK_CLIENT_ID": simulator.client_id,
+        "LOOKERSDK_CLIENT_SECRET": simulator.client_secret,
+        **more,
+    }
+
+
+def init(
+    folder: Path, environment: Mapping[str, str], *options: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, "--init", *options],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def answer(folder: Path, environment: Mapping[str, str], answers: Sequence[tuple[str, str]]) -> str:
+    """Run it on a terminal, with an answer to each question; return what the person sees."""
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [COMMAND, "--init"],
+        cwd=folder,
+        env=environment,
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+    ) as process:
+        os.close(other_end)
+        seen, since, pending = "", 0, [*answers]
+        ends_at = time.monotonic() + 120
+        while time.monotonic() < ends_at and select.select([terminal], [], [], 60)[0]:
+            try:
+                seen += os.read(terminal, 4096).decode()
+            except OSError:
+                break
+            if pending and pending[0][0] in seen[since:]:
+                since = len(seen)
+                os.write(terminal, f"{pending.pop(0)[1]}\n".encode())
+        process.kill() if pending else process.wait()
+    os.close(terminal)
+    assert not pending, seen
+    assert process.returncode == 0, seen
+    return seen
+
+
+def test_options_and_environment_answer_everything(simulator: Simulator, tmp_path: Path) -> None:
+    address = f"{simulator.base_url}/explore/shop/orders?fields=orders.id,orders.created_time"
+    done = init(
+        tmp_path,
+        environment(simulator),
+        *("--extract", f"{simulator.base_url}/looks/1", "--extract", address),
+        *("--incremental", "--target", "jsonl"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "as Simulator" in done.stdout
+    assert "permissions: access_data, explore, see_looks" in done.stdout
+    assert done.stdout.endswith("Next: meltano run tap-looker-tasks target-jsonl\n")
+    project = yaml.safe_load((tmp_path / "meltano.yml").read_text())
+    (tap,) = project["plugins"]["extractors"]
+    assert tap["select"] == ["*.*", "!query_task_rows.*"]
+    look, orders = tap["config"]["queries"]
+    assert look["name"] == "airlines_by_flights"
+    assert orders == {
+        "name": "orders",
+        "url": address,
+        "primary_keys": "auto",
+        "replication_key": "orders.created_time",
+    }
+    credentials = {"client_id": "me", "client_secret": "hush"}
+    Settings.from_config(tap["config"] | credentials)
+    lock = tmp_path / "plugins" / "extractors" / "tap-looker-tasks--tap-looker-tasks.lock"
+    settings = {s["name"]: s for s in json.loads(lock.read_text())["settings"]}
+    assert settings["client_secret"]["sensitive"] is True
+
+
+def test_secrets_go_to_a_file_that_only_the_owner_reads(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("OTHER=1\nTAP_LOOKER_TASKS_CLIENT_SECRET=old\n")
+    (tmp_path / ".env").chmod(0o644)
+    (tmp_path / ".gitignore").write_text("output")
+    database = "postgresql://me:it's@host/db"
+    done = init(
+        tmp_path,
+        environment(simulator),
+        *("--extract", "/looks/1", "--target", "postgres", "--destination", database),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".env").read_text() == (
+        "OTHER=1\nTAP_LOOKER_TASKS_CLIENT_ID=simulator\nTAP_LOOKER_TASKS_CLIENT_SECRET=simulator\n"
+        "TARGET_POSTGRES_SQLALCHEMY_URL='postgresql://me:it\\'s@host/db'\n"
+    )
+    assert S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    assert (tmp_path / ".gitignore").read_text() == "output\n.env\n/.meltano/\n"
+    others = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".env"]
+    assert not any("it's" in path.read_text() for path in others)
+
+
+def test_an_existing_project_keeps_what_it_has(simulator: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "meltano.yml").write_text(EXISTING)
+    options = ("--extract", "/looks/1", "--target", "jsonl")
+    done = init(tmp_path, environment(simulator), *options)
+    assert done.returncode == 0, done.stderr
+    assert "+  - name: tap-looker-tasks\n" in done.stdout
+    written = (tmp_path / "meltano.yml").read_text()
+    assert written.startswith(EXISTING)
+    # Once more, with something else: nothing is doubled.
+    init(tmp_path, environment(simulator), *options, "--extract", "/looks/5")
+    plugins = yaml.safe_load((tmp_path / "meltano.yml").read_text())["plugins"]
+    assert [tap["name"] for tap in plugins["extractors"]] == ["tap-github", "tap-looker-tasks"]
+    assert [q["url"] for q in plugins["extractors"][1]["config"]["queries"]] == [
+        *("/looks/1", "/looks/5")
+    ]
+    assert len(plugins["loaders"]) == 1
+
+
+def test_without_a_target_of_meltano_a_config_json_is_written(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    done = init(tmp_path, environment(simulator), "--extract", "Orders by state", "--target=other")
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["queries"][0]["url"] == f"{simulator.base_url}/looks/5"
+    assert "client_secret" not in config
+    command = done.stdout.rpartition("Next: ")[2].partition(" |")[0].split()
+    run = subprocess.run(
+        [COMMAND, *command[1:]],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    assert '"orders__state"' in run.stdout
+
+
+def test_on_a_terminal_it_asks_and_proposes(simulator: Simulator, tmp_path: Path) -> None:
+    seen = answer(
+        tmp_path,
+        {"PATH": os.environ["PATH"], "COLUMNS": "200"},
+        [
+            ("Address of your Looker: ", simulator.base_url),
+            ("Client ID of your API key: ", simulator.client_id),
+            ("Client secret: ", simulator.client_secret),
+            ("(empty: no more): ", "/sql/abc"),
+            ("(empty: no more): ", "airlines"),
+            ("Name of its table [airlines_by_flights]: ", "airlines"),
+            ("(empty: no more): ", ""),
+            ("Where to load it (postgres, bigquery, jsonl, other) [jsonl]: ", ""),
+            ("Folder of the files", ""),
+            ("Write this [Y/n]: ", ""),
+        ],
+    )
+    assert re.search("this is an SQL Runner query; paste", seen)
+    assert f"Client secret: {simulator.client_secret}" not in seen
+    assert "7 columns" in seen or "8 columns" in seen
+    config = yaml.safe_load((tmp_path / "meltano.yml").read_text())["plugins"]["extractors"][0]
+    assert config["config"]["queries"][0]["name"] == "airlines"
+
+
+def test_on_a_terminal_a_change_may_be_declined(simulator: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "meltano.yml").write_text(EXISTING)
+    with pytest.raises(AssertionError, match="Write this"):
+        answer(
+            tmp_path,
+            environment(simulator, COLUMNS="200"),
+            [
+                ("(empty: no more): ", "/looks/1"),
+                ("Name of its table", ""),
+                ("(empty: no more): ", ""),
+                ("Where to load it", "jsonl"),
+                ("Folder of the files", ""),
+                ("Write this [Y/n]: ", "n"),
+            ],
+        )
+    assert (tmp_path / "meltano.yml").read_text() == EXISTING
+    assert [path.name for path in tmp_path.iterdir()] == ["meltano.yml"]
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "reason"),
+    [
+        ((), 1, "nothing was chosen, so nothing is written"),
+        (("--extract", "/sql/abc"), 78, "/sql/abc: this is an SQL Runner query; paste"),
+        (("--extract", "orders"), 78, "'orders' finds several: "),
+        (("--extract", "nothing at all"), 78, "'nothing at all' finds no Look or dashboard"),
+        (("--extract", "/looks/999"), 78, "there is no Look 999"),
+        (("--extract", "/looks/1", "--client-id", "wrong"), 78, "check client_id"),
+        (("--extract", "/looks/1", "--target", "postgres"), 2, "--destination is needed"),
+    ],
+)
+def test_what_cannot_go_on_writes_nothing_and_says_why(
+    simulator: Simulator, tmp_path: Path, options: tuple[str, ...], exit_code: int, reason: str
+) -> None:
+    done = init(tmp_path, environment(simulator), *options)
+    assert (done.returncode, [*tmp_path.iterdir()]) == (exit_code, [])
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_credentials_that_are_missing_are_named_by_option(tmp_path: Path) -> None:
+    done = init(tmp_path, {"PATH": os.environ["PATH"]})
+    assert done.returncode == 2
+    assert "--base-url is needed where there is no terminal" in done.stderr
+
+
+def test_help_lists_its_options(tmp_path: Path) -> None:
+    done = init(tmp_path, {"PATH": os.environ["PATH"]}, "--help")
+    assert done.returncode == 0
+    assert "--extract" in done.stdout
