@@ -145,28 +145,26 @@ class _Init:
             if not config.get("queries") and not config.get("dashboards"):
                 msg = "nothing was chosen, so nothing is written"
                 raise RunError(msg)
-            choices = click.Choice([*TARGETS])
-            name = self._dialog.ask(
-                "Where to load it", "--target", target, type=choices, default="jsonl"
-            )
-            loaded_to = TARGETS[name]
-            if loaded_to.question:
-                destination = self._dialog.ask(
-                    loaded_to.question, "--destination", destination, default=loaded_to.default
-                )
-            project = Project(Path(folder), config, loaded_to, destination)
+            project = self._ask_for_target(config, target, destination, Path(folder))
             if not self._write(project):
                 return 1
-            checks = [
-                *run_checks(
-                    Settings.from_config(config), (), client, self._stored_queries, self._logger
-                )
-            ]
+            chosen = Settings.from_config(config)
+            checks = [*run_checks(chosen, (), client, self._stored_queries, self._logger)]
         finally:
             client.close()
         print_findings(checks, sys.stdout)
         click.echo(f"Next: {project.next_command}")
         return int(any(check.verdict is Verdict.FAILS for check in checks))
+
+    def _ask_for_target(
+        self, config: Mapping[str, Any], name: str | None, destination: str | None, folder: Path
+    ) -> Project:
+        ask, choices = self._dialog.ask, click.Choice([*TARGETS])
+        name = ask("Where to load it", "--target", name, type=choices, default="jsonl")
+        target = TARGETS[name]
+        if target.question:
+            destination = ask(target.question, "--destination", destination, default=target.default)
+        return Project(folder, config, target, destination)
 
     def _ask_for_access(self, base_url: str | None, client_id: str | None) -> dict[str, Any]:
         ask = self._dialog.ask
