@@ -324,6 +324,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(title="Report", description="Path of an HTML report of the run to write"),
     ] = None
 
+    @property
+    def nothing_configured(self) -> str | None:
+        """What to set, in one line, if nothing says what to extract; None if something does."""
+        if self.queries or self.dashboards or self.query_task_ids or self.query_task_ids_file:
+            return None
+        return (
+            "nothing is configured to extract; set queries, dashboards, query_task_ids or "
+            "query_task_ids_file, at the top level of the configuration"
+        )
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
         """Check a tap's config; settings of the Singer SDK in it are passed over.

@@ -76,6 +76,8 @@ def run_checks(
     if access[0].verdict is Verdict.FAILS:
         return
     yield _examine_time_zone(settings.query_timezone, client)
+    if settings.nothing_configured:
+        yield CheckResult("queries", Verdict.FAILS, settings.nothing_configured)
     yield CheckResult("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
     found = find_queries(settings, client, stored_queries, logger)
     for problem in found.problems:

@@ -164,6 +164,8 @@ class QueryTaskResultsStream(LookerStream):
 
     def _new_run(self) -> Run:
         settings = self._tap.settings
+        if settings.nothing_configured:
+            self.logger.warning("%s", settings.nothing_configured)
         external_ids = [
             id_
             for id_ in read_task_ids(settings)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PAGES = {str(page.relative_to(PROJECT)): page.read_text() for page in find_pages()}
 ONE_PAGE = 8_000
-GIVEN = {"base_url": "https://looker.test", "client_id": "me", "client_secret": "hush"}
+GIVEN = {"base_url": "https://example.cloud.looker.com", "client_id": "me", "client_secret": "hush"}
 COMMANDS = {
     "meltano": "meltano.cli:cli",
     "tap-looker-tasks": "tap_looker_tasks.tap:TapLookerTasks.cli",

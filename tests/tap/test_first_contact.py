@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from looker_simulator.simulator import Simulator
     from tests.singer import Run
@@ -297,3 +298,30 @@ def test_merged_results_that_cannot_be_read_are_named(simulator: Simulator, tap:
         "dashboards[0]: tile 'Both' merges several queries, which cannot be read, so it cannot run"
     ) in run.log
     assert {m["stream"] for m in run.of("SCHEMA")} == {"query_task_results"}
+
+
+# Nothing configured
+
+NOTHING = (
+    "nothing is configured to extract; set queries, dashboards, query_task_ids or "
+    "query_task_ids_file, at the top level of the configuration"
+)
+
+
+def test_nothing_configured_says_what_to_set(tap: Tap) -> None:
+    run = tap()
+    assert run.exit_code == 0
+    assert NOTHING in run.log
+    assert {message["type"] for message in run.messages} <= {"SCHEMA", "STATE"}
+    doctor = tap("--doctor")
+    assert doctor.exit_code == 1
+    assert NOTHING in " ".join(doctor.output.decode().split())
+
+
+def test_a_file_without_ids_is_configured(tap: Tap, tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("")
+    run = tap(query_task_ids_file=str(ids))
+    assert run.exit_code == 0
+    assert NOTHING not in run.log
+    assert tap("--doctor", query_task_ids_file=str(ids)).exit_code == 0
