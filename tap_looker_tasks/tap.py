@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections import Counter
-from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -18,26 +17,19 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
+from tap_looker_tasks.answers import answer, check
 from tap_looker_tasks.cli import (
     HELP,
     ClosingCommand,
     Question,
-    Table,
     build_questions,
-    connection_of,
-    describe_sources,
     filter_record,
     find_overridden_maps,
-    print_content,
-    print_fields,
-    print_findings,
     read_catalog,
     read_file,
     read_state,
-    read_task_ids,
     refuse_wrong_stream_maps,
     register_streams,
-    to_yaml,
 )
 from tap_looker_tasks.config import (
     Settings,
@@ -46,19 +38,15 @@ from tap_looker_tasks.config import (
     find_unknown_settings,
     find_wrong_variables,
     refuse,
+    refuse_sdk_errors,
     without_secrets,
 )
-from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.launching import (
     Discovery,
-    Explanation,
     QueryStreamPlan,
     StoredQueries,
-    Verdict,
     configured_queries,
-    find_fields,
-    run_checks,
-    search_content,
+    new_client,
 )
 from tap_looker_tasks.looker import LookerClient, SteadyClock
 from tap_looker_tasks.singer import Interrupts, MessageWriter, PacedStateWriter
@@ -68,14 +56,12 @@ from tap_looker_tasks.streams import (
     QueryTaskResultsStream,
     QueryTaskRowsStream,
 )
-from tap_looker_tasks.tasks import END_BUDGET, Ledger
+from tap_looker_tasks.tasks import END_BUDGET
 from tap_looker_tasks.watch import RunWatch, tell_calls
-from tap_looker_tasks.wording import name_setting_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tap_looker_tasks.launching import CheckResult
     from tap_looker_tasks.looker import Clock
 
 
@@ -138,8 +124,8 @@ class TapLookerTasks(LookerTap):
         try:
             given = super().cb_config(ctx, param, value)
         except (OSError, ValueError) as error:
-            msg = f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"
-            raise SettingsError(msg) from None
+            refuse([f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"])
+            raise
         if given.parse_env:
             # Without settings to look for, it only reads a file `.env` into the environment.
             # Left to itself, the SDK looks for it beside its own files.
@@ -173,14 +159,16 @@ class TapLookerTasks(LookerTap):
                 return
             # A catalog, even an empty one, keeps the tap from discovering streams.
             no_catalog: dict[str, Any] | None = None if question.find is None else {}
-            cls(
+            tap = cls(
                 config=options["config"].config,
                 parse_env_config=options["config"].parse_env,
                 state=state and json.load(state),
                 catalog=json.load(catalog) if catalog else no_catalog,
                 setup_mapper=False,
                 may_run=False,
-            ).answer(question)
+            )
+            if not answer(tap, question):
+                click.get_current_context().exit(1)
 
     @override
     def setup_mapper(self) -> None:
@@ -223,56 +211,7 @@ class TapLookerTasks(LookerTap):
         tap = cls(
             config=given.config, parse_env_config=given.parse_env, catalog={}, setup_mapper=False
         )
-        findings = [*tap.run_checks()]
-        print_findings(findings, sys.stdout)
-        ctx.exit(int(any(finding.verdict is Verdict.FAILS for finding in findings)))
-
-    def answer(self, question: Question) -> None:
-        """Print what is asked for."""
-        if question.find is not None:
-            self._find(question.find.split())
-        elif question.lists_sources:
-            selected = [stream for stream in self.streams.values() if stream.selected]
-            tables = (
-                Table(s.name, s.schema, s.primary_keys or (), s.replication_key) for s in selected
-            )
-            click.echo(to_yaml(describe_sources(tables)), nl=False)
-        else:
-            self._explain(with_sql=question.with_sql)
-
-    def _explain(self, *, with_sql: bool) -> None:
-        selected = [stream for stream in self.streams.values() if stream.selected]
-        streams = [stream for stream in selected if isinstance(stream, QueryStream)]
-        bookmark = self.state.get("bookmarks", {}).get(QueryTaskResultsStream.name, {})
-        explanation = Explanation(
-            self.settings,
-            self.client,
-            self.clock,
-            ledger=Ledger(deepcopy(bookmark), read_task_ids(self.settings)),
-            keepers={stream.name: stream.keeper for stream in streams},
-            stored_queries=self.stored_queries,
-        )
-        keys = {stream.name: stream.primary_keys or () for stream in streams}
-        described = explanation.describe(keys, with_sql=with_sql)
-        click.echo(to_yaml(described), nl=False)
-        if any("problem" in query for query in described["queries"].values()):
-            click.get_current_context().exit(1)
-
-    def _find(self, words: Sequence[str]) -> None:
-        # One word with a slash names an Explore.
-        model, slash, explore = (words[0] if len(words) == 1 else "").partition("/")
-        if slash:
-            fields = find_fields(model, explore, self.client)
-            print_fields(model, explore, fields, sys.stdout)
-        else:
-            found = search_content(words, self.client, self.settings.base_url)
-            print_content(found, sys.stdout)
-
-    def run_checks(self) -> Iterator[CheckResult]:
-        """Yield what a run would meet."""
-        settings = self.settings
-        external_ids = read_task_ids(settings)
-        yield from run_checks(settings, external_ids, self.client, self.stored_queries, self.logger)
+        ctx.exit(int(not check(tap)))
 
     @cached_property
     @override
@@ -301,7 +240,7 @@ class TapLookerTasks(LookerTap):
         try:
             return super()._validate_config(raise_errors=True)
         except ConfigValidationError as error:
-            refuse([name_setting_first(line) for line in error.errors])
+            refuse_sdk_errors(error.errors)
             raise
 
     @override
@@ -387,10 +326,5 @@ class TapLookerTasks(LookerTap):
     @override
     def client(self) -> LookerClient:
         if self._client is None:
-            self._client = LookerClient(
-                connection_of(self.settings),
-                clock=self.clock,
-                logger=self.logger,
-                calls=self._calls,
-            )
+            self._client = new_client(self.settings, self.clock, self.logger, self._calls)
         return self._client

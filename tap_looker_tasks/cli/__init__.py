@@ -12,7 +12,6 @@ from tap_looker_tasks.cli.command import (
 )
 from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
 from tap_looker_tasks.cli.inputs import (
-    connection_of,
     read_catalog,
     read_file,
     read_state,
@@ -26,7 +25,6 @@ __all__ = [
     "Question",
     "Table",
     "build_questions",
-    "connection_of",
     "describe_sources",
     "filter_record",
     "find_overridden_maps",

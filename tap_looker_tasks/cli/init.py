@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tap_looker_tasks.cli.inputs import connection_of
 from tap_looker_tasks.cli.output import print_content, print_findings
 from tap_looker_tasks.cli.plugin import NAME, TARGETS, Project
 from tap_looker_tasks.config import AUTO, QueryConfig, Settings, read_address
@@ -21,6 +21,7 @@ from tap_looker_tasks.launching import (
     StoredQueries,
     Verdict,
     check_access,
+    new_client,
     run_checks,
     search_content,
 )
@@ -136,7 +137,7 @@ class _Init:
         """Ask, write, check; return the exit code."""
         config = self._ask_for_access(base_url, client_id)
         settings = Settings.from_config(config)
-        client = LookerClient(connection_of(settings), clock=SteadyClock(), logger=self._logger)
+        client = new_client(settings, SteadyClock(), self._logger, Counter())
         try:
             self._show_access(settings, client)
             for section, entry in self._choose(extract, settings, client):

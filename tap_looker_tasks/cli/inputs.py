@@ -10,7 +10,6 @@ import msgspec
 
 from tap_looker_tasks.config import parse_ids_file
 from tap_looker_tasks.errors import SettingsError
-from tap_looker_tasks.looker import Connection
 from tap_looker_tasks.records import DECIMAL_FORMAT, DECIMAL_KEY, read_decimal_size
 
 if TYPE_CHECKING:
@@ -234,17 +233,3 @@ def read_task_ids(settings: Settings) -> tuple[str, ...]:
         msg = f"query_task_ids_file: cannot read {path}: {error.strerror}"
         raise SettingsError(msg) from None
     return tuple(dict.fromkeys(settings.query_task_ids + parse_ids_file(content)))
-
-
-def connection_of(settings: Settings) -> Connection:
-    """Build what the client must know of the settings."""
-    return Connection(
-        base_url=settings.base_url,
-        client_id=settings.client_id,
-        client_secret=settings.client_secret,
-        verify=settings.ca_bundle or settings.verify_ssl,
-        timeout_seconds=settings.http_timeout_seconds,
-        max_tries=settings.http_max_tries,
-        call_limit=settings.api_call_limit,
-        max_response_bytes=settings.max_response_bytes,
-    )

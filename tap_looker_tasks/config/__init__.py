@@ -21,7 +21,12 @@ from tap_looker_tasks.config.schema import (
     find_wrong_variables,
     without_secrets,
 )
-from tap_looker_tasks.config.settings import Settings, find_unknown_settings, refuse
+from tap_looker_tasks.config.settings import (
+    Settings,
+    find_unknown_settings,
+    refuse,
+    refuse_sdk_errors,
+)
 
 __all__ = [
     "AUTO",
@@ -42,6 +47,7 @@ __all__ = [
     "read_address",
     "read_duration",
     "refuse",
+    "refuse_sdk_errors",
     "shard_of",
     "share_queries",
     "without_secrets",

@@ -27,10 +27,10 @@ from tap_looker_tasks.config.entries import (
 )
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import to_utc, zone_named
-from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar
+from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar, name_setting_first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 _Entry = TypeVar("_Entry", QueryConfig, DashboardConfig)
 
@@ -422,6 +422,15 @@ def refuse(found: Sequence[str]) -> None:
     if found:
         msg = f"{len(found)} problems in the configuration:"
         raise SettingsError(msg, *found)
+
+
+def refuse_sdk_errors(messages: Iterable[str]) -> None:
+    """Report what the SDK finds wrong with settings, each in one line.
+
+    Raises:
+        SettingsError: If there is something.
+    """
+    refuse([name_setting_first(message) for message in messages])
 
 
 def _resolve_addresses(settings: Settings) -> Settings:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.errors import LookWithoutQueryError, RequestRejectedError
+from tap_looker_tasks.looker import Connection, LookerClient
 from tap_looker_tasks.queries import (
     UNKNOWN_LIMITS,
     Limits,
@@ -29,10 +30,12 @@ from tap_looker_tasks.tasks import LaunchedTask
 from tap_looker_tasks.threads import Lookups
 
 if TYPE_CHECKING:
+    import logging
+    from collections import Counter
     from collections.abc import Iterator, Mapping
 
     from tap_looker_tasks.config import ConfiguredQuery, QueryConfig, Settings
-    from tap_looker_tasks.looker import Clock, LookerClient
+    from tap_looker_tasks.looker import Clock
     from tap_looker_tasks.queries import QueryKeeper
     from tap_looker_tasks.tasks import Launch
 
@@ -87,6 +90,23 @@ def prepare_query(
         limits=limits_of(body),
         server_table_calcs=has_table_calculations(body),
     )
+
+
+def new_client(
+    settings: Settings, clock: Clock, logger: logging.Logger, calls: Counter[str]
+) -> LookerClient:
+    """Build a client for the configured instance; it adds the calls it makes to `calls`."""
+    connection = Connection(
+        base_url=settings.base_url,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+        verify=settings.ca_bundle or settings.verify_ssl,
+        timeout_seconds=settings.http_timeout_seconds,
+        max_tries=settings.http_max_tries,
+        call_limit=settings.api_call_limit,
+        max_response_bytes=settings.max_response_bytes,
+    )
+    return LookerClient(connection, clock=clock, logger=logger, calls=calls)
 
 
 class Launcher:

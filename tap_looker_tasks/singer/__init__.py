@@ -2,8 +2,12 @@
 
 from tap_looker_tasks.singer.batch_files import BatchFiles
 from tap_looker_tasks.singer.interrupts import Interrupts
-from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
-from tap_looker_tasks.singer.state_writer import PacedStateWriter
+from tap_looker_tasks.singer.message_writer import (
+    MessageWriter,
+    PacedStateWriter,
+    ReadyJson,
+    RecordChunk,
+)
 
 __all__ = [
     "BatchFiles",

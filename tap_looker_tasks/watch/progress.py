@@ -12,6 +12,7 @@ from tap_looker_tasks.config import page_of
 from tap_looker_tasks.tasks import LaunchedTask
 from tap_looker_tasks.watch.facts import RunFacts, Stage
 from tap_looker_tasks.watch.summary import (
+    describe_calls,
     describe_end,
     exit_status_of,
     format_bytes,
@@ -49,6 +50,12 @@ def shows_live(
     """
     can_move = environment.get("TERM", "") not in _TERMINALS_WITHOUT_CURSOR
     return can_move and _is_terminal(errors) and not _is_terminal(output)
+
+
+def tell_calls(calls: Counter[str], logger: logging.Logger) -> None:
+    """Log the calls of a command that was no run."""
+    if calls:
+        logger.info("%s", describe_calls(calls, None))
 
 
 class RunWatch:

@@ -12,7 +12,6 @@ from tap_looker_tasks.watch.facts import Stage
 from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
-    import logging
     from collections import Counter
     from collections.abc import Callable, Collection, Iterator
 
@@ -143,12 +142,6 @@ def shorten(text: str, length: int) -> str:
 
 
 # What is told of a command when it has ended: its summary, and the report of a run.
-
-
-def tell_calls(calls: Counter[str], logger: logging.Logger) -> None:
-    """Log the calls of a command that was no run."""
-    if calls:
-        logger.info("%s", describe_calls(calls, None))
 
 
 def lines_to_log(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:

@@ -13,7 +13,18 @@ import pytest
 PACKAGE = Path(__file__).parent.parent.parent / "tap_looker_tasks"
 # From the Singer side down: each imports only from those below it.
 ORDER = (
-    *("__main__", "tap", "streams", "cli", "watch", "run", "launching", "tasks", "queries"),
+    *(
+        "__main__",
+        "tap",
+        "answers",
+        "streams",
+        "cli",
+        "watch",
+        "run",
+        "launching",
+        "tasks",
+        "queries",
+    ),
     *("config", "records", "singer", "store", "threads", "looker", "results", "wording", "errors"),
 )
 PURE = ("tasks", "queries", "config", "records", "results", "wording")

@@ -13,8 +13,7 @@ import pytest
 import singer_sdk
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_looker_tasks.singer.message_writer import RecordChunk
-from tap_looker_tasks.singer.state_writer import PacedStateWriter
+from tap_looker_tasks.singer.message_writer import PacedStateWriter, RecordChunk
 from tap_looker_tasks.tap import TapLookerTasks
 
 if TYPE_CHECKING:

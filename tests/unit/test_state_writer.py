@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from singer_sdk.singerlib.encoding.simple import RecordMessage
 
-from tap_looker_tasks.singer.message_writer import MessageWriter
-from tap_looker_tasks.singer.state_writer import PacedStateWriter
+from tap_looker_tasks.singer.message_writer import MessageWriter, PacedStateWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
