@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -29,6 +30,10 @@ _LONGEST_QUERY_STRING = 10_240
 _GZIP_FROM_BYTES = 1024
 # Packing holds up the other requests: as little of it as there is.
 _GZIP_LEVEL = 1
+_NOT_FOUND = 404
+_VERBS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+_LOGOUT = next(route for route in ROUTES if route.operation_id == "logout")
+_LOG = logging.getLogger(__name__)
 
 
 def build_application(looker: Looker, network: Network) -> Starlette:
@@ -37,11 +42,15 @@ def build_application(looker: Looker, network: Network) -> Starlette:
         Route(route.path, endpoint=_Endpoint(looker, route), methods=[route.verb])
         for route in ROUTES
     ]
+    api.append(Route("/{path:path}", endpoint=_answer_unknown, methods=_VERBS))
     return Starlette(
         routes=[
             Mount(API, routes=api),
             Route("/alive", lambda _: Response()),
+            # Looker's own client logs out here.
+            Route("/api/logout", endpoint=_Endpoint(looker, _LOGOUT), methods=["DELETE"]),
             *control_routes(looker),
+            Route("/{path:path}", endpoint=_answer_unknown, methods=_VERBS),
         ],
         middleware=[
             Middleware(NetworkMiddleware, network=network),
@@ -56,8 +65,7 @@ class _Endpoint:
 
     def __init__(self, looker: Looker, route: ApiRoute) -> None:
         self._looker = looker
-        self._operation = route.operation
-        self._needs_token = route.operation_id != "login"
+        self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -70,12 +78,30 @@ class _Endpoint:
     async def _respond(self, request: Request) -> Response:
         if len(request.url.query) > _LONGEST_QUERY_STRING:
             return answer_page(414, "414 URI Too Long")
-        asked = await read_request(request)
-        if "token_expired" in asked.faults:
-            self._looker.logout(asked.token)
-        if self._needs_token and not self._looker.accepts(asked.token):
-            return answer_error(401, "Requires authentication.")
         try:
-            return await asyncio.to_thread(self._operation, self._looker, asked)
+            asked = await read_request(request)
+            if "token_expired" in asked.faults:
+                self._looker.logout(asked.token)
+            if self._route.operation_id != "login" and not self._looker.accepts(asked.token):
+                return self._reject(HttpError(401, "Requires authentication."))
+            return await asyncio.to_thread(self._route.operation, self._looker, asked)
         except HttpError as error:
-            return answer_error(error.status, error.message)
+            return self._reject(error)
+        except Exception:  # noqa: BLE001 - a bug is logged, and the connection lives
+            _LOG.exception("%s failed", self._route.operation_id)
+            return self._reject(HttpError(500, "An error has occurred."))
+
+    def _reject(self, error: HttpError) -> Response:
+        if error.status == _NOT_FOUND and "not_found_html" in self._looker.variants:
+            return answer_page(_NOT_FOUND, "Looker Not Found (404)")
+        return answer_error(error, self._route.verb, self._route.path)
+
+
+async def _answer_unknown(request: Request) -> Response:
+    """Answer what is not an operation of the simulator: its name, and where all are listed."""
+    path = request.url.path.removeprefix(API)
+    message = (
+        f"{request.method} {path} is not an operation of this simulator; "
+        f"{request.base_url}openapi.json lists those there are"
+    )
+    return answer_error(HttpError(_NOT_FOUND, message), request.method, path)

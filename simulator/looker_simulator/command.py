@@ -11,9 +11,10 @@ import click
 from typing_extensions import override
 
 from looker_simulator.builtin import BUILTIN
+from looker_simulator.content import query_slug
 from looker_simulator.declarations import ModelError
 from looker_simulator.engine import load_database
-from looker_simulator.faults import FAULTS
+from looker_simulator.faults import FAULTS, VARIANTS
 from looker_simulator.scenario import read_scenario
 from looker_simulator.simulator import CREDENTIAL, Simulator, SimulatorOptions
 from looker_simulator.user_project import read_project
@@ -71,9 +72,10 @@ def _epilog() -> str:
     ]
     blocks = [
         ("Explores", iter(explores)),
-        ("Stored queries", iter(content.titles.items())),
+        ("Stored queries", ((query_slug(key), title) for key, title in content.titles.items())),
         ("Looks", ((id_, str(look["title"])) for id_, look in content.looks.items())),
         ("Dashboards", ((id_, str(d["title"])) for id_, d in content.dashboards.items())),
+        ("Variants", iter(VARIANTS.items())),
         ("Faults", ((name, fault.description) for name, fault in FAULTS.items())),
     ]
     return "\n\n".join(f"\b\n{title}:\n" + "\n".join(_lines(rows)) for title, rows in blocks)
@@ -158,6 +160,14 @@ def _read_project(data: Path | None, model: Path | None) -> Project:
     "--scenario",
     type=_FILE,
     help="YAML file that says what happens to given tasks and queries.",
+)
+@click.option(
+    "--variant",
+    "variants",
+    type=click.Choice([*VARIANTS]),
+    metavar="NAME",
+    multiple=True,
+    help="Be like another release of Looker in one respect; see below.",
 )
 @click.option(
     "--fault",

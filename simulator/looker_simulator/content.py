@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +14,33 @@ if TYPE_CHECKING:
     from looker_simulator.model import Explore, Field, Model
 
 
-_QUERY_KEYS = (
-    "model",
-    "view",
-    "fields",
-    "pivots",
-    "fill_fields",
-    "filters",
-    "filter_expression",
-    "sorts",
-    "limit",
-    "column_limit",
-    "total",
-    "row_total",
-    "subtotals",
-    "vis_config",
-    "filter_config",
-    "visible_ui_sections",
-    "dynamic_fields",
-    "query_timezone",
+QUERY_KEYS: Mapping[str, str] = {
+    "model": "a text",
+    "view": "a text",
+    "fields": "a list of texts",
+    "pivots": "a list of texts",
+    "fill_fields": "a list of texts",
+    "filters": "an object",
+    "filter_expression": "a text",
+    "sorts": "a list of texts",
+    "limit": "a number",
+    "column_limit": "a number",
+    "total": "a boolean",
+    "row_total": "a text",
+    "subtotals": "a list of texts",
+    "vis_config": "an object",
+    "filter_config": "an object",
+    "visible_ui_sections": "a text",
+    "dynamic_fields": "a text",
+    "client_id": "a text",
+    "query_timezone": "a text",
+}
+"""What the body of a query consists of, and the kind of each part; any may be null."""
+_READ_ONLY = frozenset(
+    {
+        *("can", "id", "slug", "share_url", "expanded_share_url", "url"),
+        "has_table_calculations",
+    }
 )
 _SHARED, _USERS, _LOOKML = "1", "2", "lookml"
 ROOT_FOLDERS: Mapping[str, Mapping[str, Any]] = {
@@ -66,20 +75,62 @@ class Content:
     merge_queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def as_query(query_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+_SLUG = re.compile(r"query(\d{17})")
+
+
+def query_slug(key: str) -> str:
+    """Return the id of a query: 22 characters, as Looker's are, unless it has one of its own."""
+    return f"query{int(key):017}" if key.isdecimal() else key
+
+
+def query_key(query_id: str) -> str:
+    """Return the key that a query is kept under: the number in an id that `query_slug` makes."""
+    found = _SLUG.fullmatch(query_id)
+    return str(int(found[1])) if found else query_id
+
+
+def as_query(query_id: str, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>."""
-    slug = f"slug{query_id}"
+    slug = f"slug{key}"
     return {
         "can": {"run": True, "show": True},
         "id": query_id,
-        **{key: body.get(key) for key in _QUERY_KEYS},
-        "client_id": f"client{query_id}",
+        **{key: body.get(key) for key in QUERY_KEYS if key != "client_id"},
+        "client_id": query_slug(key),
         "slug": slug,
         "share_url": f"https://looker.test/x/{slug}",
         "expanded_share_url": f"https://looker.test/explore/{body.get('model')}",
         "url": f"/explore/{body.get('model')}/{body.get('view')}",
-        "has_table_calculations": "table_calculation" in (body.get("dynamic_fields") or ""),
+        "has_table_calculations": "table_calculation" in str(body.get("dynamic_fields") or ""),
     }
+
+
+def find_mistakes(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what is wrong in the body of a query: field, code and message of each mistake."""
+    mistakes = [
+        (key, "missing_field", f"{key} must name {what}")
+        for key, what in (("model", "a model"), ("view", "an Explore"))
+        if not body.get(key)
+    ]
+    for key, value in body.items():
+        if key in QUERY_KEYS:
+            if value is not None and not _is_of_kind(value, QUERY_KEYS[key]):
+                mistakes.append((key, "invalid", f"{key} must be {QUERY_KEYS[key]}"))
+        elif key not in _READ_ONLY:
+            mistakes.append((key, "invalid", f"{key} is not a field of a query"))
+    return mistakes
+
+
+def _is_of_kind(value: object, kind: str) -> bool:
+    if kind == "a list of texts":
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    kinds: Mapping[str, tuple[type, ...]] = {
+        "a text": (str,),
+        "a number": (str, int),
+        "a boolean": (bool,),
+        "an object": (dict,),
+    }
+    return isinstance(value, kinds[kind]) and (kind == "a boolean" or not isinstance(value, bool))
 
 
 def as_look(
@@ -119,16 +170,12 @@ def as_dashboard_base(
 def as_dashboard(
     dashboard_id: str,
     dashboard: Mapping[str, Any],
-    queries: Mapping[str, Mapping[str, Any]],
     folders: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Describe a dashboard, complete: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Dashboard>."""
     common = {"can": {"show": True}, "dashboard_id": dashboard_id}
     filters = [{**common, **found} for found in dashboard.get("dashboard_filters", ())]
-    elements = [
-        {**common, **_with_query(element, queries)}
-        for element in dashboard.get("dashboard_elements", ())
-    ]
+    elements = [{**common, **element} for element in dashboard.get("dashboard_elements", ())]
     return {
         **_common(dashboard_id, dashboard, folders),
         **_dashboard_only(dashboard_id),
@@ -217,14 +264,25 @@ def as_merge_query(merge_query_id: str, merged: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _with_query(
-    element: Mapping[str, Any], queries: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Add the query of a tile that is stored beside it, as Looker does."""
-    query_id = str(element.get("query_id"))
-    if query_id not in queries:
-        return dict(element)
-    return {**element, "query": as_query(query_id, queries[query_id])}
+def with_listen_objects(dashboard: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a dashboard whose tiles listen by an object from filter to field, as they once did."""
+    elements = []
+    for element in dashboard["dashboard_elements"]:
+        maker = element.get("result_maker")
+        if maker:
+            filterables = [
+                {**each, "listen": _as_object(each.get("listen"))}
+                for each in maker.get("filterables") or ()
+            ]
+            element = {**element, "result_maker": {**maker, "filterables": filterables}}  # noqa: PLW2901 - a changed copy
+        elements.append(element)
+    return {**dashboard, "dashboard_elements": elements}
+
+
+def _as_object(listen: Any) -> Any:  # noqa: ANN401 - JSON
+    if not isinstance(listen, list):
+        return listen
+    return {each["dashboard_filter_name"]: each["field"] for each in listen}
 
 
 def as_model(model: Model) -> dict[str, Any]:

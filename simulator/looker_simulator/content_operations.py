@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from looker_simulator import content
 from looker_simulator.content import as_dashboard_base, as_explore, as_model
 from looker_simulator.exchange import (
     answer_json,
     answer_nothing,
     answer_part,
-    answer_result,
     answer_search,
 )
 from looker_simulator.looker import HttpError, Looker
@@ -109,39 +107,6 @@ def all_timezones(_: Looker, __: ApiRequest) -> Response:
     return answer_json(answer)
 
 
-def create_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `POST /queries`."""
-    if request.body.get("model") not in looker.database.project.models:
-        raise HttpError(422, "Validation Failed: model must name a model")
-    if not request.body.get("view"):
-        raise HttpError(422, "Validation Failed: view must name an Explore")
-    filters = request.body.get("filters") or {}
-    if not all(isinstance(value, str) for value in filters.values()):
-        raise HttpError(500, "An error has occurred.")
-    query_id = looker.create_query(request.body, with_slug="slug_ids" in request.faults)
-    return _answer_query(looker, request, query_id)
-
-
-def query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /queries/{query_id}`."""
-    return _answer_query(looker, request, request.path["query_id"])
-
-
-def query_for_slug(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /queries/slug/{slug}`."""
-    return _answer_query(looker, request, request.path["slug"].removeprefix("slug"))
-
-
-def run_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /queries/{query_id}/run/{result_format}`."""
-    return _run(looker, request, looker.body_of(request.path["query_id"]))
-
-
-def run_inline_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `POST /queries/run/{result_format}`."""
-    return _run(looker, request, request.body)
-
-
 def look(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /looks/{look_id}`; what is in the trash is still given."""
     return answer_json(looker.describe_look_with_query(request.path["look_id"]), request.fields)
@@ -156,11 +121,6 @@ def all_looks(looker: Looker, request: ApiRequest) -> Response:
 def search_looks(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /looks/search`."""
     return answer_search(request, [looker.describe_look(id_) for id_ in looker.looks])
-
-
-def run_look(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /looks/{look_id}/run/{result_format}`."""
-    return _run(looker, request, looker.body_of(looker.look(request.path["look_id"])["query_id"]))
 
 
 def dashboard(looker: Looker, request: ApiRequest) -> Response:
@@ -266,22 +226,3 @@ def lookml_model_explore(looker: Looker, request: ApiRequest) -> Response:
         raise HttpError(404, "Not found")
     model = looker.database.project.models[name]
     return answer_json(as_explore(model, found, looker.hidden_fields), request.fields)
-
-
-def _answer_query(looker: Looker, request: ApiRequest, query_id: str) -> Response:
-    return answer_json(content.as_query(query_id, looker.body_of(query_id)), request.fields)
-
-
-def _run(looker: Looker, request: ApiRequest, body: Mapping[str, Any]) -> Response:
-    """Run a query while the client waits."""
-    about = {
-        "query_id": request.path.get("query_id", ""),
-        "server_table_calcs": request.is_set("server_table_calcs"),
-        **request.path,
-    }
-    limit = request.query.get("limit")
-    body = looker.visible(body)
-    task = looker.tasks.run_now({**body, "limit": limit} if limit else body, about)
-    if task.status == "error" and task.result_format != "json_detail":
-        raise HttpError(400, "The query failed")
-    return answer_result(task.result_format, task.data or b"null")

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from looker_simulator.exchange import answer_error, answer_json, answer_nothing
 from looker_simulator.faults import FAULTS, Fault
+from looker_simulator.looker import HttpError
 from looker_simulator.routes import API, ROUTES, describe_api
 
 if TYPE_CHECKING:
@@ -175,9 +176,11 @@ def control_routes(looker: Looker) -> list[Route]:
         try:
             fault = _read_fault(await request.body(), is_form=is_form)
         except ValueError as error:
-            return answer_error(422, str(error))
+            return answer_error(HttpError(422, str(error)))
         if request.headers.get("Sec-Fetch-Site") in _FOREIGN:
-            return answer_error(403, "faults are switched from the page of the simulator only")
+            return answer_error(
+                HttpError(403, "faults are switched from the page of the simulator only")
+            )
         looker.faults.add(fault)
         return RedirectResponse("/", 303) if is_form else answer_nothing()
 

@@ -11,6 +11,7 @@ import msgspec
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from looker_simulator import formats
+from looker_simulator.content import query_slug
 from looker_simulator.faults import MULTI_RESULTS
 from looker_simulator.looker import HttpError
 
@@ -57,7 +58,7 @@ class ApiRequest:
         path: parameters in the path, by name.
         query: parameters in the query string, by name.
         query_task_ids: tasks asked for by `query_task_multi_results`.
-        body: decoded JSON; an empty object when there is none.
+        body: decoded JSON object; an empty one when there is none.
         form: fields of a form, by name.
         token: of the session.
         faults: what happens to it, by name.
@@ -67,7 +68,7 @@ class ApiRequest:
     path: Mapping[str, str]
     query: Mapping[str, str]
     query_task_ids: tuple[str, ...]
-    body: Any
+    body: Mapping[str, Any]
     form: Mapping[str, Any]
     token: str
     faults: Mapping[str, Fault]
@@ -82,16 +83,33 @@ class ApiRequest:
         return frozenset(
             name
             for name, fault in self.faults.items()
-            if fault.concerns(MULTI_RESULTS, {query_task_id}, {query_id})
+            if fault.concerns(MULTI_RESULTS, {query_task_id}, {query_id, query_slug(query_id)})
         )
 
     def is_set(self, name: str) -> bool:
         """Return whether a parameter of the query string says true."""
         return self.query.get(name, "").lower() in _TRUE
 
+    def number(self, name: str) -> int | None:
+        """Return a number of the query string; None if it is not there.
+
+        Raises:
+            HttpError: If it is something else.
+        """
+        text = self.query.get(name)
+        if not text:
+            return None
+        if not re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
+            raise HttpError(400, f"{name} must be a number, not {text!r}")
+        return int(text)
+
 
 async def read_request(request: Request) -> ApiRequest:
-    """Read a request, with its body."""
+    """Read a request, with its body.
+
+    Raises:
+        HttpError: If the body is not a JSON object, nor a form.
+    """
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     raw = await request.body()
     is_form = "form" in request.headers.get("Content-Type", "")
@@ -108,12 +126,14 @@ async def read_request(request: Request) -> ApiRequest:
     )
 
 
-def _decode(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+def _decode(raw: bytes) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        return {}
-    return decoded if isinstance(decoded, dict) else {}
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise HttpError(400, "Bad request: the body is not valid JSON") from None
+    if not isinstance(decoded, dict):
+        raise HttpError(400, "Bad request: the body is not a JSON object")
+    return decoded
 
 
 _SYMBOL = re.compile(r"[^\s,()]+|[,()]")
@@ -151,6 +171,7 @@ def _select(value: Any, wanted: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
 
 
 DOCUMENTATION = "https://docs.cloud.google.com/looker/docs/reference/looker-api/latest"
+_ERRORS = "https://cloud.google.com/looker/docs/r/err/4.0"
 JSON = "application/json"
 _CONTENT_TYPES = {
     "csv": "text/csv",
@@ -158,6 +179,7 @@ _CONTENT_TYPES = {
     "md": "text/markdown",
     "sql": "text/plain",
     "txt": "text/plain",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
 
@@ -174,7 +196,10 @@ def answer_result(result_format: str, data: bytes) -> Response:
     content_type = _CONTENT_TYPES.get(result_format)
     if content_type is None:
         return Response(data, media_type=JSON)
-    return PlainTextResponse(msgspec.json.decode(data), media_type=content_type)
+    text = msgspec.json.decode(data)
+    if result_format == "xlsx":
+        return Response(text.encode("latin-1"), media_type=content_type)
+    return PlainTextResponse(text, media_type=content_type)
 
 
 def answer_nothing(status: int = 204) -> Response:
@@ -182,10 +207,14 @@ def answer_nothing(status: int = 204) -> Response:
     return Response(status_code=status)
 
 
-def answer_error(status: int, message: str) -> Response:
-    """Answer as Looker refuses a request."""
-    body = {"message": message, "documentation_url": DOCUMENTATION}
-    return Response(formats.encode(body), status, media_type=JSON)
+def answer_error(error: HttpError, verb: str = "get", path: str = "") -> Response:
+    """Answer as Looker rejects a request; the path is that of the operation, with its braces."""
+    named = re.sub(r"\{(\w+)\}", r":\1", path)
+    body: dict[str, Any] = {"message": error.message}
+    if error.errors:
+        body["errors"] = [{**detail, "documentation_url": DOCUMENTATION} for detail in error.errors]
+    body["documentation_url"] = f"{_ERRORS}/{error.status}/{verb.lower()}{named}"
+    return Response(formats.encode(body), error.status, media_type=JSON)
 
 
 def answer_page(status: int, title: str) -> Response:
@@ -223,24 +252,15 @@ def answer_part(request: ApiRequest, entries: Sequence[Entry]) -> Response:
     <https://github.com/looker-open-source/sdk-codegen/blob/main/docs/paging.md>.
     """
     entries = _sort(entries, request.query.get("sorts", ""))
-    page, per_page = _number(request, "page"), _number(request, "per_page")
-    limit, offset = _number(request, "limit"), _number(request, "offset") or 0
+    page, per_page = request.number("page"), request.number("per_page")
+    limit, offset = request.number("limit"), max(request.number("offset") or 0, 0)
     if limit is None and page is not None:
         limit = per_page or 20
         offset = (max(page, 1) - 1) * limit
-    if limit is None:
+    if limit is None or limit < 0:
         return answer_json(entries[offset:], request.fields)
     headers = _paging_headers(request, len(entries), limit, offset)
     return answer_json(entries[offset : offset + limit], request.fields, headers)
-
-
-def _number(request: ApiRequest, name: str) -> int | None:
-    text = request.query.get(name)
-    if not text:
-        return None
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        raise HttpError(400, f"{name} must be a number, not {text!r}")
-    return int(text)
 
 
 def _matches(value: Any, text: str) -> bool:  # noqa: ANN401 - JSON

@@ -83,7 +83,6 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
         "rows_null": FaultKind("complete, but null in place of the rows"),
         "rows_capped": FaultKind("results end at 5,000 rows, and do not say so"),
         "from_cache": FaultKind("results come from the cache, unless a task forbids it"),
-        "slug_ids": FaultKind("queries get slugs of 22 characters as ids", "create_query"),
         "dev_mode_note": FaultKind("json_detail results carry a note that is no error"),
         "malformed_data": FaultKind("complete, but data is a number"),
         "unknown_id_refuses_batch": FaultKind("an unknown id makes it HTTP 404 for all"),
@@ -94,6 +93,25 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
     }
 )
 """Every fault, by name."""
+
+
+VARIANTS: Mapping[str, str] = MappingProxyType(
+    {
+        "numeric_ids": "queries have numbers as ids, as before release 24.20",
+        "capitalised": "statuses are written as in prose: Complete",
+        "columns_truncated_text": '`columns_truncated` of json_bi is text: "true"',
+        "listen_object": "tiles listen by an object from filter to field",
+        "no_fields": "results name no fields, as cached ones of release 26.14",
+        "runtime_number": "`runtime` of json_detail is a number",
+        "truncated_left_out": "`truncated` of json_detail is left out when it would be false",
+        "pending_204": "results that are not there yet: 204, as before release 25.0",
+        "unknown_id_missing": "tasks that are not there are told as `missing`",
+        "unknown_id_refuses_batch": "an unknown id makes it HTTP 404 for all",
+        "not_found_html": "HTTP 404 has a page in place of JSON",
+        "flat_pivots": "pivoted cells of json_bi have keys `measure|FIELD|pivot`",
+    }
+)
+"""What differs between releases of Looker, by name."""
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

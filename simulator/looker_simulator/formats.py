@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,17 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
+    from typing import Self
 
     from looker_simulator.engine import Answer, QueryFailedError
     from looker_simulator.model import Field
 
-JSON_FORMATS = frozenset({"json", "json_bi", "json_detail"})
-TEXT_FORMATS = frozenset({"csv", "html", "md", "sql", "txt"})
+JSON_FORMATS = frozenset({"inline_json", "json", "json_bi", "json_detail", "json_fe"})
+TEXT_FORMATS = frozenset({"csv", "html", "md", "sql", "txt", "xlsx"})
+DETAILED_FORMATS = frozenset({"json_detail", "json_fe"})
+"""Formats that have a place for errors."""
+UNWRITTEN_FORMATS = frozenset({"gsxml", "jpg", "odc", "pdf", "png"})
+"""Formats of Looker that are refused: images, and what only spreadsheets of others read."""
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _PIVOT_SEPARATOR = "|FIELD|"
 _ROW_TOTAL = "$$$_row_total_$$$"
@@ -30,6 +36,26 @@ NOTE = {
     "level": "warning",
 }
 """The entry in `errors` that development mode causes."""
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """How a result is written.
+
+    Attributes:
+        apply_formatting: Whether numbers are written as text, with separators of thousands.
+        apply_vis: Whether fields hidden by `vis_config` are left out, and its labels apply.
+        generate_drill_links: Whether cells have links; there are none.
+    """
+
+    apply_formatting: bool = False
+    apply_vis: bool = False
+    generate_drill_links: bool = False
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> Self:
+        """Read the options of a task."""
+        return cls(**{name: bool(about.get(name)) for name in cls.__dataclass_fields__})
 
 
 def encode(value: object) -> bytes:
@@ -44,9 +70,10 @@ def build_payload(
     query_task_id: str,
     runtime_seconds: float,
     ran_at: datetime,
+    options: ResultOptions = ResultOptions(),
 ) -> object:
     """Build the payload of a complete task, ready for `encode`."""
-    if result_format == "json_detail":
+    if result_format in DETAILED_FORMATS:
         payload = _json_detail(answer)
         payload["id"] = query_task_id
         payload["runtime"] = f"{runtime_seconds:.3f}"
@@ -54,7 +81,7 @@ def build_payload(
         return payload
     if result_format == "json_bi":
         return _json_bi(answer)
-    if result_format == "json":
+    if result_format in {"inline_json", "json"}:
         return [*_flat_rows(answer)]
     return _TEXTS[result_format](answer)
 
@@ -63,7 +90,7 @@ def build_failure(failure: QueryFailedError, result_format: str, *, query_task_i
     """Build the payload of a task whose query cannot be run, ready for `encode`."""
     if failure.sql is None:
         return {"id": query_task_id, "error": failure.message}
-    if result_format == "json_detail":
+    if result_format in DETAILED_FORMATS:
         return {
             "id": query_task_id,
             "sql": failure.sql,
@@ -85,7 +112,7 @@ def build_failure(failure: QueryFailedError, result_format: str, *, query_task_i
     row = {"looker_error": failure.message}
     if result_format == "json_bi":
         return {"metadata": {"sql": failure.sql}, "rows": [row]}
-    return [row] if result_format == "json" else failure.message
+    return [row] if result_format in {"inline_json", "json"} else failure.message
 
 
 def _json_detail(answer: Answer) -> dict[str, Any]:

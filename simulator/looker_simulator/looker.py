@@ -12,7 +12,7 @@ from looker_simulator import content, formats
 from looker_simulator.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from looker_simulator.engine import Database
     from looker_simulator.exchange import Call
@@ -26,11 +26,19 @@ _UNIMPORTANT = frozenset(
 class HttpError(Exception):
     """A request that Looker refuses."""
 
-    def __init__(self, status: int, message: str) -> None:
-        """Take the HTTP status and Looker's message."""
+    def __init__(self, status: int, message: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
+        """Take the HTTP status, Looker's message, and what is wrong with each field of a body."""
         super().__init__(message)
         self.status = status
         self.message = message
+        self.errors = errors
+
+
+def reject_fields(*errors: tuple[str, str, str]) -> HttpError:
+    """Build the error for a body: field, code and message of each mistake."""
+    keys = ("field", "code", "message")
+    details = [dict(zip(keys, error, strict=True)) for error in errors]
+    return HttpError(422, "Validation Failed", details)
 
 
 @dataclass
@@ -38,6 +46,7 @@ class Looker:
     """What the simulated Looker knows.
 
     Attributes:
+        variants: names of `VARIANTS` that hold.
         queries: bodies of the stored and created queries, by id.
         looks: title and `query_id` of the stored and added Looks, by id.
         dashboards: title, filters and elements of the stored and added dashboards, by id.
@@ -54,6 +63,7 @@ class Looker:
     client_id: str
     client_secret: str
     token_lifetime_seconds: float
+    variants: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.monotonic
     faults: Faults = field(default_factory=Faults)
     queries: dict[str, Mapping[str, Any]] = field(init=False)
@@ -95,23 +105,56 @@ class Looker:
         """Return whether a token is good."""
         return self._tokens.get(token, 0.0) > self.clock()
 
-    def create_query(self, body: Mapping[str, Any], *, with_slug: bool = False) -> str:
-        """Store a query, unless there is one like it; returns its id, a number or a slug."""
+    def create_query(self, body: Mapping[str, Any]) -> str:
+        """Store a query, unless there is one like it; returns the key it is kept under."""
         described = _comparable(body)
         with self._lock:
-            for query_id, found in self.queries.items():
+            for key, found in self.queries.items():
                 if _comparable(found) == described:
-                    return query_id
-            query_id = secrets.token_urlsafe(16) if with_slug else str(len(self.queries) + 1)
-            self.queries[query_id] = dict(body)
-            return query_id
+                    return key
+            key = str(body.get("client_id") or len(self.queries) + 1)
+            if key in self.queries:
+                raise reject_fields(("client_id", "already_exists", "client_id is taken"))
+            self.queries[key] = dict(body)
+            return key
 
-    def body_of(self, query_id: object) -> Mapping[str, Any]:
-        """Return the body of a query."""
-        found = self.queries.get(str(query_id))
-        if found is None:
+    def body_of(self, query_id: str) -> Mapping[str, Any]:
+        """Return the body of a query, by the key it is kept under."""
+        return _known(self.queries, query_id)
+
+    def query_key(self, query_id: object) -> str:
+        """Return the key that a query is kept under, by its id.
+
+        Raises:
+            HttpError: If there is none, or it is a number where Looker has none any more.
+        """
+        text = str(query_id)
+        if text.isdecimal() and "numeric_ids" not in self.variants:
             raise HttpError(404, "Not found")
-        return found
+        key = content.query_key(text)
+        self.body_of(key)
+        return key
+
+    def query_id(self, key: str) -> str:
+        """Return the id of a query as the API has it."""
+        return key if "numeric_ids" in self.variants else content.query_slug(key)
+
+    def describe_query(self, key: str) -> dict[str, Any]:
+        """Describe a query, by the key it is kept under."""
+        return content.as_query(self.query_id(key), key, self.body_of(key))
+
+    def with_query_ids(self, described: Any) -> Any:  # noqa: ANN401 - JSON
+        """Return a description in which queries have the ids that the API has."""
+        if isinstance(described, list):
+            return [self.with_query_ids(entry) for entry in described]
+        if not isinstance(described, dict):
+            return described
+        return {
+            key: self.query_id(str(value))
+            if key == "query_id" and str(value) in self.queries
+            else self.with_query_ids(value)
+            for key, value in described.items()
+        }
 
     def visible(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a query as it is run for the user: without the fields that are hidden."""
@@ -128,20 +171,31 @@ class Looker:
     def describe_look(self, look_id: str) -> dict[str, Any]:
         """Describe a Look, without its query."""
         found = self.look(look_id)
-        return content.as_look(look_id, found, self.queries.get(found["query_id"]), self.folders)
+        body = self.queries.get(str(found["query_id"]))
+        look = content.as_look(look_id, found, body, self.folders)
+        return dict(self.with_query_ids(look))
 
     def describe_look_with_query(self, look_id: str) -> dict[str, Any]:
         """Describe a Look, with its query if it has one."""
         described = {**self.describe_look(look_id), "url": f"/looks/{look_id}"}
-        query_id = described["query_id"]
-        if query_id is None:
-            return described
-        return {**described, "query": content.as_query(query_id, self.body_of(query_id))}
+        key = self.look(look_id)["query_id"]
+        return described if key is None else {**described, "query": self.describe_query(str(key))}
 
     def dashboard(self, dashboard_id: str) -> dict[str, Any]:
         """Describe a dashboard, complete."""
         found = _known(self.dashboards, dashboard_id)
-        return content.as_dashboard(dashboard_id, found, self.queries, self.folders)
+        elements = [self._with_query(tile) for tile in found.get("dashboard_elements", ())]
+        described = content.as_dashboard(
+            dashboard_id, {**found, "dashboard_elements": elements}, self.folders
+        )
+        if "listen_object" in self.variants:
+            described = content.with_listen_objects(described)
+        return dict(self.with_query_ids(described))
+
+    def _with_query(self, tile: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the query of a tile that is stored beside it, as Looker does."""
+        key = str(tile.get("query_id"))
+        return {**tile, "query": self.describe_query(key)} if key in self.queries else {**tile}
 
     def describe_folder(self, folder_id: str) -> dict[str, Any]:
         """Describe a folder, without what is in it."""
@@ -150,7 +204,8 @@ class Looker:
 
     def merge_query(self, merge_query_id: str) -> dict[str, Any]:
         """Describe what merged results consist of."""
-        return content.as_merge_query(merge_query_id, _known(self.merge_queries, merge_query_id))
+        found = _known(self.merge_queries, merge_query_id)
+        return dict(self.with_query_ids(content.as_merge_query(merge_query_id, found)))
 
     def create_query_task(self, about: Mapping[str, Any], limit: str | None = None) -> QueryTask:
         """Start a run of a stored query.
@@ -159,14 +214,28 @@ class Looker:
             about: what the request says: `query_id`, `result_format`, and so on.
             limit: most rows, in place of the query's.
         """
-        for name in ("query_id", "result_format"):
-            if not about.get(name):
-                raise HttpError(422, f"Validation Failed: {name} is required")
-        known = formats.JSON_FORMATS | formats.TEXT_FORMATS
-        if about["result_format"] not in known:
-            raise HttpError(400, f"Unknown result_format {about['result_format']}")
-        body = self.visible(self.body_of(about["query_id"]))
+        missing = [name for name in ("query_id", "result_format") if not about.get(name)]
+        if missing:
+            raise reject_fields(
+                *((name, "missing_field", f"{name} is required") for name in missing)
+            )
+        check_format(str(about["result_format"]))
+        key = self.query_key(about["query_id"])
+        body = self.visible(self.body_of(key))
+        about = {**about, "query_id": key}
         return self.tasks.create({**body, "limit": limit} if limit else body, about)
+
+
+def check_format(result_format: str) -> None:
+    """Check the format of a result.
+
+    Raises:
+        HttpError: If there is none of that name, or the simulator does not write it.
+    """
+    if result_format in formats.UNWRITTEN_FORMATS:
+        raise HttpError(400, f"The simulator does not write the format {result_format}")
+    if result_format not in formats.JSON_FORMATS | formats.TEXT_FORMATS:
+        raise HttpError(400, f"Unknown result_format {result_format}")
 
 
 def _known(entries: Mapping[str, Mapping[str, Any]], id_: str) -> Mapping[str, Any]:
@@ -182,5 +251,5 @@ def _known(entries: Mapping[str, Mapping[str, Any]], id_: str) -> Mapping[str, A
 
 
 def _comparable(body: Mapping[str, Any]) -> dict[str, Any]:
-    described = content.as_query("", body)
+    described = content.as_query("", "", body)
     return {k: v for k, v in described.items() if v is not None and k not in _UNIMPORTANT}

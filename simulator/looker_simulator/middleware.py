@@ -19,7 +19,9 @@ from urllib.parse import parse_qs
 import msgspec
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from looker_simulator.content import query_key, query_slug
 from looker_simulator.exchange import JSON, Call, answer_error, answer_page
+from looker_simulator.looker import HttpError
 from looker_simulator.routes import find_operation
 
 if TYPE_CHECKING:
@@ -226,7 +228,7 @@ _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 def _limited(retry_after: str | None, status: int = 429) -> Response:
-    response = answer_error(status, _DEMANDED)
+    response = answer_error(HttpError(status, _DEMANDED))
     if retry_after is not None:
         response.headers["Retry-After"] = retry_after
     return response
@@ -243,18 +245,18 @@ _ANSWERS: Mapping[str, Callable[[Fault], Response]] = {
     "rate_limited_date": lambda fault: _limited(_date_after(fault.seconds)),
     "rate_limited_nonsense": lambda _: _limited("nan"),
     "rate_limited_bare": lambda _: _limited(None),
-    "server_error": lambda _: answer_error(500, _DEMANDED),
-    "error_drip": lambda _: answer_error(500, _DEMANDED),
+    "server_error": lambda _: answer_error(HttpError(500, _DEMANDED)),
+    "error_drip": lambda _: answer_error(HttpError(500, _DEMANDED)),
     "bad_gateway": lambda _: answer_page(502, "502 Bad Gateway"),
     "unavailable": lambda _: _limited("0", 503),
     "gateway_timeout": lambda _: answer_page(504, "504 Gateway Time-out"),
-    "bad_request": lambda _: answer_error(400, _DEMANDED),
-    "token_lost": lambda _: answer_error(401, "Requires authentication."),
-    "forbidden": lambda _: answer_error(403, "Forbidden"),
-    "not_found": lambda _: answer_error(404, "Not found"),
+    "bad_request": lambda _: answer_error(HttpError(400, _DEMANDED)),
+    "token_lost": lambda _: answer_error(HttpError(401, "Requires authentication.")),
+    "forbidden": lambda _: answer_error(HttpError(403, "Forbidden")),
+    "not_found": lambda _: answer_error(HttpError(404, "Not found")),
     "not_found_html": lambda _: answer_page(404, "404 Not Found"),
     "uri_too_long": lambda _: answer_page(414, "414 URI Too Long"),
-    "validation_failed": lambda _: answer_error(422, "Validation Failed"),
+    "validation_failed": lambda _: answer_error(HttpError(422, "Validation Failed")),
     "redirected": lambda _: RedirectResponse("https://elsewhere.test/", 302),
     "not_json": lambda _: answer_page(200, "Sign in"),
     "invalid_json": lambda _: Response(b'{"status": "comp', media_type=JSON),
@@ -393,7 +395,9 @@ class _Request:
         parts = self.scope["path"].split("/")
         tasks = (self._looker.tasks.find(id_) for id_ in self.named_ids)
         of_tasks = {task.query_id for task in tasks if task}
-        return of_tasks | ({*parts} if "queries" in parts else set())
+        keys = of_tasks | ({*map(query_key, parts)} if "queries" in parts else set())
+        # A fault may name a query by its number as well as by its id.
+        return keys | {*map(query_slug, keys)}
 
     def record(self, status: int) -> None:
         """Record that it was answered."""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 API = "/api/4.0"
 _FIELDS = ("fields",)
-_RUN = ("limit", "server_table_calcs")
+_RUN = ("limit", "path_prefix", *tasks.RUN_FLAGS)
+_IMAGE = ("image_width", "image_height")
 _SEARCH = (
     *PAGE_PARAMETERS,
     *("filter_or", "id", "title", "description", "folder_id", "user_id", "deleted", "view_count"),
@@ -67,15 +68,15 @@ ROUTES = (
     ApiRoute("PATCH", "/session", content.update_session),
     ApiRoute("GET", "/versions", content.versions, _FIELDS),
     ApiRoute("GET", "/timezones", content.all_timezones),
-    ApiRoute("POST", "/queries", content.create_query, _FIELDS),
-    ApiRoute("POST", "/queries/run/{result_format}", content.run_inline_query, _RUN),
-    ApiRoute("GET", "/queries/slug/{slug}", content.query_for_slug, _FIELDS),
-    ApiRoute("GET", "/queries/{query_id}", content.query, _FIELDS),
-    ApiRoute("GET", "/queries/{query_id}/run/{result_format}", content.run_query, _RUN),
+    ApiRoute("POST", "/queries", tasks.create_query, _FIELDS),
+    ApiRoute("POST", "/queries/run/{result_format}", tasks.run_inline_query, (*_RUN, *_IMAGE)),
+    ApiRoute("GET", "/queries/slug/{slug}", tasks.query_for_slug, _FIELDS),
+    ApiRoute("GET", "/queries/{query_id}", tasks.query, _FIELDS),
+    ApiRoute("GET", "/queries/{query_id}/run/{result_format}", tasks.run_query, (*_RUN, *_IMAGE)),
     ApiRoute("GET", "/looks", content.all_looks, _FIELDS),
     ApiRoute("GET", "/looks/search", content.search_looks, (*_SEARCH, "query_id")),
     ApiRoute("GET", "/looks/{look_id}", content.look, _FIELDS),
-    ApiRoute("GET", "/looks/{look_id}/run/{result_format}", content.run_look, _RUN),
+    ApiRoute("GET", "/looks/{look_id}/run/{result_format}", tasks.run_look, (*_RUN, *_IMAGE)),
     ApiRoute("GET", "/dashboards", content.all_dashboards, _FIELDS),
     ApiRoute(
         "GET", "/dashboards/search", content.search_dashboards, (*_SEARCH, "slug", "not_owned_by")
@@ -143,6 +144,16 @@ _PARAMETERS: Mapping[str, str] = {
     "sorts": "Keys to sort by, such as `title desc`",
     "filter_or": "Whether one match is enough",
     "not_owned_by": "Whether what `user_id` owns is left out",
+    "apply_formatting": "Whether numbers are written with separators of thousands",
+    "apply_vis": "Whether hidden fields and series labels of `vis_config` apply",
+    "cache": "Accepted: nothing is cached",
+    "cache_only": "Accepted: nothing is cached",
+    "force_production": "Accepted: there is no other mode",
+    "generate_drill_links": "Whether cells have `links`; they are empty",
+    "image_height": "Accepted: images are refused",
+    "image_width": "Accepted: images are refused",
+    "path_prefix": "Accepted: there are no links to prefix",
+    "rebuild_pdts": "Accepted: there are no derived tables to rebuild",
     "query_task_ids": "Tasks asked for, with commas between them",
     "server_table_calcs": "Whether table calculations are computed",
 }

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from looker_simulator.application import build_application
+from looker_simulator.content import query_key
 from looker_simulator.engine import Database, load_database
-from looker_simulator.faults import Fault
+from looker_simulator.faults import VARIANTS, Fault
 from looker_simulator.looker import Looker
 from looker_simulator.middleware import Network
 from looker_simulator.scenario import Scenario, play_scenario
@@ -52,6 +53,7 @@ class SimulatorOptions:
         stall_timeout_seconds: closes a connection whose client does not read the body for that
             long, as proxies do; None: never.
         seed: of the latencies drawn.
+        variants: names of `VARIANTS`: what of Looker's releases differs from today's.
         scenario: what happens to given tasks and queries; None: nothing.
     """
 
@@ -64,7 +66,19 @@ class SimulatorOptions:
     round_trip_seconds: float = 0.0
     stall_timeout_seconds: float | None = None
     seed: int = 0
+    variants: frozenset[str] = frozenset()
     scenario: Scenario | None = None
+
+    def __post_init__(self) -> None:
+        """Check the names of the variants.
+
+        Raises:
+            ValueError: If there is no variant of a name.
+        """
+        unknown = {*self.variants} - {*VARIANTS}
+        if unknown:
+            msg = f"there is no variant {min(unknown)!r}; known are {', '.join(VARIANTS)}"
+            raise ValueError(msg)
 
 
 class Simulator:
@@ -99,6 +113,7 @@ class Simulator:
                 client_id=self.client_id,
                 client_secret=self.client_secret,
                 token_lifetime_seconds=self._options.token_lifetime_seconds,
+                variants=frozenset(self._options.variants),
             )
             if self._options.scenario:
                 play_scenario(self._options.scenario, self._looker)
@@ -142,7 +157,7 @@ class Simulator:
 
     def create_query(self, body: Mapping[str, Any]) -> str:
         """Store a query, as an application would; returns its id."""
-        return self._looker.create_query(body)
+        return self._looker.query_id(self._looker.create_query(body))
 
     def add_look(self, look_id: str, title: str, query_id: str, **more: Any) -> None:
         """Save a query as a Look; `more` are other keys, such as `deleted` or `folder_id`."""
@@ -180,7 +195,7 @@ class Simulator:
 
     def forget_query(self, query_id: str) -> None:
         """Forget a query, as a restored instance does."""
-        del self._looker.queries[query_id]
+        del self._looker.queries[query_key(query_id)]
 
     def hide_field(self, name: str) -> None:
         """Hide a field from the user, as an access grant does."""
@@ -193,9 +208,13 @@ class Simulator:
         *,
         server_table_calcs: bool = False,
     ) -> str:
-        """Start a run of a stored query, as an application would; returns the task's id."""
+        """Start a run of a stored query, as an application would; returns the task's id.
+
+        Its id may be the number that built-in queries and those of a model are listed with.
+        """
+        key = query_key(query_id)
         about = {
-            "query_id": query_id,
+            "query_id": self._looker.query_id(key),
             "result_format": result_format,
             "server_table_calcs": server_table_calcs,
         }
@@ -244,13 +263,14 @@ class Simulator:
         given = options.latency_seconds
         least, most = given if isinstance(given, tuple) else (given, given)
         scenario = options.scenario or Scenario()
-        latencies = {**options.query_latency, **scenario.latencies()}
+        given_latencies = {**options.query_latency, **scenario.latencies()}
+        latencies = {query_key(id_): seconds for id_, seconds in given_latencies.items()}
         return QueryTasks(
             database,
             concurrency=options.concurrency,
             result_ttl_seconds=options.result_ttl_seconds,
-            latency=lambda id_: latencies.get(id_, drawn.uniform(least, most)),
-            scripts=scenario.scripts(),
+            latency=lambda key: latencies.get(key, drawn.uniform(least, most)),
+            scripts={query_key(id_): script for id_, script in scenario.scripts().items()},
         )
 
 

@@ -1,4 +1,4 @@
-"""Operations on query tasks, each function named after its operationId."""
+"""Operations on queries and query tasks, each function named after its operationId."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response
 
-from looker_simulator import formats
+from looker_simulator import content, formats
 from looker_simulator.exchange import (
     JSON,
     answer_json,
     answer_nothing,
     answer_result,
 )
-from looker_simulator.looker import HttpError, Looker
+from looker_simulator.looker import HttpError, Looker, check_format, reject_fields
 from looker_simulator.tasks import QueryTask, RealAnswer
 
 if TYPE_CHECKING:
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
     from looker_simulator.exchange import ApiRequest
 
+RUN_FLAGS = (
+    *("apply_formatting", "apply_vis", "cache", "cache_only", "force_production"),
+    *("generate_drill_links", "rebuild_pdts", "server_table_calcs"),
+)
+_TASK_KEYS = frozenset(
+    {
+        *("query_id", "result_format", "source", "deferred", "look_id", "dashboard_id", "can"),
+        *("id", "query", "status", "runtime", "result_source", "cache_key", "generate_links"),
+        *("path_prefix", *RUN_FLAGS),
+    }
+)
 _UNFINISHED = frozenset({"added", "running"})
 _IN_PLACE_OF_A_STATUS: Mapping[str, bytes] = {
     "missing": b'{"status":"missing"}',
@@ -36,26 +47,102 @@ _SEVERED = {"looker_error": "The database closed the connection"}
 _IN_PLACE_OF_DATA: Mapping[str, bytes] = {"no_data": b"null", "malformed_data": b"5"}
 
 
+def create_query(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `POST /queries`."""
+    _check_body(looker, request.body)
+    filters = request.body.get("filters") or {}
+    if not all(isinstance(value, str) for value in filters.values()):
+        # Looker stores them, but does not take them again.
+        raise HttpError(500, "An error has occurred.")
+    return answer_json(looker.describe_query(looker.create_query(request.body)), request.fields)
+
+
+def query(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /queries/{query_id}`."""
+    key = looker.query_key(request.path["query_id"])
+    return answer_json(looker.describe_query(key), request.fields)
+
+
+def query_for_slug(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /queries/slug/{slug}`: the end of a share URL, or an id."""
+    key = content.query_key(request.path["slug"].removeprefix("slug"))
+    return answer_json(looker.describe_query(key), request.fields)
+
+
+def run_query(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /queries/{query_id}/run/{result_format}`."""
+    return _run(looker, request, looker.query_key(request.path["query_id"]))
+
+
+def run_inline_query(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `POST /queries/run/{result_format}`."""
+    _check_body(looker, request.body)
+    return _run(looker, request, "")
+
+
+def run_look(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /looks/{look_id}/run/{result_format}`."""
+    key = looker.look(request.path["look_id"])["query_id"]
+    if key is None:
+        raise HttpError(404, "Not found")
+    return _run(looker, request, str(key))
+
+
+def _check_body(looker: Looker, body: Mapping[str, Any]) -> None:
+    mistakes = content.find_mistakes(body)
+    if not mistakes and body["model"] not in looker.database.project.models:
+        mistakes = [("model", "invalid", "model must name a model")]
+    if mistakes:
+        raise reject_fields(*mistakes)
+
+
+def _run(looker: Looker, request: ApiRequest, key: str) -> Response:
+    """Run a query while the client waits; without a key, the one that the body holds."""
+    result_format = request.path["result_format"]
+    check_format(result_format)
+    about = {"query_id": key, "result_format": result_format, **_read_options(request)}
+    body = looker.body_of(key) if key else request.body
+    task = looker.tasks.run_now(_limited(request, looker.visible(body)), about)
+    if task.status == "error" and not task.is_told_in_full:
+        raise HttpError(400, f"The query failed: {task.failure}")
+    return answer_result(task.result_format, task.data or b"null")
+
+
+def _limited(request: ApiRequest, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    limit = request.number("limit")
+    return body if limit is None else {**body, "limit": str(limit)}
+
+
+def _read_options(request: ApiRequest) -> dict[str, Any]:
+    """Return the parameters that decide how a query is run, all of them booleans or text."""
+    options: dict[str, Any] = {name: request.is_set(name) for name in RUN_FLAGS}
+    options["cache"] = request.query.get("cache", "true").lower() != "false"
+    for name in ("image_width", "image_height"):
+        request.number(name)
+    return {**options, "path_prefix": request.query.get("path_prefix")}
+
+
 def create_query_task(looker: Looker, request: ApiRequest) -> Response:
     """Answer `POST /query_tasks`."""
-    about = {
-        **request.body,
-        "server_table_calcs": request.is_set("server_table_calcs"),
-        "cache": request.query.get("cache", "true").lower() != "false",
-    }
-    task = looker.create_query_task(about, limit=request.query.get("limit"))
-    return answer_json(_as_query_task(task), request.fields)
+    unknown = [key for key in request.body if key not in _TASK_KEYS]
+    if unknown:
+        raise reject_fields(*((k, "invalid", f"{k} is not a field of a task") for k in unknown))
+    about = {**request.body, **_read_options(request)}
+    limit = request.number("limit")
+    task = looker.create_query_task(about, limit=None if limit is None else str(limit))
+    return answer_json(_as_query_task(looker, task), request.fields)
 
 
 def query_task(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /query_tasks/{query_task_id}`."""
-    return answer_json(_as_query_task(_find(looker, request)), request.fields)
+    return answer_json(_as_query_task(looker, _find(looker, request)), request.fields)
 
 
 def query_task_multi_results(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /query_tasks/multi_results`."""
     ids = request.query_task_ids
-    if "unknown_id_refuses_batch" in request.faults and not all(map(looker.tasks.find, ids)):
+    refuses = "unknown_id_refuses_batch" in {*request.faults, *looker.variants}
+    if refuses and not all(map(looker.tasks.find, ids)):
         raise HttpError(404, "Not found")
     entries = {id_: _entry(looker, request, id_) for id_ in ids}
     body = b",".join(
@@ -68,9 +155,9 @@ def query_task_results(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /query_tasks/{query_task_id}/results`."""
     task = _find(looker, request)
     if task.status in _UNFINISHED:
-        return answer_nothing(202)
-    if task.status == "error" and task.result_format != "json_detail":
-        raise HttpError(400, "The query failed")
+        return answer_nothing(204 if "pending_204" in looker.variants else 202)
+    if task.status == "error" and not task.is_told_in_full:
+        raise HttpError(400, f"The query failed: {task.failure}")
     if task.data is None or task.status == "expired":
         raise HttpError(404, "Not found")
     return answer_result(task.result_format, task.data)
@@ -84,7 +171,7 @@ def all_running_queries(looker: Looker, _: ApiRequest) -> Response:
             {
                 "id": f"{n}",
                 "query_task_id": task.query_task_id,
-                "query_id": str(task.about.get("query_id")),
+                "query_id": looker.query_id(task.query_id) if task.query_id else None,
                 "status": task.status,
                 "source": "api4",
             }
@@ -113,8 +200,9 @@ def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | N
     """Return what the answer for many tasks says of one; None: nothing."""
     task = looker.tasks.find(query_task_id)
     if task is None:
-        return None
-    faults = request.faults_of(query_task_id, task.query_id)
+        is_told = "unknown_id_missing" in looker.variants
+        return _IN_PLACE_OF_A_STATUS["missing"] if is_told else None
+    faults = request.faults_of(query_task_id, task.query_id) | looker.variants
     if "absent" in faults:
         return None
     scripted = task.next_scripted()
@@ -171,8 +259,13 @@ def _with_other_rows(result_format: str, data: bytes, faults: Collection[str]) -
     return msgspec.json.encode(payload | {key: msgspec.Raw(written)}) if key else written
 
 
+_DETAIL_CHANGES = frozenset(
+    {"dev_mode_note", "from_cache", "no_fields", "runtime_number", "truncated_left_out"}
+)
+
+
 def _changed_detail(data: bytes, faults: Collection[str]) -> bytes:
-    if not {*faults} & {"dev_mode_note", "no_fields", "from_cache"}:
+    if not {*faults} & _DETAIL_CHANGES:
         return data
     payload = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     if "dev_mode_note" in faults:
@@ -181,6 +274,10 @@ def _changed_detail(data: bytes, faults: Collection[str]) -> bytes:
         payload["from_cache"] = msgspec.Raw(b"true")
     if "no_fields" in faults:
         payload.pop("fields", None)
+    if "runtime_number" in faults and "runtime" in payload:
+        payload["runtime"] = msgspec.Raw(bytes(payload["runtime"]).strip(b'"'))
+    if "truncated_left_out" in faults and bytes(payload.get("truncated", b"")) == b"false":
+        del payload["truncated"]
     return msgspec.json.encode(payload)
 
 
@@ -190,6 +287,8 @@ def _changed_bi(data: bytes, faults: Collection[str]) -> bytes:
         "columns_truncated": ("columns_truncated", b"true"),
         "columns_truncated_text": ("columns_truncated", b'"true"'),
     }
+    if "flat_pivots" in faults:
+        data = _flattened(data)
     wanted = dict(change for name, change in changes.items() if name in faults)
     if not wanted:
         return data
@@ -200,13 +299,29 @@ def _changed_bi(data: bytes, faults: Collection[str]) -> bytes:
     return msgspec.json.encode(payload)
 
 
-def _as_query_task(task: QueryTask) -> dict[str, Any]:
+def _flattened(data: bytes) -> bytes:
+    """Return a json_bi payload whose pivoted cells have keys `measure|FIELD|pivot`."""
+    payload = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    rows = msgspec.json.decode(payload["rows"], type=list[dict[str, dict[str, msgspec.Raw]]])
+    flat: list[dict[str, Any]] = []
+    for row in rows:
+        cells: dict[str, Any] = {}
+        for name, cell in row.items():
+            if "value" in cell:
+                cells[name] = cell
+            else:
+                cells |= {f"{name}|FIELD|{pivot}": inner for pivot, inner in cell.items()}
+        flat.append(cells)
+    return msgspec.json.encode({**payload, "rows": flat})
+
+
+def _as_query_task(looker: Looker, task: QueryTask) -> dict[str, Any]:
     """Describe a task: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/QueryTask>."""
     about = task.about
     return {
         "id": task.query_task_id,
         "can": {},
-        "query_id": about.get("query_id") and str(about["query_id"]),
+        "query_id": looker.query_id(task.query_id) if task.query_id else None,
         "result_format": about.get("result_format"),
         "result_source": "query" if task.data is not None else None,
         "status": task.status,
@@ -214,10 +329,11 @@ def _as_query_task(task: QueryTask) -> dict[str, Any]:
         "dashboard_id": about.get("dashboard_id"),
         "source": about.get("source") or "api4",
         "runtime": task.runtime_seconds,
-        "server_table_calcs": bool(about.get("server_table_calcs")),
-        "cache": about.get("cache", True),
-        "cache_only": False,
-        "generate_links": False,
-        "force_production": False,
-        "rebuild_pdts": False,
+        "path_prefix": about.get("path_prefix"),
+        "generate_links": bool(about.get("generate_drill_links")),
+        **{
+            name: bool(about.get(name))
+            for name in ("server_table_calcs", "cache", "cache_only", "force_production")
+        },
+        "rebuild_pdts": bool(about.get("rebuild_pdts")),
     }

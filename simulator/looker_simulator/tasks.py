@@ -42,6 +42,7 @@ class QueryTask:
         about: what `POST /query_tasks` was told: `query_id`, `result_format` and so on.
         status: Looker's word.
         data: the payload as JSON, once finished.
+        failure: why the query failed; empty if it did not.
         finished_at: seconds of the clock.
         script: answers to give in place of the truth, one for each time it is asked for; the
             last one stays.
@@ -53,6 +54,7 @@ class QueryTask:
     status: str = "added"
     data: bytes | None = None
     runtime_seconds: float | None = None
+    failure: str = ""
     finished_at: float | None = None
     script: list[ScriptedAnswer] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -63,8 +65,13 @@ class QueryTask:
         return str(self.about.get("result_format"))
 
     @property
+    def is_told_in_full(self) -> bool:
+        """Return whether the format has a place for errors."""
+        return self.result_format in formats.DETAILED_FORMATS
+
+    @property
     def query_id(self) -> str:
-        """Return Looker's id of the query; empty for an inline one."""
+        """Return the key of the query; empty for an inline one."""
         return str(self.about.get("query_id") or "")
 
     def next_scripted(self) -> bytes | RealAnswer | None:
@@ -190,6 +197,7 @@ class QueryTasks:
                 task.body, server_table_calcs=bool(task.about.get("server_table_calcs"))
             )
         except QueryFailedError as failure:
+            task.failure = failure.message
             payload = formats.build_failure(
                 failure, task.result_format, query_task_id=task.query_task_id
             )
@@ -200,5 +208,6 @@ class QueryTasks:
             query_task_id=task.query_task_id,
             runtime_seconds=self._clock() - started_at,
             ran_at=datetime.now(UTC),
+            options=formats.ResultOptions.of(task.about),
         )
         return "complete", formats.encode(payload)

@@ -223,8 +223,7 @@ def test_results_come_from_the_cache_unless_forbidden(
     assert browser.entry(id_)["data"]["from_cache"] is cache
 
 
-def test_queries_have_slugs_as_ids(simulator: Simulator, browser: Browser) -> None:
-    simulator.fault("slug_ids")
+def test_queries_have_slugs_as_ids(browser: Browser) -> None:
     body = {"model": "shop", "view": "orders", "fields": ["orders.id"]}
     created = browser.session.post(f"{browser.api}/queries", json=body, timeout=20).json()
     assert len(created["id"]) == 22
