@@ -14,6 +14,7 @@ from demo.application import CREDENTIAL, Application, Wish
 from demo.postgres import running_postgres
 from demo.processes import Meltano, ProgramError, Run, running_simulator
 from demo.screen import Screen, short
+from looker_simulator.content import query_slug
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -31,14 +32,14 @@ _INTERRUPTED = 130
 _DAYS_OF_2013 = 365
 
 _WISHES = (
-    Wish("1", "json_detail"),
-    Wish("2", "json_bi"),
-    Wish("3", "json"),
-    Wish("4", "csv"),
-    Wish("5", "json_detail"),
-    Wish("6", "json_detail"),
+    Wish(query_slug("1"), "json_detail"),
+    Wish(query_slug("2"), "json_bi"),
+    Wish(query_slug("3"), "json"),
+    Wish(query_slug("4"), "csv"),
+    Wish(query_slug("5"), "json_detail"),
+    Wish(query_slug("6"), "json_detail"),
 )
-_ONE_MORE = Wish("1", "csv")
+_ONE_MORE = Wish(query_slug("1"), "csv")
 _FLIGHTS = {"model": "flights_2013", "explore": "flights"}
 _QUERIES = [
     {"name": "airlines", "look_id": 1, "primary_keys": ["flights.carrier"]},

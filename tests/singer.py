@@ -82,14 +82,30 @@ def run_tap(
     catalog: object = None,
     **config: object,
 ) -> Run:
-    """Run the command with files for config, state and catalog, as Meltano does."""
+    """Run the command with files for config, state and catalog, as Meltano does.
+
+    A number as `query_id` stands for the id of the simulator's stored query of that number.
+    """
     given = {name: value for name, value in {**defaults, **config}.items() if value is not None}
+    if isinstance(queries := given.get("queries"), list):
+        given["queries"] = [*map(_with_stored_id, queries)]
     options = _as_options(folder, {"config": given, "state": state, "catalog": catalog})
     with _log() as log:
         result = CliRunner().invoke(TapLookerTasks.cli, [*options, *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     output = result.stdout_bytes
     return Run(result.exit_code, output, log.getvalue() + result.stderr, parse(output))
+
+
+def stored_id(number: int) -> str:
+    """Return the id of a stored query of the simulator."""
+    return f"query{number:017}"
+
+
+def _with_stored_id(query: object) -> object:
+    if isinstance(query, dict) and isinstance(query.get("query_id"), int):
+        return {**query, "query_id": stored_id(query["query_id"])}
+    return query
 
 
 def unmeasured() -> dict[str, str]:

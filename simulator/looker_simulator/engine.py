@@ -11,11 +11,10 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from looker_simulator.builtin import BUILTIN
-from looker_simulator.filters import FilterError
 from looker_simulator.sql import InvalidQueryError, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from looker_simulator.model import Explore, Field, Project
 
@@ -34,8 +33,9 @@ class Answer:
         columns_truncated: whether there were more pivot values than the column limit.
         sql: what the database was asked.
         timezone: what date-times are told in.
-        totals: values of the measures over all rows, by name; None unless asked for.
-        row_totals: values of the measures, by the dimensions of a row; for pivots only.
+        totals: values of the measures over all rows, for each pivot value; None unless asked for.
+        row_totals: values of the measures over all pivot values, by the dimensions of a row.
+        subtotals: values of the measures by the first dimensions and pivot value, by their number.
     """
 
     query: Mapping[str, Any]
@@ -47,8 +47,29 @@ class Answer:
     columns_truncated: bool
     sql: str
     timezone: str
-    totals: Mapping[str, Any] | None = None
+    totals: list[dict[str, Any]] | None = None
     row_totals: Mapping[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=dict)
+    subtotals: Mapping[int, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def dimensions(self) -> list[str]:
+        """Return the names of the dimensions that stay in rows, in the order asked for."""
+        dimensions = (f.name for f in self.fields if not f.is_measure)
+        return [name for name in dimensions if name not in self.pivots]
+
+    @property
+    def measures(self) -> list[str]:
+        """Return the names of what is computed for each row, or each row and pivot value."""
+        return [f.name for f in self.fields if f.is_measure and f.name in self.columns]
+
+    def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the values of the dimensions in a row; fewer in a subtotal."""
+        return tuple(row[name] for name in self.dimensions if name in row)
+
+    @property
+    def found(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows with the names of their columns."""
+        return (dict(zip(self.columns, values, strict=True)) for values in self.rows)
 
     @property
     def pivots(self) -> tuple[str, ...]:
@@ -162,7 +183,8 @@ class Database:
                 explore, query, (zone.key, now), server_table_calcs=server_table_calcs
             )
             limit, column_limit = _limit_of(query), _column_limit_of(query)
-        except (InvalidQueryError, FilterError, ValueError, LookupError) as error:
+            _check_keys(query, statement)
+        except (ValueError, LookupError, TypeError, OSError) as error:
             raise QueryFailedError(str(error)) from None
         pivoted = bool(query.get("pivots"))
         sql = statement.text(limit=None if pivoted or limit is None else limit + 1)
@@ -207,25 +229,57 @@ class Database:
         return found
 
     def _with_totals(self, answer: Answer, statement: Statement) -> Answer:
-        if answer.query.get("total"):
-            columns, sql = statement.totals()
-            answer = replace(answer, totals=dict(zip(columns, self._rows(sql)[0], strict=True)))
-        if answer.pivots and answer.query.get("row_total") == "right":
-            columns, sql = statement.row_totals()
-            width = len(columns) - len(statement.measures)
-            answer = replace(
-                answer,
-                row_totals={
-                    row[:width]: dict(zip(columns[width:], row[width:], strict=True))
-                    for row in self._rows(sql)
-                },
-            )
-        return answer
+        """Add the totals, row totals and subtotals that the query asks for."""
+
+        def aggregate(*dimensions: str) -> list[dict[str, Any]]:
+            columns, sql = statement.aggregates(dimensions)
+            return [dict(zip(columns, row, strict=True)) for row in self._rows(sql)]
+
+        query = answer.query
+        if query.get("total"):
+            answer = replace(answer, totals=aggregate(*answer.pivots))
+        dimensions = answer.dimensions
+        subtotals = [name for name in query.get("subtotals") or () if name in dimensions]
+        has_row_totals = bool(answer.pivots and query.get("row_total") in {"left", "right"})
+        row_totals = []
+        for depth in sorted({dimensions.index(name) + 1 for name in subtotals}):
+            shown = dimensions[:depth]
+            found = aggregate(*shown, *answer.pivots)
+            answer = replace(answer, subtotals={**answer.subtotals, depth: found})
+            row_totals += aggregate(*shown) if has_row_totals else []
+        if has_row_totals:
+            row_totals += [*aggregate(*dimensions), *aggregate()]
+        return replace(answer, row_totals={answer.key_of(row): row for row in row_totals})
 
 
 def load_database(project: Project = BUILTIN) -> Database:
     """Load a project's tables and make them ready for queries; a second for the built-in ones."""
     return Database(project.connect(), project)
+
+
+def _check_keys(query: Mapping[str, Any], statement: Statement) -> None:
+    """Reject what the simulator would have to drop silently.
+
+    Raises:
+        InvalidQueryError: It names the key.
+    """
+    names = [field.name for field in statement.fields]
+    for key in ("pivots", "subtotals", "fill_fields"):
+        unknown = [name for name in query.get(key) or () if name not in names]
+        if unknown:
+            msg = f"{key}: {unknown[0]} is not a field of the query"
+            raise InvalidQueryError(msg)
+    fill = query.get("fill_fields") or ()
+    if fill and (query.get("pivots") or len(fill) > 1):
+        msg = "fill_fields: the simulator fills one date of a query without pivots"
+        raise InvalidQueryError(msg)
+    filled = [found for found in statement.fields if found.name in fill]
+    if any(found.type != "date_date" for found in filled):
+        msg = f"fill_fields: the simulator fills dates, which {filled[0].name} is not"
+        raise InvalidQueryError(msg)
+    if query.get("row_total") not in {None, "", "left", "right", "none"}:
+        msg = f"row_total: {query['row_total']!r} is none of left, right, none"
+        raise InvalidQueryError(msg)
 
 
 def _limit_of(query: Mapping[str, Any]) -> int | None:

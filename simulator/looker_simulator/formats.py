@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import html
-import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from looker_simulator.text_formats import Table, write_text, write_value
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from typing import Self
 
@@ -28,6 +27,8 @@ UNWRITTEN_FORMATS = frozenset({"gsxml", "jpg", "odc", "pdf", "png"})
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _PIVOT_SEPARATOR = "|FIELD|"
 _ROW_TOTAL = "$$$_row_total_$$$"
+GROUPING = "$$$__grouping__$$$"
+"""In a row of a subtotal: the dimensions that it groups by."""
 NOTE = {
     "message": "Note: This query contains derived tables with Development Mode filters. "
     "Query results in Production Mode might be different.",
@@ -73,17 +74,21 @@ def build_payload(
     options: ResultOptions = ResultOptions(),
 ) -> object:
     """Build the payload of a complete task, ready for `encode`."""
+    if options.apply_vis:
+        answer = _apply_vis(answer)
+    if options.apply_formatting and result_format not in {"json_bi", "sql", *DETAILED_FORMATS}:
+        answer = _format_values(answer)
     if result_format in DETAILED_FORMATS:
-        payload = _json_detail(answer)
+        payload = _json_detail(answer, options)
         payload["id"] = query_task_id
         payload["runtime"] = f"{runtime_seconds:.3f}"
         payload["ran_at"] = ran_at.isoformat()
         return payload
     if result_format == "json_bi":
-        return _json_bi(answer)
+        return _json_bi(answer, options)
     if result_format in {"inline_json", "json"}:
         return [*_flat_rows(answer)]
-    return _TEXTS[result_format](answer)
+    return answer.sql if result_format == "sql" else write_text(result_format, _table(answer))
 
 
 def build_failure(failure: QueryFailedError, result_format: str, *, query_task_id: str) -> object:
@@ -115,7 +120,8 @@ def build_failure(failure: QueryFailedError, result_format: str, *, query_task_i
     return [row] if result_format in {"inline_json", "json"} else failure.message
 
 
-def _json_detail(answer: Answer) -> dict[str, Any]:
+def _json_detail(answer: Answer, options: ResultOptions) -> dict[str, Any]:
+    fill_fields = answer.query.get("fill_fields") or []
     payload: dict[str, Any] = {
         "from_cache": False,
         "id": None,
@@ -128,40 +134,110 @@ def _json_detail(answer: Answer) -> dict[str, Any]:
         },
         "sql": answer.sql,
         "fields": _fields(answer),
-        "fill_fields": [],
+        "fill_fields": [f for f in _fields(answer)["dimensions"] if f["name"] in fill_fields],
         "has_totals": answer.totals is not None,
         "has_row_totals": bool(answer.row_totals),
         "applied_filters": _applied_filters(answer),
         "number_format": "1,234.56",
         "explore": {"name": answer.explore.name, "label": answer.explore.title},
         "timezone": answer.timezone,
-        "data": [*_cell_rows(answer)],
+        "data": [_dressed(row, options) for row in _cell_rows(answer)],
         "drill_menu_build_time": 0.001,
     }
     if answer.pivots:
         payload["pivots"] = [*_pivot_columns(answer)]
     if answer.totals is not None:
-        payload["totals_data"] = {name: {"value": value} for name, value in answer.totals.items()}
+        payload["totals_data"] = _dressed(_total_row(answer), options)
+    if answer.subtotals:
+        payload["subtotals_data"] = {
+            str(depth): [_dressed(row, options) for row in _subtotal_rows(answer, depth)]
+            for depth in answer.subtotals
+        }
     return payload
 
 
-def _json_bi(answer: Answer) -> dict[str, Any]:
+def _json_bi(answer: Answer, options: ResultOptions) -> dict[str, Any]:
     rows = [*_cell_rows(answer)]
+    for depth in sorted(answer.subtotals, reverse=True):
+        rows += _subtotal_rows(answer, depth)
     if answer.totals is not None:
-        rows.append({name: {"value": value} for name, value in answer.totals.items()})
+        rows.append(_total_row(answer))
     return {
         "metadata": {
             "fields": _fields(answer),
             "pivots": [*_pivot_columns(answer)],
             "has_totals": answer.totals is not None,
-            "has_subtotals": False,
+            "has_subtotals": bool(answer.subtotals),
             "columns_truncated": answer.columns_truncated,
             "sql": answer.sql,
             "filters": _applied_filters(answer),
             "bigquery_metadata": None,
         },
-        "rows": rows,
+        "rows": [_dressed(row, options) for row in rows],
     }
+
+
+def _total_row(answer: Answer) -> dict[str, Any]:
+    return next(_spread(answer, answer.totals or ()), {})
+
+
+def _subtotal_rows(answer: Answer, depth: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a subtotal, marked with the dimensions that it groups by."""
+    for row in _spread(answer, answer.subtotals[depth]):
+        yield {**row, GROUPING: answer.dimensions[:depth]}
+
+
+def _dressed(row: dict[str, Any], options: ResultOptions) -> dict[str, Any]:
+    """Return a row whose cells have what the options ask for beside their values."""
+    if not (options.apply_formatting or options.generate_drill_links):
+        return row
+    return {name: _dressed_cell(cell, options) for name, cell in row.items()}
+
+
+def _dressed_cell(cell: Any, options: ResultOptions) -> Any:  # noqa: ANN401 - JSON
+    if not isinstance(cell, dict):
+        return cell
+    if "value" not in cell:
+        return {key: _dressed_cell(inner, options) for key, inner in cell.items()}
+    rendered = {"rendered": _formatted(cell["value"])} if options.apply_formatting else {}
+    return {**cell, **rendered, **({"links": []} if options.generate_drill_links else {})}
+
+
+def _formatted(value: object) -> object:
+    """Return a number as people read it; anything else unchanged."""
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return f"{value:,}" if is_number else value
+
+
+def _format_values(answer: Answer) -> Answer:
+    def formatted(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _formatted(value) for name, value in row.items()}
+
+    rows = [tuple(map(_formatted, row)) for row in answer.rows]
+    totals = None if answer.totals is None else [formatted(row) for row in answer.totals]
+    row_totals = {
+        tuple(map(_formatted, key)): formatted(row) for key, row in answer.row_totals.items()
+    }
+    return replace(answer, rows=rows, totals=totals, row_totals=row_totals)
+
+
+def _apply_vis(answer: Answer) -> Answer:
+    """Leave out the fields that `vis_config` hides, and name others by its labels."""
+    config = answer.query.get("vis_config") or {}
+    hidden, labels = config.get("hidden_fields"), config.get("series_labels")
+    hidden = hidden if isinstance(hidden, list) else []
+    labels = labels if isinstance(labels, dict) else {}
+    places = [n for n, name in enumerate(answer.columns) if name not in hidden]
+    return replace(
+        answer,
+        fields=tuple(
+            replace(field, label=str(labels.get(field.name, field.label)))
+            for field in answer.fields
+            if field.name not in hidden
+        ),
+        columns=tuple(answer.columns[n] for n in places),
+        rows=[tuple(row[n] for n in places) for row in answer.rows],
+    )
 
 
 def _applied_filters(answer: Answer) -> dict[str, Any]:
@@ -235,32 +311,38 @@ def _flattened(cell: dict[str, Any], *, is_pivoted: bool) -> object:
 
 
 def _cell_rows(answer: Answer) -> Iterator[dict[str, Any]]:
+    return _spread(answer, answer.found)
+
+
+def _spread(answer: Answer, found: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows of cells; what a measure is for each pivot value is a cell of cells."""
     if not answer.pivots:
-        for values in answer.rows:
-            cells = zip(answer.columns, values, strict=True)
-            yield {name: {"value": value} for name, value in cells}
+        for row in found:
+            yield {name: {"value": value} for name, value in row.items()}
         return
-    measures = _pivoted_names(answer)
+    keys = [key for key, _ in _pivot_values(answer)]
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    keys = {key: None for key, _ in _pivot_values(answer)}
-    for values in answer.rows:
-        found = dict(zip(answer.columns, values, strict=True))
-        dimensions = {n: v for n, v in found.items() if n not in measures | {*answer.pivots}}
+    for values in found:
+        key = _pivot_key(answer, values)
+        dimensions = {n: {"value": values[n]} for n in answer.dimensions if n in values}
+        measures = [name for name in answer.measures if name in values]
         row = rows.setdefault(
-            tuple(dimensions.values()),
-            {n: {"value": v} for n, v in dimensions.items()}
-            | {n: {key: {"value": None} for key in keys} for n in found if n in measures},
+            answer.key_of(values),
+            dimensions | {name: {each: {"value": None} for each in keys} for name in measures},
         )
         for name in measures:
-            row[name][_pivot_key(answer, found)] = {"value": found[name]}
+            # Pivot values beyond the column limit have no column.
+            if key in row[name]:
+                row[name][key] = {"value": values[name]}
     for dimension_values, row in rows.items():
         for name, value in answer.row_totals.get(dimension_values, {}).items():
-            row[name][_ROW_TOTAL] = {"value": value}
+            if name in answer.measures:
+                row[name][_ROW_TOTAL] = {"value": value}
         yield row
 
 
 def _pivoted_names(answer: Answer) -> set[str]:
-    return {f.name for f in answer.fields if f.is_measure and f.name in answer.columns}
+    return {*answer.measures}
 
 
 def _pivot_key(answer: Answer, cells: Mapping[str, Any]) -> str:
@@ -287,58 +369,38 @@ def _pivot_columns(answer: Answer) -> Iterator[dict[str, Any]]:
         yield {"key": _ROW_TOTAL, "is_total": True, "data": {}, "metadata": {}}
 
 
-def _csv(answer: Answer) -> str:
-    return _separated(answer, ",")
+def _table(answer: Answer) -> Table:
+    """Return a result as a table; pivot values are columns, under a line of their own."""
+    labels = {field.name: field.label for field in answer.fields}
+    if not answer.pivots:
+        names = answer.columns
+        rows = [[row.get(name) for name in names] for row in answer.found]
+        rows += [[total.get(name) for name in names] for total in answer.totals or ()]
+        return Table([[labels[name] for name in names]], rows)
+    dimensions, measures = answer.dimensions, answer.measures
+    columns = [*_pivot_columns(answer)]
+    cells = [*_cell_rows(answer), *([_total_row(answer)] if answer.totals is not None else [])]
+    places = [(column["key"], name) for column in columns for name in measures]
+    blank = [""] * max(len(dimensions) - 1, 0)
+    heads = [
+        [
+            *(*blank, labels[pivot])[-max(len(dimensions), 1) :],
+            *(_head(column, pivot) for column in columns for _ in measures),
+        ]
+        for pivot in answer.pivots
+    ]
+    if not dimensions:
+        heads = [head[1:] for head in heads]
+    heads.append([*(labels[name] for name in dimensions), *(labels[name] for _, name in places)])
+    rows = [
+        [
+            *(row.get(name, {}).get("value") for name in dimensions),
+            *(row.get(name, {}).get(key, {}).get("value") for key, name in places),
+        ]
+        for row in cells
+    ]
+    return Table(heads, rows)
 
 
-def _txt(answer: Answer) -> str:
-    return _separated(answer, "\t")
-
-
-def _separated(answer: Answer, delimiter: str) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(_labels(answer))
-    writer.writerows(_texts(answer))
-    return text.getvalue()
-
-
-def _md(answer: Answer) -> str:
-    lines = [_labels(answer), ["---"] * len(answer.columns)]
-    lines += _texts(answer)
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _html(answer: Answer) -> str:
-    heads = "".join(f"<th>{html.escape(label)}</th>" for label in _labels(answer))
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>"
-        for row in _texts(answer)
-    )
-    return f"<table><tr>{heads}</tr>{rows}</table>"
-
-
-def _labels(answer: Answer) -> list[str]:
-    return [field.label for field in answer.fields if field.name in answer.columns]
-
-
-def _texts(answer: Answer) -> Iterator[list[str]]:
-    for row in answer.rows:
-        yield [_text(value) for value in row]
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
-
-
-_TEXTS = {
-    "csv": _csv,
-    "html": _html,
-    "md": _md,
-    "sql": lambda answer: answer.sql,
-    "txt": _txt,
-}
+def _head(column: Mapping[str, Any], pivot: str) -> str:
+    return "Row Totals" if column["is_total"] else write_value(column["data"].get(pivot))

@@ -119,8 +119,8 @@ class Looker:
             return key
 
     def body_of(self, query_id: str) -> Mapping[str, Any]:
-        """Return the body of a query, by the key it is kept under."""
-        return _known(self.queries, query_id)
+        """Return the body of a query, by its id or the key it is kept under."""
+        return _known(self.queries, content.query_key(query_id))
 
     def query_key(self, query_id: object) -> str:
         """Return the key that a query is kept under, by its id.
@@ -137,10 +137,12 @@ class Looker:
 
     def query_id(self, key: str) -> str:
         """Return the id of a query as the API has it."""
+        key = content.query_key(key)
         return key if "numeric_ids" in self.variants else content.query_slug(key)
 
     def describe_query(self, key: str) -> dict[str, Any]:
-        """Describe a query, by the key it is kept under."""
+        """Describe a query, by its id or the key it is kept under."""
+        key = content.query_key(key)
         return content.as_query(self.query_id(key), key, self.body_of(key))
 
     def with_query_ids(self, described: Any) -> Any:  # noqa: ANN401 - JSON
@@ -151,7 +153,7 @@ class Looker:
             return described
         return {
             key: self.query_id(str(value))
-            if key == "query_id" and str(value) in self.queries
+            if key == "query_id" and content.query_key(str(value)) in self.queries
             else self.with_query_ids(value)
             for key, value in described.items()
         }
@@ -171,7 +173,7 @@ class Looker:
     def describe_look(self, look_id: str) -> dict[str, Any]:
         """Describe a Look, without its query."""
         found = self.look(look_id)
-        body = self.queries.get(str(found["query_id"]))
+        body = self.queries.get(content.query_key(str(found["query_id"])))
         look = content.as_look(look_id, found, body, self.folders)
         return dict(self.with_query_ids(look))
 
@@ -194,7 +196,7 @@ class Looker:
 
     def _with_query(self, tile: Mapping[str, Any]) -> dict[str, Any]:
         """Add the query of a tile that is stored beside it, as Looker does."""
-        key = str(tile.get("query_id"))
+        key = content.query_key(str(tile.get("query_id")))
         return {**tile, "query": self.describe_query(key)} if key in self.queries else {**tile}
 
     def describe_folder(self, folder_id: str) -> dict[str, Any]:

@@ -123,6 +123,8 @@ class Explore:
         condition: SQL that every query of it is filtered by.
         label: what people see.
         always_filter: filters that apply unless the query sets them.
+        conditional_filter: filters that apply unless the query sets one of them, or of `unless`.
+        unless: fields; a filter on one of them lifts `conditional_filter`.
     """
 
     name: str
@@ -133,6 +135,14 @@ class Explore:
     condition: str = ""
     label: str = ""
     always_filter: Mapping[str, str] = field(default_factory=dict)
+    conditional_filter: Mapping[str, str] = field(default_factory=dict)
+    unless: frozenset[str] = frozenset()
+
+    def default_filters(self, filters: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the filters that a query with some filters gets besides."""
+        if filters.keys() & (self.unless | self.conditional_filter.keys()):
+            return self.always_filter
+        return {**self.always_filter, **self.conditional_filter}
 
     @property
     def title(self) -> str:

@@ -7,24 +7,17 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from looker_simulator.expressions import Sql, translate
 from looker_simulator.filters import Filter
 from looker_simulator.liquid import expand_liquid
 from looker_simulator.model import DATE_TYPES, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from looker_simulator.model import Explore
 
-_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-_EXPRESSION = re.compile(
-    r"""(?:\$\{[\w.]+\}|[\s\d.+\-*/(),]|"[^"]*"|concat|coalesce|round|sum|mean|max|min"""
-    r"""|running_total)*"""
-)
-# Over the whole column: a table calculation's, as Looker's `sum` is.
-_RUNNING = re.compile(r"\brunning_total\((c\d+)\)")
-_OVER_ALL = re.compile(r"\b(sum|mean|max|min)\((c\d+)\)")
 _UNITS = {"time": "second", "date": "day"}
 _SORT = re.compile(r"(.+?)(?:\s+(asc|desc))?(?:\s+\d+)?\s*")
 _AGGREGATES = {
@@ -33,6 +26,8 @@ _AGGREGATES = {
     "min": "min({0})",
     "max": "max({0})",
     "count_distinct": "count(distinct {0})",
+    "list": "list(distinct {0})",
+    "median": "median({0})",
 }
 
 
@@ -74,7 +69,7 @@ class Statement:
         self._timezone, self._now = zone_and_now
         self._known = dict(explore.fields)
         stored = {name: _as_text(value) for name, value in (query.get("filters") or {}).items()}
-        self._filters = {**explore.always_filter, **stored}
+        self._filters = {**explore.default_filters(stored), **stored}
         self._calculations: dict[str, Field] = {}
         self._aliases: dict[str, str] = {}
         self._selected = self._select_fields()
@@ -93,15 +88,9 @@ class Statement:
         order = f" order by {', '.join(self._order)}" if self._order else ""
         return f"{_select(outer)} from ({inner}){order}{end}"
 
-    def totals(self) -> tuple[tuple[str, ...], str]:
-        """Return columns and SELECT of the measures over all rows."""
-        measures = [field for field in self._selected if field.is_measure]
-        return tuple(field.name for field in measures), self._group(measures)
-
-    def row_totals(self) -> tuple[tuple[str, ...], str]:
-        """Return columns and SELECT of the measures over all pivot values."""
-        pivots = self._query.get("pivots") or ()
-        fields = [field for field in self._selected if field.name not in pivots]
+    def aggregates(self, dimensions: Collection[str]) -> tuple[tuple[str, ...], str]:
+        """Return columns and SELECT of the measures over the rows of each value of dimensions."""
+        fields = [f for f in self._selected if f.is_measure or f.name in dimensions]
         ordered = sorted(fields, key=lambda field: field.is_measure)
         columns = [self._format(replace(f, sql=self._aliases[f.name])) for f in ordered]
         names = tuple(field.name for field in ordered)
@@ -119,9 +108,24 @@ class Statement:
             # DuckDB ignores case in names.
             self._aliases[name] = f"c{place}"
         for name, field in self._calculations.items():
-            sql = _translate(field.sql, self._alias)
+            sql = translate(field.sql, self._calculated, self._match, over_rows=True).value
             self._calculations[name] = replace(field, sql=sql)
         return [self._field(name) for name in names]
+
+    def _calculated(self, name: str) -> Sql:
+        """Return a column of the result, in a table calculation."""
+        is_yesno = name in self._known and self._known[name].type == "yesno"
+        return Sql(self._alias(name), "yesno" if is_yesno else "value")
+
+    def _column(self, name: str) -> Sql:
+        """Return a field, in the expression of a custom field or a filter."""
+        field = self._field(name)
+        return Sql(self._sql(field), "yesno" if field.type == "yesno" else "value")
+
+    def _match(self, name: str, expression: str) -> str:
+        field = self._field(name)
+        sql = self._aliases.get(name) if name in self._calculations else self._sql(field)
+        return filter_condition(field, Filter(sql or "", expression, self._now))
 
     def _alias(self, name: str) -> str:
         try:
@@ -136,8 +140,7 @@ class Statement:
         sql = alias
         if field.name in self._calculations:
             order = f"order by {', '.join(self._order)} " if self._order else ""
-            over = f"over ({order}rows unbounded preceding)"
-            sql = _RUNNING.sub(rf"sum(\1) {over}", field.sql)
+            sql = field.sql.replace("{order}", order)
         return f"{self._format(replace(field, sql=sql))} as {alias}"
 
     def _group(self, fields: Iterable[Field]) -> str:
@@ -211,23 +214,52 @@ class Statement:
                     type_ = found.get("_type_hint") or "number"
                     self._calculations[name] = Field(name, type_, expression, "measure")
                 case {"dimension": name, "expression": expression}:
-                    sql = _translate(expression, lambda n: self._sql(self._field(n)))
-                    self._known[name] = Field(name, found.get("_type_hint") or "string", sql)
+                    told = translate(expression, self._column, self._match)
+                    type_ = found.get("_type_hint") or "string"
+                    type_ = "yesno" if told.kind == "condition" else type_
+                    self._known[name] = Field(name, type_, told.value)
                 case {"measure": name, "based_on": based_on, "type": type_}:
-                    aggregate = _AGGREGATES.get(type_, "sum({0})")
-                    sql = aggregate.format(self._sql(self._field(based_on)))
-                    self._known[name] = Field(name, type_, sql, "measure")
+                    self._known[name] = Field(
+                        name, type_, self._custom_measure(found, based_on, type_), "measure"
+                    )
                 case _:
                     msg = f"Unknown kind of dynamic field: {sorted(found)}"
                     raise InvalidQueryError(msg)
+
+    def _custom_measure(self, found: Mapping[str, Any], based_on: str, type_: str) -> str:
+        """Return the aggregate of a custom measure, over the rows that its filters let through."""
+        if type_ not in _AGGREGATES:
+            msg = f"Custom measures of the type {type_} are not simulated"
+            raise InvalidQueryError(msg)
+        text = _AGGREGATES[type_].format(self._sql(self._field(based_on)))
+        conditions = [
+            self._match(name, _as_text(value))
+            for name, value in (found.get("filters") or {}).items()
+        ]
+        if expression := found.get("filter_expression"):
+            conditions.append(translate(expression, self._column, self._match).condition)
+        if not conditions:
+            return text
+        return f"{text} filter ({' and '.join(f'({condition})' for condition in conditions)})"
 
     def _conditions(self) -> tuple[list[str], list[str]]:
         where = [self._expand(self._explore.condition)] if self._explore.condition else []
         having: list[str] = []
         for name, expression in self._filters.items():
             field = self._field(name)
-            if condition := self._condition_on(field, expression):
+            condition = self._condition_on(field, expression)
+            if condition:
                 (having if field.is_measure else where).append(condition)
+        if whole := self._query.get("filter_expression"):
+            named: list[Field] = []
+
+            def find(name: str) -> Sql:
+                named.append(self._field(name))
+                return self._column(name)
+
+            condition = translate(whole, find, self._match).condition
+            has_measures = any(field.is_measure for field in named)
+            (having if has_measures else where).append(condition)
         return where, having
 
     def _condition_on(self, field: Field, expression: str) -> str:
@@ -241,6 +273,8 @@ class Statement:
 
     def _order_terms(self) -> list[str]:
         sorts = [sort for sort in self._query.get("sorts") or () if sort.split()]
+        if sorts == ["__UNSORTED__"]:
+            return []
         if sorts:
             return [order for sort in sorts if (order := self._sort(sort))]
         dates = [f.name for f in self._selected if f.type in DATE_TYPES]
@@ -287,13 +321,3 @@ def filter_condition(field: Field, filter_: Filter) -> str:
     if field.type == "yesno":
         return filter_.on_yesno()
     return filter_.on_number() if field.is_numeric else filter_.on_text()
-
-
-def _translate(expression: str, column: Callable[[str], str]) -> str:
-    """Write a Looker expression of references, numbers, texts and `+ - * /`, as SQL."""
-    if not _EXPRESSION.fullmatch(expression):
-        msg = f"Cannot read the expression {expression!r}"
-        raise InvalidQueryError(msg)
-    text = re.sub(r'"([^"]*)"', r"'\1'", expression)
-    text = _REFERENCE.sub(lambda match: column(match[1]), text)
-    return _OVER_ALL.sub(r"\1(\2) over ()", text)

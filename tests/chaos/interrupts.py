@@ -20,7 +20,7 @@ import tap_looker_tasks
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.chaos.kills import MAY_RUN, named_tasks, unfinished_tasks
 from tests.chaos.warehouse import Warehouse
-from tests.singer import Run, run_tap
+from tests.singer import Run, run_tap, stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +38,8 @@ _PACKAGES = (*tap_looker_tasks.__path__, *singer_sdk.__path__)
 # Where threads are started and waited for.
 _FILES = (threading.__file__,)
 _QUERIES: list[dict[str, Any]] = [
-    {"name": "whole", "query_id": 1, "limit": 100},
-    {"name": "keyed", "query_id": 1, "limit": 200, "primary_keys": ["flights.carrier"]},
+    {"name": "whole", "query_id": stored_id(1), "limit": 100},
+    {"name": "keyed", "query_id": stored_id(1), "limit": 200, "primary_keys": ["flights.carrier"]},
     {
         "name": "days",
         "explore": {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.tasks import FINAL
-from tests.singer import unmeasured
+from tests.singer import stored_id, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,8 +60,8 @@ _DAYS = {
 # Their limits are never reached, so that each is whole and replaces the former rows; they differ,
 # so that no query is taken for another.
 QUERIES: list[dict[str, Any]] = [
-    *({"name": f"short_{n}", "query_id": 1, "limit": 100 + n} for n in range(5)),
-    {"name": "keyed", "query_id": 1, "limit": 200, "primary_keys": ["flights.carrier"]},
+    *({"name": f"short_{n}", "query_id": stored_id(1), "limit": 100 + n} for n in range(5)),
+    {"name": "keyed", "query_id": stored_id(1), "limit": 200, "primary_keys": ["flights.carrier"]},
     {"name": "long", "explore": _LONG, "limit": -1},
     {
         "name": "days",

@@ -16,7 +16,7 @@ from typing_extensions import override
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.chaos.damage import damage, damage_value
 from tests.proxy import Proxy
-from tests.singer import parse, run_tap
+from tests.singer import parse, run_tap, stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,9 @@ _SHARE_DAMAGED = 0.1
 _SHARE_CHOSEN = 0.3
 _MAX_SECONDS = 20
 _QUERIES = [
-    {"name": "saved", "query_id": 1},
+    {"name": "saved", "query_id": stored_id(1)},
     {"name": "look", "look_id": 5},
-    {"name": "pivoted", "query_id": 16},
+    {"name": "pivoted", "query_id": stored_id(16)},
     {
         "name": "explored",
         "explore": {"model": "shop", "explore": "orders", "fields": ["orders.id", "orders.state"]},

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -282,7 +283,8 @@ def _write_files(simulator: Simulator, folder: Path, ids: Sequence[str], queries
         "client_secret": simulator.client_secret,
         "query_task_ids_file": str(folder / "ids"),
         "queries": [
-            {"name": f"query_{n}", "query_id": 1, "limit": 100 + n} for n in range(queries)
+            {"name": f"query_{n}", "query_id": stored_id(1), "limit": 100 + n}
+            for n in range(queries)
         ],
         "batch_size": _IDS_IN_A_REQUEST,
         "poll_interval_seconds": 0.1,

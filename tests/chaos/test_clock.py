@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
-from tests.singer import parse
+from tests.singer import parse, stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Tap = Callable[..., Run]
 
 EIGHT_HOURS = 8 * 3600
-QUERIES = [{"name": f"airlines_{n}", "query_id": 1, "limit": 100 + n} for n in range(2)]
+QUERIES = [{"name": f"airlines_{n}", "query_id": stored_id(1), "limit": 100 + n} for n in range(2)]
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def test_no_secret_is_shown_at_debug_whatever_fails(database: Database, tmp_path
             "base_url": simulator.base_url,
             "client_id": simulator.client_id,
             "client_secret": SECRET,
-            "queries": [{"name": "airlines", "query_id": 1, "limit": 90}],
+            "queries": [{"name": "airlines", "query_id": stored_id(1), "limit": 90}],
             "query_task_ids": [simulator.create_task("4", "json")],
             "http_max_tries": 2,
             "report_path": str(tmp_path / "report.html"),

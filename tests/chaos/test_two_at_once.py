@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
-from tests.singer import parse, unmeasured
+from tests.singer import parse, stored_id, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,10 @@ def test_a_state_of_another_instance_harms_nobody_there(
     simulator: Simulator, database: Database, tap: Tap
 ) -> None:
     with Simulator(SimulatorOptions(latency_seconds=0.3), database=database) as other:
-        queries = [{"name": "carriers", "explore": CARRIERS}, {"name": "saved", "query_id": 1}]
+        queries = [
+            {"name": "carriers", "explore": CARRIERS},
+            {"name": "saved", "query_id": stored_id(1)},
+        ]
         config: dict[str, Any] = {
             "queries": queries,
             "query_task_ids": [other.create_task("4", "json")],

@@ -13,6 +13,7 @@ import yaml
 from demo.application import CREDENTIAL
 from tests.interface.declared import PROJECT, meltano_settings
 from tests.meltano.test_settings import BIN
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ _DAYS = {
     "primary_keys": ["flights.departure_date"],
     "replication_key": "flights.departure_date",
 }
-_AIRLINES = {"name": "airlines", "query_id": "1", "primary_keys": ["flights.carrier"]}
+_AIRLINES = {"name": "airlines", "query_id": stored_id(1), "primary_keys": ["flights.carrier"]}
 
 
 def write_project(folder: Path) -> None:

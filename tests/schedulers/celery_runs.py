@@ -14,6 +14,7 @@ from demo.application import CREDENTIAL
 from demo.postgres import running_postgres
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.schedulers.celery_airflow import celery_airflow
+from tests.singer import stored_id
 from tests.warehouses.environments import PROJECT
 from tests.warehouses.reading import Warehouse
 
@@ -102,7 +103,7 @@ def stage(
 
 
 def _settings(simulator: Simulator, work: Work) -> dict[str, str]:
-    queries = [{"name": name, "query_id": "1"} for name in work.names]
+    queries = [{"name": name, "query_id": stored_id(1)} for name in work.names]
     return {
         "LOOKER_SHARDS": str(work.shards),
         "LOOKER_QUERIES_AT_ONCE": str(work.shards * work.at_once),

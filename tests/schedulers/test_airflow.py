@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.singer import stored_id
 from tests.warehouses.environments import PROJECT, environment
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ load = runpy.run_path(sys.argv[1])["looker_to_postgres"]().get_task("load")
 factor, delay = load.retry_exponential_backoff, load.retry_delay.total_seconds()
 print(sum(delay * factor**number for number in range(load.retries)))
 """
-_QUERIES = [{"name": f"airlines_{n}", "query_id": "1"} for n in range(4)]
+_QUERIES = [{"name": f"airlines_{n}", "query_id": stored_id(1)} for n in range(4)]
 
 
 class Airflow:

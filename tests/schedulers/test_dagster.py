@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.singer import stored_id
 from tests.warehouses.environments import PROJECT, environment
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tests.warehouses.reading import Warehouse
 
 _SECONDS = 480
-_QUERIES = [{"name": f"airlines_{n}", "query_id": "1"} for n in range(3)]
+_QUERIES = [{"name": f"airlines_{n}", "query_id": stored_id(1)} for n in range(3)]
 
 
 @pytest.mark.slow

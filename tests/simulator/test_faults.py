@@ -15,6 +15,7 @@ from looker_simulator.faults import FAULTS
 from looker_simulator.routes import ROUTES
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from looker_simulator.engine import Database
@@ -218,7 +219,7 @@ def test_results_come_from_the_cache_unless_forbidden(
 ) -> None:
     simulator.fault("from_cache", times=None)
     url = f"{browser.api}/query_tasks?cache={str(cache).lower()}"
-    body = {"query_id": "4", "result_format": "json_detail"}
+    body = {"query_id": stored_id(4), "result_format": "json_detail"}
     id_ = browser.session.post(url, json=body, timeout=20).json()["id"]
     assert browser.entry(id_)["data"]["from_cache"] is cache
 
@@ -251,7 +252,7 @@ def test_an_administrator_kills_a_task(database: Database) -> None:
 
 def test_a_task_is_created_unheard(simulator: Simulator, browser: Browser) -> None:
     simulator.fault("launched_but_dropped")
-    body = {"query_id": "4", "result_format": "json"}
+    body = {"query_id": stored_id(4), "result_format": "json"}
     with pytest.raises(requests.ConnectionError):
         browser.session.post(f"{browser.api}/query_tasks", json=body, timeout=20)
     assert len(simulator.tasks()) == 1

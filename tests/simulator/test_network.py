@@ -16,6 +16,7 @@ import urllib3
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from looker_simulator.engine import Database
@@ -145,7 +146,7 @@ def test_a_query_that_somebody_waits_for_does_not_hold_up_the_end(database: Data
         with Simulator(SimulatorOptions(latency_seconds=60), database=database) as simulator:
             browser = Browser(simulator)
             asked = threads.submit(
-                browser.session.get, f"{browser.api}/queries/4/run/json", timeout=50
+                browser.session.get, f"{browser.api}/queries/{stored_id(4)}/run/json", timeout=50
             )
             while not any(name.name.startswith("query-task") for name in threading.enumerate()):
                 time.sleep(0.01)

@@ -11,6 +11,7 @@ from looker_sdk import error, models40
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.official_client import client_of
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,9 @@ def slow(database: Database) -> Iterator[Simulator]:
         yield simulator
 
 
-def created(looker: Looker40SDK, query_id: str = "1", result_format: str = "json_detail") -> str:
+def created(
+    looker: Looker40SDK, query_id: str = stored_id(1), result_format: str = "json_detail"
+) -> str:
     body = models40.WriteCreateQueryTask(
         query_id=query_id, result_format=models40.ResultFormat(result_format)
     )
@@ -101,7 +104,7 @@ def test_several_tasks_are_told_in_one_answer(looker: Looker40SDK) -> None:
 
 @pytest.mark.parametrize("result_format", ["json", "json_detail", "json_bi", "csv", "md", "txt"])
 def test_queries_and_looks_run_while_one_waits(looker: Looker40SDK, result_format: str) -> None:
-    assert "United" in looker.run_query("1", result_format)
+    assert "United" in looker.run_query(stored_id(1), result_format)
     assert "United" in looker.run_look("1", result_format)
     inline = looker.run_inline_query(result_format, UNITED_QUERY)
     assert "46087" in inline
@@ -109,14 +112,14 @@ def test_queries_and_looks_run_while_one_waits(looker: Looker40SDK, result_forma
 
 def test_looks_and_dashboards_are_described(looker: Looker40SDK) -> None:
     look = looker.look("1")
-    assert look.query_id == "1"
+    assert look.query_id == stored_id(1)
     assert look.query and look.query.view == "flights"  # noqa: PT018 - both for the type checker
     assert looker.look("3").query is None
     dashboard = looker.dashboard("1")
     assert dashboard.title == "Flights from New York"
     tiles = looker.dashboard_dashboard_elements("1")
     assert [tile.type for tile in tiles] == ["vis", "vis", "text", "vis", "vis"]
-    assert tiles[0].query_id == "7"
+    assert tiles[0].query_id == stored_id(7)
     assert tiles[1].look_id == "1"
     assert tiles[3].merge_result_id
     maker = tiles[4].result_maker

@@ -24,6 +24,7 @@ from tests.simulator.node_client import needs_node_client, run_node_client
 from tests.simulator.official_client import client_of
 from tests.simulator.operations import READING
 from tests.simulator.validating_proxy import ValidatingProxy
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,14 +64,14 @@ def requests_of_everything(finished: str) -> Iterator[tuple[str, str, dict[str, 
     yield "GET", "/user", {}, None
     yield "GET", "/versions", {}, None
     yield "GET", "/timezones", {}, None
-    for id_ in (*map(str, range(1, 24)), "999"):
+    for id_ in (*map(stored_id, range(1, 24)), "1"):
         yield "GET", "/queries/{query_id}", {"query_id": id_}, None
     yield "GET", "/queries/slug/{slug}", {"slug": "slug1"}, None
     yield "POST", "/queries", {}, query
     yield "POST", "/queries", {}, {}
     for kind in RESULTS:
         yield "POST", "/queries/run/{result_format}", {"result_format": kind}, query
-        run = {"query_id": "4", "result_format": kind}
+        run = {"query_id": stored_id(4), "result_format": kind}
         yield "GET", "/queries/{query_id}/run/{result_format}", run, None
         look = {"look_id": "2", "result_format": kind}
         yield "GET", "/looks/{look_id}/run/{result_format}", look, None
@@ -87,7 +88,7 @@ def requests_of_everything(finished: str) -> Iterator[tuple[str, str, dict[str, 
         *(("system__activity", name) for name in ("history", "user", "dashboard")),
     ):
         yield "GET", explore, {"lookml_model_name": model, "explore_name": name}, None
-    task = {"query_id": "4", "result_format": "json_detail"}
+    task = {"query_id": stored_id(4), "result_format": "json_detail"}
     for body in (task, {}, {**task, "query_id": "999"}, {**task, "result_format": "x"}):
         yield "POST", "/query_tasks", {}, body
     yield "GET", "/query_tasks/{query_task_id}", {"query_task_id": finished}, None
@@ -116,17 +117,20 @@ def calls_of_everything(looker: Looker40SDK) -> Iterator[Callable[[], object]]:
     yield partial(looker.create_query, models40.WriteQuery(model="shop", view=""))
     yield partial(looker.query_for_slug, "slug1")
     for id_ in ("1", "2", "shop::overview", "999"):
-        yield from (partial(looker.query, id_), partial(looker.look, id_))
+        yield from (
+            partial(looker.query, id_ if "::" in id_ else stored_id(int(id_))),
+            partial(looker.look, id_),
+        )
         yield partial(looker.dashboard, id_)
         yield partial(looker.dashboard_dashboard_elements, id_)
         yield partial(looker.dashboard_dashboard_filters, id_)
     for kind in RESULTS:
         yield partial(looker.run_inline_query, kind, query)
-        yield partial(looker.run_query, "4", kind)
+        yield partial(looker.run_query, stored_id(4), kind)
         yield partial(looker.run_look, "2", kind)
     for model, name in (("flights_2013", "flights"), ("shop", "orders"), ("shop", "nothing")):
         yield partial(looker.lookml_model_explore, model, name)
-    for query_id in ("1", "4"):
+    for query_id in (stored_id(1), stored_id(4)):
         wish = models40.WriteCreateQueryTask(
             query_id=query_id, result_format=models40.ResultFormat.json_detail
         )

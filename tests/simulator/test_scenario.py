@@ -11,6 +11,7 @@ from looker_simulator.declarations import ModelError
 from looker_simulator.scenario import read_scenario
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.browser import Browser
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ def test_faults_concern_a_query_or_a_task(scripted: tuple[Simulator, Browser]) -
     assert said(browser, "of-a-query", 2) == [{"status": "missing"}] * 2
     assert "status" in browser.entry(innocent)
     simulator.fault("server_error", query_id="6")
-    url = f"{browser.api}/queries/6"
+    url = f"{browser.api}/queries/{stored_id(6)}"
     assert [browser.session.get(url, timeout=20).status_code for _ in range(2)] == [500, 200]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.singer import stored_id
+
 if TYPE_CHECKING:
     from looker_simulator.simulator import Simulator
     from tests.simulator.browser import Browser
@@ -111,7 +113,10 @@ def test_a_folder_has_its_content(browser: Browser) -> None:
 def test_merged_results_name_their_queries(browser: Browser) -> None:
     tile = get(browser, "/dashboards/2")["dashboard_elements"][6]
     merged = get(browser, f"/merge_queries/{tile['merge_result_id']}")
-    assert [source["query_id"] for source in merged["source_queries"]] == ["11", "16"]
+    assert [source["query_id"] for source in merged["source_queries"]] == [
+        stored_id(11),
+        stored_id(16),
+    ]
     assert get(browser, "/merge_queries/none")["message"] == "Not found"
 
 

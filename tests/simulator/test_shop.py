@@ -11,6 +11,7 @@ import pytest
 
 from looker_simulator.builtin import ACTIVITY_TABLES
 from looker_simulator.engine import Database
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from looker_simulator.simulator import Simulator
@@ -72,7 +73,7 @@ def test_table_calculations_are_computed_only_when_asked(
     simulator: Simulator, browser: Browser, result_format: str
 ) -> None:
     def first_row(parameters: str) -> dict[str, Any]:
-        body = {"query_id": "11", "result_format": result_format}
+        body = {"query_id": stored_id(11), "result_format": result_format}
         url = f"{browser.api}/query_tasks{parameters}"
         id_ = browser.session.post(url, json=body, timeout=20).json()["id"]
         data = browser.entry(id_)["data"]
@@ -84,8 +85,8 @@ def test_table_calculations_are_computed_only_when_asked(
     share = first_row("?server_table_calcs=true")["share"]
     assert (share if result_format == "json" else share["value"]) == pytest.approx(1 / 3)
     assert simulator.count("create_query_task") == 2
-    assert "share" not in read(browser, "queries/11/run/json")[0]
-    assert "share" in read(browser, "queries/11/run/json?server_table_calcs=true")[0]
+    assert "share" not in read(browser, f"queries/{stored_id(11)}/run/json")[0]
+    assert "share" in read(browser, f"queries/{stored_id(11)}/run/json?server_table_calcs=true")[0]
     assert "share" in read(browser, "looks/5/run/json?server_table_calcs=true")[0]
 
 
@@ -138,7 +139,7 @@ def test_an_explore_that_may_not_be_read_can_be_queried(
     url = f"{browser.api}/lookml_models/shop/explores/secrets"
     assert browser.session.get(url, timeout=20).status_code == 404
     assert browser.entry(simulator.create_task("14"))["status"] == "complete"
-    assert read(browser, "looks/4")["query_id"] == "14"
+    assert read(browser, "looks/4")["query_id"] == stored_id(14)
     (model,) = [model for model in read(browser, "lookml_models") if model["name"] == "shop"]
     assert "secrets" not in [explore["name"] for explore in model["explores"]]
 
@@ -225,5 +226,5 @@ def test_system_activity_knows_users_and_content(
 
 def test_totals_have_every_digit(database: Database) -> None:
     answer = database.run(shop("orders.state", "orders.total_amount", total=True))
-    assert answer.totals == {"orders.total_amount": sum(row[1] for row in answer.rows)}
+    assert answer.totals == [{"orders.total_amount": sum(row[1] for row in answer.rows)}]
     assert isinstance(answer.rows[0][1], Decimal)

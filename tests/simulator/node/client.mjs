@@ -25,6 +25,7 @@ class Settings extends NodeSettings {
   }
 }
 
+const storedId = (number) => `query${String(number).padStart(17, "0")}`;
 const clientWith = (secret) => LookerNodeSDK.init40(new Settings(process.argv[2], secret));
 const looker = clientWith("simulator");
 const created = (query_id) =>
@@ -51,7 +52,7 @@ async function describeInstance() {
 }
 
 async function describeContent() {
-  assert.equal((await looker.ok(looker.look("1"))).query_id, "1");
+  assert.equal((await looker.ok(looker.look("1"))).query_id, storedId(1));
   const dashboard = await looker.ok(looker.dashboard("2"));
   assert.equal(dashboard.dashboard_filters[0].default_value, "CA");
   assert.equal((await looker.ok(looker.dashboard_dashboard_elements("2"))).length, 8);
@@ -64,12 +65,12 @@ async function runQueries() {
   assert.equal((await looker.ok(looker.query_for_slug(query.slug))).id, query.id);
   for (const result_format of RESULTS) {
     await looker.ok(looker.run_inline_query({ result_format, body: QUERY }));
-    await looker.ok(looker.run_query({ query_id: "4", result_format, limit: 5, cache: true }));
+    await looker.ok(looker.run_query({ query_id: storedId(4), result_format, limit: 5, cache: true }));
     await looker.ok(looker.run_look({ look_id: "2", result_format }));
   }
   const asJson = { result_format: "json" };
   assert.equal((await looker.ok(looker.run_inline_query({ ...asJson, body: QUERY }))).length, 3);
-  assert.equal((await looker.ok(looker.run_query({ ...asJson, query_id: "4" }))).length, 67);
+  assert.equal((await looker.ok(looker.run_query({ ...asJson, query_id: storedId(4) }))).length, 67);
   assert.match(await looker.ok(looker.run_look({ look_id: "2", result_format: "csv" })), /Telluride/);
   return query;
 }
@@ -89,7 +90,7 @@ async function followTask(query) {
 
 async function cancelTask() {
   assert.deepEqual(await looker.ok(looker.all_running_queries()), []);
-  const task = await created("1");
+  const task = await created(storedId(1));
   assert.match((await looker.ok(looker.query_task(task.id))).status, /added|running/);
   assert.equal(await looker.ok(looker.query_task_results(task.id)), "");
   const [running] = await looker.ok(looker.all_running_queries());
