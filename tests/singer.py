@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+_FIRST_UNKNOWN = 100
+
 
 @dataclass(frozen=True)
 class Run:
@@ -84,11 +86,10 @@ def run_tap(
 ) -> Run:
     """Run the command with files for config, state and catalog, as Meltano does.
 
-    A number as `query_id` stands for the id of the simulator's stored query of that number.
+    A number below 100 as `query_id` stands for the id of the simulator's query of that number.
     """
-    given = {name: value for name, value in {**defaults, **config}.items() if value is not None}
-    if isinstance(queries := given.get("queries"), list):
-        given["queries"] = [*map(_with_stored_id, queries)]
+    merged = with_stored_ids({**defaults, **config})
+    given = {name: value for name, value in merged.items() if value is not None}
     options = _as_options(folder, {"config": given, "state": state, "catalog": catalog})
     with _log() as log:
         result = CliRunner().invoke(TapLookerTasks.cli, [*options, *arguments])
@@ -102,10 +103,20 @@ def stored_id(number: int) -> str:
     return f"query{number:017}"
 
 
+def with_stored_ids(config: Mapping[str, object]) -> dict[str, object]:
+    """Return a configuration in which numbers of stored queries are their ids."""
+    queries = config.get("queries")
+    if not isinstance(queries, list):
+        return {**config}
+    return {**config, "queries": [*map(_with_stored_id, queries)]}
+
+
 def _with_stored_id(query: object) -> object:
-    if isinstance(query, dict) and isinstance(query.get("query_id"), int):
-        return {**query, "query_id": stored_id(query["query_id"])}
-    return query
+    if not isinstance(query, dict):
+        return query
+    number = str(query.get("query_id"))
+    is_stored = number.isdecimal() and int(number) < _FIRST_UNKNOWN
+    return {**query, "query_id": stored_id(int(number))} if is_stored else query
 
 
 def unmeasured() -> dict[str, str]:

@@ -186,7 +186,7 @@ def test_content_can_be_added_and_changed(simulator: Simulator, browser: Browser
     query_id = simulator.create_query(shop("orders.count"))
     simulator.add_look("9", "Mine", query_id)
     assert read(browser, "looks/9/run/json") == [{"orders.count": 240}]
-    tiles = [{"id": n, "title": "Sales", "query_id": n} for n in ("1", query_id)]
+    tiles = [{"id": n, "title": "Sales", "query_id": n} for n in (stored_id(1), query_id)]
     for elements in (tiles, tiles[::-1]):
         simulator.add_dashboard("9", {"title": "Mine", "dashboard_elements": elements})
         shown = read(browser, "dashboards/9/dashboard_elements")

@@ -19,7 +19,7 @@ from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.run.collector import Collector
 from tap_looker_tasks.tasks.ledger import Ledger
-from tests.singer import parse, unmeasured
+from tests.singer import parse, unmeasured, with_stored_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -291,7 +291,7 @@ def started(
         "poll_interval_seconds": 0.02,
         "poll_max_interval_seconds": 0.05,
     }
-    (folder / "config.json").write_text(json.dumps(settings | config))
+    (folder / "config.json").write_text(json.dumps(with_stored_ids(settings | config)))
     arguments = ["--config", str(folder / "config.json")]
     if (folder / "state.json").exists():
         arguments += ["--state", str(folder / "state.json")]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
-from tests.singer import unmeasured
+from tests.singer import unmeasured, with_stored_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def running(simulator: Simulator, folder: Path, **more: Any) -> Iterator[subproc
         **more,
     }
     path = folder / "config.json"
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps(with_stored_ids(config)))
     options = ["--config", str(path)]
     if (folder / "state.json").exists():
         options += ["--state", str(folder / "state.json")]
