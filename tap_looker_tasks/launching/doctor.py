@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import RequestRejectedError, TapError
 from tap_looker_tasks.launching.discovery import Discovery, find_queries
+from tap_looker_tasks.looker import estimate_calls
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 from tap_looker_tasks.wording import suggest_names
 
@@ -20,12 +21,8 @@ if TYPE_CHECKING:
     from tap_looker_tasks.config import ConfiguredQuery, Settings
     from tap_looker_tasks.launching.discovery import QueryStreamPlan
     from tap_looker_tasks.launching.launcher import StoredQueries
-    from tap_looker_tasks.looker import LookerClient
+    from tap_looker_tasks.looker import Estimate, LookerClient
 
-# Login, logout, and a few polls.
-_CALLS_BESIDES = 10
-# In the time that a query takes, while others wait for its slot.
-_POLLS_FOR_SLOTS = 20
 _PERMISSIONS = MappingProxyType(
     {
         "access_data": "to run queries",
@@ -86,7 +83,7 @@ def run_checks(
     discovery = Discovery(settings, client, stored_queries, logger, may_run=False)
     for query in found.values:
         yield from _examine_query(query, discovery, settings.max_name_length)
-    yield _examine_calls(settings, found.values)
+    yield from _examine_calls(settings, found.values, len(external_ids))
 
 
 def _examine_query(
@@ -172,19 +169,33 @@ def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[CheckResult]
         yield CheckResult(plan.query.name, Verdict.NOTE, details)
 
 
-def _examine_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> CheckResult:
-    least, details = len(queries) + _CALLS_BESIDES, estimate_calls(settings, queries)
-    limit = settings.api_call_limit
-    if limit is not None and limit < least:
-        return CheckResult("api_call_limit", Verdict.FAILS, f"{details}; {limit} are allowed")
-    return CheckResult("API calls", Verdict.GOOD, details)
+def _examine_calls(
+    settings: Settings, queries: Sequence[ConfiguredQuery], external_tasks: int
+) -> Iterator[CheckResult]:
+    estimate = estimate_run(settings, len(queries), external_tasks)
+    details, limit = describe_estimate(estimate), settings.api_call_limit
+    if limit is not None and limit < sum(estimate.later):
+        yield CheckResult("api_call_limit", Verdict.FAILS, f"{details}; {limit} are allowed")
+    else:
+        yield CheckResult("API calls", Verdict.GOOD, details)
+    verdict = Verdict.GOOD if estimate.later.times(1).edition() else Verdict.NOTE
+    yield CheckResult("API calls a month", verdict, estimate.describe_month())
 
 
-def estimate_calls(settings: Settings, queries: Sequence[ConfiguredQuery]) -> str:
-    """Estimate the API calls of a run; later ones need neither look-up nor `create_query`."""
-    times_waited = max(len(queries) - 1, 0) // settings.max_concurrent_tasks
-    later = len(queries) + _CALLS_BESIDES + _POLLS_FOR_SLOTS * times_waited
-    return f"about {later + 2 * len(queries)} in a first run, {later} in later ones"
+def estimate_run(settings: Settings, queries: int, external_tasks: int = 0) -> Estimate:
+    """Estimate the calls of a run with these settings."""
+    return estimate_calls(
+        queries,
+        external_tasks,
+        slots=settings.max_concurrent_tasks,
+        batch_size=settings.batch_size,
+        is_sparing=settings.polling == "sparing",
+    )
+
+
+def describe_estimate(estimate: Estimate) -> str:
+    """Describe the calls of a first run and of later ones."""
+    return f"about {estimate.first} in a first run; {estimate.later} in later ones"
 
 
 def _in_one_line(error: TapError) -> str:

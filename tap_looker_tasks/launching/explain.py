@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.errors import TapError
-from tap_looker_tasks.launching.doctor import estimate_calls
+from tap_looker_tasks.launching.doctor import describe_estimate, estimate_run
 from tap_looker_tasks.launching.launcher import Launcher, prepare_query
 from tap_looker_tasks.queries import determining_parts
 from tap_looker_tasks.records import to_rfc3339
@@ -53,8 +53,8 @@ class Explanation:
         Raises:
             RequestError: If Looker cannot be asked at all.
         """
-        queries = [keeper.query for keeper in self._keepers.values()]
         followed = [*self._ledger.tasks_to_follow()]
+        estimate = estimate_run(self._settings, len(self._keepers), len(followed))
         fingerprints = dict(self._fingerprints())
         resumed = {task.query_name: task for task in self._ledger.resume(fingerprints)}
         abandoned = {task.query_name: task for task in self._ledger.tasks_to_cancel()}
@@ -68,7 +68,8 @@ class Explanation:
         return {
             "run": {
                 "looker": self._settings.base_url,
-                "api_calls": estimate_calls(self._settings, queries),
+                "api_calls": describe_estimate(estimate),
+                "api_calls_a_month": estimate.describe_month(),
                 "external_tasks_to_follow": len(followed),
                 "tasks_to_cancel": [task.query_task_id for task in abandoned.values()],
             },

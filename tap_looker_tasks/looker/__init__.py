@@ -3,10 +3,24 @@
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.looker.clock import Clock, SteadyClock
 from tap_looker_tasks.looker.connection import Connection
+from tap_looker_tasks.looker.quotas import (
+    EDITIONS,
+    KINDS,
+    Estimate,
+    MeteredCalls,
+    estimate_calls,
+    kind_of,
+)
 
 __all__ = [
+    "EDITIONS",
+    "KINDS",
     "Clock",
     "Connection",
+    "Estimate",
     "LookerClient",
+    "MeteredCalls",
     "SteadyClock",
+    "estimate_calls",
+    "kind_of",
 ]

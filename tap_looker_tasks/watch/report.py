@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tap_looker_tasks.errors import TapError
+from tap_looker_tasks.looker import MeteredCalls
 from tap_looker_tasks.watch.facts import PHASES, Stage
 from tap_looker_tasks.watch.summary import format_duration, summary_lines
 
@@ -173,6 +174,7 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
             "mostSlots": load.most_slots,
         },
         "calls": given.calls.most_common(),
+        "metered": str(MeteredCalls.of(given.calls)),
         "configuration": [
             (name, value if isinstance(value, str) else _as_text(value))
             for name, value in given.configuration.items()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tap_looker_tasks.errors import TapError
+from tap_looker_tasks.looker import MeteredCalls
 from tap_looker_tasks.watch.facts import Stage
 from tap_looker_tasks.wording import one_line
 
@@ -42,10 +43,12 @@ def summary_lines(facts: RunFacts, calls: Counter[str], call_limit: int | None) 
 
 
 def describe_calls(calls: Counter[str], call_limit: int | None) -> str:
-    """Return the number of API calls, beside the limit and by operation."""
+    """Return the number of API calls, beside the limit, by kind and by operation."""
     limit = "" if call_limit is None else f" of {call_limit:,} allowed"
     by_operation = ", ".join(f"{count:,} {name}" for name, count in calls.most_common())
-    return f"API calls made: {calls.total():,}{limit}" + (by_operation and f" ({by_operation})")
+    return f"API calls made: {calls.total():,}{limit}" + (
+        by_operation and f" ({by_operation}): {MeteredCalls.of(calls)}"
+    )
 
 
 def _describe_run(facts: RunFacts) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tap_looker_tasks.looker.client import LookerClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from looker_simulator.simulator import Simulator
     from tests.singer import Run
@@ -30,7 +30,7 @@ def test_a_good_configuration_is_told_in_a_table_and_launches_nothing(
     assert run.exit_code == 0
     lines = run.output.decode().splitlines()
     verdicts = [line.split()[0] for line in lines if line.split()[:1] in (["ok"], ["note"])]
-    assert verdicts == ["ok"] * 6
+    assert verdicts == ["ok"] * 7
     assert "Looker 26.14.0, as Simulator" in told(run)
     assert any("airlines" in line and "7 columns" in line for line in lines)
     assert not any(simulator.count(operation) for operation in LAUNCHING)
@@ -127,14 +127,12 @@ def test_a_limit_that_allows_no_run_fails(tap: Callable[..., Run]) -> None:
     assert "8 are allowed" in told(run)
 
 
-@pytest.mark.parametrize(
-    ("queries", "reckoned"),
-    [(0, (10, 10)), (1, (13, 11)), (10, (40, 20)), (11, (63, 41)), (21, (113, 71))],
-)
-def test_calls_are_reckoned_with_the_polls_that_free_slots_take(
-    tap: Callable[..., Run], queries: int, reckoned: tuple[int, int]
-) -> None:
-    named = [{**AIRLINES, "name": f"airlines_{number}"} for number in range(queries)]
-    first, later = reckoned
-    expected = f"about {first} in a first run, {later} in later ones"
-    assert expected in told(tap("--doctor", queries=named))
+def test_calls_are_estimated_by_kind_and_month(tap: Callable[..., Run]) -> None:
+    named = [{**AIRLINES, "name": f"airlines_{number}"} for number in range(11)]
+    found = told(tap("--doctor", queries=named, query_task_ids=["a"]))
+    assert (
+        "about 61 query-based, 22 administrative in a first run; "
+        "25 query-based, 0 administrative in later ones"
+    ) in found
+    assert "every hour: 18,250 query-based, 0 administrative a month, within Enterprise" in found
+    assert "every day: 775 query-based, 0 administrative a month, within Standard" in found

@@ -235,6 +235,7 @@ def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap
     assert failed.log.count("1 query task did not complete") == 1
     refused = tap(queries=[{"name": "gone", "query_id": 999}])
     calls, error = refused.log.splitlines()[-2:]
-    assert calls == "API calls made: 3 (1 login, 1 query, 1 logout)"
+    kinds = "0 query-based, 1 administrative"
+    assert calls == f"API calls made: 3 (1 login, 1 query, 1 logout): {kinds}"
     assert error.endswith("there is no query 999")
     assert "delivered" not in refused.log

@@ -120,7 +120,7 @@ def test_the_summary_tells_what_to_act_on_and_ends_with_the_failure() -> None:
         "delivered 1 of 4 query tasks in 1 min 1 s: 500 rows, 4.0 kB",
         (
             "API calls made: 44 of 1,000 allowed (40 query_task_multi_results, "
-            "3 create_query_task, 1 login)"
+            "3 create_query_task, 1 login): 43 query-based, 0 administrative"
         ),
         "launched again: 1 query task",
         "  orders, query task task-orders, was lost as attempt 1",
@@ -143,7 +143,7 @@ def test_a_run_that_went_well_is_two_lines() -> None:
     facts.ended(0, None, START + 2)
     assert summary_lines(facts, Counter(login=1), None) == [
         "delivered 1 of 1 query task in 2.0 s: 12 rows, 0 bytes",
-        "API calls made: 1 (1 login)",
+        "API calls made: 1 (1 login): 0 query-based, 0 administrative",
     ]
 
 

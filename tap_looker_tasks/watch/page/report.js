@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { run, stages, tasks: rows, load, holdUp, calls, configuration } = JSON.parse(document.getElementById("data").textContent);
+  const { run, stages, tasks: rows, load, holdUp, calls, metered, configuration } = JSON.parse(document.getElementById("data").textContent);
   const PHASES = ["queued", "running", "collecting", "collected", "delivering"];
   const PAGE = 50;
   const byId = (id) => document.getElementById(id);
@@ -88,7 +88,7 @@
       tile("API calls", whole.format(made), limit),
       tile("Most slots at once", whole.format(holdUp.mostSlots), `of ${whole.format(run.slots)}`),
     );
-    byId("calls-total").textContent = `${whole.format(made)} in all, ${limit}`;
+    byId("calls-total").textContent = `${whole.format(made)} in all, ${limit}; as Looker meters them: ${metered}`;
     const fill = (id, pairs) => byId(id).append(...pairs.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value))));
     fill("calls", calls.map(([name, number]) => [name, whole.format(number)]));
     fill("configuration", configuration);

@@ -1,0 +1,143 @@
+"""What Looker meters: the kind of each operation, the allowance of each edition, and estimates.
+
+Looker (Google Cloud core) sells calls by the month, of two kinds. Calls that get results or serve
+query pipelines are query-based; calls about content and users are administrative; login and
+logout are not metered. <https://docs.cloud.google.com/looker/docs/looker-core-overview>
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import ceil
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Kind(Enum):
+    """What Looker counts a call as."""
+
+    QUERY = "query-based"
+    ADMINISTRATIVE = "administrative"
+    UNMETERED = "not metered"
+
+
+class Sureness(Enum):
+    """How sure the kind of an operation is."""
+
+    DOCUMENTED = "documented"
+    LIKELY = "by the definition of its kind"
+    OPEN = "not documented"
+
+
+KINDS: Mapping[str, tuple[Kind, Sureness]] = MappingProxyType(
+    {
+        "create_query_task": (Kind.QUERY, Sureness.DOCUMENTED),
+        "query_task_results": (Kind.QUERY, Sureness.DOCUMENTED),
+        "run_query": (Kind.QUERY, Sureness.DOCUMENTED),
+        "query_task_multi_results": (Kind.QUERY, Sureness.LIKELY),
+        "kill_query": (Kind.QUERY, Sureness.LIKELY),
+        "create_query": (Kind.QUERY, Sureness.OPEN),
+        "login": (Kind.UNMETERED, Sureness.DOCUMENTED),
+        "logout": (Kind.UNMETERED, Sureness.DOCUMENTED),
+    }
+)
+"""Kind of each operation; one that is missing is administrative, by the definition of its kind."""
+
+EDITIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"Standard": (1_000, 1_000), "Enterprise": (100_000, 10_000), "Embed": (500_000, 100_000)}
+)
+"""Calls that each edition allows in a month: query-based and administrative ones."""
+
+RUNS_A_MONTH: Mapping[str, int] = MappingProxyType({"every hour": 730, "every day": 31})
+
+
+def kind_of(operation: str) -> tuple[Kind, Sureness]:
+    """Return what Looker counts an operation as, and how sure that is."""
+    return KINDS.get(operation, (Kind.ADMINISTRATIVE, Sureness.LIKELY))
+
+
+class MeteredCalls(NamedTuple):
+    """Calls of a run that Looker meters."""
+
+    query_based: int
+    administrative: int
+
+    @classmethod
+    def of(cls, calls: Mapping[str, int]) -> MeteredCalls:
+        """Count calls that were made, given by operation."""
+        by_kind = dict.fromkeys(Kind, 0)
+        for operation, count in calls.items():
+            by_kind[kind_of(operation)[0]] += count
+        return cls(by_kind[Kind.QUERY], by_kind[Kind.ADMINISTRATIVE])
+
+    def times(self, runs: int) -> MeteredCalls:
+        """Return the calls of that many runs."""
+        return MeteredCalls(self.query_based * runs, self.administrative * runs)
+
+    def edition(self) -> str | None:
+        """Return the smallest edition whose allowance they fit; None if they fit none."""
+        fitting = (
+            name
+            for name, (queries, others) in EDITIONS.items()
+            if self.query_based <= queries and self.administrative <= others
+        )
+        return next(fitting, None)
+
+    @override
+    def __str__(self) -> str:
+        """Return them in words."""
+        return f"{self.query_based:,} query-based, {self.administrative:,} administrative"
+
+
+class Estimate(NamedTuple):
+    """The calls that a run will probably make.
+
+    Attributes:
+        first: Of a run that state and catalog know nothing for.
+        later: Of one that has both.
+    """
+
+    first: MeteredCalls
+    later: MeteredCalls
+
+    def describe_month(self) -> str:
+        """Describe what later runs come to in a month, and which edition that fits."""
+        parts = []
+        for schedule, runs in RUNS_A_MONTH.items():
+            month = self.later.times(runs)
+            edition = month.edition()
+            fits = f"within {edition}" if edition else "more than any edition allows"
+            parts.append(f"{schedule}: {month} a month, {fits}")
+        return "; ".join(parts)
+
+
+def estimate_calls(
+    queries: int, external_tasks: int, *, slots: int, batch_size: int, is_sparing: bool
+) -> Estimate:
+    """Estimate the calls of a run.
+
+    Polls are those of the simulated loads that the schedule of polls is tested with: while
+    queries wait for slots, 16 in the time that a query takes, and about 22 until the last ones
+    end; for queries whose run times are known, one for every two.
+
+    Args:
+        queries: To launch.
+        external_tasks: To follow; each request for them is counted once.
+        slots: Queries that run at a time.
+        batch_size: Tasks polled in one request.
+        is_sparing: Whether polls are as few as possible.
+    """
+    waits = max(queries - 1, 0) // slots
+    first, later = (7 + 3 * waits, 5) if is_sparing else (22 + 16 * waits, 8)
+    follows = ceil(external_tasks / batch_size)
+    polls_first = follows + (first if queries else 0)
+    polls_later = follows + (min(first, later + queries // 2) if queries else 0)
+    # A query may have to be looked up, with its Explore, and stored.
+    return Estimate(
+        MeteredCalls(2 * queries + polls_first, 2 * queries), MeteredCalls(queries + polls_later, 0)
+    )
