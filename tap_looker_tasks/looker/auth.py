@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import TIMEOUT_MAX, Lock
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.retries import Operation
 
 RENEWAL_SLACK_SECONDS = 60
+# What a header can carry. With anything else, such as a line break, other libraries would raise
+# errors that quote the token.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,12 @@ def token_from(answer: object, now: float) -> Token:
         ValueError: there is no token in it.
     """
     match answer:
-        case {"access_token": str(access_token), **rest} if access_token:
+        case {"access_token": str(access_token), **rest} if _TOKEN.fullmatch(access_token):
             expires_in = rest.get("expires_in")
             lifetime = expires_in if isinstance(expires_in, int | float) else 3600
             # A token shorter-lived than the slack is still used for most of its life.
             return Token(access_token, now + max(lifetime - RENEWAL_SLACK_SECONDS, lifetime / 2))
-    msg = "no access_token in the answer to the login"
+    msg = "no access_token, or none that a header can carry, in the answer to the login"
     raise ValueError(msg)
 
 

@@ -19,7 +19,7 @@ from tap_looker_tasks.errors import (
 )
 from tap_looker_tasks.looker.auth import SharedToken, Token, token_from
 from tap_looker_tasks.looker.http import LOGOUT, Http
-from tap_looker_tasks.looker.http_errors import unreadable
+from tap_looker_tasks.looker.http_errors import page_in, unreadable
 from tap_looker_tasks.looker.retries import RetryState
 from tap_looker_tasks.results import (
     MalformedResponseError,
@@ -421,7 +421,8 @@ class LookerClient:
         try:
             return msgspec.json.decode(body, type=type_)
         except (ValueError, RecursionError) as malformed:
-            raise unreadable(operation.name, self._connection.base_url, malformed) from None
+            found = page_in(body) or malformed
+            raise unreadable(operation.name, self._connection.base_url, found) from None
 
     def _id_in(self, operation: Operation, answer: dict[str, Any]) -> str:
         match answer.get("id"):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from html import unescape
 from ssl import SSLCertVerificationError
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from requests import exceptions as http
@@ -34,6 +38,28 @@ _NO_ANSWER = (
 # `NewConnectionError` covers names without an address.
 _NEVER_SENT = (ConnectTimeoutError, NewConnectionError)
 _TOO_MANY_REQUESTS = 429
+_FORBIDDEN = 403
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# What Looker demands, by operation.
+_PERMISSIONS = MappingProxyType(
+    {
+        "look": "`see_looks`, and access to the folder of the Look",
+        "dashboard": (
+            "`see_user_dashboards` or `see_lookml_dashboards`, and access to the dashboard's folder"
+        ),
+        **dict.fromkeys(
+            ("create_query", "lookml_model_explore", "query", "query_for_slug"),
+            "`explore` on the model",
+        ),
+        **dict.fromkeys(
+            (*("create_query_task", "query_task_multi_results"), "query_task_results"),
+            "`access_data` and `explore` on the model",
+        ),
+    }
+)
+_MAX_SAID = 200
+_PAGE = re.compile(rb"\s*(?:<!doctype|<html|<head|<body|<title)\b", re.IGNORECASE)
+_TITLE = re.compile(rb"<title\b[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -44,11 +70,15 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
         yield
     except _NO_ANSWER as error:
         raise _no_answer(_causes(error), operation, base_url) from None
+    except http.InvalidHeader:
+        # It would quote the header. What the tap itself sends was checked where it was read.
+        msg = f"{operation}: the answer of {base_url} has contradictory or invalid headers"
+        raise RetriableRequestError(msg) from None
     except HTTPError as error:
         msg = f"{operation}: the answer of {base_url} was cut short ({_said(_causes(error)[-1])})"
         raise RetriableRequestError(msg) from None
     except (http.RequestException, OSError) as error:
-        msg = f"{operation}: cannot ask {base_url}: {error}"
+        msg = f"{operation}: cannot ask {base_url}: {_said(error)}"
         raise UnreachableError(msg) from None
 
 
@@ -78,7 +108,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _said(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:200]
+    return (str(error) or type(error).__name__)[:_MAX_SAID]
 
 
 def read_error(
@@ -87,8 +117,10 @@ def read_error(
     """Read an answer that is none of success."""
     status = response.status_code
     msg = f"{operation}: {base_url} answered HTTP {status}"
-    if said := _message_in(body):
+    if said := _message_in(body) or page_in(body):
         msg += f" ({said})"
+    if advice := _advice(response, operation):
+        msg += f"; {advice}"
     if status in _PASSING_STATUSES:
         retry_after = read_retry_after(response)
         too_many = status == _TOO_MANY_REQUESTS
@@ -112,8 +144,47 @@ def _message_in(body: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     match error:
+        case {"message": str(message), "errors": [*details]}:
+            reasons = filter(None, map(_reason, details))
+            return ": ".join(filter(None, [message, "; ".join(reasons)]))[:_MAX_SAID]
         case {"message": str(message)}:
-            return message[:200]
+            return message[:_MAX_SAID]
+    return None
+
+
+def _reason(detail: object) -> str | None:
+    """Read one of a validation error's `errors`: `model: must name a model (missing)`."""
+    match detail:
+        case {"field": str(field), "message": str(message), **rest}:
+            code = rest.get("code")
+            return f"{field}: {message} ({code})" if code else f"{field}: {message}"
+        case {"message": str(reason)} | {"field": str(reason)} | {"code": str(reason)}:
+            return reason
+    return None
+
+
+def page_in(body: bytes) -> str | None:
+    """Describe a page of HTML, as a proxy or a form to sign in sends it; None for anything else."""
+    if _PAGE.match(body) is None:
+        return None
+    title = _TITLE.search(body)
+    text = " ".join(unescape(title[1].decode(errors="replace")).split()) if title else ""
+    return f"a page titled {text[:_MAX_SAID]!r}" if text else "a page without a title"
+
+
+def _advice(response: requests.Response, operation: str) -> str | None:
+    """Return what to change about an error, if its status tells."""
+    status = response.status_code
+    if status == _FORBIDDEN:
+        permission = _PERMISSIONS.get(operation)
+        return permission and f"check that the API user has {permission}"
+    if status == _TOO_MANY_REQUESTS:
+        return "lower max_connections or max_concurrent_tasks, or run at another time"
+    if status in _REDIRECTS and (location := response.headers.get("Location")):
+        # The rest of an address may hold a secret.
+        place = urlsplit(urljoin(response.url, location))
+        where = f"{place.scheme}://{place.hostname}{place.path}"[:_MAX_SAID]
+        return f"it redirects to {where!r}; set base_url to the address of Looker's API"
     return None
 
 

@@ -56,6 +56,10 @@ ROWS_AT_ONCE_BYTES = 1024 * 1024
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 _MAX_NAME_BYTES = 1024 * 1024
 _MAX_NUMBER_BYTES = 64 * 1024
+# Of entries and of what is in long ones, rows aside: a batch has 250 entries of some 30 keys.
+MAX_KEYS = 20_000
+# No decoder goes a thousandth as deep; up to here, what is too deep spoils its own entry only.
+MAX_DEPTH = 1_000_000
 _NOT_JSON = "not JSON"
 _EXPECTED = "where an object keyed by query task id was expected"
 _KINDS = MappingProxyType(
@@ -114,6 +118,7 @@ class Body:
         self._position = 0
         self._taken = 0
         self._may_guess = True
+        self._keys = 0
 
     def open(self) -> None:
         """Take the brace that everything begins with."""
@@ -147,6 +152,10 @@ class Body:
         return read_string(self._string())
 
     def _string(self) -> bytes:
+        self._keys += 1
+        if self._keys > MAX_KEYS:
+            msg = f"more than {MAX_KEYS} keys"
+            raise self._malformed(msg)
         if self._mark() != b'"':
             raise self._malformed(_NOT_JSON)
         try:
@@ -447,6 +456,9 @@ class Nesting:
             marks = b'"' + marks
         in_string = marks.count(b'"') % 2 == 1
         depth = _deepen(self.depth, marks + b'"' if in_string else marks)
+        if depth is not None and depth > MAX_DEPTH:
+            msg = f"nested deeper than {MAX_DEPTH}"
+            raise MalformedResponseError(msg)
         return None if depth is None else Nesting(depth, in_string, in_escape)
 
 

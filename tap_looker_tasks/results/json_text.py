@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -16,6 +17,14 @@ _T = TypeVar("_T")
 _MAX_QUOTE = 60
 _PLACE = re.compile(r"\(byte (\d+)\)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# As far as Python reads integers, and with it what runs in it: this tap, and most targets.
+MAX_INTEGER_DIGITS = 4300
+_OUT_OF_RANGE = "Integer value out of range"
+# Of so many bytes one is looked at: of an integer that is too long, two that follow each other.
+_STRIDE = MAX_INTEGER_DIGITS // 2
+_TWO_DIGITS = re.compile(rb"(?=[0-9][0-9])")
+_DIGITS_ALL_ALONG = re.compile(rb"[0-9]{%d}" % (_STRIDE + 1))
+_ANYTHING = msgspec.json.Decoder(float_hook=Decimal)
 _HUGE_NUMBER = re.compile(rb"[-.\d]+[eE][-+]?\d{7,}")
 
 
@@ -50,11 +59,28 @@ def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
         huge = _HUGE_NUMBER.search(memoryview(text))
         msg = f"a number out of range: {quoted(huge[0] if huge else memoryview(text))}"
     except msgspec.ValidationError as error:
+        if _OUT_OF_RANGE in str(error):
+            msg = f"an integer of more than {MAX_INTEGER_DIGITS} digits"
+            raise MalformedResponseError(msg) from None
         msg = f"{error}: {quoted(memoryview(text))}"
         raise UnexpectedJsonError(msg) from None
     except msgspec.DecodeError as error:
         msg = _why_not_json(bytes(memoryview(text)), str(error))
     raise MalformedResponseError(msg)
+
+
+def check_integers(text: bytes) -> None:
+    """Check that no integer is longer than Python reads, without a look at each character.
+
+    Raises:
+        MalformedResponseError: If one is.
+    """
+    sample = text[::_STRIDE]
+    for two in _TWO_DIGITS.finditer(sample):
+        if _DIGITS_ALL_ALONG.match(text, two.start() * _STRIDE):
+            # It may be within a string, or after the point, where digits are harmless.
+            read_json(_ANYTHING.decode, text)
+            return
 
 
 def is_json(text: bytes) -> bool:

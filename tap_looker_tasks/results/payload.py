@@ -17,6 +17,7 @@ from tap_looker_tasks.results.json_text import (
     as_object,
     as_objects,
     as_text,
+    check_integers,
     check_utf8,
     quoted,
     read_json,
@@ -257,8 +258,9 @@ def _count(array: bytes) -> int:
     """Count the rows.
 
     Raises:
-        MalformedResponseError: some row is no object.
+        MalformedResponseError: some row is no object, or has an integer that nothing reads.
     """
+    check_integers(array)
     try:
         return len(_OBJECTS.decode(array))
     except (msgspec.DecodeError, RecursionError):

@@ -28,6 +28,7 @@ class RawServer:
         requests: the first lines of the requests.
         refused_tokens: headers that are not accepted; the token of login n is `t<n>`.
         answers_logout: whether it answers a logout by itself.
+        token_end: what tokens end in, as JSON has it.
         closing: set when the server is to end.
     """
 
@@ -45,6 +46,7 @@ class RawServer:
         self.closing = threading.Event()
         self.refused_tokens: set[str] = set()
         self.answers_logout = True
+        self.token_end = ""
         scheme = "https" if tls else "http"
         self.base_url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -116,7 +118,8 @@ class RawServer:
                     self._answer(self, connection)
 
     def _new_token(self) -> bytes:
-        return with_body(b'{"access_token":"t%d","expires_in":3600}' % self.count("/login"))
+        token = f"t{self.count('/login')}{self.token_end}"
+        return with_body(f'{{"access_token":"{token}","expires_in":3600}}'.encode())
 
 
 def _read_headers(file: IO[bytes]) -> dict[str, str]:

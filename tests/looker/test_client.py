@@ -491,3 +491,86 @@ def test_errors_tell_whether_it_is_the_query_or_the_run() -> None:
     kinds: tuple[type[Any], ...] = (LoginFailedError, ApiCallLimitError, UnreachableError)
     assert all(issubclass(kind, RunError) for kind in kinds)
     assert not issubclass(RetriableRequestError, QueryError | RunError)
+
+
+def failing(connect: Connect, answer: bytes, operation: str = "look") -> RequestError:
+    with RawServer(answering(answer)) as server, pytest.raises(RequestError) as caught:
+        getattr(connect(server.base_url), operation)("1")
+    return caught.value
+
+
+def status(line: str, body: bytes = b"", *headers: str) -> bytes:
+    head = "".join(f"{text}\r\n" for text in (f"HTTP/1.1 {line}", *headers))
+    return with_body(body, head.encode())
+
+
+def test_a_token_that_no_header_can_carry_is_rejected_and_not_shown(connect: Connect) -> None:
+    with RawServer(answering(b"")) as server:
+        server.token_end = "\\r\\nX: hush"
+        with pytest.raises(RetriableRequestError, match="none that a header can carry") as caught:
+            connect(server.base_url).look("1")
+    assert "hush" not in str(caught.value)
+
+
+def test_contradictory_headers_are_tried_again_and_not_shown(connect: Connect) -> None:
+    broken = OK + b"Content-Length: 5\r\nContent-Length: 6\r\nX-Secret: hush\r\n\r\n{}"
+    error = failing(connect, broken)
+    assert isinstance(error, RetriableRequestError)
+    assert error.message.endswith("has contradictory or invalid headers")
+    with RawServer(answering(broken, with_body(b'{"id":"1"}'))) as server:
+        clock = StandingClock()
+        assert connect(server.base_url, max_tries=2, clock=clock).look("1") == {"id": "1"}
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        (
+            b'[{"field":"model","code":"missing","message":"must name a model"},{"field":"view"}]',
+            "(Validation Failed: model: must name a model (missing); view)",
+        ),
+        (b'[{"message":"bad"},7,{"code":"invalid"}]', "(Validation Failed: bad; invalid)"),
+        (b"[]", "(Validation Failed)"),
+        (b'"odd"', "(Validation Failed)"),
+    ],
+)
+def test_a_validation_error_names_its_fields(connect: Connect, errors: bytes, said: str) -> None:
+    body = b'{"message":"Validation Failed","errors":%b}' % errors
+    assert failing(connect, status("422 Unprocessable Entity", body)).message.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("answer", "operation", "said"),
+    [
+        (status("403 Forbidden"), "look", "403; check that the API user has `see_looks`, and"),
+        (status("403 Forbidden"), "query", "403; check that the API user has `explore` on the"),
+        (status("429 Too Many"), "look", "429; lower max_connections or max_concurrent_tasks"),
+        (
+            status("302 Found", b"", "Location: /login?token=hush"),
+            "look",
+            "302; it redirects to 'http://127.0.0.1/login'; set base_url to the address",
+        ),
+        (
+            status("302 Found", b"", "Location: https://u:hush@sso.test/start#hush"),
+            "look",
+            "302; it redirects to 'https://sso.test/start'; set base_url",
+        ),
+        (
+            status("503 Down", b"<html><title>Corporate\n &amp; proxy</title>"),
+            "look",
+            "503 (a page titled 'Corporate & proxy')",
+        ),
+        (with_body(b"<!DOCTYPE html><p>"), "look", "as Looker's API does: a page without a title"),
+        (
+            with_body(b"<html><head><title>Sign in</title>"),
+            "look",
+            "as Looker's API does: a page titled 'Sign in'; check base_url",
+        ),
+    ],
+)
+def test_an_error_says_what_to_change(
+    connect: Connect, answer: bytes, operation: str, said: str
+) -> None:
+    message = failing(connect, answer, operation).message
+    assert said in message
+    assert "hush" not in message

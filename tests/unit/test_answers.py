@@ -472,3 +472,21 @@ def test_rows_of_a_payload_that_is_spoilt_are_let_go(body: bytes) -> None:
     with pytest.raises(MalformedResponseError):
         read_payload(one_by_one(body), lambda: rows, longest=4)
     assert rows == []
+
+
+@pytest.mark.parametrize("bracket", [b"[", b'{"a":'])
+@pytest.mark.parametrize("beginning", [b'{"a":', b'{"a":{"status":"complete","data":[{"x":'])
+def test_what_is_nested_without_end_is_rejected_early(beginning: bytes, bracket: bytes) -> None:
+    chunks = iter((beginning, *[bracket * 100_000] * 100))
+    with pytest.raises(MalformedResponseError, match="nested deeper than 1000000"):
+        [*split_answers(chunks, longest_entry=8)]
+    assert len([*chunks]) > 80
+
+
+@pytest.mark.parametrize("member", [b'"a":1,', b'"a":{},', b'"a":{"status":"running"},'])
+@pytest.mark.parametrize("beginning", [b"{", b'{"a":{', b'{"a":{"data":{'])
+def test_keys_without_end_are_rejected_early(beginning: bytes, member: bytes) -> None:
+    chunks = iter((beginning, *[member * 10_000] * 100))
+    with pytest.raises(MalformedResponseError, match="more than 20000 keys"):
+        [*split_answers(chunks, longest_entry=8)]
+    assert len([*chunks]) > 90

@@ -20,7 +20,12 @@ def test_a_short_or_unknown_lifetime_does_not_mean_a_login_per_request(
     assert token_from({"access_token": "t", "expires_in": expires_in}, 0).renew_at == lasts
 
 
-@pytest.mark.parametrize("answer", [None, [], {}, {"access_token": None}, {"access_token": ""}])
+UNFIT = [{"access_token": f"a{odd}b"} for odd in ("\r\nX: y", "\n", " ", "\u20ac", "\xe9", "\x7f")]
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {}, {"access_token": None}, {"access_token": ""}, *UNFIT]
+)
 def test_an_answer_without_a_token_is_an_error(answer: object) -> None:
     with pytest.raises(ValueError, match="no access_token"):
         token_from(answer, 0)
