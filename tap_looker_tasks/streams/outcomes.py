@@ -96,6 +96,18 @@ _COLUMNS: Mapping[str, tuple[Any, str]] = MappingProxyType(
 )
 
 
+# Of statuses that come without an error message.
+_MEANINGS = MappingProxyType(
+    {
+        "absent": "Looker never reported this ID; is it old, or another instance's?",
+        "missing": "Looker shows no such task to this user; is it another user's or instance's?",
+        "expired": "Looker had dropped the result; collect it within 5 minutes after its end",
+        "killed": "someone stopped it in Looker",
+        "timeout": "unfinished after task_timeout_seconds",
+    }
+)
+
+
 class QueryTaskResultsStream(LookerStream):
     """One record per query task: its outcome and, unless a stream holds the rows, its result.
 
@@ -258,7 +270,8 @@ class QueryTaskResultsStream(LookerStream):
         if outcome.finished_at is None or is_complete:
             return
         status = None if record["status"] == COMPLETE else record["status"]
-        what = ": ".join(filter(None, (status, record["error_message"])))
+        reason = record["error_message"] or _MEANINGS.get(record["status"])
+        what = ": ".join(filter(None, (status, reason)))
         name = record["query_name"]
         self._incomplete.append(f"{record['query_task_id']} ({name + ', ' if name else ''}{what})")
 

@@ -17,6 +17,7 @@ import yaml
 
 from docs.generate import PROJECT, find_pages, write_parts
 from docs.walkthrough import read_blocks, read_steps
+from tap_looker_tasks.cli.init import build_init
 from tap_looker_tasks.config.entries import DashboardConfig, ExploreConfig, QueryConfig
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
@@ -68,6 +69,33 @@ def test_each_configuration_shown_is_accepted() -> None:
         Settings.from_config({**GIVEN, **config})
 
 
+def test_each_definition_of_the_plugin_shown_is_the_one() -> None:
+    definition = yaml.safe_load((PROJECT / "plugin.yml").read_text())
+    examples = [path.read_text() for path in (PROJECT / "examples").rglob("meltano.yml")]
+    shown = [text for _, text in blocks("yaml") if text.startswith("# meltano.yml\n")]
+    taps = [
+        tap
+        for text in (*shown, *examples)
+        for tap in yaml.safe_load(text).get("plugins", {}).get("extractors", [])
+        if tap.get("namespace") == definition["namespace"]
+    ]
+    assert len(taps) > 1
+    for tap in taps:
+        for key in ("namespace", "executable", "log_parser", "capabilities", "select"):
+            assert tap[key] == definition[key], key
+        secret = {s["name"] for s in definition["settings"] if s.get("sensitive")}
+        assert {s["name"] for s in tap["settings"] if s.get("sensitive")} == secret
+
+
+def test_nothing_is_installed_by_name_before_it_is_published() -> None:
+    if re.search(r"^## \[\d", PAGES["CHANGELOG.md"], re.MULTILINE):
+        return
+    places = [PROJECT / "plugin.yml", *(PROJECT / "examples").rglob("*.*")]
+    texts = [*PAGES.values(), *(path.read_text() for path in places if path.is_file())]
+    ours = r"(?:pip install|pip_url:)(?: -\S+)* ['\"]?(?:tap-looker-tasks|looker-simulator)\b"
+    assert not [found for text in texts for found in re.findall(ours, text)]
+
+
 def test_each_meltano_yml_shown_is_valid() -> None:
     schema = json.loads((files("meltano") / "schemas/meltano.schema.json").read_text())
     shown = [text for _, text in blocks("yaml") if text.startswith("# meltano.yml\n")]
@@ -104,6 +132,8 @@ def test_options_shown_exist(program: str) -> None:
         words = [*takewhile(lambda word: word not in {"|", ">"}, shlex.split(line))]
         options = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
         known = options_of(command, words[1:])
+        if "--init" in words:
+            known |= options_of(build_init({}, TapLookerTasks.logger), [])
         if "invoke" in words:
             known |= options_of(TapLookerTasks.cli, [])
         assert options <= known, line

@@ -8,21 +8,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from tap_looker_tasks.cli.plugin import define_settings
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PROJECT = Path(__file__).parent.parent.parent
-# Meltano ends with a traceback on a number of kind `decimal`, and takes any word for false in a
-# `boolean`; as a `string`, both reach the tap as they are written, and are checked there. The
-# SDK's own settings are read by the SDK, which wants them as they are declared.
-_KINDS = {"boolean": "string", "number": "string"}
 _PLACES = {
     "meltano.yml": re.compile(r"(?<=\n    settings:\n).*?(?=\n    \w)", re.DOTALL),
     "plugin.yml": re.compile(r"(?<=\nsettings:\n).*?(?=\n\w)", re.DOTALL),
@@ -48,23 +42,7 @@ def json_type(setting: dict[str, Any]) -> str:
 
 def meltano_settings() -> list[dict[str, Any]]:
     """Return the settings as a plugin definition of Meltano has them."""
-    return [dict(_meltano_setting(name, setting)) for name, setting in about().items()]
-
-
-def _meltano_setting(name: str, setting: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    options = [option for option in setting.get("enum", []) if option is not None]
-    type_ = json_type(setting)
-    kinds = _KINDS if name in Settings.__struct_fields__ else {}
-    yield "name", name
-    yield "kind", "options" if options else kinds.get(type_, type_)
-    if "default" in setting:
-        yield "value", setting["default"]
-    if setting.get("secret"):
-        yield "sensitive", True
-    yield "label", setting["title"]
-    yield "description", setting["description"]
-    if options:
-        yield "options", [{"label": option, "value": option} for option in options]
+    return define_settings(about())
 
 
 def main() -> None:

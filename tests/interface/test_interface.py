@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from tap_looker_tasks.cli.plugin import CAPABILITIES, SELECT
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
 from tests.interface.declared import PROJECT, meltano_settings, own_settings
@@ -60,6 +61,8 @@ def test_meltano_is_told_every_setting_as_about_tells_it() -> None:
 def test_meltano_is_told_what_the_tap_can_do_and_what_it_needs() -> None:
     here, elsewhere = meltano_definitions()
     assert elsewhere["capabilities"] == [c.value for c in TapLookerTasks.capabilities]
+    assert elsewhere["capabilities"] == [*CAPABILITIES]
+    assert elsewhere["select"] == [*SELECT]
     required = [name for name, setting in own_settings().items() if "null" not in setting["type"]]
     assert elsewhere["settings_group_validation"] == [required]
     shared = ("name", "namespace", "label", "executable", "select", "capabilities")

@@ -210,3 +210,50 @@ def test_the_tap_is_invoked_as_it_is(project: Project) -> None:
     streams = {stream["tap_stream_id"] for stream in catalog["streams"]}
     assert streams == {"query_task_results", "query_task_rows", "days", "airlines"}
     project("invoke", _TAP, "--test")
+
+
+def test_from_an_empty_folder_to_rows_in_two_commands(simulator: Simulator, tmp_path: Path) -> None:
+    environment = {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "NO_PROXY": "127.0.0.1",
+    }
+    sdk = {
+        "LOOKERSDK_BASE_URL": simulator.base_url,
+        "LOOKERSDK_CLIENT_ID": simulator.client_id,
+        "LOOKERSDK_CLIENT_SECRET": simulator.client_secret,
+    }
+    folder = tmp_path / "project"
+    folder.mkdir()
+
+    def do(*command: str, **more: str) -> None:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment | more,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    do(_TAP, "--init", "--extract", f"{simulator.base_url}/looks/1", "--target", "jsonl", **sdk)
+    # What is installed already runs: nothing is to be asked of a package index here.
+    lock = folder / "plugins" / "extractors" / f"{_TAP}--{_TAP}.lock"
+    definition = json.loads(lock.read_text())
+    assert definition.pop("pip_url")
+    lock.write_text(json.dumps(definition | {"executable": str(BIN / _TAP)}))
+    project = yaml.safe_load((folder / "meltano.yml").read_text())
+    (tap,), (loader,) = project["plugins"]["extractors"], project["plugins"]["loaders"]
+    assert tap.pop("pip_url")
+    assert loader.pop("pip_url")
+    loader["executable"] = str(_LOADER)
+    (folder / "meltano.yml").write_text(yaml.safe_dump(project))
+
+    do("meltano", "run", _TAP, "target-jsonl")
+    rows = (folder / "airlines_by_flights.jsonl").read_text().splitlines()
+    assert len(rows) == 16
+    assert len({json.loads(row)["_row_key"] for row in rows}) == 16

@@ -296,3 +296,18 @@ def test_tasks_are_delivered_in_the_order_in_which_they_finish(
     slow = simulator.add_scripted_task([{"status": "running"}] * 4 + [complete(DETAIL)])
     quick = simulator.add_scripted_task([complete(DETAIL)])
     assert list(tap(query_task_ids=[slow, quick]).statuses()) == [quick, slow]
+
+
+@pytest.mark.parametrize(
+    ("answer", "meaning"),
+    [
+        (None, "(absent: Looker never reported this ID; is it old, or another instance's?)"),
+        ({"status": "missing"}, "(missing: Looker shows no such task to this user; "),
+        ({"status": "killed"}, "(killed: someone stopped it in Looker)"),
+    ],
+)
+def test_a_status_without_an_error_message_is_explained(
+    simulator: Simulator, tap: Callable[..., Run], answer: dict[str, str] | None, meaning: str
+) -> None:
+    id_ = simulator.add_scripted_task([answer])
+    assert meaning in tap(query_task_ids=[id_]).error
