@@ -90,7 +90,7 @@ def tile_queries(
     elements = [e for _, tile in read for e in sources[tile.id] or [tile] if e.is_runnable]
     names = _names_of(_prefix_of(config, dashboard), elements, settings)
     values = {**_default_values(dashboard), **config.filters}
-    problems += _filter_problems(config, [element for _, element in every], config_path)
+    problems += _filter_problems(config, dashboard, every, config_path)
     return Findings(
         values=tuple(
             _configured_query(name, tile, config, settings[tile.id], values, config_path)
@@ -107,10 +107,18 @@ def tile_queries(
 
 
 def _filter_problems(
-    config: DashboardConfig, elements: Iterable[_Element], config_path: str
+    config: DashboardConfig,
+    dashboard: Mapping[str, Any],
+    elements: Iterable[tuple[object, _Element]],
+    config_path: str,
 ) -> Iterator[str]:
-    listened_to = {name for element in elements for name, _ in element.listens}
-    yield from unknown(f"{config_path}.filters", config.filters, listened_to, _LISTENED_TO)
+    known = {name for _, element in elements for name, _ in element.listens}
+    if config.url is not None:
+        # A browser shows them all, whether or not a tile listens.
+        known |= {
+            str(found.get("name")) for found in as_objects(dashboard.get("dashboard_filters"))
+        }
+    yield from unknown(f"{config_path}.filters", config.filters, known, _LISTENED_TO)
 
 
 def _entries_of(dashboard: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -84,6 +84,26 @@ def test_a_dashboard_address_has_its_filters(simulator: Simulator, tap: Tap) -> 
     assert [row["orders__city"] for row in rows_of(run, "d_by_city")] == ["New York"]
 
 
+def test_an_address_may_have_filters_that_no_tile_listens_to(
+    simulator: Simulator, tap: Tap
+) -> None:
+    filters = [{"name": name, "title": name, "default_value": ""} for name in ("State", "Unused")]
+    listen = [{"dashboard_filter_name": "State", "field": "orders.state"}]
+    tile = {
+        "id": "1",
+        "title": "By state",
+        "query_id": "11",
+        "result_maker": {"query_id": "11", "filterables": [{"listen": listen}]},
+    }
+    board = {"title": "F", "dashboard_filters": filters, "dashboard_elements": [tile]}
+    simulator.add_dashboard("61", board)
+    run = tap(dashboards=[{"name": "d", "url": "/dashboards/61?State=CA&Unused=x"}])
+    assert [row["orders__state"] for row in rows_of(run, "d_by_state")] == ["CA"]
+    unknown = tap(dashboards=[{"name": "d", "url": "/dashboards/61?State=CA&Stat=x"}])
+    assert unknown.exit_code == 78
+    assert unknown.error.startswith("dashboards[0].filters: Stat is not a dashboard filter")
+
+
 def test_a_title_names_a_stream_and_a_catalog_keeps_the_name(
     simulator: Simulator, tap: Tap
 ) -> None:

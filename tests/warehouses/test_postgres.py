@@ -104,6 +104,22 @@ def test_without_keys_another_run_appends(
 
 
 @pytest.mark.slow
+def test_with_computed_keys_another_run_doubles_nothing(
+    warehouse: Warehouse, schema: str, small: Table, tmp_path: Path
+) -> None:
+    keys = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        keyed = [query(primary_keys="auto")]
+        messages = extract(small, folder, queries=keyed, tasks_before=number)
+        load_postgres(warehouse, schema, messages, activate_version=False)
+        keys.append(sorted(row["_row_key"] for row in warehouse.rows(schema, STREAM)))
+
+    assert keys[0] == keys[1]
+    assert len({*keys[0]}) == len(small.records)
+
+
+@pytest.mark.slow
 @pytest.mark.warehouses
 @pytest.mark.parametrize("hard_delete", [False, True])
 def test_another_run_replaces_rows_and_removes_those_that_are_gone(
