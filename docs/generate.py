@@ -18,6 +18,7 @@ import msgspec
 from click.testing import CliRunner
 
 from tap_looker_tasks import errors
+from tap_looker_tasks.looker import EDITIONS, KINDS, LookerClient, kind_of
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
 from tap_looker_tasks.run.collector import MAX_SPOOL_BYTES
 from tap_looker_tasks.store import MEMORY_BYTES, SHORT_BYTES
@@ -116,6 +117,19 @@ def _statuses_table() -> str:
     return _table(("status", "what the tap makes of it"), rows)
 
 
+def _operations_table() -> str:
+    """Each operation of the client that Looker meters, with its kind."""
+    names = {name for name in vars(LookerClient) if not name.startswith("_")}
+    metered = sorted(names - {"abort", "close", "logout"}, key=lambda n: (n not in KINDS, n))
+    kinds = ((f"`{name}`", *(each.value for each in kind_of(name))) for name in metered)
+    return _table(("operation", "kind", "how sure"), kinds)
+
+
+def _editions_table() -> str:
+    rows = ((name, f"{queries:,}", f"{others:,}") for name, (queries, others) in EDITIONS.items())
+    return _table(("edition", "query-based calls", "administrative calls"), rows)
+
+
 def _errors_table() -> str:
     found = [
         c for c in vars(errors).values() if isinstance(c, type) and c.__module__ == errors.__name__
@@ -176,6 +190,8 @@ _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "query-task-rows": partial(_columns_table, QueryTaskRowsStream.schema),
         "types": _types_table,
         "statuses": _statuses_table,
+        "operations": _operations_table,
+        "editions": _editions_table,
         "exceptions": _errors_table,
         "bounds": _bounds_table,
         "command-line": _help_text,

@@ -55,12 +55,14 @@ def looker_to_postgres() -> None:
     def plan() -> list[int]:
         return list(range(SHARDS))
 
-    # The tap ends with 1 when a query failed, after all others are delivered. A retry goes on with
-    # what the shard's state has in flight, and runs the shard's other queries anew. Airflow kills
-    # with SIGTERM: the tap then cancels what it launched.
+    # The tap ends with 1 when a query failed, after all others are delivered. A retry has the same
+    # run ID: it resumes what the shard's state has in flight, and runs only those queries again
+    # that this run has not delivered. Airflow kills with SIGTERM: the tap then cancels what it
+    # launched.
     @task.bash(
         append_env=True,
         env={
+            "TAP_LOOKER_TASKS_RUN_ID": "{{ run_id }}",
             "TAP_LOOKER_TASKS_SHARD_COUNT": str(SHARDS),
             "TAP_LOOKER_TASKS_MAX_CONCURRENT_TASKS": str(max(1, POOL_SLOTS)),
         },

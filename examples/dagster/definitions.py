@@ -54,6 +54,8 @@ def looker_queries(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
         *("el", "tap-looker-tasks", "target-postgres", *selected),
         f"--state-id=looker-to-postgres-shard-{shard}-of-{SHARDS}",
         settings={
+            # A retry, or a run from where another failed, runs no query again that is delivered.
+            "TAP_LOOKER_TASKS_RUN_ID": context.run.root_run_id or context.run_id,
             "TAP_LOOKER_TASKS_SHARD_COUNT": str(SHARDS),
             "TAP_LOOKER_TASKS_SHARD_INDEX": shard,
         },

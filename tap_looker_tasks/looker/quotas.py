@@ -42,6 +42,7 @@ KINDS: Mapping[str, tuple[Kind, Sureness]] = MappingProxyType(
         "query_task_multi_results": (Kind.QUERY, Sureness.LIKELY),
         "kill_query": (Kind.QUERY, Sureness.LIKELY),
         "create_query": (Kind.QUERY, Sureness.OPEN),
+        "query_sql": (Kind.QUERY, Sureness.OPEN),
         "login": (Kind.UNMETERED, Sureness.DOCUMENTED),
         "logout": (Kind.UNMETERED, Sureness.DOCUMENTED),
     }
