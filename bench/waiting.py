@@ -8,9 +8,16 @@ from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
-from tap_looker_tasks.tasks.actions import Done, Poll, RequestFinished, StatusReceived, Wait
 from tap_looker_tasks.tasks.board import TaskBoard
-from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask
+from tap_looker_tasks.tasks.query_task import (
+    Done,
+    ExternalTask,
+    FollowedTask,
+    Poll,
+    RequestFinished,
+    StatusReceived,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

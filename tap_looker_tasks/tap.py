@@ -23,7 +23,6 @@ from tap_looker_tasks.cli import (
     ClosingCommand,
     Question,
     build_questions,
-    filter_record,
     find_overridden_maps,
     read_catalog,
     read_file,
@@ -49,7 +48,12 @@ from tap_looker_tasks.launching import (
     new_client,
 )
 from tap_looker_tasks.looker import LookerClient, SteadyClock
-from tap_looker_tasks.singer import Interrupts, MessageWriter, PacedStateWriter
+from tap_looker_tasks.singer import (
+    Interrupts,
+    MessageWriter,
+    PacedStateWriter,
+    filter_record,
+)
 from tap_looker_tasks.streams import (
     LookerTap,
     QueryStream,

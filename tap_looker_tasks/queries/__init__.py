@@ -1,23 +1,22 @@
 """What to run: configured queries, their bodies and bookmarks."""
 
 from tap_looker_tasks.queries.body import (
+    UNKNOWN_LIMITS,
+    Limits,
+    RunTime,
+    Shortfall,
     changed_copy,
     check_body,
     determining_parts,
     explore_body,
+    find_shortfalls,
     fingerprint,
+    limits_of,
     overrides_of,
 )
 from tap_looker_tasks.queries.bookmark import BookmarkAdvance, combine_filters, from_bookmark
 from tap_looker_tasks.queries.checks import field_problems, field_warnings
-from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState, RunTime
-from tap_looker_tasks.queries.limits import (
-    UNKNOWN_LIMITS,
-    Limits,
-    Shortfall,
-    find_shortfalls,
-    limits_of,
-)
+from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
 from tap_looker_tasks.queries.tiles import merge_ids, name_from_title, tile_queries
 
 __all__ = [

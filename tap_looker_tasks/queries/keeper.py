@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_looker_tasks.config import read_duration
-from tap_looker_tasks.queries.limits import Limits
+from tap_looker_tasks.queries.body import Limits, RunTime
 from tap_looker_tasks.records import DATE
 
 if TYPE_CHECKING:
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 _MARGIN = timedelta(days=1)
 # Enough that one odd run time changes nothing, and that new habits count after three runs.
 _RUNS_REMEMBERED = 5
-
-
-class RunTime(NamedTuple):
-    """How long a query takes, by its last runs.
-
-    Attributes:
-        seconds: The median.
-        spread: The median deviation from it, in seconds.
-    """
-
-    seconds: float
-    spread: float = 0.0
 
 
 class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

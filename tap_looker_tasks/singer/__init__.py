@@ -7,6 +7,7 @@ from tap_looker_tasks.singer.message_writer import (
     PacedStateWriter,
     ReadyJson,
     RecordChunk,
+    filter_record,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "PacedStateWriter",
     "ReadyJson",
     "RecordChunk",
+    "filter_record",
 ]

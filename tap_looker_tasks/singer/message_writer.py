@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ from typing_extensions import override
 
 from tap_looker_tasks.errors import TargetClosedError
 from tap_looker_tasks.singer.interrupts import Interrupts
+from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -300,3 +302,35 @@ class PacedStateWriter(StateWriter):
         """Write the state if it changed and the target still reads; why a run ends is known."""
         with suppress(TargetClosedError):
             self.write_now(state)
+
+
+# Log lines.
+
+# What the SDK logs of each stream, and above each failure, which says itself what it is.
+_DETAILS = ("Added '%s' as child stream", "Beginning ")
+_UNHANDLED = "An unhandled error occurred while syncing '%s'"
+
+
+def filter_record(record: logging.LogRecord) -> bool:
+    """Make all text from outside in a log record safe, and drop what the SDK says too loud.
+
+    Args:
+        record: Record whose message is the tap's own, and whose arguments are not.
+    """
+    if record.msg == _UNHANDLED:
+        return False
+    match record.args:
+        case None | ():
+            record.msg = one_line(str(record.msg))
+        case tuple(args):
+            record.args = tuple(map(_make_safe, args))
+        case args:
+            record.args = {name: _make_safe(value) for name, value in args.items()}
+    if isinstance(record.msg, str) and record.msg.startswith(_DETAILS):
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+    return True
+
+
+def _make_safe(value: object) -> object:
+    return one_line(str(value)) if isinstance(value, str | BaseException) else value

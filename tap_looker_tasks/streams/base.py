@@ -17,10 +17,9 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
-from tap_looker_tasks.cli import filter_record
 from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
 from tap_looker_tasks.records import MAX_KEY_LENGTH
-from tap_looker_tasks.singer import BatchFiles, RecordChunk
+from tap_looker_tasks.singer import BatchFiles, RecordChunk, filter_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -1,6 +1,11 @@
 """Follows and launches query tasks."""
 
-from tap_looker_tasks.tasks.actions import (
+from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
+from tap_looker_tasks.tasks.ledger import Ledger
+from tap_looker_tasks.tasks.query_task import (
+    COMPLETE,
+    ERROR,
+    PHASES,
     Action,
     Cancel,
     CancelFailed,
@@ -8,14 +13,19 @@ from tap_looker_tasks.tasks.actions import (
     Collected,
     Done,
     Event,
+    ExternalTask,
     Fetch,
+    FollowedTask,
     Launch,
     Launched,
+    LaunchedTask,
     LaunchFailed,
     Outcome,
+    Phase,
     Poll,
     Prepare,
     ProgressEvent,
+    QueryTask,
     Report,
     Request,
     RequestFailed,
@@ -23,18 +33,6 @@ from tap_looker_tasks.tasks.actions import (
     StatusReceived,
     TaskCreated,
     Wait,
-)
-from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
-from tap_looker_tasks.tasks.ledger import Ledger
-from tap_looker_tasks.tasks.query_task import (
-    COMPLETE,
-    ERROR,
-    PHASES,
-    ExternalTask,
-    FollowedTask,
-    LaunchedTask,
-    Phase,
-    QueryTask,
     phase_of,
 )
 

@@ -42,26 +42,6 @@ from tap_looker_tasks.errors import (
     RequestRejectedError,
     RetriableRequestError,
 )
-from tap_looker_tasks.tasks.actions import (
-    Cancel,
-    CancelFailed,
-    Cancelled,
-    Done,
-    Fetch,
-    Launch,
-    Launched,
-    LaunchFailed,
-    Outcome,
-    Poll,
-    Prepare,
-    Request,
-    RequestFailed,
-    RequestFinished,
-    StatusReceived,
-    TaskCreated,
-    Wait,
-    outcome_of,
-)
 from tap_looker_tasks.tasks.launches import LaunchQueue
 from tap_looker_tasks.tasks.polls import PollSchedule
 from tap_looker_tasks.tasks.query_task import (
@@ -71,9 +51,27 @@ from tap_looker_tasks.tasks.query_task import (
     ERROR,
     KILLED,
     TIMEOUT,
+    Cancel,
+    CancelFailed,
+    Cancelled,
+    Done,
+    Fetch,
     FollowedTask,
+    Launch,
+    Launched,
     LaunchedTask,
+    LaunchFailed,
+    Outcome,
     Phase,
+    Poll,
+    Prepare,
+    Request,
+    RequestFailed,
+    RequestFinished,
+    StatusReceived,
+    TaskCreated,
+    Wait,
+    outcome_of,
     phase_of,
 )
 
@@ -81,7 +79,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.tasks.actions import (
+    from tap_looker_tasks.tasks.query_task import (
         Action,
         Event,
         Report,

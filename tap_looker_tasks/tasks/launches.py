@@ -7,7 +7,7 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from tap_looker_tasks.tasks.actions import Launch, Prepare
+from tap_looker_tasks.tasks.query_task import Launch, Prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,8 +11,7 @@ from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, Launch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_looker_tasks.tasks.actions import Outcome
-    from tap_looker_tasks.tasks.query_task import QueryTask
+    from tap_looker_tasks.tasks.query_task import Outcome, QueryTask
 
 
 class Ledger:

@@ -43,8 +43,7 @@ from itertools import islice
 from math import ceil, inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from tap_looker_tasks.tasks.actions import Poll
-from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask
+from tap_looker_tasks.tasks.query_task import FollowedTask, LaunchedTask, Poll
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

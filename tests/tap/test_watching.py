@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
-from tap_looker_tasks.cli import filter_record
+from tap_looker_tasks.singer import filter_record
 from tap_looker_tasks.watch.facts import TaskFacts
 
 if TYPE_CHECKING:

@@ -23,14 +23,18 @@ from tap_looker_tasks.errors import (
 from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
-from tap_looker_tasks.tasks.actions import (
+from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.query_task import (
     Cancel,
     CancelFailed,
     Cancelled,
     Done,
+    ExternalTask,
     Fetch,
+    FollowedTask,
     Launch,
     Launched,
+    LaunchedTask,
     LaunchFailed,
     Outcome,
     Poll,
@@ -41,13 +45,11 @@ from tap_looker_tasks.tasks.actions import (
     TaskCreated,
     Wait,
 )
-from tap_looker_tasks.tasks.board import TaskBoard
-from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_looker_tasks.tasks.actions import Event, Report, Request
+    from tap_looker_tasks.tasks.query_task import Event, Report, Request
 
 RESULT = ResultStore().hold(TaskEntry("complete", data=NULL))
 PASSING = RetriableRequestError("multi_results: HTTP 503")

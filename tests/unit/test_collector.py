@@ -19,13 +19,17 @@ from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.run.collector import Collector, Idle
 from tap_looker_tasks.store import ResultStore
-from tap_looker_tasks.tasks.actions import (
+from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
+from tap_looker_tasks.tasks.query_task import (
     Cancel,
     CancelFailed,
     Cancelled,
     Collected,
+    ExternalTask,
+    FollowedTask,
     Launch,
     Launched,
+    LaunchedTask,
     LaunchFailed,
     Outcome,
     Poll,
@@ -35,14 +39,12 @@ from tap_looker_tasks.tasks.actions import (
     StatusReceived,
     TaskCreated,
 )
-from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
-from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_looker_tasks.tasks.actions import Event as TaskEvent
-    from tap_looker_tasks.tasks.actions import Report, Request
+    from tap_looker_tasks.tasks.query_task import Event as TaskEvent
+    from tap_looker_tasks.tasks.query_task import Report, Request
 
 # What should happen happens in a moment; a test that waits longer has failed.
 PATIENCE = 10.0

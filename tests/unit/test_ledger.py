@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tap_looker_tasks.queries.limits import Limits
-from tap_looker_tasks.tasks.actions import Outcome
+from tap_looker_tasks.queries.body import Limits
 from tap_looker_tasks.tasks.ledger import Ledger
-from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask
+from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask, Outcome
 
 TWELVE = "1970-01-01T00:00:12.000000+00:00"
 

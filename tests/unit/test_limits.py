@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tap_looker_tasks.queries.limits import Limits, find_shortfalls, limits_of
+from tap_looker_tasks.queries.body import Limits, find_shortfalls, limits_of
 from tap_looker_tasks.results.result import Pivot, Result
 
 

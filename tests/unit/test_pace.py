@@ -16,9 +16,13 @@ from tap_looker_tasks.queries import RunTime
 from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
-from tap_looker_tasks.tasks.actions import (
+from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.query_task import (
     Done,
+    ExternalTask,
+    FollowedTask,
     Launch,
+    LaunchedTask,
     Outcome,
     Poll,
     Prepare,
@@ -27,13 +31,11 @@ from tap_looker_tasks.tasks.actions import (
     TaskCreated,
     Wait,
 )
-from tap_looker_tasks.tasks.board import TaskBoard
-from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_looker_tasks.tasks.actions import Action, Report
+    from tap_looker_tasks.tasks.query_task import Action, Report
 
 _AT_ONCE = 10
 _CREDENTIALS = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
