@@ -117,7 +117,7 @@ def test_a_report_leads_to_an_explore_written_in_the_configuration(
 def test_a_report_leads_to_the_query_in_looker(tap: Callable[..., Run], tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert tap(queries=[{"name": "looked", "look_id": 1}], report_path=str(page)).exit_code == 0
-    assert "/looks/1" in page.read_text()
+    assert ',"/x/query' in page.read_text()
 
 
 HOSTILE = "a\nERROR forged\r\x1b[31m\x1b]0;title\x07\u202e\u2028\u2066end" + "x" * 9000
