@@ -59,6 +59,21 @@ def write_project(folder: Path) -> None:
             "stream_maps": {"airlines": {"__alias__": "carriers", "flights__count": "__NULL__"}},
         },
     }
+    pasted = {
+        "name": f"{_TAP}--pasted",
+        "inherit_from": _TAP,
+        "config": {
+            "queries": [{"url": "/looks/5", "primary_keys": "auto"}],
+            "dashboards": [
+                {
+                    "name": "d",
+                    "url": "/dashboards/shop::overview?State=NY",
+                    "primary_keys": "auto",
+                    "tiles": [{"title": "By customer", "skip": True}],
+                }
+            ],
+        },
+    }
     target = {
         "name": "target-jsonl",
         "namespace": "target_jsonl",
@@ -77,7 +92,7 @@ def write_project(folder: Path) -> None:
                 },
             },
         ],
-        "plugins": {"extractors": [tap, renamed], "loaders": [target]},
+        "plugins": {"extractors": [tap, renamed, pasted], "loaders": [target]},
         "jobs": [{"name": "hourly", "tasks": [f"{_TAP} target-jsonl"]}],
         "schedules": [{"name": "hourly", "job": "hourly", "interval": "@hourly"}],
     }
@@ -154,6 +169,17 @@ def test_run_goes_on_from_its_state_until_it_is_told_to_start_anew(project: Proj
     assert project.bookmarks("dev:kept")["days"]["replication_key_value"] == "2013-12-31"
     project("schedule", "run", "hourly")
     assert len(project.take("days")) == 31
+
+
+def test_pasted_addresses_have_the_same_keys_in_every_run(project: Project) -> None:
+    keys = []
+    for _ in range(2):
+        project("run", f"{_TAP}--pasted", "target-jsonl")
+        rows = [*project.take("orders_by_state"), *project.take("d_by_city")]
+        keys.append([row["_row_key"] for row in rows])
+    assert keys[0] == keys[1]
+    assert len({*keys[0]}) == 3 + 1
+    assert project.take("d_by_customer") == []
 
 
 def test_el_and_elt_keep_state_under_an_id_of_their_own(project: Project) -> None:
