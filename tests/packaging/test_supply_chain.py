@@ -80,9 +80,8 @@ def test_what_the_package_imports_is_declared(pyproject: Path, package: str) -> 
     names = {re.split(r"[\[<>=!~;\s]", line)[0].lower() for line in declared}
     owners = packages_distributions()
     for imported in imported_packages(pyproject.parent / package):
-        assert {owner.lower().replace("_", "-") for owner in owners.get(imported, ())} & names, (
-            imported
-        )
+        distributions = {re.sub("[-_.]+", "-", owner.lower()) for owner in owners[imported]}
+        assert distributions & names, imported
 
 
 def test_the_licences_are_listed_and_none_forbids_anything() -> None:
