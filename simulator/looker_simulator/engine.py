@@ -166,11 +166,17 @@ class Database:
         self._now = now
         self._lock = threading.Lock()
 
-    def run(self, query: Mapping[str, Any], *, server_table_calcs: bool = False) -> Answer:
+    def run(
+        self,
+        query: Mapping[str, Any],
+        *,
+        server_table_calcs: bool = False,
+        only_sql: bool = False,
+    ) -> Answer:
         """Run a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>.
 
-        Table calculations are computed only with `server_table_calcs`; without, they are named
-        and have no values.
+        With `only_sql`, the database runs nothing, and there are no rows. Table calculations are
+        computed only with `server_table_calcs`; without, they are named and have no values.
 
         Raises:
             QueryFailedError: it asks for what is not there, or the database refused it.
@@ -193,12 +199,14 @@ class Database:
             explore=explore,
             fields=statement.fields,
             columns=statement.columns,
-            rows=self._rows(sql),
+            rows=[] if only_sql else self._rows(sql),
             truncated=False,
             columns_truncated=False,
             sql=sql,
             timezone=zone.key,
         )
+        if only_sql:
+            return answer
         answer = fill_dates(limit_columns(limit_rows(answer, limit), column_limit))
         return self._with_totals(answer, statement)
 

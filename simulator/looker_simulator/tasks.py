@@ -65,6 +65,11 @@ class QueryTask:
         return str(self.about.get("result_format"))
 
     @property
+    def wants_sql(self) -> bool:
+        """Return whether only the SQL is requested, for which Looker runs nothing."""
+        return self.result_format == "sql"
+
+    @property
     def is_told_in_full(self) -> bool:
         """Return whether the format has a place for errors."""
         return self.result_format in formats.DETAILED_FORMATS
@@ -180,7 +185,8 @@ class QueryTasks:
                 return
             task.status = "running"
         started_at = self._clock()
-        if task.cancelled.wait(self._latency(str(task.about.get("query_id")))):
+        latency = self._latency(str(task.about.get("query_id")))
+        if not task.wants_sql and task.cancelled.wait(latency):
             return
         status, data = self._result(task, started_at)
         with self._lock:
@@ -194,7 +200,9 @@ class QueryTasks:
     def _result(self, task: QueryTask, started_at: float) -> tuple[str, bytes]:
         try:
             answer = self._database.run(
-                task.body, server_table_calcs=bool(task.about.get("server_table_calcs"))
+                task.body,
+                server_table_calcs=bool(task.about.get("server_table_calcs")),
+                only_sql=task.wants_sql,
             )
         except QueryFailedError as failure:
             task.failure = failure.message

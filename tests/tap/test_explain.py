@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.looker import LookerClient
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from looker_simulator.simulator import Simulator
+    from looker_simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]
@@ -77,12 +78,14 @@ def test_what_it_shows_is_what_a_run_sends(tap: Tap, monkeypatch: pytest.MonkeyP
     assert [{k: v for k, v in body.items() if v is not None} for body in sent] == [shown["body"]]
 
 
-def test_sql_is_what_looker_would_run(simulator: Simulator, tap: Tap) -> None:
-    run = tap("--explain", "--sql", queries=[AIRLINES, ORDERS])
+def test_sql_is_what_looker_would_run_and_takes_no_run(database: Database, tap: Tap) -> None:
+    # A query takes a minute here; its SQL takes nothing.
+    with Simulator(SimulatorOptions(latency_seconds=60), database=database) as slow:
+        run = tap("--explain", "--sql", queries=[AIRLINES, ORDERS], base_url=slow.base_url)
+        assert slow.tasks() == []
     sql = {name: query["sql"] for name, query in explained(run)["queries"].items()}
     assert sql["airlines"].startswith("select ")
     assert "orders.state = 'CA'" in sql["orders"]
-    assert simulator.tasks() == []
 
 
 def test_what_is_in_flight_comes_from_state(simulator: Simulator, tap: Tap) -> None:
