@@ -67,7 +67,7 @@ class LookerClient:
     pass, `RequestRejectedError` when Looker refused it, `LoginFailedError` when it refused the
     credentials, `UnreachableError` when the address or certificate is wrong,
     `ApiCallLimitError` when the limit of calls is used up, and `AbortedError` when `abort` ended
-    it. None takes longer than `max_seconds`, whatever the network does.
+    it. One with `max_seconds` takes no longer, whatever the network does.
 
     Attributes:
         calls: requests made, by operation.
@@ -98,7 +98,6 @@ class LookerClient:
         *,
         new_rows: Callable[[], RowArrays],
         max_tries: int | None = None,
-        max_seconds: float = inf,
     ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
         """Ask for many tasks at once; yields (task id, what Looker says of it).
 
@@ -107,7 +106,7 @@ class LookerClient:
         the tasks that are missing; a try that brought one starts the count of tries afresh.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
-        operation = self._http.begin("query_task_multi_results", max_seconds)
+        operation = self._http.begin("query_task_multi_results")
         return self._answers(operation, dict.fromkeys(query_task_ids), new_rows, max_tries)
 
     def _answers(
@@ -151,7 +150,6 @@ class LookerClient:
         query_task_id: str,
         *,
         new_rows: Callable[[], RowArrays],
-        max_seconds: float = inf,
     ) -> TaskEntry:
         """Get one finished task's result, whatever its format: text becomes a JSON string.
 
@@ -160,7 +158,7 @@ class LookerClient:
         `RetriableRequestError`.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
         """
-        operation = self._http.begin("query_task_results", max_seconds)
+        operation = self._http.begin("query_task_results")
         path = f"query_tasks/{_part(query_task_id)}/results"
 
         def ask() -> TaskEntry:
@@ -185,7 +183,7 @@ class LookerClient:
             raise unreadable(operation.name, base_url, malformed) from None
         raise refused
 
-    def create_query_task(  # noqa: PLR0913 - as Looker's operation has them
+    def create_query_task(
         self,
         query_id: str,
         result_format: str,
@@ -194,7 +192,6 @@ class LookerClient:
         dashboard_id: str | None = None,
         server_table_calcs: bool = False,
         cache: bool = True,
-        max_seconds: float = inf,
     ) -> str:
         """Have Looker start a query; returns the task's id.
 
@@ -204,7 +201,7 @@ class LookerClient:
         cache has when `cache` is not.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query_task>
         """
-        operation = self._http.begin("create_query_task", max_seconds)
+        operation = self._http.begin("create_query_task")
         task = {
             "query_id": query_id,
             "result_format": result_format,
@@ -224,7 +221,7 @@ class LookerClient:
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
         """
-        operation = self._http.begin("kill_query", max_seconds, is_cleanup=True)
+        operation = self._http.begin("kill_query", max_seconds)
         path = f"running_queries/{_part(query_task_id)}"
         try:
             self._send(operation, "DELETE", path).close()
@@ -232,12 +229,12 @@ class LookerClient:
             if error.http_status != _NOT_FOUND:
                 raise
 
-    def create_query(self, body: Mapping[str, Any], *, max_seconds: float = inf) -> str:
+    def create_query(self, body: Mapping[str, Any]) -> str:
         """Store a query, or find the one like it; returns its id.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query>
         """
-        operation = self._http.begin("create_query", max_seconds)
+        operation = self._http.begin("create_query")
         # Looker answers the same body with the same query: it may be asked again.
         answer = self._repeated(
             operation,
@@ -245,90 +242,82 @@ class LookerClient:
         )
         return self._id_in(operation, answer)
 
-    def query(self, query_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
+    def query(self, query_id: str) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query>."""
-        return self._object("query", f"queries/{_part(query_id)}", max_seconds)
+        return self._object("query", f"queries/{_part(query_id)}")
 
-    def query_for_slug(self, slug: str, *, max_seconds: float = inf) -> dict[str, Any]:
+    def query_for_slug(self, slug: str) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_for_slug>."""
-        return self._object("query_for_slug", f"queries/slug/{_part(slug)}", max_seconds)
+        return self._object("query_for_slug", f"queries/slug/{_part(slug)}")
 
-    def look(self, look_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
+    def look(self, look_id: str) -> dict[str, Any]:
         """Get a Look: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/look>."""
-        return self._object("look", f"looks/{_part(look_id)}", max_seconds)
+        return self._object("look", f"looks/{_part(look_id)}")
 
-    def dashboard(self, dashboard_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
+    def dashboard(self, dashboard_id: str) -> dict[str, Any]:
         """Get a dashboard's title, filters and tiles: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/dashboard>."""
         path = f"dashboards/{_part(dashboard_id)}?fields={_DASHBOARD_PARTS}"
-        return self._object("dashboard", path, max_seconds)
+        return self._object("dashboard", path)
 
-    def merge_query(self, merge_query_id: str, *, max_seconds: float = inf) -> dict[str, Any]:
+    def merge_query(self, merge_query_id: str) -> dict[str, Any]:
         """Get the source queries of merged results: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/merge_query>."""
         path = f"merge_queries/{_part(merge_query_id)}"
-        return self._object("merge_query", path, max_seconds)
+        return self._object("merge_query", path)
 
-    def lookml_model_explore(
-        self, model: str, explore: str, *, max_seconds: float = inf
-    ) -> dict[str, Any]:
+    def lookml_model_explore(self, model: str, explore: str) -> dict[str, Any]:
         """Get the fields of an Explore: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/lookml_model_explore>."""
         path = f"lookml_models/{_part(model)}/explores/{_part(explore)}?fields={_EXPLORE_METADATA}"
-        return self._object("lookml_model_explore", path, max_seconds)
+        return self._object("lookml_model_explore", path)
 
-    def versions(self, *, max_seconds: float = inf) -> dict[str, Any]:
+    def versions(self) -> dict[str, Any]:
         """Get the versions of Looker and its API: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Config/versions>."""
-        return self._object("versions", "versions", max_seconds)
+        return self._object("versions", "versions")
 
-    def me(self, *, max_seconds: float = inf) -> dict[str, Any]:
+    def me(self) -> dict[str, Any]:
         """Get the user whose credentials these are: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/User/me>."""
-        return self._object("me", "user", max_seconds)
+        return self._object("me", "user")
 
-    def all_timezones(self, *, max_seconds: float = inf) -> list[dict[str, Any]]:
+    def all_timezones(self) -> list[dict[str, Any]]:
         """Get the time zones that Looker offers: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Config/all_timezones>."""
-        return self._objects("all_timezones", "timezones", max_seconds)
+        return self._objects("all_timezones", "timezones")
 
-    def user_roles(self, user_id: str, *, max_seconds: float = inf) -> list[dict[str, Any]]:
+    def user_roles(self, user_id: str) -> list[dict[str, Any]]:
         """Get a user's roles, with permissions and models: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/User/user_roles>."""
         path = f"users/{_part(user_id)}/roles?fields={_ROLE_PARTS}"
-        return self._objects("user_roles", path, max_seconds)
+        return self._objects("user_roles", path)
 
-    def search_looks(
-        self, title: str, *, limit: int, max_seconds: float = inf
-    ) -> list[dict[str, Any]]:
+    def search_looks(self, title: str, *, limit: int) -> list[dict[str, Any]]:
         """Find Looks by title, those viewed most first: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/search_looks>.
 
         `title` is a pattern, in which `%` stands for anything.
         """
         path = f"looks/search?{_search_by_title(title, limit)}"
-        return self._objects("search_looks", path, max_seconds)
+        return self._objects("search_looks", path)
 
-    def search_dashboards(
-        self, title: str, *, limit: int, max_seconds: float = inf
-    ) -> list[dict[str, Any]]:
+    def search_dashboards(self, title: str, *, limit: int) -> list[dict[str, Any]]:
         """Find dashboards as `search_looks` does: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Dashboard/search_dashboards>.
 
         LookML dashboards are not among them.
         """
         path = f"dashboards/search?{_search_by_title(title, limit)}"
-        return self._objects("search_dashboards", path, max_seconds)
+        return self._objects("search_dashboards", path)
 
-    def folder_dashboards(
-        self, folder_id: str, *, max_seconds: float = inf
-    ) -> list[dict[str, Any]]:
+    def folder_dashboards(self, folder_id: str) -> list[dict[str, Any]]:
         """Get the dashboards of a folder; `lookml` has those of LookML: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Folder/folder_dashboards>."""
         path = f"folders/{_part(folder_id)}/dashboards?fields={_CONTENT_PARTS}"
-        return self._objects("folder_dashboards", path, max_seconds)
+        return self._objects("folder_dashboards", path)
 
-    def all_lookml_models(self, *, max_seconds: float = inf) -> list[dict[str, Any]]:
+    def all_lookml_models(self) -> list[dict[str, Any]]:
         """Get the models and their Explores: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/all_lookml_models>."""
         path = f"lookml_models?fields={_MODEL_PARTS}"
-        return self._objects("all_lookml_models", path, max_seconds)
+        return self._objects("all_lookml_models", path)
 
-    def query_sql(self, query_id: str, *, max_seconds: float = inf) -> str:
+    def query_sql(self, query_id: str) -> str:
         """Get the SQL that Looker would run for a query, which it does not run.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/run_query>
         """
-        operation = self._http.begin("run_query", max_seconds)
+        operation = self._http.begin("run_query")
 
         def ask() -> str:
             path = f"queries/{_part(query_id)}/run/sql"
@@ -343,7 +332,6 @@ class LookerClient:
         *,
         limit: int,
         server_table_calcs: bool = False,
-        max_seconds: float = inf,
     ) -> bytes:
         """Run a query and wait for its result in `json_detail`, as it is.
 
@@ -352,7 +340,7 @@ class LookerClient:
         path = f"queries/{_part(query_id)}/run/json_detail?limit={limit}"
         if server_table_calcs:
             path += "&server_table_calcs=true"
-        operation = self._http.begin("run_query", max_seconds)
+        operation = self._http.begin("run_query")
 
         def ask() -> bytes:
             with self._send(operation, "GET", path, is_long=True) as response:
@@ -381,7 +369,7 @@ class LookerClient:
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
-        operation = self._http.begin(LOGOUT, max_seconds, is_cleanup=True)
+        operation = self._http.begin(LOGOUT, max_seconds)
         try:
             if token := self._token.forget(operation):
                 self._http.send(operation, "DELETE", "logout", headers=token.header).close()
@@ -400,14 +388,14 @@ class LookerClient:
             except RetriableRequestError as error:
                 repeats.wait_or_raise(error)
 
-    def _object(self, name: str, path: str, max_seconds: float) -> dict[str, Any]:
-        operation = self._http.begin(name, max_seconds)
+    def _object(self, name: str, path: str) -> dict[str, Any]:
+        operation = self._http.begin(name)
         return self._repeated(
             operation, lambda: self._decoded(operation, dict[str, Any], "GET", path)
         )
 
-    def _objects(self, name: str, path: str, max_seconds: float) -> list[dict[str, Any]]:
-        operation = self._http.begin(name, max_seconds)
+    def _objects(self, name: str, path: str) -> list[dict[str, Any]]:
+        operation = self._http.begin(name)
         return self._repeated(
             operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", path)
         )

@@ -16,9 +16,6 @@ class Clock(Protocol):
     def now(self) -> float:
         """Return the time, in epoch seconds."""
 
-    def sleep(self, seconds: float) -> None:
-        """Let seconds pass; may raise to end the caller's work early."""
-
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Let seconds pass, or fewer when the event is set; returns whether it is set."""
 
@@ -36,10 +33,6 @@ class SteadyClock:
     def now(self) -> float:
         """Return the time, in epoch seconds."""
         return time.monotonic() + self._offset
-
-    def sleep(self, seconds: float) -> None:
-        """Let seconds pass."""
-        time.sleep(seconds)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Let seconds pass, or fewer when the event is set; returns whether it is set."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -131,11 +132,10 @@ class Http:
         self._not_before = 0.0
         self.max_response_bytes = connection.max_response_bytes
 
-    def begin(self, name: str, max_seconds: float, *, is_cleanup: bool = False) -> Operation:
+    def begin(self, name: str, max_seconds: float = inf) -> Operation:
         """Begin an operation, which `abort` and time end."""
         with self._lock:
-            ends_at = self._clock.now() + max_seconds
-            return Operation(name, ends_at, self._aborted, is_cleanup=is_cleanup)
+            return Operation(name, self._clock.now() + max_seconds, self._aborted)
 
     def send(
         self,
@@ -230,10 +230,12 @@ class Http:
         exchange.detach()
 
     def _wait_for_turn(self, operation: Operation) -> None:
-        """Wait until Looker wants to be asked again.
+        """Wait until Looker wants to be asked again, or not at all if there is no time for that.
+
+        What has a limit of time frees what Looker holds, such as a task: it would be held on.
 
         Raises:
-            RetriableRequestError: that is too late, or it is too late already.
+            RetriableRequestError: If no time is left.
             AbortedError: the operation was aborted.
         """
         operation.check()
@@ -242,10 +244,7 @@ class Http:
             raise RetriableRequestError(msg, safe_to_retry=True)
         while (left := self._not_before - self._clock.now()) > 0:
             if self._not_before >= operation.ends_at:
-                if operation.is_cleanup:
-                    return
-                msg = f"{operation.name}: not called, because Looker asks to wait for {left:.0f} s"
-                raise RetriableRequestError(msg, retry_after=left, safe_to_retry=True)
+                return
             if self._clock.wait(operation.aborted, left):
                 operation.check()
 

@@ -42,7 +42,7 @@ class RetryState:
         """Wait for the next try.
 
         Raises:
-            RetriableRequestError: there is no further try, or no time for it.
+            RetriableRequestError: If no tries are left.
             AbortedError: the operation was aborted.
         """
         self._tries_left -= 1
@@ -51,8 +51,6 @@ class RetryState:
         pause = error.retry_after
         if pause is None:
             pause = backoff.full_jitter(next(self._pauses))
-        if self._clock.now() + pause >= self._operation.ends_at:
-            raise error
         self._logger.warning("%s; trying again in %.1f s", error.message, pause)
         if self._clock.wait(self._operation.aborted, pause):
             raise AbortedError(self._operation.name)
@@ -69,14 +67,11 @@ class Operation:
         name: Looker's operationId.
         ends_at: epoch seconds by which it is over, whatever happens.
         aborted: set when it is to end at once.
-        frees: whether it frees what Looker holds. Kept back until too late, that would be held on:
-            where there is no time for a pause, it is made without.
     """
 
     name: str
     ends_at: float
     aborted: Event
-    is_cleanup: bool = False
 
     def check(self) -> None:
         """Check that it may go on.

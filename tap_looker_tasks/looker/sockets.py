@@ -203,8 +203,6 @@ class _Received(RawIOBase):
 
 Addresses = list[tuple[Any, ...]]
 _LEAST_BYTES = 1024
-# Linux has it, until the next time it thinks otherwise.
-_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 # No socket takes a much longer time.
 _MAX_STEP_SECONDS = 1_000_000
 
@@ -266,7 +264,6 @@ class Exchange:
         if self._is_long:
             self._due_at += self._clock.now() - self._read_at
         sock.settimeout(self.seconds_left())
-        _acknowledge_at_once(sock)
         count = raw.readinto(buffer)
         if self.aborted.is_set():
             # It may look as if the answer had ended.
@@ -323,16 +320,6 @@ class Exchange:
             if self._handle:
                 self._handle.close()
                 self._handle = None
-
-
-def _acknowledge_at_once(sock: socket.socket) -> None:
-    """Keep a server that sends head and body apart from waiting for us in between.
-
-    It may hold the body back until the head is acknowledged, which systems put off by 40 ms.
-    """
-    if _QUICKACK is not None:
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
 def _resolve(host: str, port: int, found: Future[Addresses]) -> None:
