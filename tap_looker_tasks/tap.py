@@ -45,9 +45,11 @@ from tap_looker_tasks.launching import (
     QueryStreamPlan,
     StoredQueries,
     configured_queries,
+    fingerprint_of,
     new_client,
 )
 from tap_looker_tasks.looker import LookerClient, SteadyClock
+from tap_looker_tasks.queries import QueryKeeper
 from tap_looker_tasks.singer import (
     Interrupts,
     MessageWriter,
@@ -66,6 +68,7 @@ from tap_looker_tasks.watch import RunWatch, tell_calls
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tap_looker_tasks.config import ConfiguredQuery
     from tap_looker_tasks.looker import Clock
 
 
@@ -98,6 +101,8 @@ class TapLookerTasks(LookerTap):
         self._outcomes: QueryTaskResultsStream | None = None
         self._interrupts: Interrupts | None = None
         self._is_run = False
+        # Discovery comes before the SDK reads it.
+        self._earlier_state = kwargs.get("state")
         if command := click.get_current_context(silent=True):
             self._is_run = _IS_RUN in command.meta
             command.call_on_close(self._end_command)
@@ -292,7 +297,16 @@ class TapLookerTasks(LookerTap):
     @override
     def stored_queries(self) -> StoredQueries:
         """The queries looked up so far: discovery and sync share them."""
-        return StoredQueries(self.settings.query_timezone)
+        return StoredQueries(self.settings.query_timezone, self._earlier_body)
+
+    def _earlier_body(self, query: ConfiguredQuery) -> dict[str, Any] | None:
+        """Return what state remembers of a saved query whose configuration has not changed."""
+        match self._earlier_state:
+            case {"bookmarks": {query.name: dict(bookmark)}}:
+                last_run = QueryKeeper(query, bookmark).last_run
+                is_unchanged = last_run.configuration == fingerprint_of(query, self.settings)
+                return last_run.body if is_unchanged else None
+        return None
 
     def _end_command(self) -> None:
         """End a run in good order, however its command ended."""

@@ -8,7 +8,7 @@ from tap_looker_tasks.launching.discovery import (
 )
 from tap_looker_tasks.launching.doctor import CheckResult, Verdict, check_access, run_checks
 from tap_looker_tasks.launching.explain import Explanation
-from tap_looker_tasks.launching.launcher import Launcher, StoredQueries, new_client
+from tap_looker_tasks.launching.launcher import Launcher, StoredQueries, fingerprint_of, new_client
 from tap_looker_tasks.launching.search import (
     Content,
     FoundContent,
@@ -32,6 +32,7 @@ __all__ = [
     "check_access",
     "configured_queries",
     "find_fields",
+    "fingerprint_of",
     "new_client",
     "run_checks",
     "search_content",

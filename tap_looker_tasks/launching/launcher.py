@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +17,7 @@ from tap_looker_tasks.queries import (
     QueryState,
     changed_copy,
     check_body,
+    determining_parts,
     explore_body,
     fingerprint,
     from_bookmark,
@@ -32,7 +32,7 @@ from tap_looker_tasks.threads import Lookups
 if TYPE_CHECKING:
     import logging
     from collections import Counter
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_looker_tasks.config import ConfiguredQuery, QueryConfig, Settings
     from tap_looker_tasks.looker import Clock
@@ -206,6 +206,7 @@ class Launcher:
         last_run = QueryState(
             fingerprint=task.fingerprint,
             configuration=self.configuration(task.query_name),
+            body=self._stored_queries.body_to_remember(keeper, len(self._keepers)),
             query_id=task.query_id if self._is_reusable(task, keeper) else None,
             row_limit=task.limits.row_limit,
             column_limit=task.limits.column_limit,
@@ -270,13 +271,27 @@ class StoredQuery:
     description: str | None = None
 
 
+_LOOK = "Look"
+# Of all saved queries that state remembers.
+_MAX_BODIES_BYTES = 20_000
+
+
 class StoredQueries:
     """What is known of the stored queries so far; for many threads."""
 
-    def __init__(self, query_timezone: str) -> None:
-        """Begin with nothing; queries written down in the configuration run in this time zone."""
+    def __init__(
+        self, query_timezone: str, earlier_body: Callable[[ConfiguredQuery], Any] = lambda _: None
+    ) -> None:
+        """Begin with nothing looked up.
+
+        Args:
+            query_timezone: Time zone of queries that are written down in the configuration.
+            earlier_body: Returns what state remembers of an unchanged saved query.
+        """
         self._query_timezone = query_timezone
+        self._earlier_body = earlier_body
         self._lookups = Lookups[tuple[str, str], StoredQuery]()
+        self._bodies: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def find(self, query: ConfiguredQuery, client: LookerClient) -> StoredQuery:
         """Look up the query behind a configured one.
@@ -291,7 +306,27 @@ class StoredQueries:
         if query.tile_body:
             return _read_query(query.tile_body, title=query.title)
         source, id_ = _source_of(query.config)
-        return self._lookups.find((source, id_), partial(_look_up, source, id_, client))
+
+        def look_up() -> StoredQuery:
+            earlier = self._earlier_body(query)
+            found = _read_query(earlier) if earlier else _look_up(source, id_, client)
+            if source != _LOOK:
+                # Another query can be given to a Look, but saved queries never change.
+                self._bodies[source, id_] = found.body
+            return found
+
+        return self._lookups.find((source, id_), look_up)
+
+    def body_to_remember(self, keeper: QueryKeeper, queries: int) -> dict[str, Any] | None:
+        """Return the saved query behind a configured one, if state has room for it.
+
+        State is written often, so that all bodies together stay short.
+        """
+        body = self._bodies.get(_source_of(keeper.query.config))
+        if body is None:
+            return keeper.last_run.body
+        kept = {"id": body.get("id"), **determining_parts(body)}
+        return kept if len(msgspec.json.encode(kept)) <= _MAX_BODIES_BYTES // queries else None
 
 
 @contextmanager
@@ -317,12 +352,12 @@ def _source_of(config: QueryConfig) -> tuple[str, str]:
         return "query", str(config.query_id)
     if config.query_slug is not None:
         return "query with the slug", config.query_slug
-    return "Look", str(config.look_id)
+    return _LOOK, str(config.look_id)
 
 
 def _look_up(source: str, id_: str, client: LookerClient) -> StoredQuery:
     with name_what_is_not_there(f"{source} {id_}"):
-        if source == "Look":
+        if source == _LOOK:
             return _read_look(id_, client.look(id_))
         body = client.query(id_) if source == "query" else client.query_for_slug(id_)
     return _read_query(body)

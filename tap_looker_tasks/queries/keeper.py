@@ -32,6 +32,8 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             that is to be known of it.
         runtimes_milliseconds: How long its last runs took, the latest last; not those whose result
             came from the cache. Some targets cannot write state with a fraction in it.
+        body: The saved query that the configuration names, if it is short: Looker never changes
+            one, so that it need not be looked up again.
         row_limit: Most rows of its result.
         column_limit: Most values of the pivots.
     """
@@ -40,6 +42,7 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     configuration: str | None = None
     query_id: str | None = None
     runtimes_milliseconds: tuple[int, ...] = ()
+    body: dict[str, Any] | None = None
     row_limit: int | None = None
     column_limit: int | None = None
 

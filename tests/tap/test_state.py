@@ -209,3 +209,21 @@ def test_an_incremental_query_is_delivered_once_in_a_run(simulator: Simulator, t
     assert (first.exit_code, retry.exit_code) == (0, 0)
     assert simulator.count("create_query_task") == 1
     assert retry.records() == []
+
+
+def test_a_later_run_without_catalog_looks_up_no_saved_query_again(
+    simulator: Simulator, tap: Tap
+) -> None:
+    config: dict[str, Any] = {
+        "queries": [{"name": f"airlines_{n}", "query_id": 1} for n in range(3)],
+    }
+    first = tap(**config)
+    simulator.clear_calls()
+    second = tap(state=first.state, **config)
+    assert second.exit_code == 0
+    assert second.schema("airlines_2") == first.schema("airlines_2")
+    assert len(second.records("airlines_2")) == len(first.records("airlines_2"))
+    assert [simulator.count(name) for name in ("query", "lookml_model_explore")] == [0, 1]
+    third = tap(state=second.state, queries=[{"name": "airlines_0", "query_id": 4}])
+    assert third.exit_code == 0
+    assert simulator.count("query") == 1
