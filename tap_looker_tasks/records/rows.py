@@ -349,7 +349,12 @@ class KeyCheck:
         keys = " and ".join(self._nulls)
         least = "" if self._one_in == 1 else "at least "
         nulls = [f"{name} is null in {count} rows" for name, count in self._nulls.items() if count]
-        repeats = f"{least}{self._repeats} rows repeat the values of {keys} of another"
+        repeats = (
+            f"{least}{self._repeats} rows repeat the dimensions of another, because their Explore "
+            "does not group them (auto cannot tell them apart; name fields that do)"
+            if ROW_KEY in self._nulls
+            else f"{least}{self._repeats} rows repeat the values of {keys} of another"
+        )
         return [
             f"primary_keys: {problem}, so a target may keep fewer rows than there are"
             for problem in (*nulls, *([repeats] if self._repeats else []))

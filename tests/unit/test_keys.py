@@ -39,6 +39,17 @@ def test_nulls_and_repeats_are_counted_across_batches() -> None:
     ]
 
 
+def test_computed_keys_that_repeat_say_that_rows_are_not_grouped() -> None:
+    keys = KeyCheck(["_row_key"])
+    keys.add(RecordBatch(RecordType(["_row_key"]), (["aa", "bb", "aa"],), 3))
+    (problem,) = keys.problems
+    assert problem == (
+        "primary_keys: 1 rows repeat the dimensions of another, because their Explore does not "
+        "group them (auto cannot tell them apart; name fields that do), so a target may keep fewer "
+        "rows than there are"
+    )
+
+
 @given(st.lists(st.lists(st.tuples(VALUES, VALUES), max_size=20), max_size=4))
 def test_repeats_are_exact(batches: list[list[tuple[object, object]]]) -> None:
     counts = Counter(repr(row) for rows in batches for row in rows)
