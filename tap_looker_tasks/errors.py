@@ -72,6 +72,10 @@ class LookWithoutQueryError(QueryError, ValueError):
     """A configured Look cannot be run, because its query is not there."""
 
 
+class StillRunningError(QueryError):
+    """A task that was to be cancelled still runs, and cannot be stopped."""
+
+
 class RequestError(TapError):
     """A request to Looker failed; the message names the operation and the address."""
 

@@ -276,7 +276,8 @@ class TapLookerTasks(LookerTap):
             discovery = Discovery(
                 settings, self.client, self.stored_queries, self.logger, may_run=self._may_run
             )
-            plans = discovery.all_plans()
+            found = discovery.all_plans()
+            plans, self.failures = [*found.values], found.failures
         else:
             known: dict[str, dict[str, Any]] = {
                 name: {"properties": {}} | entry.schema.to_dict()
@@ -285,7 +286,16 @@ class TapLookerTasks(LookerTap):
             queries = configured_queries(
                 settings, self.client, self.stored_queries, self.logger, known
             )
-            plans = [QueryStreamPlan(q, known[q.name]) for q in queries if q.name in known]
+            self.failures = queries.failures
+            plans = [QueryStreamPlan(q, known[q.name]) for q in queries.values if q.name in known]
+            for query in queries.values:
+                if query.name not in known:
+                    self.logger.warning(
+                        "%s: not in the catalog, so it does not run; discover again to load it",
+                        query.name,
+                    )
+        for name, reason in self.failures:
+            self.logger.warning("%s cannot run: %s", name, reason)
         for plan in plans:
             yield QueryStream(self, plan)
 

@@ -64,12 +64,14 @@ class Findings(Generic[_Value]):
         problems: Lines on what cannot run.
         warnings: Lines on what runs, or is left out, otherwise than expected.
         notes: Lines on what is worth knowing.
+        failures: Streams that cannot run because of what others changed in Looker, each with why.
     """
 
     values: tuple[_Value, ...] = ()
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
 
 
 def explain_error(

@@ -14,7 +14,7 @@ import click
 
 from tap_looker_tasks.cli.output import print_content, print_findings
 from tap_looker_tasks.cli.plugin import NAME, TARGETS, Project
-from tap_looker_tasks.config import AUTO, QueryConfig, Settings, read_address
+from tap_looker_tasks.config import AUTO, QueryConfig, Settings, read_address, refuse
 from tap_looker_tasks.errors import RunError, SettingsError, TapError
 from tap_looker_tasks.launching import (
     Discovery,
@@ -274,7 +274,9 @@ class _Init:
         settings = Settings.from_config(one)
         discovery = Discovery(settings, client, self._stored_queries, self._logger, may_run=False)
         try:
-            return discovery.all_plans(), entry
+            found = discovery.all_plans()
+            refuse([reason for _, reason in found.failures])
+            return found.values, entry
         except SettingsError as error:
             if "primary_keys" not in entry:
                 raise

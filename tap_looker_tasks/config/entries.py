@@ -299,6 +299,7 @@ class ConfiguredQuery:
             that a catalog keeps the name; None where the name is configured.
         tile_filters: what the tile's dashboard filters ask for, by field.
         tile_body: the tile's query, when Looker sent it along.
+        problem: Why it cannot run, if that is known already.
     """
 
     config: QueryConfig
@@ -309,6 +310,7 @@ class ConfiguredQuery:
     content_path: str | None = None
     tile_filters: Mapping[str, str] = field(default_factory=dict)
     tile_body: Mapping[str, Any] | None = None
+    problem: str | None = None
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from tap_looker_tasks.queries import (
     merge_ids,
     name_from_title,
     tile_queries,
+    visible_fields,
 )
 from tap_looker_tasks.records import (
     NUMBER,
@@ -51,14 +52,15 @@ from tap_looker_tasks.wording import Findings
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from tap_looker_tasks.config import DashboardConfig, Settings
-    from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries
+    from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries, StoredQuery
     from tap_looker_tasks.looker import LookerClient
 
 # Where a property's schema has none of these, the SDK ends the run.
 _SAY_A_TYPE = frozenset({"type", "anyOf", "allOf"})
+_HIDDEN = "is not a field of the Explore, or hidden from this user"
 _REPLICATION_METHODS = ("FULL_TABLE", "INCREMENTAL")
 # Looker does not say which: who may not see an Explore is told that it is not there.
 _NOT_READABLE = frozenset({403, 404})
@@ -72,11 +74,13 @@ class QueryStreamPlan:
         query: the query.
         schema: JSON Schema of its records.
         is_typed: whether Looker has described its fields; otherwise only their names are known.
+        problem: Why the query must not run, though its columns are known.
     """
 
     query: ConfiguredQuery
     schema: Mapping[str, Any]
     is_typed: bool = True
+    problem: str | None = None
 
     @property
     def key_properties(self) -> tuple[str, ...]:
@@ -109,7 +113,7 @@ def configured_queries(
     stored_queries: StoredQueries,
     logger: logging.Logger,
     schemas: Mapping[str, Mapping[str, Any]],
-) -> tuple[ConfiguredQuery, ...]:
+) -> Findings[ConfiguredQuery]:
     """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
 
     Only dashboards are asked for, and Looks whose title names a stream that no catalog names.
@@ -122,12 +126,12 @@ def configured_queries(
         schemas: of the streams in a catalog, by name.
 
     Raises:
-        SettingsError: a dashboard is not there, a filter has no effect, or names clash.
+        SettingsError: a filter has no effect, or names clash.
         RequestError: Looker could not be asked.
     """
     found = find_queries(settings, client, stored_queries, logger, schemas)
     refuse(found.problems)
-    return found.values
+    return found
 
 
 def find_queries(
@@ -157,15 +161,17 @@ def find_queries(
         *(_keep_name(query, kept) for tiles in dashboards for query in tiles.values),
     ]
     queries = [_shorten_name(query, settings.max_name_length) for query in _tell_apart(queries)]
-    problems = [
-        *(problem for problem in looks if isinstance(problem, str)),
-        *(problem for tiles in dashboards for problem in tiles.problems),
+    problems = [problem for tiles in dashboards for problem in tiles.problems]
+    failures = [
+        *(failure for failure in looks if not isinstance(failure, ConfiguredQuery)),
+        *(failure for tiles in dashboards for failure in tiles.failures),
     ]
     names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
     shards = share_queries((query.name for query in queries), settings.shard_count)
     return Findings(
         tuple(query for query in queries if shards[query.name] == settings.shard_index),
         (*problems, *names),
+        failures=tuple(failures),
     )
 
 
@@ -182,7 +188,7 @@ def _name_by_title(
     stored_queries: StoredQueries,
     kept: Mapping[str, str],
     query: ConfiguredQuery,
-) -> ConfiguredQuery | str:
+) -> ConfiguredQuery | tuple[str, str]:
     """Name the stream of a Look that is configured without a name; return why if it cannot be."""
     if query.name:
         return query
@@ -192,7 +198,7 @@ def _name_by_title(
     try:
         title = stored_queries.find(query, client).title
     except (RequestRejectedError, ValueError) as error:
-        return f"{query.source_path}: {error}"
+        return f"look_{query.look_id}", f"{query.source_path}: {error}"
     return _with_name(query, name_from_title(title or "", "look", str(query.look_id)))
 
 
@@ -227,12 +233,17 @@ def _find_tiles(
             dashboard = client.dashboard(dashboard_id)
     except RequestRejectedError as error:
         source = "dashboard_id" if config.url is None else "url"
-        return Findings(problems=(f"{config_path}.{source}: {error.message}",))
+        name = config.name or f"dashboard_{n}"
+        return Findings(failures=((name, f"{config_path}.{source}: {error.message}"),))
     merged: dict[str, Mapping[str, Any]] = {}
     for merge_id in merge_ids(dashboard):
         with suppress(RequestRejectedError):
             merged[merge_id] = client.merge_query(merge_id)
-    return tile_queries(config, dashboard, config_path, merged)
+    found = tile_queries(config, dashboard, config_path, merged)
+    if not dashboard.get("deleted"):
+        return found
+    problem = f"dashboard {dashboard_id} is deleted"
+    return replace(found, values=tuple(replace(q, problem=problem) for q in found.values))
 
 
 def _shorten_name(query: ConfiguredQuery, longest: int) -> ConfiguredQuery:
@@ -313,19 +324,22 @@ class Discovery:
         # None for one that may not be read.
         self._explores = Lookups[tuple[str, str], KnownFields | None]()
 
-    def all_plans(self) -> list[QueryStreamPlan]:
+    def all_plans(self) -> Findings[QueryStreamPlan]:
         """Describe the streams of all configured queries of this shard.
+
+        Streams that cannot run because of what others changed in Looker are failures.
 
         Raises:
             SettingsError: some cannot be run as configured; the message lists them all.
             RequestError: Looker could not be asked.
         """
         found = find_queries(self._settings, self._client, self._stored_queries, self._logger)
-        return self.plans(found.values, found.problems)
+        plans = self.plans(found.values, found.problems)
+        return replace(plans, failures=(*found.failures, *plans.failures))
 
     def plans(
         self, queries: Sequence[ConfiguredQuery], problems: Sequence[str] = ()
-    ) -> list[QueryStreamPlan]:
+    ) -> Findings[QueryStreamPlan]:
         """Describe the stream of each query.
 
         Args:
@@ -341,7 +355,10 @@ class Discovery:
             for warning in examined.warnings:
                 self._logger.warning("%s", warning)
         refuse([*problems, *(problem for examined in found for problem in examined.problems)])
-        return [plan for examined in found for plan in examined.values]
+        return Findings(
+            tuple(plan for examined in found for plan in examined.values),
+            failures=tuple(failure for examined in found for failure in examined.failures),
+        )
 
     def _examine(self, query: ConfiguredQuery) -> Findings[QueryStreamPlan]:
         try:
@@ -349,25 +366,48 @@ class Discovery:
             wanted = prepare_query(query, stored, self._settings.query_timezone)
             known = self._find_fields(query, wanted)
         except (RequestRejectedError, ValueError) as error:
-            return Findings(problems=(f"{query.source_path}: {error}",))
+            reason = f"{query.source_path}: {error}"
+            if query.config.explore:
+                return Findings(problems=(reason,))
+            return Findings(failures=((query.name, reason),))
+        body, hidden = visible_fields(query.config, wanted.body, known)
+        if needed := hidden & {*query.config.key_fields, query.config.replication_key}:
+            reason = f"{query.source_path}: {' and '.join(sorted(map(str, needed)))} {_HIDDEN}"
+            return Findings(failures=((query.name, reason),))
         longest = self._settings.max_name_length
-        problems = field_problems(query.config_path, query.config, wanted.body, known, longest)
+        problems = field_problems(query.config_path, query.config, body, known, longest)
         if problems:
             return Findings(problems=tuple(problems))
-        columns = columns_of(known.fields, wanted.body, longest, self._number_type(query))
+        return self._plan(query, stored, body, known, hidden)
+
+    def _plan(
+        self,
+        query: ConfiguredQuery,
+        stored: StoredQuery,
+        body: Mapping[str, Any],
+        known: KnownFields,
+        hidden: Collection[str],
+    ) -> Findings[QueryStreamPlan]:
+        longest = self._settings.max_name_length
+        columns = columns_of(known.fields, body, longest, self._number_type(query))
         keys = key_columns(query, (column.name for column in columns))
         described = {
             "$id": query.content_path,
             "title": query.title or stored.title,
             "description": query.description or stored.description,
         }
-        dimensions = dimensions_of(known.fields, wanted.body) if ROW_KEY in keys else None
+        dimensions = dimensions_of(known.fields, body) if ROW_KEY in keys else None
         schema = stream_schema(columns, keys, dimensions) | {
             k: v for k, v in described.items() if v
         }
+        problem = query.problem or stored.problem
         return Findings(
-            (QueryStreamPlan(query, schema, known.are_typed),),
-            warnings=tuple(field_warnings(query.config_path, query.config, columns, longest)),
+            (QueryStreamPlan(query, schema, known.are_typed, problem),),
+            warnings=(
+                *field_warnings(query.config_path, query.config, columns, longest),
+                *(f"{query.config_path}: {name} {_HIDDEN}: left out" for name in sorted(hidden)),
+                *([f"{query.config_path}: {problem}"] if problem else ()),
+            ),
         )
 
     def _number_type(self, query: ConfiguredQuery) -> ColumnType:

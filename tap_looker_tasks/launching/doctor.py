@@ -80,6 +80,7 @@ def run_checks(
     for problem in found.problems:
         config_path, _, details = problem.partition(": ")
         yield CheckResult(config_path, Verdict.FAILS, details)
+    yield from (CheckResult(name, Verdict.FAILS, reason) for name, reason in found.failures)
     discovery = Discovery(settings, client, stored_queries, logger, may_run=False)
     for query in found.values:
         yield from _examine_query(query, discovery, settings.max_name_length)
@@ -90,10 +91,20 @@ def _examine_query(
     query: ConfiguredQuery, discovery: Discovery, longest_name: int
 ) -> Iterator[CheckResult]:
     try:
-        (plan,) = discovery.plans([query])
+        found = discovery.plans([query])
     except TapError as error:
         yield CheckResult(query.name, Verdict.FAILS, _in_one_line(error))
         return
+    yield from (CheckResult(name, Verdict.FAILS, reason) for name, reason in found.failures)
+    for plan in found.values:
+        yield from _examine_plan(query, plan, longest_name)
+
+
+def _examine_plan(
+    query: ConfiguredQuery, plan: QueryStreamPlan, longest_name: int
+) -> Iterator[CheckResult]:
+    if plan.problem:
+        yield CheckResult(query.name, Verdict.FAILS, plan.problem)
     columns = f"{len(plan.schema['properties'])} columns"
     yield CheckResult(query.name, Verdict.GOOD, columns)
     if not plan.is_typed:

@@ -15,6 +15,7 @@ from tap_looker_tasks.queries import (
     UNKNOWN_LIMITS,
     Limits,
     QueryState,
+    body_problems,
     changed_copy,
     check_body,
     determining_parts,
@@ -73,6 +74,14 @@ def prepare_query(
     query_timezone = query.config.time_zone(query_timezone)
     overrides = overrides_of(query.config, query.tile_filters)
     overrides = replace(overrides, query_timezone=query_timezone)
+    if keeper:
+        is_full = keeper.column is None
+        config = msgspec.structs.replace(
+            query.config, replication_key=None if is_full else query.config.replication_key
+        )
+        for problem in body_problems(config, stored.body):
+            msg = f"{query.config_path}.{problem}"
+            raise ValueError(msg)
     if keeper and keeper.column:
         overrides = from_bookmark(
             overrides,
@@ -127,6 +136,8 @@ class Launcher:
         self._settings = settings
         self._clock = clock
         self._prepared: dict[str, PreparedQuery] = {}
+        # Queries whose remembered id Looker does not take any more.
+        self._rejected: set[str] = set()
 
     def fingerprint(self, query_name: str) -> str:
         """Return what tells runs of a query from those of one that was changed since.
@@ -139,7 +150,9 @@ class Launcher:
         query, look_query_id = keeper.query, None
         if query.config.look_id is not None:
             # People may give a Look another query.
-            look_query_id = self._stored_queries.find(query, self._client).query_id
+            stored = self._stored_queries.find(query, self._client)
+            stored.refuse_deleted()
+            look_query_id = stored.query_id
         return fingerprint_of(query, self._settings, look_query_id, keeper.value)
 
     def configuration(self, query_name: str) -> str:
@@ -155,10 +168,13 @@ class Launcher:
             RequestError: Looker does not have the query, or could not be asked.
             ValueError: the query cannot be run as configured.
         """
-        wanted = self.fingerprint(query_name)
         keeper = self._keepers[query_name]
+        if keeper.query.problem:
+            raise LookWithoutQueryError(keeper.query.problem)
+        wanted = self.fingerprint(query_name)
         last_run = keeper.last_run
-        if last_run.query_id and last_run.fingerprint == wanted:
+        is_known = last_run.query_id and last_run.fingerprint == wanted
+        if is_known and query_name not in self._rejected:
             query = PreparedQuery(last_run.query_id, limits=last_run.limits)
         else:
             stored = self._stored_queries.find(keeper.query, self._client)
@@ -169,9 +185,23 @@ class Launcher:
     def launch(self, launch: Launch) -> LaunchedTask:
         """Create the task of a query that is prepared.
 
+        An ID from state that Looker rejects, as a restored instance does, is looked up again once.
+
         Raises:
             RequestError: Looker refuses to run it, or could not be asked.
         """
+        name = launch.query_name
+        is_remembered = not self._prepared[name].body
+        try:
+            return self._create_task(launch)
+        except RequestRejectedError as error:
+            if not is_remembered or error.http_status not in _ID_REJECTED:
+                raise
+        self._rejected.add(name)
+        self.prepare(name)
+        return self._create_task(launch)
+
+    def _create_task(self, launch: Launch) -> LaunchedTask:
         name = launch.query_name
         prepared, source = self._prepared[name], self._keepers[name].query
         query_id = str(prepared.query_id)
@@ -251,6 +281,7 @@ def fingerprint_of(
 # The queries behind the configured ones, as Looker has them, each fetched once.
 
 _NOT_FOUND = 404
+_ID_REJECTED = frozenset({_NOT_FOUND, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +294,23 @@ class StoredQuery:
             or in a dashboard.
         title: the Look's.
         description: the Look's.
+        problem: Why it must not run, though Looker still has it: its Look is in the trash.
     """
 
     body: Mapping[str, Any]
     query_id: str | None = None
     title: str | None = None
     description: str | None = None
+    problem: str | None = None
+
+    def refuse_deleted(self) -> None:
+        """Check that the query is not that of a Look in the trash.
+
+        Raises:
+            LookWithoutQueryError: If it is.
+        """
+        if self.problem:
+            raise LookWithoutQueryError(self.problem)
 
 
 _LOOK = "Look"
@@ -365,17 +407,15 @@ def _look_up(source: str, id_: str, client: LookerClient) -> StoredQuery:
 
 def _read_look(look_id: str, look: Mapping[str, Any]) -> StoredQuery:
     body = as_object(look.get("query"))
-    if look.get("deleted") or not body:
-        what = "is deleted" if look.get("deleted") else "has no query"
-        msg = f"Look {look_id} {what}"
-        raise LookWithoutQueryError(msg)
-    return _read_query(
-        body, title=as_text(look.get("title")), description=as_text(look.get("description"))
-    )
+    problem = f"Look {look_id} is deleted" if look.get("deleted") else None
+    if not body:
+        raise LookWithoutQueryError(problem or f"Look {look_id} has no query")
+    described = as_text(look.get("title")), as_text(look.get("description"))
+    return replace(_read_query(body, *described), problem=problem)
 
 
 def _read_query(
-    body: Mapping[str, Any], *, title: str | None = None, description: str | None = None
+    body: Mapping[str, Any], title: str | None = None, description: str | None = None
 ) -> StoredQuery:
     query_id = as_id(body.get("id"))
     return StoredQuery(check_body(body), query_id, title, description)

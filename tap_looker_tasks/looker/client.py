@@ -51,7 +51,7 @@ _FIELD_METADATA = (
 )
 _FIELD_GROUPS = ("dimensions", "measures", "filters", "parameters")
 _EXPLORE_METADATA = f"fields({','.join(f'{group}({_FIELD_METADATA})' for group in _FIELD_GROUPS)})"
-_DASHBOARD_PARTS = "title,dashboard_filters,dashboard_elements"
+_DASHBOARD_PARTS = "title,deleted,dashboard_filters,dashboard_elements"
 _CONTENT_PARTS = "id,title,folder(name)"
 _MODEL_PARTS = "name,explores(name,label,description,hidden)"
 _ROLE_PARTS = "name,permission_set(permissions),model_set(models)"
@@ -216,9 +216,10 @@ class LookerClient:
         answer = self._decoded(operation, dict[str, Any], "POST", path, json=body)
         return self._id_in(operation, answer)
 
-    def kill_query(self, query_task_id: str, *, max_seconds: float = inf) -> None:
-        """Cancel a task, unless it had finished.
+    def kill_query(self, query_task_id: str, *, max_seconds: float = inf) -> bool:
+        """Cancel a task; return False if Looker does not find it among those that run.
 
+        Then it may have finished, or this user may not stop it.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
         """
         operation = self._http.begin("kill_query", max_seconds)
@@ -228,6 +229,8 @@ class LookerClient:
         except RequestRejectedError as error:
             if error.http_status != _NOT_FOUND:
                 raise
+            return False
+        return True
 
     def create_query(self, body: Mapping[str, Any]) -> str:
         """Store a query, or find the one like it; returns its id.

@@ -15,7 +15,12 @@ from tap_looker_tasks.queries.body import (
     overrides_of,
 )
 from tap_looker_tasks.queries.bookmark import BookmarkAdvance, combine_filters, from_bookmark
-from tap_looker_tasks.queries.checks import field_problems, field_warnings
+from tap_looker_tasks.queries.checks import (
+    body_problems,
+    field_problems,
+    field_warnings,
+    visible_fields,
+)
 from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
 from tap_looker_tasks.queries.tiles import merge_ids, name_from_title, tile_queries
 
@@ -27,6 +32,7 @@ __all__ = [
     "QueryState",
     "RunTime",
     "Shortfall",
+    "body_problems",
     "changed_copy",
     "check_body",
     "combine_filters",
@@ -42,4 +48,5 @@ __all__ = [
     "name_from_title",
     "overrides_of",
     "tile_queries",
+    "visible_fields",
 ]

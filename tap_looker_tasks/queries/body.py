@@ -88,9 +88,31 @@ def check_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
     except msgspec.ValidationError as error:
         msg = f"this is no query as Looker describes it: {error}"
         raise ValueError(msg) from None
+    if filters := body.get("filters"):
+        body = {**body, "filters": _as_texts(filters)}
     if body.get("id") not in NOTHING:
         return body
     return {key: value for key, value in body.items() if key not in _NOT_WRITABLE}
+
+
+def _as_texts(filters: Mapping[str, object]) -> dict[str, str]:
+    """Return filters as text: some API clients store numbers, booleans or lists of one.
+
+    Raises:
+        ValueError: If a filter is something else.
+    """
+    texts = {}
+    for name, found in filters.items():
+        value = found[0] if isinstance(found, list) and len(found) == 1 else found
+        if isinstance(value, bool | int | float):
+            value = msgspec.json.encode(value).decode()
+        if isinstance(value, str):
+            texts[name] = value
+        elif value is not None:
+            shown = msgspec.json.encode(found)[:50].decode()
+            msg = f"its filter on {name} is {shown}, not text; save the query again in Looker"
+            raise ValueError(msg)
+    return texts
 
 
 def changed_copy(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any] | None:

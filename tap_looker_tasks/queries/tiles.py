@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_looker_tasks.config import ConfiguredQuery, DashboardConfig, QueryConfig, TileConfig
+from tap_looker_tasks.queries.bookmark import combine_filters
 from tap_looker_tasks.queries.checks import unknown
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 from tap_looker_tasks.wording import Findings, did_you_mean, find_similar
@@ -135,6 +136,7 @@ def _configured_query(
     config_path: str,
 ) -> ConfiguredQuery:
     keys = settings.primary_keys
+    filters, problem = _combine_filters(tile.listens, values)
     return ConfiguredQuery(
         config=QueryConfig(
             name=name,
@@ -150,9 +152,30 @@ def _configured_query(
         title=tile.full_title,
         description=_merged_on(tile),
         content_path=None if settings.name else _content_path(dashboard, tile),
-        tile_filters={field: values[f] for f, field in tile.listens if f in values},
+        tile_filters=filters,
         tile_body=tile.body or None,
+        problem=problem,
     )
+
+
+def _combine_filters(
+    listens: Iterable[tuple[str, str]], values: Mapping[str, str]
+) -> tuple[dict[str, str], str | None]:
+    """Return what dashboard filters let through, by field, and why some cannot hold together."""
+    filters: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, field in listens:
+        if name not in values:
+            continue
+        combined = combine_filters(filters.get(field, ""), values[name])
+        if combined is None:
+            problem = (
+                f"the dashboard filters {names[field]!r} ({filters[field]}) and {name!r} "
+                f"({values[name]}) both filter {field}, and cannot be combined"
+            )
+            return filters, problem
+        filters[field], names[field] = combined, name
+    return filters, None
 
 
 def _content_path(dashboard: DashboardConfig, tile: _Element) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, assert_never
 
-from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError
+from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError, StillRunningError
 from tap_looker_tasks.results import MalformedResponseError
 from tap_looker_tasks.tasks import (
     END_BUDGET,
@@ -354,10 +354,31 @@ class RequestRunner:
                 )
                 yield self._report(request, query_task_id, answer, began_at)
             case Cancel(task, max_seconds):
-                self._client.kill_query(task.query_task_id, max_seconds=max_seconds)
+                if not self._client.kill_query(task.query_task_id, max_seconds=max_seconds):
+                    self._check_ended(task.query_task_id, max_seconds)
             case _:
                 assert_never(request)
         yield RequestFinished(request)
+
+    def _check_ended(self, query_task_id: str, max_seconds: float) -> None:
+        """Check that a task ended which Looker does not find to cancel.
+
+        Raises:
+            StillRunningError: If it still runs.
+        """
+        answers = self._client.query_task_multi_results(
+            [query_task_id], new_rows=self._answers.new_rows, max_tries=1, max_seconds=max_seconds
+        )
+        for _, answer in answers:
+            if (
+                not isinstance(answer, MalformedResponseError)
+                and phase_of(answer.status) is Phase.UNFINISHED
+            ):
+                msg = (
+                    "it is left running, as Looker does not let this user stop it (HTTP 404); "
+                    "check the permissions of the API user"
+                )
+                raise StillRunningError(msg)
 
     def _poll(self, request: Poll) -> Iterator[StatusReceived]:
         began_at = self._clock.now()

@@ -47,6 +47,8 @@ class LookerTap(Tap):
     """What streams use of the tap when they sync; `--discover` needs no settings before that."""
 
     clock: Clock
+    # Streams that cannot run because of what others changed in Looker, each with the reason.
+    failures: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     @abstractmethod

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from tap_looker_tasks.cli import read_task_ids
 from tap_looker_tasks.config import shard_of
-from tap_looker_tasks.errors import TasksNotCompletedError
+from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, find_shortfalls
 from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.results import MalformedResponseError, Result, one_array, read_result
@@ -34,6 +34,7 @@ from tap_looker_tasks.tasks import (
     LaunchFailed,
     Ledger,
     Outcome,
+    claim_instance,
 )
 from tap_looker_tasks.wording import one_line
 
@@ -132,6 +133,7 @@ class QueryTaskResultsStream(LookerStream):
         self._run: Run | None = None
         self._row_streams: dict[str | None, RowStream] = {}
         self._incomplete: list[str] = []
+        self._not_launched: list[LaunchFailed] = []
 
     @property
     def is_test_run(self) -> bool:
@@ -151,6 +153,8 @@ class QueryTaskResultsStream(LookerStream):
         self._run = run = self._new_run()
         run.start()
         self._watch.begin(run.keepers, run.queued, run.tasks)
+        for name, reason in self._tap.failures:
+            self._note(LaunchFailed(name, reason))
         for event in run.events():
             match event:
                 case Idle():
@@ -172,12 +176,29 @@ class QueryTaskResultsStream(LookerStream):
                     self._states.write_if_due(self._tap.state)
                 case _:
                     self._note(event)
+            yield from self._take_failure_records()
         self.end_run(cancels=self.is_test_run)
+        yield from self._take_failure_records()
+
+    def _take_failure_records(self) -> Iterator[Record]:
+        """Yield the records of queries that could not be launched since the last call."""
+        while self._not_launched:
+            failed = self._not_launched.pop(0)
+            stream = self._row_streams.get(failed.query_name)
+            query = stream.query if stream else None
+            now = self._tap.clock.now()
+            yield build_failure_record(failed.query_name, failed.reason, query, now)
 
     def _new_run(self) -> Run:
         settings = self._tap.settings
         if settings.nothing_configured:
             self.logger.warning("%s", settings.nothing_configured)
+        if not claim_instance(self.stream_state, settings.base_url):
+            msg = (
+                "state: it is of another Looker instance than base_url; start with another state, "
+                "or, if the instance has moved, remove `instance` from query_task_results there"
+            )
+            raise SettingsError(msg)
         external_ids = [
             id_
             for id_ in read_task_ids(settings)
@@ -222,6 +243,7 @@ class QueryTaskResultsStream(LookerStream):
         self._watch.note(event)
         if isinstance(event, LaunchFailed):
             self._incomplete.append(f"{event.query_name} (not launched: {event.reason})")
+            self._not_launched.append(event)
 
     @override
     def generate_child_contexts(
@@ -410,6 +432,26 @@ def build_record(
         "warnings": list(result.warnings),
         "fields": result.fields and [msgspec.to_builtins(field) for field in result.fields],
         "data": data,
+    }
+
+
+def build_failure_record(
+    query_name: str, reason: str, query: ConfiguredQuery | None, now: float
+) -> dict[str, Any]:
+    """Build the record of a query that could not be launched, so that alerts by SQL see it."""
+    moment = to_rfc3339(now)
+    nothing = dict.fromkeys(_COLUMNS)
+    return nothing | {
+        "query_task_id": f"not-launched-{query_name}-{moment}",
+        "status": "error",
+        "query_name": query_name,
+        "look_id": query.look_id if query else None,
+        "dashboard_id": query.dashboard_id if query else None,
+        "origin": "launched",
+        "finished_at": moment,
+        "error_message": reason,
+        "errors": [],
+        "warnings": [],
     }
 
 

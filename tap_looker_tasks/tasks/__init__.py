@@ -1,7 +1,7 @@
 """Follows and launches query tasks."""
 
 from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
-from tap_looker_tasks.tasks.ledger import Ledger
+from tap_looker_tasks.tasks.ledger import Ledger, claim_instance
 from tap_looker_tasks.tasks.query_task import (
     COMPLETE,
     ERROR,
@@ -71,5 +71,6 @@ __all__ = [
     "TaskBoard",
     "TaskCreated",
     "Wait",
+    "claim_instance",
     "phase_of",
 ]

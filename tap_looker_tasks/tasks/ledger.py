@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tap_looker_tasks.queries import Limits
 from tap_looker_tasks.records import from_rfc3339, to_rfc3339
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 class Ledger:
     """The bookmark of `query_task_results`, written in place as tasks come and go.
 
-    Its keys: `finished` {task id: final status} of external tasks; `doubted_since`
+    Its keys: `instance`, a hash of Looker's address, which `claim_instance` checks;
+    `finished` {task id: final status} of external tasks; `doubted_since`
     {task id: RFC 3339} of those whose last status Looker may still take back; `in_flight`
     {query name: task} of those launched by the tap and not delivered yet; `to_cancel`
     {task id: query name}, if there are any, of those launched by the tap that nobody waits for
@@ -115,6 +118,16 @@ class Ledger:
         noted = self._in_flight.get(task.query_name)
         if noted and noted.get("query_task_id") == task.query_task_id:
             del self._in_flight[task.query_name]
+
+
+def claim_instance(bookmark: dict[str, Any], base_url: str) -> bool:
+    """Note in state which Looker it is of; return False if it is of another one.
+
+    The port is no part of it: one instance has several.
+    """
+    host = urlsplit(base_url).hostname or base_url
+    instance = hashlib.sha256(host.encode()).hexdigest()[:16]
+    return bool(bookmark.setdefault("instance", instance) == instance)
 
 
 def _keep(

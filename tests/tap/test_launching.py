@@ -299,10 +299,6 @@ def test_a_test_run_has_one_row_of_each_stream_and_leaves_nothing_running(
 
 
 BAD = [
-    ({"query_id": 999}, "queries[0].query_id: there is no query 999"),
-    ({"query_slug": "slug999"}, "query_slug: there is no query with the slug slug999"),
-    ({"look_id": 99}, "queries[0].look_id: there is no Look 99"),
-    ({"look_id": 3}, "queries[0].look_id: Look 3 has no query"),
     ({"explore": EXPLORE | {"explore": "nowhere"}}, "queries[0].explore: there is no Explore"),
     ({"explore": EXPLORE | {"fields": ["flights.carier"]}}, "did you mean flights.carrier"),
     ({"explore": EXPLORE | {"fields": []}}, "queries[0].fields"),
@@ -343,21 +339,20 @@ def test_two_fields_that_become_one_column_are_both_named(tap: Tap) -> None:
 
 def test_all_problems_are_told_at_once(tap: Tap) -> None:
     queries = [
-        {"name": "a", "query_id": 999},
+        {"name": "a", "query_id": 1, "filters": {"flights.colour": "red"}},
         {"name": "b", "query_id": 1},
-        {"name": "c", "look_id": 3},
+        {"name": "c", "query_id": 1, "primary_keys": ["flights.origin"]},
     ]
-    queries += [{"name": "d", "query_slug": "nothing"}]
-    run = tap("--discover", queries=queries, dashboards=[{"dashboard_id": 9, "name": "d"}])
+    board = {"dashboard_id": 1, "name": "d", "filters": {"Colour": "red"}}
+    run = tap("--discover", queries=queries, dashboards=[board])
     assert run.exit_code == 78
     told = run.log[run.log.index("Error: ") :].splitlines()
-    assert [line.strip() for line in told] == [
-        "Error: 4 problems in the configuration:",
-        "dashboards[0].dashboard_id: there is no dashboard 9",
-        "queries[0].query_id: there is no query 999",
-        "queries[2].look_id: Look 3 has no query",
-        "queries[3].query_slug: there is no query with the slug nothing",
+    assert [line.strip().partition(": ")[0] for line in told[1:]] == [
+        "dashboards[0].filters",
+        "queries[0].filters",
+        "queries[2].primary_keys",
     ]
+    assert told[0] == "Error: 3 problems in the configuration:"
 
 
 def test_two_queries_with_one_name_are_refused(tap: Tap) -> None:

@@ -572,3 +572,28 @@ def _receive(output: bytes, received: dict[str, set[int]], folder: Path) -> None
             (folder / "state.json").write_text(json.dumps(message["value"]))
         elif message["type"] == "RECORD" and message["stream"] in received:
             received[message["stream"]].add(message["record"]["_row_number"])
+
+
+@pytest.mark.parametrize("fault", ["not_found", "not_found_html"])
+def test_a_task_that_may_not_be_stopped_is_said_to_be_left_running(
+    slow: Simulator, tap: Tap, fault: str
+) -> None:
+    slow.fault(fault, times=None, operation="kill_query")
+    run = tap(base_url=slow.base_url, queries=[AIRLINES], task_timeout_seconds=0.3)
+    (id_,) = slow.tasks()
+    assert slow.task_status(id_) == "running"
+    assert f"query task {id_} is not cancelled: it is left running" in run.log
+    assert run.bookmark["to_cancel"] == {id_: "airlines"}
+    assert run.only()["status"] == "timeout"
+    assert "1 cancelled" not in run.log
+
+
+def test_no_second_task_is_launched_beside_one_that_may_not_be_stopped(
+    slow: Simulator, tap: Tap
+) -> None:
+    slow.fault("missing")
+    slow.fault("not_found", times=None, operation="kill_query")
+    run = tap(base_url=slow.base_url, queries=[AIRLINES], expired_grace_seconds=0)
+    (id_,) = slow.tasks()
+    assert run.exit_code == 1
+    assert f"query task {id_} is not cancelled: it is left running" in run.log

@@ -227,3 +227,21 @@ def test_a_later_run_without_catalog_looks_up_no_saved_query_again(
     third = tap(state=second.state, queries=[{"name": "airlines_0", "query_id": 4}])
     assert third.exit_code == 0
     assert simulator.count("query") == 1
+
+
+def test_state_of_another_instance_is_refused_with_the_way_out(
+    simulator: Simulator, tap: Tap
+) -> None:
+    queries = [{"name": "q", "query_id": "17"}]
+    first = tap(queries=queries)
+    assert first.exit_code == 0
+    elsewhere = simulator.base_url.replace("127.0.0.1", "localhost")
+    refused = tap(queries=queries, state=first.state, base_url=elsewhere)
+    assert refused.exit_code == 78
+    assert refused.error.startswith("state: it is of another Looker instance than base_url")
+    assert len(simulator.tasks()) == 1
+    moved = first.state
+    del moved["bookmarks"]["query_task_results"]["instance"]
+    again = tap(queries=queries, state=moved, base_url=elsewhere)
+    assert again.exit_code == 0
+    assert len(again.records("q")) == 3

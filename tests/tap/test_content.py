@@ -1,0 +1,279 @@
+"""What other people change in Looker costs its own stream; the others are delivered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from looker_simulator.simulator import Simulator
+    from tests.singer import Run
+
+    Tap = Callable[..., Run]
+
+GOOD = {"name": "good", "query_id": "17"}
+
+
+def inline(*fields: str, **more: Any) -> dict[str, Any]:
+    return {"model": "shop", "explore": "orders", "fields": [*fields], **more}
+
+
+def tile(id_: str, title: str, query_id: str | None, **more: Any) -> dict[str, Any]:
+    return {"id": id_, "title": title, "query_id": query_id, **more}
+
+
+def listening(*names: str, field: str) -> dict[str, Any]:
+    listen = [{"dashboard_filter_name": name, "field": field} for name in names]
+    return {
+        "result_maker": {"filterables": [{"model": "shop", "view": "orders", "listen": listen}]}
+    }
+
+
+def streams_of(tap: Tap, **config: Any) -> set[str]:
+    run = tap("--discover", **config)
+    assert run.exit_code == 0, run.log
+    return {entry["stream"] for entry in json.loads(run.output)["streams"]} - {
+        "query_task_results",
+        "query_task_rows",
+    }
+
+
+def check_costs_one(run: Run, name: str, reason: str) -> None:
+    """Check that one stream is named with its reason, and the other is delivered."""
+    assert run.exit_code == 1
+    assert len(run.records("good")) == 3
+    assert run.records(name) == []
+    (failed,) = (r for r in run.records() if r["query_name"] != "good")
+    assert (failed["status"], failed["query_name"]) == ("error", name)
+    assert failed["query_task_id"].startswith(f"not-launched-{name}-20")
+    assert reason in failed["error_message"]
+    assert f"{name} (not launched: " in run.error
+    assert reason in run.error
+    assert "Traceback" not in run.log
+
+
+@pytest.mark.parametrize(
+    ("source", "stream", "reason", "has_columns"),
+    [
+        ({"look_id": "5"}, "bad", "Look 5 is deleted", True),
+        ({"look_id": "3"}, "bad", "Look 3 has no query", False),
+        ({"look_id": "99"}, "bad", "there is no Look 99", False),
+        ({"query_id": "99"}, "bad", "there is no query 99", False),
+        ({"query_slug": "slug99"}, "bad", "there is no query with the slug slug99", False),
+        ({"dashboard_id": "70"}, "bad_by_city", "dashboard 70 is deleted", True),
+        ({"dashboard_id": "99"}, "bad", "there is no dashboard 99", False),
+        ({"dashboard_id": "71"}, "bad_gone", "there is no Explore gone/orders", False),
+    ],
+)
+def test_content_that_is_gone_costs_its_own_stream(
+    simulator: Simulator,
+    tap: Tap,
+    source: dict[str, str],
+    stream: str,
+    reason: str,
+    *,
+    has_columns: bool,
+) -> None:
+    simulator.add_dashboard(
+        "70", {"title": "B", "dashboard_elements": [tile("1", "By city", "17")]}
+    )
+    gone = {"model": "gone", "view": "orders", "fields": ["orders.id"]}
+    tiles = [tile("1", "Gone", None, query=gone)]
+    simulator.add_dashboard("71", {"title": "B", "dashboard_elements": tiles})
+    simulator.trash(look_id="5", dashboard_id="70")
+    is_board = "dashboard_id" in source
+    bad = {"name": "bad", **source}
+    config: dict[str, Any] = {"queries": [GOOD] if is_board else [bad, GOOD]}
+    config["dashboards"] = [bad] if is_board else []
+    found = streams_of(tap, **config)
+    assert found == {"good", *([stream] if has_columns else [])}
+    check_costs_one(tap(**config), stream, reason)
+    if stream != "bad_gone":
+        # Whether the Explore is there or only not shown, no call that runs nothing can tell.
+        doctor = tap("--doctor", **config)
+        assert doctor.exit_code == 1
+        assert "fails" in doctor.output.decode()
+    if has_columns:
+        catalog = json.loads(tap("--discover", **config).output)
+        check_costs_one(tap(catalog=catalog, **config), stream, reason)
+
+
+@pytest.mark.parametrize("result_format", ["json_detail", "json_bi"])
+def test_a_hidden_field_is_left_out_with_a_warning(
+    simulator: Simulator, tap: Tap, result_format: str
+) -> None:
+    simulator.hide_field("orders.count")
+    run = tap(queries=[GOOD], result_format=result_format)
+    assert run.exit_code == 0
+    assert [*run.records("good")[0]][2:] == ["orders__city"]
+    assert "orders.count is not a field of the Explore, or hidden from this user" in run.log
+    keyed = {"name": "bad", "query_id": "13", "primary_keys": ["orders.count"]}
+    assert "queries[0].primary_keys" in tap(queries=[keyed]).error
+
+
+def test_a_hidden_key_costs_its_own_stream(simulator: Simulator, tap: Tap) -> None:
+    simulator.hide_field("orders.id")
+    keyed = {"name": "bad", "query_id": "13", "primary_keys": ["orders.id"]}
+    check_costs_one(tap(queries=[keyed, GOOD]), "bad", "orders.id is not a field of the Explore")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"explore": inline("orders.idd")},
+        {"explore": {**inline("orders.id"), "explore": "nowhere"}},
+        {"query_id": "17", "primary_keys": ["orders.idd"]},
+        {"query_id": "17", "filters": {"orders.idd": "1"}},
+    ],
+)
+def test_what_the_user_wrote_is_refused_before_anything_runs(
+    simulator: Simulator, tap: Tap, wrong: dict[str, Any]
+) -> None:
+    run = tap(queries=[{"name": "bad", **wrong}, GOOD])
+    assert run.exit_code == 78
+    assert run.error.startswith("queries[0].")
+    assert simulator.tasks() == []
+
+
+def test_a_query_that_the_catalog_lacks_is_said(tap: Tap) -> None:
+    catalog = json.loads(tap("--discover", queries=[GOOD]).output)
+    new = {"name": "new", "query_id": "4"}
+    run = tap(queries=[GOOD, new], catalog=catalog)
+    assert run.exit_code == 0
+    assert run.log.count("new: not in the catalog, so it does not run; discover again") == 1
+    assert len(run.records("good")) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "days"),
+    [
+        (("after 2026-03-10", "before 2026-03-12"), {"2026-03-10", "2026-03-11"}),
+        (("2026/03/01 to 2026/03/11", "after 2026/03/10"), {"2026-03-10"}),
+        (("2026-03-10 to 2026-03-12", ""), {"2026-03-10", "2026-03-11"}),
+        (("any time", "2026-03-10 to 2026-03-11"), {"2026-03-10"}),
+    ],
+)
+def test_dashboard_filters_on_one_field_hold_both(
+    simulator: Simulator, tap: Tap, values: tuple[str, str], days: set[str]
+) -> None:
+    days_query = {"model": "shop", "view": "orders", "fields": ["orders.created_date"]}
+    query_id = simulator.create_query(days_query)
+    listens = listening("From", "Until", field="orders.created_date")
+    simulator.add_dashboard(
+        "72", {"title": "B", "dashboard_elements": [tile("1", "Days", query_id, **listens)]}
+    )
+    filters = dict(zip(("From", "Until"), values, strict=True))
+    run = tap(dashboards=[{"dashboard_id": "72", "name": "b", "filters": filters}])
+    assert run.exit_code == 0
+    assert {row["orders__created_date"] for row in run.records("b_days")} == days
+
+
+def test_dashboard_filters_that_cannot_be_combined_cost_their_tile(
+    simulator: Simulator, tap: Tap
+) -> None:
+    listens = listening("From", "Until", field="orders.created_date")
+    tiles = [tile("1", "Days", "17", **listens)]
+    simulator.add_dashboard("73", {"title": "B", "dashboard_elements": tiles})
+    filters = {"From": "7 days", "Until": "before 2026-03-12"}
+    board = {"dashboard_id": "73", "name": "bad", "filters": filters}
+    run = tap(queries=[GOOD], dashboards=[board])
+    check_costs_one(run, "bad_days", "'From' (7 days) and 'Until' (before 2026-03-12) both filter")
+
+
+@pytest.mark.parametrize("stored", [5, True, 5.5, ["5"], [5]])
+def test_filters_that_are_not_text_become_text(
+    simulator: Simulator, tap: Tap, stored: object
+) -> None:
+    odd = {"model": "shop", "view": "orders", "fields": ["orders.id"]}
+    query_id = simulator.create_query(
+        {**odd, "filters": {"orders.items": "3", "orders.id": stored}}
+    )
+    run = tap("--discover", queries=[{"name": "q", "query_id": query_id, "limit": 7}])
+    assert run.exit_code == 0, run.log
+    keyed = {"name": "q", "query_id": query_id, "replication_key": "orders.id"}
+    assert "queries[0].replication_key: a bookmark cannot be" in tap(queries=[keyed]).error
+
+
+def test_a_stored_filter_of_another_shape_costs_its_own_stream(
+    simulator: Simulator, tap: Tap
+) -> None:
+    odd = {"model": "shop", "view": "orders", "fields": ["orders.id"]}
+    query_id = simulator.create_query({**odd, "filters": {"orders.id": {"min": 5}}})
+    run = tap(queries=[{"name": "bad", "query_id": query_id}, GOOD])
+    check_costs_one(run, "bad", 'its filter on orders.id is {"min":5}, not text')
+
+
+CALCULATIONS = [
+    ("running_total(${orders.count})", "running_total"),
+    ("${orders.count} / sum(${orders.count})", "sum"),
+    ("offset(${orders.count}, -1)", "offset"),
+    ("row()", "row"),
+    ("rank(${orders.count}, ${orders.count})", "rank"),
+    ("${orders.count} / ${orders.count:total}", "total"),
+    ("made_up(1)", "made_up"),
+    (None, "percent_of_column_sum"),
+]
+
+
+@pytest.mark.parametrize(("expression", "reason"), CALCULATIONS)
+@pytest.mark.parametrize("has_catalog", [False, True])
+def test_what_is_computed_over_rows_is_refused_with_a_replication_key(
+    simulator: Simulator, tap: Tap, expression: str | None, reason: str, *, has_catalog: bool
+) -> None:
+    calculation = {"table_calculation": "calc", "_type_hint": "number", "expression": expression}
+    if expression is None:
+        calculation = {"table_calculation": "calc", "calculation_type": "percent_of_column_sum"}
+    days = inline("orders.created_date", "orders.count")
+    keyed = {"name": "q", "replication_key": "orders.created_date"}
+    plain = [{**keyed, "explore": days}]
+    catalog = json.loads(tap("--discover", queries=plain).output) if has_catalog else None
+    queries = [{**keyed, "explore": {**days, "dynamic_fields": [calculation]}}]
+    run = tap(queries=queries, catalog=catalog)
+    assert run.exit_code in {1, 78}
+    assert f"calc is computed over the rows of the result ({reason})" in run.error
+    assert simulator.tasks() == []
+
+
+def test_what_is_computed_in_one_row_is_loaded_incrementally(tap: Tap) -> None:
+    calculation = {"table_calculation": "calc", "expression": "round(${orders.count} * 2, 1) + 1"}
+    days = inline("orders.created_date", "orders.count", dynamic_fields=[calculation])
+    keyed = {"name": "q", "replication_key": "orders.created_date", "explore": days}
+    assert tap(queries=[keyed]).exit_code == 0
+
+
+def test_a_filter_that_an_expression_has_already_is_refused(simulator: Simulator, tap: Tap) -> None:
+    odd = {"model": "shop", "view": "orders", "fields": ["orders.id"]}
+    expression = "${orders.state} = 'CA' OR ${orders.city} = 'Austin'"
+    query_id = simulator.create_query({**odd, "filter_expression": expression})
+    filtered = {"name": "q", "query_id": query_id, "filters": {"orders.state": "NY"}}
+    run = tap("--discover", queries=[filtered])
+    assert run.error.startswith(
+        "queries[0].filters: the query's filter expression filters orders.s"
+    )
+
+
+@pytest.mark.parametrize("source", ["look", "explore"])
+def test_a_query_id_that_looker_forgot_is_looked_up_again(
+    simulator: Simulator, tap: Tap, source: str
+) -> None:
+    simulator.fault("slug_ids", times=None)
+    inlined = {"name": "q", "explore": inline("orders.city", "orders.count")}
+    queries = [inlined if source == "explore" else {"name": "q", "look_id": "5", "limit": 2}]
+    catalog = json.loads(tap("--discover", queries=queries).output)
+    first = tap(queries=queries, catalog=catalog)
+    remembered = first.state["bookmarks"]["q"]["query"].get("query_id")
+    if remembered is None:
+        pytest.skip("nothing is remembered of it")
+    simulator.forget_query(remembered)
+    second = tap(queries=queries, catalog=catalog, state=first.state)
+    assert second.exit_code == 0, second.log
+    assert len(second.records("q")) == len(first.records("q"))
+    assert second.state["bookmarks"]["q"]["query"]["query_id"] != remembered
+    simulator.clear_calls()
+    third = tap(queries=queries, catalog=catalog, state=second.state)
+    assert third.exit_code == 0
+    assert simulator.count("create_query") == 0
