@@ -274,9 +274,7 @@ class _Init:
         settings = Settings.from_config(one)
         discovery = Discovery(settings, client, self._stored_queries, self._logger, may_run=False)
         try:
-            found = discovery.all_plans()
-            refuse([reason for _, reason in found.failures])
-            return found.values, entry
+            return _usable_plans(discovery), entry
         except SettingsError as error:
             if "primary_keys" not in entry:
                 raise
@@ -309,3 +307,9 @@ def _keys_of(entry: Mapping[str, Any]) -> str:
     if "primary_keys" in entry:
         return "each row has a key computed from its dimensions (_row_key)"
     return "rows have no key, so each run's rows are new ones"
+
+
+def _usable_plans(discovery: Discovery) -> Sequence[QueryStreamPlan]:
+    found = discovery.all_plans()
+    refuse([reason for _, reason in found.failures])
+    return found.values

@@ -88,8 +88,9 @@ def check_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
     except msgspec.ValidationError as error:
         msg = f"this is no query as Looker describes it: {error}"
         raise ValueError(msg) from None
-    if filters := body.get("filters"):
-        body = {**body, "filters": _as_texts(filters)}
+    filters = body.get("filters") or {}
+    if (texts := _as_texts(filters)) != filters:
+        body = {**body, "filters": texts}
     if body.get("id") not in NOTHING:
         return body
     return {key: value for key, value in body.items() if key not in _NOT_WRITABLE}

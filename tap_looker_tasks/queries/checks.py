@@ -123,7 +123,8 @@ def _computed_over_rows(dynamic_fields: object) -> Iterator[tuple[str, str]]:
             continue
         expression = entry.get("expression")
         if not isinstance(expression, str):
-            yield name, str(entry.get("calculation_type") or "no expression")
+            if kind := entry.get("calculation_type"):
+                yield name, str(kind)
             continue
         without_text = _TEXT.sub("", expression)
         functions = [f for f in _FUNCTION.findall(without_text) if f.lower() not in _OF_ONE_ROW]
