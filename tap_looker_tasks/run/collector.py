@@ -355,19 +355,19 @@ class RequestRunner:
                 yield self._report(request, query_task_id, answer, began_at)
             case Cancel(task, max_seconds):
                 if not self._client.kill_query(task.query_task_id, max_seconds=max_seconds):
-                    self._check_ended(task.query_task_id, max_seconds)
+                    self._check_ended(task.query_task_id)
             case _:
                 assert_never(request)
         yield RequestFinished(request)
 
-    def _check_ended(self, query_task_id: str, max_seconds: float) -> None:
+    def _check_ended(self, query_task_id: str) -> None:
         """Check that a task ended which Looker does not find to cancel.
 
         Raises:
             StillRunningError: If it still runs.
         """
         answers = self._client.query_task_multi_results(
-            [query_task_id], new_rows=self._answers.new_rows, max_tries=1, max_seconds=max_seconds
+            [query_task_id], new_rows=self._answers.new_rows, max_tries=1
         )
         for _, answer in answers:
             if (
