@@ -93,7 +93,7 @@ def calls_while_waiting(arena: Arena) -> Iterator[Line]:
     apart = _MINUTES * 60 / tasks
     polls = count_polls({f"task{n}": apart * (n + 1) for n in range(tasks)})
     what = f"{tasks} tasks finishing evenly over {_MINUTES} minutes"
-    yield Line("API calls", Series(what, "calls", (float(polls),)), goal=at_most(150))
+    yield Line("API calls", Series(what, "calls", (float(polls),)), goal=at_most(120))
 
 
 def _calls(what: str, runs: Sequence[Mapping[str, int]]) -> Series:

@@ -245,3 +245,22 @@ def test_state_of_another_instance_is_refused_with_the_way_out(
     again = tap(queries=queries, state=moved, base_url=elsewhere)
     assert again.exit_code == 0
     assert len(again.records("q")) == 3
+
+
+def test_a_try_after_a_killed_one_launches_nothing_that_was_delivered(
+    simulator: Simulator, tap: Tap
+) -> None:
+    queries = [{"name": f"airlines_{n}", "query_id": 1, "limit": n + 1} for n in range(4)]
+    config: dict[str, Any] = {"queries": queries, "run_id": "one", "max_concurrent_tasks": 1}
+    # A target that was killed has returned STATE of whatever moment.
+    states = [message["value"] for message in tap(**config).of("STATE")]
+    delivered = [{n for n, kept in s["bookmarks"].items() if "run_id" in kept} for s in states]
+    assert any(0 < len(names) < len(queries) for names in delivered)
+    for state, names in zip(states, delivered, strict=True):
+        in_flight = {*state["bookmarks"]["query_task_results"]["in_flight"]}
+        simulator.clear_calls()
+        retry = tap(state=state, **config)
+        assert retry.exit_code == 0
+        assert simulator.count("create_query_task") == len(queries) - len(names | in_flight)
+        streams = {m["stream"] for m in retry.messages if "stream" in m}
+        assert streams == {"query_task_results", *(q["name"] for q in queries)} - names
