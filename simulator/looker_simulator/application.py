@@ -78,6 +78,9 @@ class _Endpoint:
     async def _respond(self, request: Request) -> Response:
         if len(request.url.query) > _LONGEST_QUERY_STRING:
             return answer_page(414, "414 URI Too Long")
+        if "search" in request.path_params.values():
+            # A search that the simulator does not have, not an entry of that name.
+            return await _answer_unknown(request)
         try:
             asked = await read_request(request)
             if "token_expired" in asked.faults:

@@ -15,8 +15,9 @@ from looker_simulator.content import query_slug
 from looker_simulator.declarations import ModelError
 from looker_simulator.engine import load_database
 from looker_simulator.faults import FAULTS, VARIANTS
+from looker_simulator.people import CREDENTIAL
 from looker_simulator.scenario import read_scenario
-from looker_simulator.simulator import CREDENTIAL, Simulator, SimulatorOptions
+from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.user_project import read_project
 
 if TYPE_CHECKING:

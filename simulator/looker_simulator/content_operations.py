@@ -32,14 +32,6 @@ TIME_ZONES = (
 )
 
 
-# Of the only user.
-PERMISSIONS = (
-    *("access_data", "see_lookml_dashboards", "see_looks", "see_user_dashboards"),
-    *("explore", "create_table_calculations", "create_custom_fields", "download_without_limit"),
-    *("see_queries", "see_sql", "see_system_activity", "see_users"),
-)
-
-
 def login(looker: Looker, request: ApiRequest) -> Response:
     """Answer `POST /login`."""
     given = request.form or request.query
@@ -50,16 +42,6 @@ def logout(looker: Looker, request: ApiRequest) -> Response:
     """Answer `DELETE /logout`."""
     looker.logout(request.token)
     return answer_nothing()
-
-
-def user_roles(_: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /users/{user_id}/roles`."""
-    if request.path["user_id"] != "1":
-        raise HttpError(404, "Not found")
-    permissions = {"id": "3", "name": "Developer", "permissions": [*PERMISSIONS]}
-    models = {"id": "1", "name": "All", "models": []}
-    role = {"id": "2", "name": "Developer", "permission_set": permissions, "model_set": models}
-    return answer_json([role], request.fields)
 
 
 def session(looker: Looker, request: ApiRequest) -> Response:
@@ -79,12 +61,6 @@ def update_session(looker: Looker, request: ApiRequest) -> Response:
 def _as_session(looker: Looker, request: ApiRequest) -> dict[str, Any]:
     workspace = looker.workspaces.get(request.token, "production")
     return {"can": {"update": True}, "workspace_id": workspace, "sudo_user_id": None}
-
-
-def me(_: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /user`."""
-    user = {"id": "1", "display_name": "Simulator", "email": "simulator@looker.test"}
-    return answer_json(user, request.fields)
 
 
 def versions(_: Looker, request: ApiRequest) -> Response:
@@ -109,50 +85,79 @@ def all_timezones(_: Looker, __: ApiRequest) -> Response:
 
 def look(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /looks/{look_id}`; what is in the trash is still given."""
-    return answer_json(looker.describe_look_with_query(request.path["look_id"]), request.fields)
+    described = looker.describe_look_with_query(request.path["look_id"])
+    if not looker.sees(looker.user_of(request.token), described, "see_looks"):
+        raise HttpError(404, "Not found")
+    return answer_json(described, request.fields)
+
+
+def _looks(looker: Looker, request: ApiRequest) -> list[dict[str, Any]]:
+    """Return the Looks that the user sees."""
+    user = looker.user_of(request.token)
+    looks = map(looker.describe_look, looker.looks)
+    return [look for look in looks if looker.sees(user, look, "see_looks")]
+
+
+def _dashboards(looker: Looker, request: ApiRequest) -> list[dict[str, Any]]:
+    """Return the dashboards that the user sees."""
+    user = looker.user_of(request.token)
+    dashboards = map(looker.dashboard, looker.dashboards)
+    return [each for each in dashboards if looker.sees(user, each, _permission_for(each["id"]))]
+
+
+def _permission_for(dashboard_id: str) -> str:
+    return "see_lookml_dashboards" if "::" in dashboard_id else "see_user_dashboards"
+
+
+def _find_dashboard(looker: Looker, request: ApiRequest) -> dict[str, Any]:
+    described = looker.dashboard(request.path["dashboard_id"])
+    permission = _permission_for(described["id"])
+    if not looker.sees(looker.user_of(request.token), described, permission):
+        raise HttpError(404, "Not found")
+    return described
 
 
 def all_looks(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /looks`."""
-    looks = [looker.describe_look(id_) for id_ in looker.looks]
+    looks = _looks(looker, request)
     return answer_json([look for look in looks if not look["deleted"]], request.fields)
 
 
 def search_looks(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /looks/search`."""
-    return answer_search(request, [looker.describe_look(id_) for id_ in looker.looks])
+    return answer_search(request, _looks(looker, request))
 
 
 def dashboard(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /dashboards/{dashboard_id}`."""
-    return answer_json(looker.dashboard(request.path["dashboard_id"]), request.fields)
+    return answer_json(_find_dashboard(looker, request), request.fields)
 
 
 def all_dashboards(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /dashboards`; LookML dashboards are among them."""
     dashboards = [
-        as_dashboard_base(id_, found, looker.folders)
-        for id_, found in looker.dashboards.items()
-        if not found.get("deleted")
+        as_dashboard_base(found["id"], looker.dashboards[found["id"]], looker.folders)
+        for found in _dashboards(looker, request)
+        if not found["deleted"]
     ]
     return answer_json(dashboards, request.fields)
 
 
 def search_dashboards(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /dashboards/search`; LookML dashboards are not searched."""
-    dashboards = [looker.dashboard(id_) for id_ in looker.dashboards if "::" not in id_]
+    dashboards = [each for each in _dashboards(looker, request) if not each["readonly"]]
     return answer_search(request, dashboards)
 
 
 def dashboard_dashboard_elements(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /dashboards/{dashboard_id}/dashboard_elements`."""
-    elements = looker.dashboard(request.path["dashboard_id"])["dashboard_elements"]
+    elements = _find_dashboard(looker, request)["dashboard_elements"]
     return answer_json(elements, request.fields)
 
 
 def dashboard_dashboard_filters(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /dashboards/{dashboard_id}/dashboard_filters`."""
-    filters = looker.dashboard(request.path["dashboard_id"])["dashboard_filters"]
+    filters = _find_dashboard(looker, request)["dashboard_filters"]
     return answer_json(filters, request.fields)
 
 
@@ -175,28 +180,79 @@ def folder(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /folders/{folder_id}`, with the Looks and dashboards in it."""
     folder_id = request.path["folder_id"]
     described = looker.describe_folder(folder_id)
-    looks = [look for look in map(looker.describe_look, looker.looks) if _is_in(folder_id, look)]
+    looks = [look for look in _looks(looker, request) if _is_in(folder_id, look)]
     dashboards = [
         as_dashboard_base(found["id"], looker.dashboards[found["id"]], looker.folders)
-        for found in map(looker.dashboard, looker.dashboards)
+        for found in _dashboards(looker, request)
         if _is_in(folder_id, found)
     ]
     return answer_json({**described, "looks": looks, "dashboards": dashboards}, request.fields)
+
+
+def folder_children(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /folders/{folder_id}/children`."""
+    folder_id = looker.describe_folder(request.path["folder_id"])["id"]
+    folders = map(looker.describe_folder, looker.folders)
+    return answer_part(request, [each for each in folders if each["parent_id"] == folder_id])
+
+
+def folder_parent(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /folders/{folder_id}/parent`."""
+    parent_id = looker.describe_folder(request.path["folder_id"])["parent_id"]
+    if parent_id is None:
+        raise HttpError(404, "Not found")
+    return answer_json(looker.describe_folder(parent_id), request.fields)
+
+
+def folder_ancestors(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /folders/{folder_id}/ancestors`, the root first."""
+    ancestors: list[dict[str, Any]] = []
+    parent_id = looker.describe_folder(request.path["folder_id"])["parent_id"]
+    while parent_id is not None:
+        ancestors.insert(0, looker.describe_folder(parent_id))
+        parent_id = ancestors[0]["parent_id"]
+    return answer_json(ancestors, request.fields)
+
+
+def dashboard_element(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /dashboard_elements/{dashboard_element_id}`."""
+    return _answer_part_of_dashboard(looker, request, "dashboard_element")
+
+
+def search_dashboard_elements(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /dashboard_elements/search`."""
+    dashboards = _dashboards(looker, request)
+    return answer_search(
+        request, [tile for found in dashboards for tile in found["dashboard_elements"]]
+    )
+
+
+def dashboard_filter(looker: Looker, request: ApiRequest) -> Response:
+    """Answer `GET /dashboard_filters/{dashboard_filter_id}`."""
+    return _answer_part_of_dashboard(looker, request, "dashboard_filter")
+
+
+def _answer_part_of_dashboard(looker: Looker, request: ApiRequest, kind: str) -> Response:
+    for found in _dashboards(looker, request):
+        for part in found[f"{kind}s"]:
+            if part["id"] == request.path[f"{kind}_id"]:
+                return answer_json(part, request.fields)
+    raise HttpError(404, "Not found")
 
 
 def folder_looks(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /folders/{folder_id}/looks`."""
     folder_id = request.path["folder_id"]
     looker.describe_folder(folder_id)
-    looks = map(looker.describe_look_with_query, looker.looks)
-    return answer_json([look for look in looks if _is_in(folder_id, look)], request.fields)
+    looks = [look["id"] for look in _looks(looker, request) if _is_in(folder_id, look)]
+    return answer_json([*map(looker.describe_look_with_query, looks)], request.fields)
 
 
 def folder_dashboards(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /folders/{folder_id}/dashboards`."""
     folder_id = request.path["folder_id"]
     looker.describe_folder(folder_id)
-    found = map(looker.dashboard, looker.dashboards)
+    found = _dashboards(looker, request)
     return answer_json([each for each in found if _is_in(folder_id, each)], request.fields)
 
 
@@ -206,13 +262,20 @@ def _is_in(folder_id: str, described: Mapping[str, Any]) -> bool:
 
 def all_lookml_models(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /lookml_models`."""
-    models = [as_model(model) for model in looker.database.project.models.values()]
+    user = looker.user_of(request.token)
+    models = [
+        as_model(model)
+        for name, model in looker.database.project.models.items()
+        if user.may("access_data", name)
+    ]
     return answer_part(request, models)
 
 
 def lookml_model(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /lookml_models/{lookml_model_name}`."""
-    found = looker.database.project.models.get(request.path["lookml_model_name"])
+    name = request.path["lookml_model_name"]
+    looker.require(request.token, "access_data", name)
+    found = looker.database.project.models.get(name)
     if found is None:
         raise HttpError(404, "Not found")
     return answer_json(as_model(found), request.fields)
@@ -221,8 +284,11 @@ def lookml_model(looker: Looker, request: ApiRequest) -> Response:
 def lookml_model_explore(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /lookml_models/{lookml_model_name}/explores/{explore_name}`."""
     name = request.path["lookml_model_name"]
+    user = looker.require(request.token, "access_data", name)
     found = looker.database.find_explore(name, request.path["explore_name"])
     if found is None or not found.is_readable:
         raise HttpError(404, "Not found")
     model = looker.database.project.models[name]
-    return answer_json(as_explore(model, found, looker.hidden_fields), request.fields)
+    return answer_json(
+        as_explore(model, found, looker.hidden_from(user, name, found.name)), request.fields
+    )

@@ -132,6 +132,7 @@ class Declarations:
         model: name of the model.
         views: by name.
         explores: in their order.
+        access_grants: of the model.
         content: `queries`, `looks` and `dashboards` beside the model, by id.
         warnings: what was not understood.
     """
@@ -140,6 +141,7 @@ class Declarations:
     views: Mapping[str, Block]
     explores: tuple[Block, ...]
     content: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    access_grants: tuple[Block, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -338,6 +340,7 @@ def read_lookml(path: Path) -> Declarations:
         model=path.name.removesuffix(".lkml").removesuffix(".model"),
         views={block.name: block for block in blocks if block.kind == "view"},
         explores=tuple(block for block in blocks if block.kind == "explore"),
+        access_grants=tuple(block for block in blocks if block.kind == "access_grant"),
         warnings=tuple(warnings),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -172,6 +173,7 @@ class Database:
         *,
         server_table_calcs: bool = False,
         only_sql: bool = False,
+        user_attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
         """Run a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>.
 
@@ -186,7 +188,11 @@ class Database:
             zone = ZoneInfo(query.get("query_timezone") or "UTC")
             now = self._now().astimezone(zone).replace(tzinfo=None)
             statement = Statement(
-                explore, query, (zone.key, now), server_table_calcs=server_table_calcs
+                explore,
+                query,
+                (zone.key, now),
+                server_table_calcs=server_table_calcs,
+                user_attributes=user_attributes,
             )
             limit, column_limit = _limit_of(query), _column_limit_of(query)
             _check_keys(query, statement)

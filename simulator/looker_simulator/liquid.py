@@ -1,39 +1,147 @@
-"""The part of Liquid that LookML's SQL needs: parameters and templated filters.
+"""Liquid in LookML's SQL: parameters, templated filters, user attributes, conditions.
 
-<https://docs.cloud.google.com/looker/docs/templated-filters>
+<https://docs.cloud.google.com/looker/docs/liquid-variable-reference>
+
+`{% if orders.unit._parameter_value == 'week' %} a {% else %} b {% endif %}` and
+`{% condition orders.recently %} orders.created {% endcondition %}` are what
+[python-liquid](https://pypi.org/project/python-liquid/) makes of them, with two tags of Looker.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from liquid import Environment, Node, StrictUndefined, Tag
+from liquid.exceptions import LiquidError
+from liquid.parser import get_parser
+from liquid.token import TOKEN_EOF, TOKEN_EXPRESSION, TOKEN_TAG
+from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import TextIO
 
-_PARAMETER = re.compile(
-    r"\{%-?\s*parameter\s+([\w.]+)\s*-?%\}|\{\{-?\s*([\w.]+)\._parameter_value\s*-?\}\}"
-)
-_CONDITION = re.compile(
-    r"\{%-?\s*condition\s+([\w.]+)\s*-?%\}(.*?)\{%-?\s*endcondition\s*-?%\}", re.DOTALL
-)
-_ANY_TAG = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+    from liquid import BlockNode, RenderContext, Token, TokenStream
+
+_HAS_LIQUID = re.compile(r"\{%|\{\{")
+_LOOKER = "looker_simulator"
+_END = "endcondition"
 
 
-def expand_liquid(
-    sql: str, parameter: Callable[[str], str], condition: Callable[[str, str], str]
-) -> str:
-    """Return SQL with its Liquid replaced.
+@dataclass(frozen=True)
+class LiquidValues:
+    """What Liquid in a query's SQL refers to.
 
-    Args:
-        sql: as LookML has it.
-        parameter: SQL of a parameter's value, by the name of the parameter.
-        condition: SQL of a condition, by the name of the filter and the expression it compares.
+    Attributes:
+        parameter: Returns the SQL of a parameter's value, by the name of the parameter.
+        condition: Returns the SQL of a condition, by the name of a filter and the SQL it compares.
+        fields: `_parameter_value`, `_is_filtered`, `_is_selected` and `_in_query`, by view and
+            field.
+        filters: Filter expressions of the query, by field.
+        user_attributes: Values of the user's attributes, by name.
     """
-    sql = _CONDITION.sub(lambda match: f"({condition(match[1], match[2].strip())})", sql)
-    return _PARAMETER.sub(lambda match: parameter(match[1] or match[2]), sql)
+
+    parameter: Callable[[str], str]
+    condition: Callable[[str, str], str]
+    fields: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    filters: Mapping[str, str]
+    user_attributes: Mapping[str, str]
 
 
-def find_unknown_liquid(sql: str) -> list[str]:
-    """Return the tags that `expand_liquid` would leave in SQL."""
-    return _ANY_TAG.findall(_PARAMETER.sub("", _CONDITION.sub(r"\2", sql)))
+def expand_liquid(sql: str, values: Callable[[], LiquidValues]) -> str:
+    """Return SQL with its Liquid replaced; the values are read only where there is Liquid.
+
+    Raises:
+        ValueError: If it is not Liquid.
+    """
+    if not _HAS_LIQUID.search(sql):
+        return sql
+    found = values()
+    short = {name: field for fields in found.fields.values() for name, field in fields.items()}
+    try:
+        return _ENVIRONMENT.from_string(sql).render(
+            {
+                **short,
+                **found.fields,
+                "_filters": {**found.filters},
+                "_user_attributes": {**found.user_attributes},
+                _LOOKER: found,
+            }
+        )
+    except LiquidError as error:
+        msg = f"Liquid: {error.message}"
+        raise ValueError(msg) from None
+
+
+def find_liquid_mistake(sql: str) -> str:
+    """Return what `expand_liquid` would reject in SQL; empty for nothing."""
+    if not _HAS_LIQUID.search(sql):
+        return ""
+    try:
+        _ENVIRONMENT.from_string(sql)
+    except LiquidError as error:
+        return f"Liquid: {error.message}"
+    return ""
+
+
+class _ParameterNode(Node):
+    def __init__(self, token: Token, name: str) -> None:
+        super().__init__(token)
+        self._name = name
+
+    @override
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        values: LiquidValues = context.globals[_LOOKER]  # type: ignore[assignment]
+        return buffer.write(values.parameter(self._name))
+
+
+class _ParameterTag(Tag):
+    name = "parameter"
+    block = False
+
+    @override
+    def parse(self, stream: TokenStream) -> Node:
+        token = stream.eat(TOKEN_TAG)
+        stream.expect(TOKEN_EXPRESSION)
+        return _ParameterNode(token, stream.current.value.strip())
+
+
+class _ConditionNode(Node):
+    def __init__(self, token: Token, name: str, block: BlockNode) -> None:
+        super().__init__(token)
+        self._name = name
+        self._block = block
+
+    @override
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        values: LiquidValues = context.globals[_LOOKER]  # type: ignore[assignment]
+        inner = context.get_buffer(buffer)
+        self._block.render(context, inner)
+        return buffer.write(f"({values.condition(self._name, inner.getvalue().strip())})")
+
+
+class _ConditionTag(Tag):
+    name = "condition"
+    end = _END
+
+    @override
+    def parse(self, stream: TokenStream) -> Node:
+        token = stream.eat(TOKEN_TAG)
+        stream.expect(TOKEN_EXPRESSION)
+        name = stream.eat(TOKEN_EXPRESSION).value.strip()
+        block = get_parser(self.env).parse_block(stream, frozenset({_END, TOKEN_EOF}))
+        stream.expect(TOKEN_TAG, value=_END)
+        return _ConditionNode(token, name, block)
+
+
+def _build_environment() -> Environment:
+    # A name that is not there is a mistake, not nothing.
+    environment = Environment(undefined=StrictUndefined)
+    environment.add_tag(_ParameterTag)
+    environment.add_tag(_ConditionTag)
+    return environment
+
+
+_ENVIRONMENT = _build_environment()

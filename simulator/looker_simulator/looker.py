@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
     from looker_simulator.engine import Database
     from looker_simulator.exchange import Call
+    from looker_simulator.people import User
     from looker_simulator.tasks import QueryTask, QueryTasks
 
 _UNIMPORTANT = frozenset(
     {"id", "slug", "client_id", "share_url", "expanded_share_url", "url", "can"}
 )
+
+
+_DOWNLOAD_LIMIT = 5000
 
 
 class HttpError(Exception):
@@ -46,6 +51,7 @@ class Looker:
     """What the simulated Looker knows.
 
     Attributes:
+        users: who may log in.
         variants: names of `VARIANTS` that hold.
         queries: bodies of the stored and created queries, by id.
         looks: title and `query_id` of the stored and added Looks, by id.
@@ -60,8 +66,7 @@ class Looker:
 
     database: Database
     tasks: QueryTasks
-    client_id: str
-    client_secret: str
+    users: Sequence[User]
     token_lifetime_seconds: float
     variants: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.monotonic
@@ -75,7 +80,7 @@ class Looker:
     cancelled: set[str] = field(default_factory=set)
     workspaces: dict[str, str] = field(default_factory=dict)
     hidden_fields: set[str] = field(default_factory=set)
-    _tokens: dict[str, float] = field(default_factory=dict)
+    _tokens: dict[str, tuple[float, User]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -89,13 +94,18 @@ class Looker:
 
     def login(self, client_id: str, client_secret: str) -> dict[str, Any]:
         """Give out a token."""
-        if (client_id, client_secret) != (self.client_id, self.client_secret):
+        user = self._find_user(client_id, client_secret)
+        if user is None:
             raise HttpError(404, "Not found")
         token = secrets.token_hex(20)
-        self._tokens[token] = self.clock() + self.token_lifetime_seconds
+        self._tokens[token] = (self.clock() + self.token_lifetime_seconds, user)
         lifetime = self.token_lifetime_seconds
         shown = int(lifetime) if lifetime == int(lifetime) else lifetime
         return {"access_token": token, "token_type": "Bearer", "expires_in": shown}
+
+    def _find_user(self, client_id: str, client_secret: str) -> User | None:
+        given = (client_id, client_secret)
+        return next((u for u in self.users if (u.client_id, u.client_secret) == given), None)
 
     def logout(self, token: str) -> None:
         """Take a token back."""
@@ -103,7 +113,29 @@ class Looker:
 
     def accepts(self, token: str) -> bool:
         """Return whether a token is good."""
-        return self._tokens.get(token, 0.0) > self.clock()
+        expires_at, _ = self._tokens.get(token, (0.0, None))
+        return expires_at > self.clock()
+
+    def user_of(self, token: str) -> User:
+        """Return the user that logged in for a token.
+
+        Raises:
+            HttpError: If the token is not good any more.
+        """
+        if token not in self._tokens:
+            raise HttpError(401, "Requires authentication.")
+        return self._tokens[token][1]
+
+    def require(self, token: str, permission: str, model: str | None = None) -> User:
+        """Return the user of a token, who must have a permission.
+
+        Raises:
+            HttpError: If the user has not: Looker answers as if there were nothing.
+        """
+        user = self.user_of(token)
+        if not user.may(permission, model):
+            raise HttpError(404, "Not found")
+        return user
 
     def create_query(self, body: Mapping[str, Any]) -> str:
         """Store a query, unless there is one like it; returns the key it is kept under."""
@@ -158,13 +190,37 @@ class Looker:
             for key, value in described.items()
         }
 
-    def visible(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a query as it is run for the user: without the fields that are hidden."""
-        if not self.hidden_fields:
+    def hidden_from(self, user: User, model: str, explore: str) -> set[str]:
+        """Return the names of an Explore's fields that are hidden from a user."""
+        found = self.database.project.models.get(model)
+        return self.hidden_fields | user.hidden_fields(found, explore)
+
+    def visible(self, body: Mapping[str, Any], user: User) -> Mapping[str, Any]:
+        """Return a query as it is run for a user: without the fields hidden, within the limit.
+
+        Raises:
+            HttpError: If the user may not query the model.
+        """
+        model = str(body.get("model"))
+        if not (user.may("access_data", model) and user.may("explore", model)):
+            raise HttpError(404, "Not found")
+        if not user.may("download_without_limit", model):
+            body = {**body, "limit": _cap(body.get("limit"))}
+        hidden = self.hidden_from(user, model, str(body.get("view")))
+        if not hidden:
             return body
-        fields = [name for name in body.get("fields") or () if name not in self.hidden_fields]
-        sorts = [sort for sort in body.get("sorts") or () if sort.split()[0] in fields]
+        fields = [name for name in body.get("fields") or () if name not in hidden]
+        sorts = [
+            sort
+            for sort in body.get("sorts") or ()
+            if sort.split()[:1] and sort.split()[0] in fields
+        ]
         return {**body, "fields": fields, "sorts": sorts}
+
+    def sees(self, user: User, described: Mapping[str, Any], permission: str) -> bool:
+        """Return whether a user sees a Look or a dashboard, by its folder and model."""
+        model = (described.get("model") or {}).get("id")
+        return user.may(permission, model) and user.sees_folder(described.get("folder_id"))
 
     def look(self, look_id: str) -> Mapping[str, Any]:
         """Return a Look."""
@@ -209,11 +265,14 @@ class Looker:
         found = _known(self.merge_queries, merge_query_id)
         return dict(self.with_query_ids(content.as_merge_query(merge_query_id, found)))
 
-    def create_query_task(self, about: Mapping[str, Any], limit: str | None = None) -> QueryTask:
+    def create_query_task(
+        self, about: Mapping[str, Any], user: User, limit: str | None = None
+    ) -> QueryTask:
         """Start a run of a stored query.
 
         Args:
             about: what the request says: `query_id`, `result_format`, and so on.
+            user: for whom.
             limit: most rows, in place of the query's.
         """
         missing = [name for name in ("query_id", "result_format") if not about.get(name)]
@@ -223,9 +282,17 @@ class Looker:
             )
         check_format(str(about["result_format"]))
         key = self.query_key(about["query_id"])
-        body = self.visible(self.body_of(key))
-        about = {**about, "query_id": key}
-        return self.tasks.create({**body, "limit": limit} if limit else body, about)
+        body = self.body_of(key)
+        body = self.visible({**body, "limit": limit} if limit else body, user)
+        return self.tasks.create(body, {**about, "query_id": key, "user": user})
+
+
+def _cap(limit: object) -> str:
+    """Return a limit as it is for users without `download_without_limit`."""
+    rows = int(str(limit)) if re.fullmatch(r"-?\d{1,9}", str(limit)) else 0
+    if limit is None or not rows:
+        return str(limit or 500)
+    return str(_DOWNLOAD_LIMIT if rows < 0 else min(rows, _DOWNLOAD_LIMIT))
 
 
 def check_format(result_format: str) -> None:

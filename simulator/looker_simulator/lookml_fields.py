@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from looker_simulator.filters import Filter, FilterError
-from looker_simulator.liquid import find_unknown_liquid
+from looker_simulator.liquid import find_liquid_mistake
 from looker_simulator.model import (
     DATE_TYPES,
     TIMEFRAMES,
@@ -97,7 +97,7 @@ def _show(type_: str, sql: str) -> str:
 
 
 _REFERENCE = re.compile(r"\$\{\s*([\w.]+)\s*\}")
-_LIQUID_NAME = re.compile(r"(\{%-?\s*(?:parameter|condition)\s+|\{\{-?\s*)(\w+)(?=\s|\._parameter)")
+_LIQUID_NAME = re.compile(r"(\{%-?\s*(?:parameter|condition)\s+)(\w+)(?=\s)")
 _PLAIN = frozenset({"string", "number", "int", "yesno", "zipcode"})
 _DATES = {"date": "date_date", "date_time": "date_time"}
 _INTERVALS = ("second", "minute", "hour", "day", "week", "month", "quarter", "year")
@@ -109,7 +109,7 @@ _UNDERSTOOD = frozenset(
         *("type", "sql", "label", "description", "hidden", "primary_key", "convert_tz", "datatype"),
         *("timeframes", "intervals", "sql_start", "sql_end", "sql_latitude", "sql_longitude"),
         *("tiers", "style", "filters", "list_field", "percentile", "default_value"),
-        "allowed_value",
+        *("allowed_value", "required_access_grants"),
     }
 )
 _SHOWN_ONLY = frozenset(
@@ -169,8 +169,8 @@ class FieldBuilder:
         """
         sql = sql.strip().removesuffix(";;").replace("${TABLE}", f'"{alias}"')
         sql = _LIQUID_NAME.sub(lambda match: f"{match[1]}{alias}.{match[2]}", sql)
-        for tag in find_unknown_liquid(sql):
-            self.warnings.append(block.warning(f"{tag} is not understood"))
+        if mistake := find_liquid_mistake(sql):
+            self.warnings.append(block.warning(mistake))
         return _REFERENCE.sub(lambda match: self._refer(alias, match[1], block), sql)
 
     def _refer(self, alias: str, name: str, block: Block) -> str:
@@ -379,5 +379,6 @@ def _describe(field: Field, alias: str, block: Block) -> Field:
         label=f"{alias.replace('_', ' ').title()} {label}" if label else field.label,
         description=block.text("description"),
         primary_key=block.is_set("primary_key"),
+        grants=frozenset(block.texts("required_access_grants")),
         hidden=block.is_set("hidden"),
     )

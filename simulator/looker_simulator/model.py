@@ -61,6 +61,7 @@ class Field:
         default_value: of a parameter: what stands in when the query does not set it.
         primary_key: whether it is the key of its view.
         hidden: whether it is not shown to people.
+        grants: names of the access grants that a user needs to see it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Field:
     default_value: str = ""
     primary_key: bool = False
     hidden: bool = False
+    grants: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Build a label from the name."""
@@ -157,10 +159,12 @@ class Model:
     Attributes:
         name: what `Query.model` holds.
         explores: by name.
+        access_grants: user attribute and the values that are granted, by name.
     """
 
     name: str
     explores: Mapping[str, Explore]
+    access_grants: Mapping[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, *explores: Explore) -> Self:

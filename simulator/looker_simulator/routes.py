@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.responses import Response
 
+from looker_simulator import admin_operations as admin
 from looker_simulator import content_operations as content
 from looker_simulator import task_operations as tasks
 from looker_simulator.exchange import DOCUMENTATION, PAGE_PARAMETERS, ApiRequest
@@ -62,8 +63,7 @@ class ApiRoute(NamedTuple):
 ROUTES = (
     ApiRoute("POST", "/login", content.login),
     ApiRoute("DELETE", "/logout", content.logout),
-    ApiRoute("GET", "/user", content.me, _FIELDS),
-    ApiRoute("GET", "/users/{user_id}/roles", content.user_roles, _FIELDS),
+    ApiRoute("GET", "/user", admin.me, _FIELDS),
     ApiRoute("GET", "/session", content.session),
     ApiRoute("PATCH", "/session", content.update_session),
     ApiRoute("GET", "/versions", content.versions, _FIELDS),
@@ -113,6 +113,49 @@ ROUTES = (
         content.lookml_model_explore,
         _FIELDS,
     ),
+    ApiRoute("GET", "/users", admin.all_users, (*PAGE_PARAMETERS, "ids")),
+    ApiRoute(
+        "GET",
+        "/users/search",
+        admin.search_users,
+        (*PAGE_PARAMETERS, "filter_or", "id", "first_name", "last_name", "email", "is_disabled"),
+    ),
+    ApiRoute("GET", "/users/{user_id}", admin.user, _FIELDS),
+    ApiRoute("GET", "/users/{user_id}/roles", admin.user_roles, _FIELDS),
+    ApiRoute(
+        "GET",
+        "/users/{user_id}/attribute_values",
+        admin.user_attribute_user_values,
+        ("fields", "user_attribute_ids"),
+    ),
+    ApiRoute("GET", "/user_attributes", admin.all_user_attributes, ("fields", "sorts")),
+    ApiRoute("GET", "/user_attributes/{user_attribute_id}", admin.user_attribute, _FIELDS),
+    ApiRoute("GET", "/roles", admin.all_roles, _FIELDS),
+    ApiRoute("GET", "/roles/{role_id}", admin.role),
+    ApiRoute("GET", "/roles/{role_id}/users", admin.role_users, _FIELDS),
+    ApiRoute("GET", "/permission_sets", admin.all_permission_sets, _FIELDS),
+    ApiRoute("GET", "/permission_sets/{permission_set_id}", admin.permission_set, _FIELDS),
+    ApiRoute("GET", "/model_sets", admin.all_model_sets, _FIELDS),
+    ApiRoute("GET", "/model_sets/{model_set_id}", admin.model_set, _FIELDS),
+    ApiRoute("GET", "/connections", admin.all_connections, _FIELDS),
+    ApiRoute("GET", "/connections/{connection_name}", admin.connection, _FIELDS),
+    ApiRoute("GET", "/projects", admin.all_projects, _FIELDS),
+    ApiRoute("GET", "/projects/{project_id}", admin.project, _FIELDS),
+    ApiRoute("GET", "/projects/{project_id}/git_branch", admin.git_branch),
+    ApiRoute("GET", "/projects/{project_id}/git_branches", admin.all_git_branches),
+    ApiRoute(
+        "GET",
+        "/dashboard_elements/search",
+        content.search_dashboard_elements,
+        ("fields", "sorts", "filter_or", "dashboard_id", "look_id", "title", "deleted"),
+    ),
+    ApiRoute(
+        "GET", "/dashboard_elements/{dashboard_element_id}", content.dashboard_element, _FIELDS
+    ),
+    ApiRoute("GET", "/dashboard_filters/{dashboard_filter_id}", content.dashboard_filter, _FIELDS),
+    ApiRoute("GET", "/folders/{folder_id}/children", content.folder_children, PAGE_PARAMETERS),
+    ApiRoute("GET", "/folders/{folder_id}/parent", content.folder_parent, _FIELDS),
+    ApiRoute("GET", "/folders/{folder_id}/ancestors", content.folder_ancestors, _FIELDS),
     ApiRoute("POST", "/query_tasks", tasks.create_query_task, (*_RUN, *_FIELDS)),
     ApiRoute(
         "GET", "/query_tasks/multi_results", tasks.query_task_multi_results, ("query_task_ids",)

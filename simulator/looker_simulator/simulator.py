@@ -20,6 +20,7 @@ from looker_simulator.engine import Database, load_database
 from looker_simulator.faults import VARIANTS, Fault
 from looker_simulator.looker import Looker
 from looker_simulator.middleware import Network
+from looker_simulator.people import CREDENTIAL, User
 from looker_simulator.scenario import Scenario, play_scenario
 from looker_simulator.tasks import QueryTask, QueryTasks
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from looker_simulator.exchange import Call
     from looker_simulator.tasks import ScriptedAnswer
 
-CREDENTIAL = "simulator"
 _HOST = "127.0.0.1"
 _BACKLOG = 128
 _ANSWERED_AT_ONCE = 64
@@ -53,6 +53,7 @@ class SimulatorOptions:
         stall_timeout_seconds: closes a connection whose client does not read the body for that
             long, as proxies do; None: never.
         seed: of the latencies drawn.
+        users: who may log in, each with what it may do; empty for one who may do everything.
         variants: names of `VARIANTS`: what of Looker's releases differs from today's.
         scenario: what happens to given tasks and queries; None: nothing.
     """
@@ -66,6 +67,7 @@ class SimulatorOptions:
     round_trip_seconds: float = 0.0
     stall_timeout_seconds: float | None = None
     seed: int = 0
+    users: tuple[User, ...] = ()
     variants: frozenset[str] = frozenset()
     scenario: Scenario | None = None
 
@@ -110,8 +112,7 @@ class Simulator:
             self._looker = Looker(
                 database=self._database,
                 tasks=self._tasks,
-                client_id=self.client_id,
-                client_secret=self.client_secret,
+                users=self._options.users or (self._default_user(),),
                 token_lifetime_seconds=self._options.token_lifetime_seconds,
                 variants=frozenset(self._options.variants),
             )
@@ -127,6 +128,9 @@ class Simulator:
             starting.callback(server.stop)
             self._started = starting.pop_all()
         return self
+
+    def _default_user(self) -> User:
+        return User(client_id=self.client_id, client_secret=self.client_secret)
 
     def __exit__(
         self,
@@ -218,7 +222,7 @@ class Simulator:
             "result_format": result_format,
             "server_table_calcs": server_table_calcs,
         }
-        return self._looker.create_query_task(about).query_task_id
+        return self._looker.create_query_task(about, self._looker.users[0]).query_task_id
 
     def add_scripted_task(self, answers: Sequence[ScriptedAnswer]) -> str:
         """Add a task with its answers to `multi_results`, one a call; the last one stays.

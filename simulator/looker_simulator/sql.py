@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from looker_simulator.expressions import Sql, translate
 from looker_simulator.filters import Filter
-from looker_simulator.liquid import expand_liquid
+from looker_simulator.liquid import LiquidValues, expand_liquid
 from looker_simulator.model import DATE_TYPES, Field
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Statement:
         zone_and_now: tuple[str, datetime],
         *,
         server_table_calcs: bool,
+        user_attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Find everything the query names.
 
@@ -59,6 +61,7 @@ class Statement:
             query: the body.
             zone_and_now: the query's time zone, and the present in it, without an offset.
             server_table_calcs: whether table calculations are computed.
+            user_attributes: values of the user's attributes, by name.
 
         Raises:
             InvalidQueryError: something is not there.
@@ -67,6 +70,7 @@ class Statement:
         self._explore = explore
         self._query = query
         self._timezone, self._now = zone_and_now
+        self._user_attributes = user_attributes
         self._known = dict(explore.fields)
         stored = {name: _as_text(value) for name, value in (query.get("filters") or {}).items()}
         self._filters = {**explore.default_filters(stored), **stored}
@@ -174,8 +178,28 @@ class Statement:
     def _expand(self, sql: str) -> str:
         here = f"timezone('{self._timezone}', timestamp '{self._now}')"
         sql = sql.replace("{now}", f"timezone('UTC', {here})")
-        return expand_liquid(
-            sql.replace("{timezone}", self._timezone), self._parameter, self._write_condition
+        return expand_liquid(sql.replace("{timezone}", self._timezone), self._liquid_values)
+
+    def _liquid_values(self) -> LiquidValues:
+        asked = {*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())}
+        fields: dict[str, dict[str, dict[str, Any]]] = {}
+        for name, field in self._known.items():
+            view, _, short = name.partition(".")
+            is_filtered = bool(self._filters.get(name))
+            described: dict[str, Any] = {
+                "_is_filtered": is_filtered,
+                "_is_selected": name in asked,
+                "_in_query": is_filtered or name in asked,
+            }
+            if field.category == "parameter":
+                described["_parameter_value"] = self._parameter(name)
+            fields.setdefault(view, {})[short] = described
+        return LiquidValues(
+            parameter=self._parameter,
+            condition=self._write_condition,
+            fields=fields,
+            filters={**dict.fromkeys(self._known, ""), **self._filters},
+            user_attributes=self._user_attributes,
         )
 
     def _parameter(self, name: str) -> str:

@@ -83,7 +83,9 @@ def run_inline_query(looker: Looker, request: ApiRequest) -> Response:
 def run_look(looker: Looker, request: ApiRequest) -> Response:
     """Answer `GET /looks/{look_id}/run/{result_format}`."""
     key = looker.look(request.path["look_id"])["query_id"]
-    if key is None:
+    described = looker.describe_look(request.path["look_id"])
+    is_seen = looker.sees(looker.user_of(request.token), described, "see_looks")
+    if key is None or not is_seen:
         raise HttpError(404, "Not found")
     return _run(looker, request, str(key))
 
@@ -100,9 +102,15 @@ def _run(looker: Looker, request: ApiRequest, key: str) -> Response:
     """Run a query while the client waits; without a key, the one that the body holds."""
     result_format = request.path["result_format"]
     check_format(result_format)
-    about = {"query_id": key, "result_format": result_format, **_read_options(request)}
+    user = looker.user_of(request.token)
+    about = {
+        "query_id": key,
+        "result_format": result_format,
+        "user": user,
+        **_read_options(request),
+    }
     body = looker.body_of(key) if key else request.body
-    task = looker.tasks.run_now(_limited(request, looker.visible(body)), about)
+    task = looker.tasks.run_now(looker.visible(_limited(request, body), user), about)
     if task.status == "error" and not task.is_told_in_full:
         raise HttpError(400, f"The query failed: {task.failure}")
     return answer_result(task.result_format, task.data or b"null")
@@ -129,7 +137,8 @@ def create_query_task(looker: Looker, request: ApiRequest) -> Response:
         raise reject_fields(*((k, "invalid", f"{k} is not a field of a task") for k in unknown))
     about = {**request.body, **_read_options(request)}
     limit = request.number("limit")
-    task = looker.create_query_task(about, limit=None if limit is None else str(limit))
+    user = looker.user_of(request.token)
+    task = looker.create_query_task(about, user, limit=None if limit is None else str(limit))
     return answer_json(_as_query_task(looker, task), request.fields)
 
 
@@ -191,9 +200,15 @@ def kill_query(looker: Looker, request: ApiRequest) -> Response:
 
 def _find(looker: Looker, request: ApiRequest) -> QueryTask:
     task = looker.tasks.find(request.path["query_task_id"])
-    if task is None:
+    if task is None or not _is_seen(looker, request, task):
         raise HttpError(404, "Not found")
     return task
+
+
+def _is_seen(looker: Looker, request: ApiRequest, task: QueryTask) -> bool:
+    """Return whether a user may see the result of a task: its own, or anything."""
+    user = looker.user_of(request.token)
+    return user.may("administer") or task.user.id == user.id
 
 
 def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | None:
@@ -202,6 +217,8 @@ def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | N
     if task is None:
         is_told = "unknown_id_missing" in looker.variants
         return _IN_PLACE_OF_A_STATUS["missing"] if is_told else None
+    if not _is_seen(looker, request, task):
+        return _IN_PLACE_OF_A_STATUS["missing"]
     faults = request.faults_of(query_task_id, task.query_id) | looker.variants
     if "absent" in faults:
         return None

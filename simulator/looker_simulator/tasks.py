@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from looker_simulator import formats
 from looker_simulator.engine import QueryFailedError
+from looker_simulator.people import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +69,12 @@ class QueryTask:
     def wants_sql(self) -> bool:
         """Return whether only the SQL is requested, for which Looker runs nothing."""
         return self.result_format == "sql"
+
+    @property
+    def user(self) -> User:
+        """Return for whom it is run."""
+        found = self.about.get("user")
+        return found if isinstance(found, User) else User()
 
     @property
     def is_told_in_full(self) -> bool:
@@ -203,6 +210,7 @@ class QueryTasks:
                 task.body,
                 server_table_calcs=bool(task.about.get("server_table_calcs")),
                 only_sql=task.wants_sql,
+                user_attributes=task.user.all_attributes,
             )
         except QueryFailedError as failure:
             task.failure = failure.message

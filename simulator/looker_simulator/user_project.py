@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from looker_simulator.content import Content
 from looker_simulator.declarations import ModelError, read_lookml, read_yaml_model
 from looker_simulator.lookml_fields import FieldBuilder
 from looker_simulator.model import Explore, Model, Project
+from looker_simulator.people import User
 from looker_simulator.sql import Statement
 
 if TYPE_CHECKING:
@@ -34,7 +36,12 @@ _SHOWN_ONLY = frozenset(
         *("required_joins", "view_label", "description", "label"),
     }
 )
-_OF_EXPLORES = frozenset({"from", "view_name", "fields", "sql_always_where", "always_filter"})
+_OF_EXPLORES = frozenset(
+    {
+        *("from", "view_name", "fields", "sql_always_where", "always_filter"),
+        "conditionally_filter",
+    }
+)
 _OF_JOINS = frozenset({"from", "type", "relationship", "sql_on", "foreign_key"})
 _OF_VIEWS = frozenset({"sql_table_name", "derived_table", "label", "suggestions", "drill_fields"})
 _OF_DERIVED_TABLES = frozenset(
@@ -62,7 +69,12 @@ def build_model(declared: Declarations) -> tuple[Model, list[str]]:
         builder = _ExploreBuilder(declared.views, block)
         explores.append(builder.build())
         warnings += builder.warnings
-    return Model.of(declared.model, *explores), [*dict.fromkeys(warnings)]
+    grants = {
+        block.name: (block.require("user_attribute"), frozenset(block.texts("allowed_values")))
+        for block in declared.access_grants
+    }
+    model = replace(Model.of(declared.model, *explores), access_grants=grants)
+    return model, [*dict.fromkeys(warnings)]
 
 
 class _ExploreBuilder:
@@ -90,7 +102,9 @@ class _ExploreBuilder:
             description=block.text("description"),
             condition=self._expand(block.text("sql_always_where"), block),
             label=block.text("label"),
-            always_filter=dict(self._read_always_filter()),
+            always_filter=dict(self._read_filters("always_filter")),
+            conditional_filter=dict(self._read_filters("conditionally_filter")),
+            unless=frozenset(map(self._full_name, self._unless())),
         )
         self.warnings += self._fields.warnings
         return explore
@@ -145,10 +159,17 @@ class _ExploreBuilder:
             if name not in left_out and (not only or name in only or "ALL_FIELDS*" in only):
                 yield field
 
-    def _read_always_filter(self) -> Iterator[tuple[str, str]]:
-        for block in self._block.of_kind("always_filter"):
+    def _read_filters(self, kind: str) -> Iterator[tuple[str, str]]:
+        for block in self._block.of_kind(kind):
             for name, expression in block.pairs("filters"):
-                yield (name if "." in name else f"{self._base}.{name}"), expression
+                yield self._full_name(name), expression
+
+    def _unless(self) -> Iterator[str]:
+        for block in self._block.of_kind("conditionally_filter"):
+            yield from block.texts("unless")
+
+    def _full_name(self, name: str) -> str:
+        return name if "." in name else f"{self._base}.{name}"
 
 
 def _warn_of_unknown(block: Block, known: frozenset[str]) -> list[str]:
@@ -241,16 +262,20 @@ def _check_fields(
     connection: duckdb.DuckDBPyConnection, explore: Explore, place: str
 ) -> Iterator[str]:
     now = ("UTC", datetime.now(UTC).replace(tzinfo=None))
+    attributes = User().all_attributes
     for field in explore.fields.values():
         if field.category in {"dimension", "measure"}:
-            statement = Statement(explore, {"fields": [field.name]}, now, server_table_calcs=False)
+            query = {"fields": [field.name]}
             try:
+                statement = Statement(
+                    explore, query, now, server_table_calcs=False, user_attributes=attributes
+                )
                 connection.execute(f"explain {statement.text(limit=1)}")
-            except duckdb.Error as error:
+            except (duckdb.Error, ValueError) as error:
                 yield f"{place}: {field.name}: queries of it will fail: {_first_line(error)}"
 
 
-def _first_line(error: duckdb.Error) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 

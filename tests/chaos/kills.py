@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from looker_simulator.content import query_key
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.tasks import FINAL
 from tests.singer import stored_id, unmeasured
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from looker_simulator.engine import Database
+    from looker_simulator.people import User
     from looker_simulator.tasks import QueryTask
     from tests.chaos.postgres import PostgresWarehouse
     from tests.chaos.warehouse import Warehouse as ExactWarehouse
@@ -131,12 +133,15 @@ class _Launches:
         self._looker.create_query_task = self._create_seen  # type: ignore[method-assign]
         self._simulator = simulator
 
-    def _create_seen(self, about: Mapping[str, Any], limit: str | None = None) -> QueryTask:
+    def _create_seen(
+        self, about: Mapping[str, Any], user: User, limit: str | None = None
+    ) -> QueryTask:
         alive = unfinished_tasks(self._simulator)
-        former = [id_ for id_, query in alive.items() if query == str(about["query_id"])]
+        key = query_key(str(about["query_id"]))
+        former = [id_ for id_, query in alive.items() if query == key]
         self.count += 1
         self.twice += former
-        return self._create(about, limit)
+        return self._create(about, user, limit)
 
 
 @dataclass

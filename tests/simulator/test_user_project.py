@@ -293,7 +293,7 @@ view: orders {
   dimension: kind {
     case: { when: { sql: ${id} = 1 ;; label: "First" } else: "Later" }
   }
-  dimension: greeting { sql: {{ _user_attributes['name'] }} ;; }
+  dimension: greeting { sql: {% nonsense %} ;; }
   dimension_group: made { timeframes: [date, fiscal_year] sql: ${TABLE}.made ;; }
   measure: count { type: count required_access_grants: [all] }
 }
@@ -313,9 +313,8 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
         "store.model.lkml: include 'nothing.view' matches no file",
         "line 4: view orders: `extends` is not understood",
         "line 7: dimension shape: type distance is not understood; it is taken for a string",
-        "line 11: dimension greeting: {{ _user_attributes['name'] }} is not understood",
+        "line 11: dimension greeting: Liquid: unexpected tag 'nonsense'",
         "line 12: dimension_group made: timeframe fiscal_year is not understood",
-        "line 13: measure count: `required_access_grants` is not understood",
         "line 15: explore orders: `access_filter` is not understood",
         "line 17: join customers: it multiplies rows",
         "line 19: explore +orders: is not understood",
