@@ -46,7 +46,7 @@ from tap_looker_tasks.records import (
     shorten,
     stream_schema,
 )
-from tap_looker_tasks.results import TaskEntry, as_data, read_result
+from tap_looker_tasks.results import read_result
 from tap_looker_tasks.threads import Lookups, map_concurrently
 from tap_looker_tasks.wording import Findings
 
@@ -446,10 +446,10 @@ class Discovery:
         )
         try:
             query_id = wanted.query_id or self._client.create_query(wanted.body)
-            body = self._client.run_query(
+            entry = self._client.run_query(
                 query_id, limit=1, server_table_calcs=wanted.server_table_calcs
             )
-            result = read_result(TaskEntry("complete", data=as_data(body)))
+            result = read_result(entry)
             failure = result.error_message
         except (RequestRejectedError, ValueError) as error:
             failure, result = str(error), None

@@ -2,7 +2,7 @@
 
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.looker.clock import Clock, SteadyClock
-from tap_looker_tasks.looker.connection import Connection
+from tap_looker_tasks.looker.http import Connection
 from tap_looker_tasks.looker.quotas import (
     EDITIONS,
     KINDS,

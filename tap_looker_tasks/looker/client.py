@@ -25,8 +25,6 @@ from tap_looker_tasks.results import (
     MalformedResponseError,
     NotAResultError,
     TaskEntry,
-    is_json,
-    quoted,
     read_body,
     split_answers,
 )
@@ -36,8 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
     from tap_looker_tasks.looker.clock import Clock
-    from tap_looker_tasks.looker.connection import Connection
-    from tap_looker_tasks.looker.http import LookerResponse
+    from tap_looker_tasks.looker.http import Connection, LookerResponse
     from tap_looker_tasks.looker.retries import Operation
     from tap_looker_tasks.results import RowArrays
 
@@ -161,6 +158,11 @@ class LookerClient:
         operation = self._http.begin("query_task_results")
         path = f"query_tasks/{_part(query_task_id)}/results"
 
+        return self._result(operation, path, new_rows)
+
+    def _result(
+        self, operation: Operation, path: str, new_rows: Callable[[], RowArrays]
+    ) -> TaskEntry:
         def ask() -> TaskEntry:
             with self._send(operation, "GET", path, is_long=True) as response:
                 return self._read_result(operation, response, new_rows)
@@ -335,8 +337,8 @@ class LookerClient:
         *,
         limit: int,
         server_table_calcs: bool = False,
-    ) -> bytes:
-        """Run a query and wait for its result in `json_detail`, as it is.
+    ) -> TaskEntry:
+        """Run a query and wait for its result in `json_detail`.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/run_query>
         """
@@ -345,14 +347,7 @@ class LookerClient:
             path += "&server_table_calcs=true"
         operation = self._http.begin("run_query")
 
-        def ask() -> bytes:
-            with self._send(operation, "GET", path, is_long=True) as response:
-                body = response.content()
-            if not is_json(body):
-                raise unreadable(operation.name, self._connection.base_url, quoted(body))
-            return body
-
-        return self._repeated(operation, ask)
+        return self._result(operation, path, list)
 
     def abort(self) -> None:
         """End every operation in progress, in whatever thread; those begun later are not ended.

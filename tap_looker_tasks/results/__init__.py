@@ -9,11 +9,10 @@ from tap_looker_tasks.results.json_text import (
     as_object,
     as_objects,
     as_text,
-    is_json,
     quoted,
     read_json,
 )
-from tap_looker_tasks.results.payload import as_data, read_result
+from tap_looker_tasks.results.payload import read_result
 from tap_looker_tasks.results.result import (
     OBJECT_OF_RAWS,
     ROWS,
@@ -35,13 +34,11 @@ __all__ = [
     "RowArrays",
     "TaskEntry",
     "UnexpectedJsonError",
-    "as_data",
     "as_id",
     "as_object",
     "as_objects",
     "as_text",
     "first_byte",
-    "is_json",
     "one_array",
     "quoted",
     "read_body",

@@ -200,6 +200,8 @@ class Body:
         return found
 
     def _guessed_end(self, beginning: bytes, longest: float) -> int:
+        # Of `{"status":...},"b":{"status":...}` the second `{"status"` is found, then what stands
+        # before it, from the brace on: `},"b":`. The first object ends after that brace.
         seen = self._position + 1
         while (following := self._text.find(beginning, seen)) < 0:
             seen = max(seen, len(self._text) - len(beginning)) - self._position
@@ -463,7 +465,11 @@ class Nesting:
 
 
 def _deepen(depth: int, marks: bytes) -> int | None:
-    """Return the depth after whole strings and brackets; None when it falls to nothing."""
+    """Return the depth after whole strings and brackets; None when it falls to nothing.
+
+    Of `{"a": [{}, "{"], "b": {` only the marks are left by now, square brackets as braces:
+    `{""{{}"{"}""{`. Less strings it is `{{{}}{`, less pairs `{{`: two deeper than before.
+    """
     # Two quotes that meet can go, be they one string or the seam of two: what is left
     # stays within or without strings as it was.
     marks = _STRING_WITH_BRACKETS.sub(b"", marks.replace(b'""', b""))

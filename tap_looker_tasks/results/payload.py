@@ -23,7 +23,6 @@ from tap_looker_tasks.results.json_text import (
     read_json,
 )
 from tap_looker_tasks.results.result import (
-    ENCODER,
     OBJECT_OF_RAWS,
     ROW_TOTAL,
     ROWS,
@@ -56,7 +55,6 @@ _CATEGORIES = MappingProxyType(
 )
 _BOOLEANS = MappingProxyType({"true": True, "false": False})
 _NOT_TRUNCATED = frozenset({"", "false", "no", "none", "null", "0"})
-_WHITE_SPACE = b" \t\n\r"
 
 
 class _Payload(msgspec.Struct):
@@ -85,27 +83,6 @@ class _AnyObject(msgspec.Struct, gc=False):
 _PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
 _OBJECTS = msgspec.json.Decoder(list[_AnyObject])
 _TEXT = msgspec.json.Decoder(str)
-
-
-def as_data(body: bytes) -> msgspec.Raw | None:
-    """Return the payload that the body of one task's results, which may be text, would be.
-
-    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
-    """
-    stripped = body.strip(_WHITE_SPACE)
-    if not stripped:
-        return None
-    # Text that happens to be a JSON number or string is still text.
-    if stripped.startswith((b"{", b"[")):
-        try:
-            return msgspec.json.decode(stripped, type=msgspec.Raw)
-        except (msgspec.DecodeError, RecursionError):
-            pass
-    try:
-        return msgspec.Raw(ENCODER.encode(body.decode()))
-    except UnicodeDecodeError:
-        # Whoever reads it says what is wrong with it.
-        return msgspec.Raw(body)
 
 
 def read_result(answer: TaskEntry) -> Result:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_looker_tasks.looker.client import LookerClient
-from tap_looker_tasks.looker.clock import SteadyClock
-from tap_looker_tasks.looker.connection import Connection
+from tap_looker_tasks.looker import Connection, LookerClient, SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

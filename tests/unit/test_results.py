@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_looker_tasks.results.entries import TaskEntry, read_answer
 from tap_looker_tasks.results.json_text import MalformedResponseError
-from tap_looker_tasks.results.payload import as_data, read_result
+from tap_looker_tasks.results.payload import read_result
 from tap_looker_tasks.results.result import Field, Pivot, Result
 
 DETAIL = {
@@ -463,15 +463,6 @@ def test_a_number_that_no_program_can_hold_passes_as_text_only() -> None:
     assert number.encode() in b"".join(result.flat_arrays())
     with pytest.raises(MalformedResponseError):
         list(result.rows())
-
-
-def test_the_body_of_results_for_data() -> None:
-    assert as_data(b" \n") is None
-    assert as_data(b' {"data": []}\n') == msgspec.Raw(b'{"data": []}')
-    for text in ("Carrier\nUA\n", "17\n", "[1, 2", '"UA"\n', "[" * 100_000 + "]" * 100_000):
-        assert read_result(TaskEntry("complete", None, as_data(text.encode()))).text == text
-    with pytest.raises(MalformedResponseError, match="not UTF-8"):
-        read_result(TaskEntry("complete", None, as_data(b"PK\x03\x04\xff")))
 
 
 NUMBERS = st.one_of(
