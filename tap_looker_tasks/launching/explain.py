@@ -104,6 +104,13 @@ class Explanation:
             described["problem"] = " ".join(str(error).split())
         if keeper.column:
             described["bookmark"] = {keeper.column.field: keeper.value}
+        if expected := keeper.last_run.expected:
+            described["expected_seconds"] = round(expected.seconds, 3)
+        run_id = self._settings.run_id
+        if run_id and keeper.was_delivered_in(
+            run_id, self._launcher.configuration(keeper.query.name)
+        ):
+            described["already_delivered_in_run"] = run_id
         if in_flight:
             described["in_flight"] = {
                 "query_task_id": in_flight.query_task_id,

@@ -121,3 +121,12 @@ def test_a_query_that_looker_refuses_is_a_problem_and_the_others_are_shown(
     found = explained(run)["queries"]
     assert "run_query" in found["airlines"]["problem"]
     assert "sql" in found["orders"]
+
+
+def test_what_a_run_of_the_same_name_has_delivered_is_marked(tap: Tap) -> None:
+    state = tap(queries=[AIRLINES], run_id="one").state
+    again = explained(tap("--explain", queries=[AIRLINES], run_id="one", state=state))
+    assert again["queries"]["airlines"]["already_delivered_in_run"] == "one"
+    assert again["queries"]["airlines"]["expected_seconds"] >= 0
+    other = explained(tap("--explain", queries=[AIRLINES], run_id="two", state=state))
+    assert "already_delivered_in_run" not in other["queries"]["airlines"]
