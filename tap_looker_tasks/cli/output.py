@@ -78,10 +78,13 @@ def read_yaml(text: str) -> dict[str, Any] | None:
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
 
     try:
-        found: dict[str, Any] | None = YAML().load(text)
+        found: object = YAML().load(text)
     except YAMLError as error:
         msg = f"meltano.yml: {' '.join(str(error).split())}"
         raise SettingsError(msg) from None
+    if found is not None and not isinstance(found, dict):
+        msg = "meltano.yml: expected a mapping"
+        raise SettingsError(msg)
     return found
 
 

@@ -11,9 +11,11 @@ from difflib import unified_diff
 from importlib.metadata import distribution
 from textwrap import indent
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+import msgspec
 
 from tap_looker_tasks.cli.output import read_yaml, to_yaml
 from tap_looker_tasks.config import Settings
@@ -22,6 +24,8 @@ from tap_looker_tasks.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+_Child = TypeVar("_Child", dict[str, Any], list[Any])
 
 NAME = "tap-looker-tasks"
 SELECT = ("*.*", "!query_task_rows.*")
@@ -225,14 +229,14 @@ class Project:
 
     def _content(self, old: str) -> str:
         if self._target.plugin is None:
-            merged = json.loads(old or "{}")
+            merged = self._read_config(old)
             _add_config(merged, self._config)
             return json.dumps(merged, indent=2) + "\n"
         project = read_yaml(old) or {
             "default_environment": "dev",
             "environments": [{"name": "dev"}],
         }
-        plugins = project.setdefault("plugins", {})
+        plugins = _child(project, "plugins", {})
         extractor = {
             "name": NAME,
             "variant": NAME,
@@ -241,10 +245,18 @@ class Project:
             "select": [*SELECT],
         }
         added = _find_plugin(plugins, "extractors", extractor)
-        _add_config(added.setdefault("config", {}), self._config)
+        _add_config(_child(added, "config", {}), self._config)
         loader = _find_plugin(plugins, "loaders", self._target.plugin)
-        loader.setdefault("config", {}).update(self._destination)
+        _child(loader, "config", {}).update(self._destination)
         return to_yaml(project)
+
+    def _read_config(self, text: str) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = msgspec.json.decode(text or "{}", type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError) as error:
+            msg = f"{self._file}: cannot be read as a JSON object: {error}"
+            raise SettingsError(msg) from None
+        return found
 
     def _write_secrets(self, path: Path) -> None:
         lines = path.read_text().splitlines() if path.exists() else []
@@ -265,7 +277,7 @@ class Project:
 
 def _find_plugin(plugins: dict[str, Any], kind: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the project's plugin of that name, added if there is none."""
-    entries = plugins.setdefault(kind, [])
+    entries = _child(plugins, kind, [])
     for entry in entries:
         if entry.get("name") == wanted["name"]:
             found: dict[str, Any] = entry
@@ -275,11 +287,27 @@ def _find_plugin(plugins: dict[str, Any], kind: str, wanted: Mapping[str, Any]) 
     return added
 
 
+def _child(parent: dict[str, Any], key: str, empty: _Child) -> _Child:
+    """Return what a mapping has under a key; `empty`, put there, where it has nothing.
+
+    Raises:
+        SettingsError: If something of another kind is there.
+    """
+    if parent.get(key) is None:
+        parent[key] = empty
+    found = parent[key]
+    if not isinstance(found, type(empty)):
+        kind = {dict: "a mapping", list: "a list"}[type(empty)]
+        msg = f"{key}: expected {kind} in the existing project"
+        raise SettingsError(msg)
+    return found
+
+
 def _add_config(config: dict[str, Any], new: Mapping[str, Any]) -> None:
     """Add entries of queries and dashboards that are not there; other settings are replaced."""
     for name, value in new.items():
         if isinstance(value, list):
-            entries = config.setdefault(name, [])
+            entries = _child(config, name, [])
             entries += [entry for entry in value if entry not in entries]
         else:
             config[name] = value

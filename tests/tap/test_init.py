@@ -248,6 +248,35 @@ def test_what_cannot_go_on_writes_nothing_and_says_why(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "target", "reason"),
+    [
+        ("meltano.yml", "plugins: [", "jsonl", "meltano.yml: "),
+        ("meltano.yml", "- a", "jsonl", "meltano.yml: expected a mapping"),
+        ("meltano.yml", "plugins: {extractors: 5}", "jsonl", "extractors: expected a list"),
+        ("config.json", "[1]", "other", "config.json: cannot be read as a JSON object"),
+    ],
+)
+def test_an_existing_file_that_cannot_be_read_stays_as_it_is(
+    simulator: Simulator, tmp_path: Path, name: str, content: str, target: str, reason: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    options = ("--extract", "/looks/1", "--target", target)
+    done = init(tmp_path, environment(simulator), *options)
+    assert done.returncode == 78
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / name).read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_project_without_plugins_gets_them(simulator: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "meltano.yml").write_text("default_environment: dev\nplugins:\n")
+    done = init(tmp_path, environment(simulator), "--extract=/looks/1", "--target=jsonl")
+    assert done.returncode == 0, done.stderr
+    assert len(yaml.safe_load((tmp_path / "meltano.yml").read_text())["plugins"]) == 2
+
+
 def test_credentials_that_are_missing_are_named_by_option(tmp_path: Path) -> None:
     done = init(tmp_path, {"PATH": os.environ["PATH"]})
     assert done.returncode == 2
