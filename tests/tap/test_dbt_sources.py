@@ -39,10 +39,10 @@ def test_where_an_explore_cannot_be_read_no_query_runs(simulator: Simulator, tap
 
 
 def test_a_wrong_configuration_writes_nothing(tap: Tap) -> None:
-    run = tap("--dbt-sources", queries=[{"name": "gone", "look_id": 999}])
+    run = tap("--dbt-sources", queries=[{**AIRLINES, "primary_keys": ["flights.gone"]}])
     assert run.exit_code == 78
     assert run.output == b""
-    assert "there is no Look 999" in run.error
+    assert "flights.gone is not a field of the query" in run.error
 
 
 def test_one_question_at_a_time(tap: Tap) -> None:
