@@ -29,6 +29,7 @@ class _StreamState(msgspec.Struct):
     partitions: list[dict[str, Any]] = []
     progress_markers: dict[str, Any] = {}
     replication_key: str | None = None
+    version: int | None = None
     query: dict[str, Any] | None = None
 
 

@@ -154,7 +154,7 @@ class Http:
         self._lock = threading.Lock()
         self._aborted = threading.Event()
         self._in_progress: set[Exchange] = set()
-        self._not_before = 0.0
+        self._not_before = -inf
         self.max_response_bytes = connection.max_response_bytes
 
     def begin(self, name: str, max_seconds: float = inf) -> Operation:

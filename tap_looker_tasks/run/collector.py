@@ -27,6 +27,7 @@ from tap_looker_tasks.tasks import (
     Done,
     Fetch,
     Launch,
+    Launched,
     LaunchFailed,
     Outcome,
     Phase,
@@ -121,6 +122,8 @@ class Collector:
         self._is_left = False
         # Whether launching pauses, because too much waits for the target.
         self._is_full = False
+        # Launches that STATE names, as counted by the thread that delivers; of them, those noted.
+        self._named = self._named_noted = 0
         self._unknown_statuses: set[str] = set()
 
     def start(self) -> None:
@@ -183,6 +186,10 @@ class Collector:
                 self._outcomes.append(event)
             else:
                 yield event
+                if isinstance(event, Launched):
+                    # STATE was written meanwhile; more may be launched.
+                    self._named += 1
+                    self._reports.wake()
 
     def end(self, *, cancels: bool) -> Iterator[Event]:
         """Begin nothing more; yield what was launched until then, and what becomes of it.
@@ -270,6 +277,9 @@ class Collector:
             return Done()
         self._is_full = self._answers.bytes_on_disk > MAX_SPOOL_BYTES
         self._board.hold_launching(is_held=self._is_full)
+        named = self._named
+        self._board.note_named(named - self._named_noted)
+        self._named_noted = named
         return self._board.next_action(self._clock.now())
 
     def _note(self, report: Report) -> None:

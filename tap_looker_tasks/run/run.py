@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tap_looker_tasks.errors import RequestRejectedError
 from tap_looker_tasks.launching import Launcher
+from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.run.collector import Collector, Idle, RequestRunner
 from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks import (
@@ -72,6 +73,15 @@ class Run:
         self._logger = logger
         self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
         resumed = self._resume()
+        for task in resumed:
+            if task.launched_at > clock.now():
+                logger.warning(
+                    "%s: state is from the future: query task %s was launched at %s, which lies "
+                    "ahead of this machine's clock; it counts as launched now",
+                    task.query_name,
+                    task.query_task_id,
+                    to_rfc3339(task.launched_at),
+                )
         in_flight = {task.query_name for task in resumed}
         followed = [*ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
         self._run_id = run_id
@@ -212,6 +222,6 @@ def _runtime(outcome: Outcome, task: LaunchedTask, reported: float | None) -> fl
     """
     if outcome.finished_at is None:
         return reported
-    observed = outcome.finished_at - task.launched_at
+    observed = max(0.0, outcome.finished_at - task.launched_at)
     is_credible = reported is not None and observed < _MAX_LATENESS * (reported + 1)
     return reported if is_credible else observed

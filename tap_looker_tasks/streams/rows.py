@@ -173,7 +173,7 @@ class QueryStream(RowStream):
         for message in (*find_type_changes(match.columns, result.fields), *match.differences):
             self.logger.warning("%s: %s", self.name, message)
         if self._may_activate(is_whole=is_whole) and outcome.finished_at is not None:
-            self._stream_version = int(outcome.finished_at * 1000)
+            self._stream_version = self._next_version(outcome.finished_at)
         super().deliver(outcome, result, batches, is_whole=is_whole)
         self.keeper.move(self._latest, self._time_zone)
         if self._stream_version is not None:
@@ -214,6 +214,24 @@ class QueryStream(RowStream):
             finished_at=outcome.finished_at or task.launched_at,
             query_timezone=self._time_zone,
         )
+
+    def _next_version(self, now: float) -> int:
+        """Return a version above that of every earlier run, and remember it.
+
+        Targets keep the rows of the highest one; a clock may have been set back since the last.
+        """
+        version, last = int(now * 1000), self.stream_state.get("version")
+        if isinstance(last, int) and last >= version:
+            self.logger.warning(
+                "%s: state holds version %s, which lies ahead of this machine's clock, by which "
+                "it would be %s; the next one is used",
+                self.name,
+                last,
+                version,
+            )
+            version = last + 1
+        self.stream_state["version"] = version
+        return version
 
     def _may_activate(self, *, is_whole: bool) -> bool:
         """Return whether the rows are all there are, so that those of earlier runs may go."""

@@ -21,6 +21,7 @@ What always holds:
 
 - A slot is taken from the moment a launch begins until Looker reports the task's end, or has
   cancelled it: never more than `max_concurrent_tasks` tasks launched here run in Looker.
+- At most ten times `max_concurrent_tasks` launched tasks are named by no STATE: a kill orphans them.
 - No more than `max_connections` requests are in progress. A request is in progress from the
   `next_action` that returned it until the report `TaskCreated`, `RequestFinished` or
   `RequestFailed`.
@@ -114,6 +115,9 @@ class EndBudget:
 
 END_BUDGET = EndBudget()
 
+# With a target that stops reading for a minute, slots stay full if queries take 6 s or longer.
+UNNAMED_LAUNCHES_PER_SLOT = 10
+
 
 class TaskBoard:
     """Decides what to do next about a set of query tasks."""
@@ -149,6 +153,8 @@ class TaskBoard:
         self._launched_here = sum(task.is_launched for task in self._followed.values())
         self._in_progress = PendingRequests()
         self._is_launching_held = False
+        self._unnamed_launches = 0
+        self._known_ids = {*self._followed}
         self._stop_at = stop_at
         self._is_drained = False
 
@@ -205,15 +211,20 @@ class TaskBoard:
         return now >= self._end(now) or not is_awaited
 
     def _slots_taken(self) -> int:
-        if self._is_launching_held:
-            return self._settings.max_concurrent_tasks
         launching = len(self._in_progress.of(Launch))
+        most = UNNAMED_LAUNCHES_PER_SLOT * self._settings.max_concurrent_tasks
+        if self._is_launching_held or self._unnamed_launches + launching >= most:
+            return self._settings.max_concurrent_tasks
         cancelling = len(self._in_progress.of(Cancel)) + len(self._to_cancel)
         return self._launched_here + launching + cancelling
 
     def hold_launching(self, *, is_held: bool) -> None:
         """Launch nothing while it is held: what was collected waits for the target."""
         self._is_launching_held = is_held
+
+    def note_named(self, count: int) -> None:
+        """Note that a STATE names that many more launches."""
+        self._unnamed_launches -= count
 
     def stop(self, now: float) -> None:
         """Begin nothing more; what is in progress is waited for."""
@@ -262,7 +273,7 @@ class TaskBoard:
                 return self._note_answer(report, now)
             case TaskCreated(request, task):
                 self.drop(request)
-                return [self._note_created(task)]
+                return self._note_created(task, now)
             case RequestFinished(request):
                 self.drop(request)
                 return self._note_end(request, now)
@@ -275,13 +286,30 @@ class TaskBoard:
             case _:
                 assert_never(report)
 
-    def _note_created(self, task: LaunchedTask) -> Launched:
+    def _note_created(self, task: LaunchedTask, now: float) -> list[Event]:
         self._queue.note_created()
-        self._polls.note_launch(task, others_wait=bool(self._queue))
         self._launches[task.query_name] += 1
+        if task.query_task_id in self._known_ids:
+            return self._note_same_id(task, now)
+        self._known_ids.add(task.query_task_id)
+        self._polls.note_launch(task, others_wait=bool(self._queue))
         self._launched_here += 1
+        self._unnamed_launches += 1
         self._followed[task.query_task_id] = FollowedTask(task)
-        return Launched(task)
+        return [Launched(task)]
+
+    def _note_same_id(self, task: LaunchedTask, now: float) -> list[Event]:
+        """Fail the queries that Looker gave one id: nothing says whose result it would be."""
+        problem = f"Looker gave its task the id {task.query_task_id}, which another task has"
+        other = self._followed.get(task.query_task_id)
+        if other is None or not other.is_launched:
+            return [LaunchFailed(task.query_name, problem)]
+        del self._followed[task.query_task_id]
+        self._polls.note_answer(other, now, None, is_finished=True)
+        self._free_slot(other)
+        self._to_cancel.append(task)
+        outcome = outcome_of(other, ERROR, now, problem=problem)
+        return [LaunchFailed(task.query_name, problem), outcome]
 
     def _note_answer(self, report: StatusReceived, now: float) -> list[Event]:
         if task := self._fetching.pop(report.query_task_id, None):

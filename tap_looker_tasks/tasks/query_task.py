@@ -88,7 +88,7 @@ class FollowedTask:
         """Return what is known after Looker said `status` at `now`."""
         doubted_since = None
         if phase_of(status) is Phase.DOUBTFUL:
-            doubted_since = now if self.doubted_since is None else self.doubted_since
+            doubted_since = now if self.doubted_since is None else min(now, self.doubted_since)
         # Not `replace`, which takes as long as all the rest: there may be many tasks.
         return FollowedTask(
             self.task,
@@ -104,7 +104,11 @@ class FollowedTask:
         In epoch seconds; None before Looker answered for an external task.
         """
         task = self.task
-        started_at = task.launched_at if isinstance(task, LaunchedTask) else self.first_seen_at
+        started_at = self.first_seen_at
+        if isinstance(task, LaunchedTask):
+            # One that lies ahead comes from a clock that was set back since.
+            moments = (task.launched_at, self.first_seen_at)
+            started_at = min(moment for moment in moments if moment is not None)
         if started_at is None:
             return None
         deadline = started_at + task_timeout

@@ -53,6 +53,29 @@ def test_a_clock_that_tells_another_hour_each_time_changes_nothing(
         check_runtime(record)
 
 
+@pytest.mark.parametrize("year", [1960, 2150])
+def test_a_run_under_any_clock_delivers(
+    tap: Tap, monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    offset = (year - 2026) * 365.25 * 86_400
+    real = time.time
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: real() + offset)
+        first = tap(queries=QUERIES)
+    assert first.exit_code == 0, first.log
+    second = tap(queries=QUERIES, state=first.state)
+    assert second.exit_code == 0, second.log
+    versions = [m["version"] for run in (first, second) for m in run.of("ACTIVATE_VERSION")]
+    name = QUERIES[0]["name"]
+    before, after = (
+        [m["version"] for m in run.of("ACTIVATE_VERSION") if m["stream"] == name]
+        for run in (first, second)
+    )
+    assert max(before) < min(after)
+    assert len(versions) == 4
+    assert ("lies ahead of this machine's clock" in second.log) is (year > 2100)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime (Debian: apt install faketime)")
 @pytest.mark.parametrize("jump", ["+8h", "-8h"])

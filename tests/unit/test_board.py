@@ -23,7 +23,7 @@ from tap_looker_tasks.errors import (
 from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.store import ResultStore
-from tap_looker_tasks.tasks.board import TaskBoard
+from tap_looker_tasks.tasks.board import UNNAMED_LAUNCHES_PER_SLOT, TaskBoard
 from tap_looker_tasks.tasks.query_task import (
     Cancel,
     CancelFailed,
@@ -474,6 +474,84 @@ def test_launching_is_held_while_results_wait_for_the_target() -> None:
     assert begin(board, 0) == []
     board.hold_launching(is_held=False)
     assert begin(board, 0) == [Launch("x")]
+
+
+def test_launches_that_no_state_names_are_bounded() -> None:
+    board = launching(*map(str, range(30)), max_concurrent_tasks=2)
+    ids: list[str] = []
+    for now in range(40):
+        # Each task is complete at the next poll.
+        for request in begin(board, now):
+            if isinstance(request, Launch):
+                ids.append(f"t{len(ids)}")
+                task = launched(ids[-1], request.query_name, at=now)
+                board.note(TaskCreated(request, task), now)
+            elif isinstance(request, Poll):
+                found = [
+                    StatusReceived(request, i, "complete", RESULT) for i in request.query_task_ids
+                ]
+                report(board, now, *found, RequestFinished(request))
+    assert len(ids) == 2 * UNNAMED_LAUNCHES_PER_SLOT
+    assert not [r for r in begin(board, 50) if isinstance(r, Launch)]
+    board.note_named(1)
+    assert len([r for r in begin(board, 50) if isinstance(r, Launch)]) == 1
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(6, 99), (2, 100)])
+def test_the_bound_is_not_met_while_a_target_stops_for_a_minute(seconds: int, most: int) -> None:
+    """Ten slots, queries of so many seconds, and no STATE for 60 s: below 6 s, slots stay empty."""
+    board = launching(*map(str, range(400)), max_concurrent_tasks=10)
+    began: dict[str, int] = {}
+    for now in range(60):
+        for request in begin(board, now) + begin(board, now):
+            if isinstance(request, Poll):
+                ended = {i for i in request.query_task_ids if now - began[i] >= seconds}
+                found = [
+                    StatusReceived(
+                        request, i, *(("complete", RESULT) if i in ended else ("running",))
+                    )
+                    for i in request.query_task_ids
+                ]
+                report(board, now, *found, RequestFinished(request))
+            elif isinstance(request, Launch):
+                id_ = f"t{len(began)}"
+                began[id_] = now
+                board.note(TaskCreated(request, launched(id_, request.query_name, at=now)), now)
+    assert 50 < len(began) <= most
+    assert (len(began) == 100) is (most == 100)
+
+
+def test_queries_whose_tasks_have_one_id_fail_and_nothing_is_delivered_for_another() -> None:
+    board = launching(*"xyz", max_concurrent_tasks=3)
+    first, second, third = begin(board, 0)
+    events: list[Event] = []
+    for launch in (first, second, third):
+        assert isinstance(launch, Launch)
+        events += board.note(TaskCreated(launch, launched("same", launch.query_name)), 0)
+    created, *failed = events
+    assert isinstance(created, Launched)
+    assert {e.query_name for e in failed if isinstance(e, LaunchFailed)} == {"y", "z"}
+    (outcome,) = (e for e in failed if isinstance(e, Outcome))
+    assert (outcome.task, outcome.status) == (created.task, "error")
+    assert "which another task has" in str(outcome.problem)
+    # It is cancelled, as nobody waits for it.
+    assert [type(request) for request in begin(board, 1)] == [Cancel]
+
+
+def test_a_launch_that_lies_ahead_counts_as_one_of_now() -> None:
+    task = FollowedTask(launched("a", at=10_000))
+    board = TaskBoard(settings(task_timeout_seconds=60), tasks=[task])
+    assert answer(board, 0, a="running") == []
+    (outcome,) = answer(board, 61, a="running")
+    assert outcome.status == "timeout"
+
+
+def test_a_doubt_that_lies_ahead_counts_as_one_of_now() -> None:
+    task = FollowedTask(ExternalTask("a"), doubted_since=10_000)
+    board = TaskBoard(settings(expired_grace_seconds=60), tasks=[task])
+    assert answer(board, 0, a="expired") == []
+    (outcome,) = answer(board, 61, a="expired")
+    assert outcome.status == "expired"
 
 
 def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
