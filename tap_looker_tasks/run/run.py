@@ -72,16 +72,7 @@ class Run:
         self._ledger = ledger
         self._logger = logger
         self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
-        resumed = self._resume()
-        for task in resumed:
-            if task.launched_at > clock.now():
-                logger.warning(
-                    "%s: state is from the future: query task %s was launched at %s, which lies "
-                    "ahead of this machine's clock; it counts as launched now",
-                    task.query_name,
-                    task.query_task_id,
-                    to_rfc3339(task.launched_at),
-                )
+        resumed = self._resume(clock.now())
         in_flight = {task.query_name for task in resumed}
         followed = [*ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
         self._run_id = run_id
@@ -191,7 +182,7 @@ class Run:
             )
         return delivered
 
-    def _resume(self) -> list[LaunchedTask]:
+    def _resume(self, now: float) -> list[LaunchedTask]:
         fingerprints: dict[str, str] = {}
         for name in self._ledger.names_in_flight():
             if name in self.keepers:
@@ -199,9 +190,19 @@ class Run:
                     fingerprints[name] = self._launcher.fingerprint(name)
                 except (RequestRejectedError, ValueError) as error:
                     self._logger.warning("%s: %s", name, error)
+        resumed = self._ledger.resume(fingerprints)
+        for task in resumed:
+            if task.launched_at > now:
+                self._logger.warning(
+                    "%s: state is from the future: query task %s was launched at %s, which lies "
+                    "ahead of this machine's clock; it counts as launched now",
+                    task.query_name,
+                    task.query_task_id,
+                    to_rfc3339(task.launched_at),
+                )
         return [
             replace(task, expected=self.keepers[task.query_name].last_run.expected)
-            for task in self._ledger.resume(fingerprints)
+            for task in resumed
         ]
 
 

@@ -21,7 +21,7 @@ What always holds:
 
 - A slot is taken from the moment a launch begins until Looker reports the task's end, or has
   cancelled it: never more than `max_concurrent_tasks` tasks launched here run in Looker.
-- At most ten times `max_concurrent_tasks` launched tasks are named by no STATE: a kill orphans them.
+- At most ten times `max_concurrent_tasks` tasks are named by no STATE: a kill orphans them.
 - No more than `max_connections` requests are in progress. A request is in progress from the
   `next_action` that returned it until the report `TaskCreated`, `RequestFinished` or
   `RequestFailed`.
