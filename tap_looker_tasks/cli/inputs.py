@@ -10,7 +10,9 @@ import msgspec
 
 from tap_looker_tasks.config import parse_ids_file
 from tap_looker_tasks.errors import SettingsError
+from tap_looker_tasks.queries import StreamState
 from tap_looker_tasks.records import DECIMAL_FORMAT, DECIMAL_KEY, read_decimal_size
+from tap_looker_tasks.tasks import LedgerState
 
 if TYPE_CHECKING:
     import logging
@@ -21,33 +23,6 @@ if TYPE_CHECKING:
 # Around what the tap needs, as other programs keep it.
 _WRAPPERS = ("value", "singer_state", "completed", "state")
 _RESULTS = "query_task_results"
-
-
-class _StreamState(msgspec.Struct):
-    """What the SDK and the streams of queries read of a bookmark."""
-
-    partitions: list[dict[str, Any]] = []
-    progress_markers: dict[str, Any] = {}
-    replication_key: str | None = None
-    version: int | None = None
-    query: dict[str, Any] | None = None
-
-
-class _TaskInFlight(msgspec.Struct):
-    query_task_id: str
-    attempt: int = 1
-    query_id: str | None = None
-    launched_at: str | None = None
-    fingerprint: str | None = None
-
-
-class _ResultsState(_StreamState):
-    """What the ledger reads."""
-
-    finished: dict[str, str] | None = None
-    doubted_since: dict[str, str] | None = None
-    in_flight: dict[str, _TaskInFlight] | None = None
-    to_cancel: dict[str, str] | None = None
 
 
 class _PropertyMetadata(msgspec.Struct, rename=lambda name: name.replace("_", "-")):
@@ -132,7 +107,7 @@ def read_state(raw: object) -> dict[str, Any]:
     bookmarks = _read_object(state["bookmarks"], "bookmarks")
     kept = {name: bookmark for name, bookmark in bookmarks.items() if bookmark not in (None, [])}
     for name, bookmark in kept.items():
-        shape = _ResultsState if name == _RESULTS else _StreamState
+        shape = LedgerState if name == _RESULTS else StreamState
         _check_shape(bookmark, shape, f"bookmarks.{name}")
     return {**state, "bookmarks": kept}
 

@@ -21,7 +21,7 @@ from tap_looker_tasks.queries.checks import (
     field_warnings,
     visible_fields,
 )
-from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState
+from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState, StreamState
 from tap_looker_tasks.queries.tiles import merge_ids, name_from_title, tile_queries
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "QueryState",
     "RunTime",
     "Shortfall",
+    "StreamState",
     "body_problems",
     "changed_copy",
     "check_body",

@@ -221,12 +221,6 @@ class Limits(NamedTuple):
         """Return those that are known, by name."""
         return {name: limit for name, limit in self._asdict().items() if limit is not None}
 
-    @classmethod
-    def from_state(cls, noted: Mapping[Any, Any]) -> Limits:
-        """Read what state holds of them."""
-        found = (noted.get(name) for name in cls._fields)
-        return cls(*(limit if type(limit) is int else None for limit in found))
-
 
 UNKNOWN_LIMITS = Limits()
 

@@ -22,6 +22,16 @@ _MARGIN = timedelta(days=1)
 _RUNS_REMEMBERED = 5
 
 
+class StreamState(msgspec.Struct):
+    """What the SDK and a keeper read of the bookmark of a stream."""
+
+    partitions: list[dict[str, Any]] = []
+    progress_markers: dict[str, Any] = {}
+    replication_key: str | None = None
+    version: int | None = None
+    query: dict[str, Any] | None = None
+
+
 class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What state remembers of a query that was run.
 

@@ -1,7 +1,7 @@
 """Follows and launches query tasks."""
 
 from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
-from tap_looker_tasks.tasks.ledger import Ledger, claim_instance
+from tap_looker_tasks.tasks.ledger import Ledger, LedgerState, claim_instance
 from tap_looker_tasks.tasks.query_task import (
     COMPLETE,
     ERROR,
@@ -57,6 +57,7 @@ __all__ = [
     "Launched",
     "LaunchedTask",
     "Ledger",
+    "LedgerState",
     "Outcome",
     "Phase",
     "Poll",

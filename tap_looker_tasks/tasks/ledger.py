@@ -6,7 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tap_looker_tasks.queries import Limits
+import msgspec
+
+from tap_looker_tasks.queries import Limits, StreamState
 from tap_looker_tasks.records import from_rfc3339, to_rfc3339
 from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
 
@@ -14,6 +16,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tap_looker_tasks.tasks.query_task import Outcome, QueryTask
+
+
+class TaskInFlight(msgspec.Struct):
+    """A task that was launched and not delivered yet, as state holds it."""
+
+    query_task_id: str
+    attempt: int = 1
+    query_id: str | None = None
+    launched_at: str | None = None
+    fingerprint: str | None = None
+    row_limit: int | None = None
+    column_limit: int | None = None
+
+
+class LedgerState(StreamState):
+    """What the ledger reads of the bookmark of `query_task_results`."""
+
+    finished: dict[str, str] | None = None
+    doubted_since: dict[str, str] | None = None
+    in_flight: dict[str, TaskInFlight] | None = None
+    to_cancel: dict[str, str] | None = None
 
 
 class Ledger:
@@ -28,7 +51,12 @@ class Ledger:
     """
 
     def __init__(self, bookmark: dict[str, Any], external_ids: Iterable[str]) -> None:
-        """Take up what earlier runs left, less what the input no longer lists."""
+        """Take up what earlier runs left, less what the input no longer lists.
+
+        Raises:
+            ValueError: If the bookmark has another shape.
+        """
+        msgspec.convert(bookmark, LedgerState)
         self._external_ids = dict.fromkeys(external_ids)
         self._finished = _keep(bookmark, "finished", self._external_ids)
         self._doubted_since = _keep(bookmark, "doubted_since", self._external_ids)
@@ -56,12 +84,11 @@ class Ledger:
         resumed = []
         for query_name, noted in [*self._in_flight.items()]:
             task = _read_task(query_name, noted)
-            if task and task.fingerprint and task.fingerprint == fingerprints.get(query_name):
+            if task.fingerprint and task.fingerprint == fingerprints.get(query_name):
                 resumed.append(task)
                 continue
             del self._in_flight[query_name]
-            if task:
-                self.note_to_cancel(task)
+            self.note_to_cancel(task)
         return resumed
 
     def tasks_to_cancel(self) -> list[LaunchedTask]:
@@ -134,30 +161,23 @@ def _keep(
     bookmark: dict[str, Any], key: str, wanted: Mapping[str, None] | None = None
 ) -> dict[str, Any]:
     """Keep in the bookmark, and return, what it remembers of what is wanted."""
-    remembered = bookmark.get(key)
-    found = remembered if isinstance(remembered, dict) else {}
+    found = bookmark.get(key) or {}
     kept = {name: found[name] for name in found if wanted is None or name in wanted}
     bookmark[key] = kept
     return kept
 
 
-def _read_task(query_name: str, noted: object) -> LaunchedTask | None:
-    match noted:
-        case {"query_task_id": str(query_task_id), "attempt": int(attempt), **more}:
-            return LaunchedTask(
-                query_task_id,
-                query_name,
-                _read_text(more.get("query_id")),
-                attempt,
-                launched_at=_read_moment(more.get("launched_at")) or 0.0,
-                fingerprint=_read_text(more.get("fingerprint")),
-                limits=Limits.from_state(more),
-            )
-    return None
-
-
-def _read_text(remembered: object) -> str | None:
-    return remembered if isinstance(remembered, str) else None
+def _read_task(query_name: str, noted: object) -> LaunchedTask:
+    task = msgspec.convert(noted, TaskInFlight)
+    return LaunchedTask(
+        task.query_task_id,
+        query_name,
+        task.query_id,
+        task.attempt,
+        launched_at=_read_moment(task.launched_at) or 0.0,
+        fingerprint=task.fingerprint,
+        limits=Limits(task.row_limit, task.column_limit),
+    )
 
 
 def _read_moment(remembered: object) -> float | None:
