@@ -219,8 +219,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _PositiveSeconds,
         Meta(
             title="Longest poll interval",
-            description="Longest pause between polls, in seconds; the pause grows while nothing "
-            "finishes",
+            description="Longest pause between polls of tasks whose run time is unknown, in "
+            "seconds; the pause grows with their age",
         ),
     ] = 15
     polling: Annotated[

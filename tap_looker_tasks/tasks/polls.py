@@ -19,7 +19,8 @@ What the windows are:
   The window is that moment.
 - *Known*: with a run time that earlier runs measured, the window opens when the task has
   probably ended and closes `slack` later. Until then it is polled only whenever its age has
-  trebled: its result may come from the cache, or its warehouse may be faster today.
+  grown two and a half times, because its result may come from the cache, or its warehouse may be
+  faster today.
 - *Late*: a known task that has not ended by then is polled at pauses as long as it is late, which
   so double, and at last like an unknown one.
 - Once more tasks of a run ended far from their time than near it, all count as unknown. One that
@@ -55,8 +56,9 @@ if TYPE_CHECKING:
 
 # Looker keeps a result for 300 s, and forgets tasks that no one polls.
 _MAX_PAUSE_SECONDS = 120.0
-# Before a known task should end: its first poll, and by how much its age grows until the next.
-_FIRST_LOOK_SECONDS = 0.5
+# Before a known task should end: its first poll, in first pauses, and the growth of its age until
+# the next.
+_FIRST_LOOK = 4
 _AGE_GROWTH = 1.5
 # A task that took this many times as long, or as short, contradicts what earlier runs measured.
 _NEAR = 2
@@ -313,7 +315,7 @@ class PollSchedule:
             pause = min(pause, max(asked_at - ends_at, spread, pace.first))
             return polled_at + pause, polled_at + pause
         slack = min(max(pace.min_slack, pace.slack * expected.seconds), pace.max_slack)
-        first_look = slack if pace.min_slack else _FIRST_LOOK_SECONDS
+        first_look = slack if pace.min_slack else _FIRST_LOOK * pace.first
         early = asked_at + min(max(first_look, _AGE_GROWTH * age), _MAX_PAUSE_SECONDS)
         return (early, early) if early < ends_at else (ends_at, ends_at + slack)
 
