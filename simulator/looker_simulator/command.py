@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
+from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,7 +104,33 @@ def _read_project(data: Path | None, model: Path | None) -> Project:
     return project
 
 
+def _make_certificate(folder: Path, host: str) -> Path:
+    """Make a certificate for loopback and an address, with its key in the same file."""
+    path = folder / "certificate.pem"
+    names = ",".join(dict.fromkeys(("DNS:localhost", "IP:127.0.0.1", f"IP:{host}")))
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"]
+    command += ["-subj", "/CN=localhost", "-addext", f"subjectAltName={names}"]
+    command += ["-keyout", str(path), "-out", str(folder / "public.pem")]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 - fixed
+    except (OSError, subprocess.SubprocessError) as error:
+        msg = f"--tls needs openssl, which cannot be run ({error}); use --certificate"
+        raise click.ClickException(msg) from None
+    with path.open("ab") as both:
+        both.write((folder / "public.pem").read_bytes())
+    return path
+
+
 @click.command("looker-simulator", epilog=_epilog())
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; its one secret is known, so mind who reaches another.",
+)
+@click.option("--tls", is_flag=True, help="Serve https with a certificate that openssl makes.")
+@click.option("--certificate", type=_FILE, help="Serve https with this certificate (PEM).")
+@click.option("--private-key", type=_FILE, help="Key of the certificate, if in another file.")
 @click.option("--port", default=_PORT, show_default=True, help="Port to listen on; 0: a free one.")
 @click.option(
     "--latency",
@@ -182,13 +212,15 @@ def serve(
     model: Path | None,
     scenario: Path | None,
     faults: tuple[tuple[str, int | None], ...],
+    *,
+    tls: bool,
     **options: Any,
 ) -> None:
     """Serve a Looker API 4.0 on this machine, with real queries behind it.
 
     Unless --data and --model are given, the data are all flights that left New York in 2013, a
     made-up shop, and Looker's own activity. Credentials are "simulator" and "simulator". It
-    listens on loopback only, until it is interrupted.
+    listens on loopback, unless --host says otherwise, until it is interrupted.
 
     Faults can also be switched on while it runs: POST {"name": ..., "times": ...} to
     /simulator/faults, DELETE them there; GET /simulator/calls lists the requests so far.
@@ -196,6 +228,27 @@ def serve(
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    if not ip_address(options["host"]).is_loopback:
+        click.echo(
+            f"Warning: whoever reaches {options['host']} can log in, "
+            "because the secret of the simulator is known",
+            err=True,
+        )
+    with ExitStack() as until_stopped:
+        if tls:
+            folder = Path(until_stopped.enter_context(TemporaryDirectory()))
+            options["certificate"] = _make_certificate(folder, options["host"])
+        _serve(data, model, scenario, faults, stopped, options)
+
+
+def _serve(
+    data: Path | None,
+    model: Path | None,
+    scenario: Path | None,
+    faults: tuple[tuple[str, int | None], ...],
+    stopped: threading.Event,
+    options: dict[str, Any],
+) -> None:
     try:
         wanted = SimulatorOptions(**options, scenario=read_scenario(scenario) if scenario else None)
         project = _read_project(data, model)

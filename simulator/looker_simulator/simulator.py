@@ -26,13 +26,15 @@ from looker_simulator.tasks import QueryTask, QueryTasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from looker_simulator.exchange import Call
     from looker_simulator.tasks import ScriptedAnswer
 
-_HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - only if the user says so
 _BACKLOG = 128
 _ANSWERED_AT_ONCE = 64
 _SEND_BUFFER_BYTES = 1 << 16
@@ -43,7 +45,10 @@ class SimulatorOptions:
     """How the simulated Looker behaves.
 
     Attributes:
+        host: address to listen on; loopback unless others should reach it.
         port: to listen on; 0 for a free one.
+        certificate: file with a certificate for https; None for http.
+        private_key: file with its key; None if it is in the same file.
         latency_seconds: what every query takes beforehand, or (least, most) of it.
         query_latency: seconds for single queries, by id.
         concurrency: queries at once; the others queue.
@@ -58,7 +63,10 @@ class SimulatorOptions:
         scenario: what happens to given tasks and queries; None: nothing.
     """
 
+    host: str = _LOOPBACK
     port: int = 0
+    certificate: Path | None = None
+    private_key: Path | None = None
     latency_seconds: float | tuple[float, float] = 0.0
     query_latency: Mapping[str, float] = field(default_factory=dict)
     concurrency: int = 15
@@ -84,7 +92,7 @@ class SimulatorOptions:
 
 
 class Simulator:
-    """A Looker API 4.0 on loopback, from `with` to its end.
+    """A Looker API 4.0, on loopback unless told otherwise, from `with` to its end.
 
     Attributes:
         client_id: the client ID it accepts.
@@ -120,7 +128,10 @@ class Simulator:
                 play_scenario(self._options.scenario, self._looker)
             listener = _listener(self._options)
             starting.callback(listener.close)
-            self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
+            scheme = "https" if self._options.certificate else "http"
+            host = self._options.host
+            shown = _LOOPBACK if host == _EVERYWHERE else host
+            self.base_url = f"{scheme}://{shown}:{listener.getsockname()[1]}"
             server = _Server(self._looker, listener, self._options)
             starting.callback(server.join)
             # Requests that wait for a query would hold up the end.
@@ -285,7 +296,7 @@ def _listener(options: SimulatorOptions) -> socket.socket:
     if options.stall_timeout_seconds is not None:
         # The system would take megabytes that nobody reads.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-    listener.bind((_HOST, options.port))
+    listener.bind((options.host, options.port))
     listener.listen(_BACKLOG)
     return listener
 
@@ -300,6 +311,8 @@ class _Server:
         config = uvicorn.Config(
             build_application(looker, network),
             http="h11",
+            ssl_certfile=options.certificate,
+            ssl_keyfile=options.private_key,
             log_level="error",
             access_log=False,
             lifespan="off",

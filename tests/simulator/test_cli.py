@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from click.testing import CliRunner
 
-from looker_simulator.faults import FAULTS
+from looker_simulator import command
+from looker_simulator.faults import FAULTS, VARIANTS
+from looker_simulator.simulator import Simulator, SimulatorOptions
+
+if TYPE_CHECKING:
+    from looker_simulator.engine import Database
 
 COMMAND = Path(sys.executable).with_name("looker-simulator")
 
@@ -28,7 +36,15 @@ def test_the_help_explains_everything() -> None:
     done = subprocess.run(
         [COMMAND, "--help"], capture_output=True, text=True, check=True, timeout=60
     )
-    for word in ("client", "simulator", "loopback", "flights_2013", "--latency", *FAULTS):
+    for word in (
+        "client",
+        "simulator",
+        "loopback",
+        "flights_2013",
+        "--latency",
+        *FAULTS,
+        *VARIANTS,
+    ):
         assert word in done.stdout or word == "client"
 
 
@@ -107,3 +123,35 @@ def test_a_wrong_model_is_named(tmp_path: Path) -> None:
 def test_a_port_in_use_is_named(simulator: object) -> None:
     base_url: str = getattr(simulator, "base_url")  # noqa: B009 - only its address matters
     assert "cannot listen on port" in refused("--port", base_url.rpartition(":")[2])
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_https_is_served_with_a_certificate_of_its_own_making(
+    database: Database, tmp_path: Path
+) -> None:
+    certificate = command._make_certificate(tmp_path, "127.0.0.1")  # noqa: SLF001 - what --tls does
+    options = SimulatorOptions(certificate=certificate)
+    with Simulator(options, database=database) as simulator:
+        assert simulator.base_url.startswith("https://127.0.0.1:")
+        answer = requests.get(f"{simulator.base_url}/alive", verify=str(certificate), timeout=20)
+        assert answer.ok
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(f"{simulator.base_url}/alive", timeout=20)
+
+
+def test_an_address_that_others_reach_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_serve", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    run = CliRunner().invoke(command.serve, ["--host", "0.0.0.0"])
+    assert (run.exit_code, run.stdout) == (0, "")
+    assert run.stderr.startswith("Warning: whoever reaches 0.0.0.0 can log in")
+    assert CliRunner().invoke(command.serve, []).stderr == ""
+
+
+def test_tls_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    run = CliRunner().invoke(command.serve, ["--tls"])
+    assert run.exit_code == 1
+    assert "--tls needs openssl" in run.stderr
+    assert "use --certificate" in run.stderr

@@ -13,9 +13,11 @@ from docs.walkthrough import read_blocks
 from looker_simulator.command import serve
 from looker_simulator.engine import Database
 from looker_simulator.faults import FAULTS
+from looker_simulator.routes import ROUTES
 from looker_simulator.scenario import read_scenario
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.user_project import read_project
+from tests.simulator.readme import README, SIMULATOR, with_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,3 +92,10 @@ def test_programs_shown_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ [0-9a-f]{32} 0\n", capsys.readouterr().out)
     for test in tests:
         compile(test, "test", "exec")
+
+
+def test_the_readme_lists_operations_and_modules() -> None:
+    text = README.read_text()
+    assert text == with_lists(text)
+    assert len(ROUTES) >= 60
+    assert len([*SIMULATOR.glob("looker_simulator/*.py")]) - 1 <= 32

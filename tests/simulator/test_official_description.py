@@ -141,7 +141,7 @@ def calls_of_everything(looker: Looker40SDK) -> Iterator[Callable[[], object]]:
         yield looker.all_running_queries
         yield partial(looker.kill_query, id_)
     for operation, named in READING.items():
-        values = {k: {"true": True, "2": 2}.get(v, v) for k, v in named.items()}
+        values = {k: int(v) if k == "limit" else v for k, v in named.items()}
         yield partial(getattr(looker, operation), **values)
     yield partial(looker.update_session, models40.WriteApiSession(workspace_id="dev"))
     yield looker.logout

@@ -1,0 +1,41 @@
+"""Write the lists in the simulator's README: `python -m tests.simulator.readme`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from looker_simulator.routes import ROUTES
+
+SIMULATOR = Path(__file__).parent.parent.parent / "simulator"
+README = SIMULATOR / "README.md"
+
+
+def operations() -> str:
+    """Return a table of the operations."""
+    rows = sorted((route.path, route.verb, route.operation_id) for route in ROUTES)
+    lines = [f"| `{name}` | `{verb} {path}` |" for path, verb, name in rows]
+    return "\n".join([f"{len(rows)} operations:", "", "| operation | request |", "|-|-|", *lines])
+
+
+def modules() -> str:
+    """Return a table of the modules, with the first line of each docstring."""
+    lines = []
+    for path in sorted((SIMULATOR / "looker_simulator").glob("*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        if path.stem != "__init__":
+            lines.append(f"| `{path.stem}` | {docstring.splitlines()[0].rstrip('.')} |")
+    return "\n".join(["| module | what it is |", "|-|-|", *lines])
+
+
+def with_lists(text: str) -> str:
+    """Return the README with its lists as the code has them."""
+    for name, made in (("operations", operations()), ("modules", modules())):
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        text = place.sub(lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_lists(README.read_text()))
