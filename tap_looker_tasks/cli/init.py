@@ -120,7 +120,7 @@ class _Init:
     ) -> None:
         self._dialog = dialog
         self._declared = declared
-        self._logger = logger
+        self._log = logger
         self._stored_queries = StoredQueries("UTC")
 
     def run(  # noqa: PLR0913 - an argument for each question
@@ -137,7 +137,7 @@ class _Init:
         """Ask, write, check; return the exit code."""
         config = self._ask_for_access(base_url, client_id)
         settings = Settings.from_config(config)
-        client = new_client(settings, SteadyClock(), self._logger, Counter())
+        client = new_client(settings, SteadyClock(), self._log, Counter())
         try:
             self._show_access(settings, client)
             for section, entry in self._choose(extract, settings, client):
@@ -150,7 +150,7 @@ class _Init:
             if not self._write(project):
                 return 1
             chosen = Settings.from_config(config)
-            checks = [*run_checks(chosen, (), client, self._stored_queries, self._logger)]
+            checks = [*run_checks(chosen, (), client, self._stored_queries, self._log)]
         finally:
             client.close()
         print_findings(checks, sys.stdout)
@@ -272,7 +272,7 @@ class _Init:
         """Find the streams of an entry; without a key where its rows cannot have one."""
         one = {**config, "queries": [], "dashboards": [], section: [entry]}
         settings = Settings.from_config(one)
-        discovery = Discovery(settings, client, self._stored_queries, self._logger, may_run=False)
+        discovery = Discovery(settings, client, self._stored_queries, self._log, may_run=False)
         try:
             return _usable_plans(discovery), entry
         except SettingsError as error:
