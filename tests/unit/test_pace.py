@@ -97,6 +97,8 @@ class SimulatedLooker:
             for report in self._reports(action):
                 outcomes = [e for e in board.note(report, self.now) if isinstance(e, Outcome)]
                 self._in_flight -= len(outcomes)
+                # Each launch is in a STATE at once.
+                board.note_named(isinstance(report, TaskCreated))
                 seen_at |= {outcome.task.query_task_id: self.now for outcome in outcomes}
         in_order = sorted(names, key=self._ends_at.__getitem__)
         lateness = [seen_at[name] - self._ends_at[name] for name in in_order]
