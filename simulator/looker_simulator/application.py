@@ -90,6 +90,8 @@ class _Endpoint:
             return await asyncio.to_thread(self._route.operation, self._looker, asked)
         except HttpError as error:
             return self._reject(error)
+        except ClientDisconnect:
+            raise
         except Exception:  # noqa: BLE001 - a bug is logged, and the connection lives
             _LOG.exception("%s failed", self._route.operation_id)
             return self._reject(HttpError(500, "An error has occurred."))
