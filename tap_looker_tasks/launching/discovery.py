@@ -23,6 +23,7 @@ from tap_looker_tasks.queries import (
     field_problems,
     field_warnings,
     merge_ids,
+    name_filters,
     name_from_title,
     tile_queries,
     visible_fields,
@@ -239,7 +240,7 @@ def _find_tiles(
     for merge_id in merge_ids(dashboard):
         with suppress(RequestRejectedError):
             merged[merge_id] = client.merge_query(merge_id)
-    found = tile_queries(config, dashboard, config_path, merged)
+    found = tile_queries(name_filters(config, dashboard), dashboard, config_path, merged)
     if not dashboard.get("deleted"):
         return found
     problem = f"dashboard {dashboard_id} is deleted"

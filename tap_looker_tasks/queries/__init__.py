@@ -22,7 +22,7 @@ from tap_looker_tasks.queries.checks import (
     visible_fields,
 )
 from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState, StreamState
-from tap_looker_tasks.queries.tiles import merge_ids, name_from_title, tile_queries
+from tap_looker_tasks.queries.tiles import merge_ids, name_filters, name_from_title, tile_queries
 
 __all__ = [
     "UNKNOWN_LIMITS",
@@ -46,6 +46,7 @@ __all__ = [
     "from_bookmark",
     "limits_of",
     "merge_ids",
+    "name_filters",
     "name_from_title",
     "overrides_of",
     "tile_queries",

@@ -101,7 +101,8 @@ class QueryKeeper:
         if self.column is None:
             return None
         if self._has_value():
-            return self._bookmark.get("replication_key_value")
+            older = self._bookmark.get(self.column.name)
+            return self._bookmark.get("replication_key_value", older)
         return None if self.column.column_type.is_number else self._start_date
 
     def back(self, query_timezone: str) -> timedelta:
@@ -118,13 +119,17 @@ class QueryKeeper:
         return is_day and self._has_value() and self._bookmark.get("time_zone") != query_timezone
 
     def _has_value(self) -> bool:
-        return self.column is not None and (
-            self._bookmark.get("replication_key") == self.column.name
-        )
+        """Return whether state has a value; older taps wrote Looker's name, or name and value."""
+        if self.column is None:
+            return False
+        key = self._bookmark.get("replication_key")
+        is_older = key is None and isinstance(self._bookmark.get(self.column.name), str | int)
+        return is_older or key in {self.column.name, self.column.field}
 
     def move(self, value: object, query_timezone: str) -> None:
         """Move the bookmark of an incremental query, once the last row up to it is written."""
         if self.column is not None and value is not None:
+            self._bookmark.pop(self.column.name, None)
             self._bookmark["replication_key"] = self.column.name
             self._bookmark["replication_key_value"] = value
             if not self.column.column_type.is_number:

@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tap_looker_tasks.config import ConfiguredQuery, DashboardConfig, QueryConfig, TileConfig
 from tap_looker_tasks.queries.bookmark import combine_filters
 from tap_looker_tasks.queries.checks import unknown
@@ -119,7 +121,19 @@ def _filter_problems(
         known |= {
             str(found.get("name")) for found in as_objects(dashboard.get("dashboard_filters"))
         }
-    yield from unknown(f"{config_path}.filters", config.filters, known, _LISTENED_TO)
+    for line in unknown(f"{config_path}.filters", config.filters, known, _LISTENED_TO):
+        yield line if "did you mean" in line else f"{line}; there are {', '.join(sorted(known))}"
+
+
+def name_filters(config: DashboardConfig, dashboard: Mapping[str, Any]) -> DashboardConfig:
+    """Name the filters that are configured by the title that people see, where that is clear."""
+    filters = as_objects(dashboard.get("dashboard_filters"))
+    names = {str(found.get("name")) for found in filters}
+    given = {}
+    for key, expression in config.filters.items():
+        titled = {str(found.get("name")) for found in filters if found.get("title") == key}
+        given[next(iter(titled)) if key not in names and len(titled) == 1 else key] = expression
+    return msgspec.structs.replace(config, filters=given)
 
 
 def _entries_of(dashboard: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # An end is noticed sooner than after this many times the run time and a second.
 _MAX_LATENESS = 2
 _MAX_CACHED_SECONDS = 5
+# <https://docs.cloud.google.com/looker/docs/looker-limits>: rows of the task table, 360 minutes.
+_MAX_TASK_AGE_SECONDS = 6 * 3600.0
 _Event = TypeVar("_Event", bound="Event | Idle")
 
 
@@ -74,7 +76,7 @@ class Run:
         self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
         resumed = self._resume(clock.now())
         in_flight = {task.query_name for task in resumed}
-        followed = [*ledger.tasks_to_follow(), *map(FollowedTask, resumed)]
+        followed = [*ledger.tasks_to_follow(), *(_follow(task, clock.now()) for task in resumed)]
         self._run_id = run_id
         not_wanted = in_flight | self._delivered_before()
         self.queued = [name for name in longest_first(keepers) if name not in not_wanted]
@@ -204,6 +206,12 @@ class Run:
             replace(task, expected=self.keepers[task.query_name].last_run.expected)
             for task in resumed
         ]
+
+
+def _follow(task: LaunchedTask, now: float) -> FollowedTask:
+    """Follow a task in flight; Looker forgets tasks, so that an old one is lost without a grace."""
+    is_old = now - task.launched_at > _MAX_TASK_AGE_SECONDS
+    return FollowedTask(task, doubted_since=task.launched_at if is_old else None)
 
 
 def longest_first(keepers: Mapping[str, QueryKeeper]) -> list[str]:
