@@ -76,6 +76,7 @@ def run_checks(
     if settings.nothing_configured:
         yield CheckResult("queries", Verdict.FAILS, settings.nothing_configured)
     yield CheckResult("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
+    yield from _examine_leaving(settings)
     found = find_queries(settings, client, stored_queries, logger)
     for problem in found.problems:
         config_path, _, details = problem.partition(": ")
@@ -143,6 +144,17 @@ def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResu
         yield CheckResult("permissions", Verdict.NOTE, f"missing: {', '.join(missing)}")
     else:
         yield CheckResult("permissions", Verdict.GOOD, ", ".join(_PERMISSIONS))
+
+
+def _examine_leaving(settings: Settings) -> Iterator[CheckResult]:
+    """Yield a note if the settings leave tasks to a later run, which may come too late."""
+    if not settings.wait_for_completion or settings.sync_timeout_seconds is not None:
+        name = "sync_timeout_seconds" if settings.wait_for_completion else "wait_for_completion"
+        details = (
+            "what a run leaves to the next one may be gone by then: Looker keeps results for "
+            "300 s and tasks for 6 hours; such queries are launched again"
+        )
+        yield CheckResult(name, Verdict.NOTE, details)
 
 
 def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:

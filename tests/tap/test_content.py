@@ -277,3 +277,31 @@ def test_a_query_id_that_looker_forgot_is_looked_up_again(
     third = tap(queries=queries, catalog=catalog, state=second.state)
     assert third.exit_code == 0
     assert simulator.count("create_query") == 0
+
+
+def test_a_dashboard_filter_goes_by_its_title_where_that_is_clear(
+    simulator: Simulator, tap: Tap
+) -> None:
+    board = {
+        "title": "B",
+        "dashboard_filters": [
+            {"name": "state_filter", "title": "State", "default_value": ""},
+            {"name": "city_filter", "title": "City", "default_value": ""},
+        ],
+        "dashboard_elements": [
+            tile("1", "Cities", "17", **listening("state_filter", field="orders.state"))
+        ],
+    }
+    simulator.add_dashboard("74", board)
+    config = {"dashboard_id": "74", "name": "b"}
+    run = tap(dashboards=[{**config, "filters": {"State": "NY"}}])
+    assert [row["orders__city"] for row in run.records("b_cities")] == ["New York"]
+    wrong = tap(dashboards=[{**config, "filters": {"Zip": "1"}}])
+    assert wrong.error.endswith("there are state_filter")
+
+
+@pytest.mark.parametrize("more", [{"wait_for_completion": False}, {"sync_timeout_seconds": 60}])
+def test_doctor_says_that_what_is_left_may_be_gone(tap: Tap, more: dict[str, Any]) -> None:
+    doctor = tap("--doctor", queries=[GOOD], **more)
+    assert doctor.exit_code == 0
+    assert "300 s" in " ".join(doctor.output.decode().split())

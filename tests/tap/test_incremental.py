@@ -189,6 +189,24 @@ def test_not_null_is_implied_by_a_bookmark(tap: Tap) -> None:
     assert values(second, "flights__departure_date")[0] == "2013-12-10"
 
 
+@pytest.mark.parametrize(
+    "older",
+    [
+        {"flights__departure_date": "2013-12-30"},
+        {"replication_key": "flights.departure_date", "replication_key_value": "2013-12-30"},
+    ],
+)
+def test_a_bookmark_of_an_older_tap_counts(tap: Tap, older: dict[str, str]) -> None:
+    run = tap(queries=[DAYS], state={"bookmarks": {"flights": older}}, **NEW_YORK)
+    assert values(run, "flights__departure_date")[-1] == "2013-12-31"
+    assert len(values(run, "flights__departure_date")) < 5
+    assert bookmark(run) == {
+        "replication_key": "flights__departure_date",
+        "replication_key_value": "2013-12-31",
+        "time_zone": "America/New_York",
+    }
+
+
 def test_a_lookback_on_a_number_is_refused(tap: Tap) -> None:
     miles = query("flights.distance", "flights.count", lookback="3 days")
     assert "queries[0].lookback" in tap("--discover", queries=[miles]).error
