@@ -110,7 +110,9 @@ class PollSchedule:
         self._others_wait = False
         # A poll may leave that long before a task ends.
         self._round_trip = 0.0
-        # Of the tasks of this run: their run times, and whether memories of them were right.
+        # Tasks launched in this run, until they end.
+        self._launched: set[str] = set()
+        # Of those: their run times, and whether memories of them were right.
         self._ended = 0
         self._run_seconds = 0.0
         self._trust = 0
@@ -151,6 +153,7 @@ class PollSchedule:
     def note_launch(self, task: LaunchedTask, *, others_wait: bool) -> None:
         """Note a task that is now among the others; `others_wait` for their slots."""
         self._others_wait = others_wait
+        self._launched.add(task.query_task_id)
         if not self._repeats:
             self._due.append(task.query_task_id)
         elif self._moment is not None:
@@ -163,7 +166,7 @@ class PollSchedule:
         """Note what Looker said of a task; `deadline` is when that becomes its outcome."""
         query_task_id = task.query_task_id
         self._asking.pop(query_task_id, None)
-        round_trip = now - self._asked_at.get(query_task_id, -inf)
+        round_trip = max(0.0, now - self._asked_at.get(query_task_id, -inf))
         self._round_trip = min(self._round_trip or inf, round_trip)
         if is_finished:
             asked_at = self._asked_at.pop(query_task_id, now)
@@ -175,8 +178,10 @@ class PollSchedule:
             self._earliest_deadline = min(self._earliest_deadline, deadline)
 
     def _note_finished(self, task: QueryTask, asked_at: float, *, is_first: bool) -> None:
-        if not isinstance(task, LaunchedTask):
+        # Of one that an earlier run launched, no one knows when it ended.
+        if not isinstance(task, LaunchedTask) or task.query_task_id not in self._launched:
             return
+        self._launched.discard(task.query_task_id)
         seconds = asked_at - task.launched_at
         self._ended += 1
         self._run_seconds += seconds

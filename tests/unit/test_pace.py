@@ -280,3 +280,20 @@ def test_the_last_task_is_hardly_later_where_all_memories_are_wrong(
 def test_results_from_the_cache_are_noticed_soon() -> None:
     paces = [play_random_load(seed, 1, is_cached=True) for seed in range(200)]
     assert max(max(pace.lateness) for pace in paces) < 1.4
+
+
+def test_how_long_ago_an_earlier_run_launched_a_task_says_nothing_of_others() -> None:
+    settings = Settings.from_config(_CREDENTIALS)
+    old = LaunchedTask("old", "old", launched_at=0.0)
+    board = TaskBoard(settings, tasks=[FollowedTask(old)], queries=[Launch("new")])
+    now = 1000.0
+    while not isinstance(action := board.next_action(now), Wait):
+        if isinstance(action, Prepare):
+            board.note(RequestFinished(action), now)
+        elif isinstance(action, Launch):
+            board.note(TaskCreated(action, LaunchedTask("new", "new", launched_at=now)), now)
+        else:
+            assert isinstance(action, Poll)
+            board.note(StatusReceived(action, "old", "complete", _RESULT), now)
+            board.note(RequestFinished(action), now)
+    assert action == Wait(0.25)
