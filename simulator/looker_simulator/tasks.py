@@ -131,7 +131,9 @@ class QueryTasks:
         self._lock = threading.Lock()
 
     def create(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
-        """Queue a run of the query `body`."""
+        """Queue a run of the query `body`; results that are too old leave memory now."""
+        for old in self.every():
+            self.find(old.query_task_id)
         task = QueryTask(uuid.uuid4().hex, body, about)
         task.script = [*self._scripts.get(task.query_id, ())]
         self.add(task)

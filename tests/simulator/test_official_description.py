@@ -203,7 +203,7 @@ def test_the_proxy_notices_what_is_not_as_described(
 ) -> None:
     with ValidatingProxy(busy.base_url, wrong) as proxy:
         drive(busy, proxy.base_url)
-    assert [found for found in proxy.wrong_answers if "/user" in found] == [
+    assert [found for found in proxy.wrong_answers if "GET /user," in found] == [
         "GET /user, answer 200: at 'display_name': 'Simulator' is not of type 'integer', 'null'"
     ]
     unexpected = "Additional properties are not allowed ('sorts' was unexpected)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,3 +138,16 @@ def test_an_unknown_variant_is_rejected() -> None:
     with pytest.raises(ValueError, match="there is no variant 'x'; known are numeric_ids"):
         SimulatorOptions(variants=frozenset({"x"}))
     assert all(VARIANTS.values())
+
+
+def test_results_that_are_too_old_leave_memory_unasked(database: Database) -> None:
+    options = SimulatorOptions(result_ttl_seconds=0.05)
+    with Simulator(options, database=database) as simulator:
+        old = simulator.create_task("4")
+        task = simulator._tasks._tasks[old]  # noqa: SLF001 - asking for it would expire it
+        while task.finished_at is None:
+            pass
+        time.sleep(0.1)
+        assert len(task.data or b"") > 1000
+        simulator.create_task("4")
+        assert len(task.data or b"") < 100
