@@ -71,7 +71,7 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
         "absent": FaultKind("tasks asked for are left out of the answer"),
         "missing": FaultKind("tasks are told to be missing"),
         "unknown_status": FaultKind("tasks have a status that nobody knows"),
-        "capitalised": FaultKind("statuses are written as in prose: Complete"),
+        "capitalized": FaultKind("statuses are written as in prose: Complete"),
         "expired_flap": FaultKind("tasks are told to be expired, and then are not"),
         "results_expired": FaultKind("results are gone for good"),
         "killed": FaultKind("an administrator kills the tasks asked for"),
@@ -98,7 +98,7 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
 VARIANTS: Mapping[str, str] = MappingProxyType(
     {
         "numeric_ids": "queries have numbers as ids, as before release 24.20",
-        "capitalised": "statuses are written as in prose: Complete",
+        "capitalized": "statuses are written as in prose: Complete",
         "columns_truncated_text": '`columns_truncated` of json_bi is text: "true"',
         "listen_object": "tiles listen by an object from filter to field",
         "no_fields": "results name no fields, as cached ones of release 26.14",

@@ -234,7 +234,7 @@ def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | N
 
 
 def _outcome(task: QueryTask, faults: Collection[str]) -> bytes:
-    status = task.status.title() if "capitalised" in faults else task.status
+    status = task.status.title() if "capitalized" in faults else task.status
     entry: dict[str, Any] = {"status": status}
     if task.data is not None:
         source = "query" if task.status in {"complete", "error"} else None

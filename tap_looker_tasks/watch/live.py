@@ -43,7 +43,7 @@ class LiveDisplay:
     """Draws the run's facts at the bottom of a terminal, over and over."""
 
     def __init__(self, facts: RunFacts, stream: TextIO) -> None:
-        """Draw on `stream`, which is a terminal; rich honours `NO_COLOR`."""
+        """Draw on `stream`, which is a terminal; rich honors `NO_COLOR`."""
         self._facts = facts
         self._stream = stream
         self._console = _Console(file=stream, highlight=False)

@@ -110,7 +110,7 @@ def _build_page(data: Mapping[str, object], summary: list[str]) -> bytes:
         "style": _read("uPlot.min.css") + _read("report.css"),
         "chart": _read("uPlot.iife.min.js"),
         "script": _read("report.js"),
-        "licence": escape(_read("uPlot-LICENSE.txt").decode()).encode(),
+        "license": escape(_read("uPlot-LICENSE.txt").decode()).encode(),
         "data": _as_json(data),
         "summary": escape("\n".join(summary)).encode(errors="replace"),
     }

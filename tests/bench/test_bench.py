@@ -113,6 +113,6 @@ def test_flights_go_from_end_to_end(tmp_path: Path) -> None:
         cwd=Path(__file__).parent.parent.parent,
     )
     lines = json.loads(path.read_text())["lines"]
-    whats = [line["measured"]["what"] for line in lines]
-    assert "1,010 flights, upsert, row by row" in whats
-    assert "1,010 flights, BATCH and use_copy" in whats
+    measured = [line["measured"]["what"] for line in lines]
+    assert "1,010 flights, upsert, row by row" in measured
+    assert "1,010 flights, BATCH and use_copy" in measured

@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from release.finding import Verdict
-from release.licences import (
+from release.licenses import (
     PATH,
     SIMULATOR,
     TAP,
-    find_licence,
-    render_licences,
+    find_license,
+    render_licenses,
     required_distributions,
 )
 from release.pythons import declared_versions, find_python
@@ -84,14 +84,14 @@ def test_what_the_package_imports_is_declared(pyproject: Path, package: str) -> 
         assert distributions & names, imported
 
 
-def test_the_licences_are_listed_and_none_forbids_anything() -> None:
+def test_the_licenses_are_listed_and_none_forbids_anything() -> None:
     page = PATH.read_text().splitlines()
-    rendered = render_licences().splitlines()
+    rendered = render_licenses().splitlines()
     # A newer Python needs fewer packages.
     assert set(rendered) <= set(page)
     assert sys.version_info[:2] > (3, 11) or rendered == page
     for package in (required_distributions(TAP) | required_distributions(SIMULATOR)).values():
-        assert "GPL" not in find_licence(package)
+        assert "GPL" not in find_license(package)
 
 
 def test_actions_of_public_ci_are_pinned_by_commit_and_run_what_people_run() -> None:

@@ -83,7 +83,7 @@ def test_a_server_under_load_names_a_date(
     [
         ("missing", "missing"),
         ("unknown_status", "paused"),
-        ("capitalised", "Complete"),
+        ("capitalized", "Complete"),
         ("expired_flap", "expired"),
     ],
 )

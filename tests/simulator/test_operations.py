@@ -94,7 +94,7 @@ def variant(database: Database, *names: str) -> Simulator:
 @pytest.mark.parametrize(
     ("name", "query", "result_format", "expected"),
     [
-        ("capitalised", "4", "json", b'"status":"Complete"'),
+        ("capitalized", "4", "json", b'"status":"Complete"'),
         ("columns_truncated_text", "16", "json_bi", b'"columns_truncated":"true"'),
         ("no_fields", "4", "json_bi", b'"fields":{}'),
         ("runtime_number", "4", "json_detail", b'"runtime":0.'),

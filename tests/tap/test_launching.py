@@ -302,7 +302,7 @@ BAD = [
     ({"explore": EXPLORE | {"explore": "nowhere"}}, "queries[0].explore: there is no Explore"),
     ({"explore": EXPLORE | {"fields": ["flights.carier"]}}, "did you mean flights.carrier"),
     ({"explore": EXPLORE | {"fields": []}}, "queries[0].fields"),
-    ({"query_id": 1, "filters": {"flights.colour": "red"}}, "queries[0].filters: flights.colour"),
+    ({"query_id": 1, "filters": {"flights.hue": "red"}}, "queries[0].filters: flights.hue"),
     ({"query_id": 1, "primary_keys": ["flights.origin"]}, "queries[0].primary_keys"),
     ({"query_id": 1, "replication_key": "flights.origin"}, "queries[0].replication_key"),
     ({"query_id": 1, "replication_key": "flights.carrier"}, "queries[0].replication_key"),
@@ -310,7 +310,7 @@ BAD = [
     ({"query_id": 1, "limit": -2}, "queries[0].limit"),
     ({"query_id": 1, "look_id": 1}, "found query_id and look_id"),
     ({}, "found none"),
-    ({"query_id": 1, "colour": "red"}, "queries[0]"),
+    ({"query_id": 1, "hue": "red"}, "queries[0]"),
     ({"query_id": 1, "name": "Bad-Name"}, "queries[0].name"),
     ({"query_id": 1, "name": "query_task_rows"}, "queries[0].name"),
 ]
@@ -339,11 +339,11 @@ def test_two_fields_that_become_one_column_are_both_named(tap: Tap) -> None:
 
 def test_all_problems_are_told_at_once(tap: Tap) -> None:
     queries = [
-        {"name": "a", "query_id": 1, "filters": {"flights.colour": "red"}},
+        {"name": "a", "query_id": 1, "filters": {"flights.hue": "red"}},
         {"name": "b", "query_id": 1},
         {"name": "c", "query_id": 1, "primary_keys": ["flights.origin"]},
     ]
-    board = {"dashboard_id": 1, "name": "d", "filters": {"Colour": "red"}}
+    board = {"dashboard_id": 1, "name": "d", "filters": {"Hue": "red"}}
     run = tap("--discover", queries=queries, dashboards=[board])
     assert run.exit_code == 78
     told = run.log[run.log.index("Error: ") :].splitlines()

@@ -75,7 +75,7 @@ def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
     assert line == "batchsize: no such setting; did you mean batch_size?"
     line = refused(tap(*arguments, querys=[]))
     assert line == "querys: no such setting; did you mean queries?"
-    assert refused(tap(*arguments, colour="red")) == "colour: no such setting"
+    assert refused(tap(*arguments, hue="red")) == "hue: no such setting"
     assert simulator.calls == []
 
 

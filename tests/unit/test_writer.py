@@ -229,13 +229,13 @@ def interrupts() -> Iterator[Interrupts]:
 def test_a_signal_waits_for_the_end_of_the_line(
     interrupts: Interrupts, number: signal.Signals
 ) -> None:
-    class Signalling(io.BytesIO):
+    class Signaling(io.BytesIO):
         @override
         def write(self, data: Buffer, /) -> int:
             signal.raise_signal(number)
             return super().write(data)
 
-    output = Output(Signalling())
+    output = Output(Signaling())
     output.writer.interrupts = interrupts
     with pytest.raises(SystemExit) as raised:
         output.after(record(1), flush=True)

@@ -1,4 +1,4 @@
-"""Lists the licences of what the package brings along: `python -m release.licences`."""
+"""Lists the licenses of what the package brings along: `python -m release.licenses`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATH = PROJECT / "docs" / "licences.md"
+PATH = PROJECT / "docs" / "licenses.md"
 TAP = PROJECT / "pyproject.toml"
 SIMULATOR = PROJECT / "simulator" / "pyproject.toml"
 _CLASSIFIER = "License :: OSI Approved :: "
-# What older metadata calls a licence, in SPDX's words.
+# What older metadata calls a license, in SPDX's words.
 _SPDX = {
     "Apache Software License": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
@@ -32,22 +32,22 @@ _SPDX = {
 }
 
 
-def render_licences() -> str:
+def render_licenses() -> str:
     """Return the page, as the installed packages say."""
     of_tap, of_simulator = required_distributions(TAP), required_distributions(SIMULATOR)
     rows = [
-        f"| {name} | {find_licence(package)} | "
+        f"| {name} | {find_license(package)} | "
         f"{_mark(name in of_tap)} | {_mark(name in of_simulator)} |"
         for name, package in sorted((of_tap | of_simulator).items())
     ]
     return "\n".join(
         [
-            "# Licences",
+            "# Licenses",
             "",
             "The tap and the simulator are under Apache-2.0. They install the packages below. The",
             "tap's extras `s3` and `parquet` add those of singer-sdk's extras: s3fs and its",
             "dependencies, and pyarrow. The report of a run contains uPlot (MIT), with its license",
-            "beside it. `python -m release.licences` writes this page from the packages' metadata.",
+            "beside it. `python -m release.licenses` writes this page from the packages' metadata.",
             "",
             "| package | license | tap | simulator |",
             "|---|---|---|---|",
@@ -62,7 +62,7 @@ def _mark(is_required: bool) -> str:  # noqa: FBT001 - a cell of the table
 
 
 def required_distributions(pyproject: Path) -> dict[str, Distribution]:
-    """Return the direct and indirect requirements of a project, by normalised name."""
+    """Return the direct and indirect requirements of a project, by normalized name."""
     found: dict[str, Distribution] = {}
     project = tomllib.loads(pyproject.read_text())["project"]
     pending = [Requirement(line) for line in project["dependencies"]]
@@ -83,8 +83,8 @@ def _requirements(name: str, extra: str) -> Iterator[Requirement]:
             yield requirement
 
 
-def find_licence(package: Distribution) -> str:
-    """Return the licence of a package as SPDX names it.
+def find_license(package: Distribution) -> str:
+    """Return the license of a package as SPDX names it.
 
     Raises:
         LookupError: its metadata do not say.
@@ -96,10 +96,10 @@ def find_licence(package: Distribution) -> str:
     named = [c.removeprefix(_CLASSIFIER) for c in classifiers if c.startswith(_CLASSIFIER)]
     named = named or metadata.get_all("License") or [""]
     if not all(len(name.splitlines()) == 1 for name in named):
-        msg = f"{metadata['Name']} says no licence"
+        msg = f"{metadata['Name']} says no license"
         raise LookupError(msg)
     return " or ".join(_SPDX.get(name, name) for name in named)
 
 
 if __name__ == "__main__":
-    PATH.write_text(render_licences())
+    PATH.write_text(render_licenses())
