@@ -132,7 +132,7 @@ class TapLookerTasks(LookerTap):
         # The SDK would show a traceback.
         try:
             given = super().cb_config(ctx, param, value)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             refuse([f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"])
             raise
         if given.parse_env:
@@ -263,6 +263,8 @@ class TapLookerTasks(LookerTap):
         self._watch = RunWatch(
             self.clock, self.message_writer, self.logger, self._calls, self.config
         )
+        if self._is_run:
+            self._watch.check_places(self.settings)
         self._outcomes = QueryTaskResultsStream(self, self._paced, self._watch)
         return [self._outcomes, QueryTaskRowsStream(self), *self._query_streams()]
 

@@ -63,11 +63,13 @@ def _setting(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
 
 def _bounds(schema: dict[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
+    if schema.get("exclusiveMinimum") == 0:
+        return f" (more than 0, {high:,} at most)" if high else " (more than 0)"
     if high is not None:
         return f" ({low} to {high})"
     if low is not None:
         return f" ({low} or more)"
-    return " (more than 0)" if schema.get("exclusiveMinimum") == 0 else ""
+    return ""
 
 
 def without_secrets(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

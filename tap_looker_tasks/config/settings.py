@@ -50,8 +50,9 @@ _FLAGS = {"yes": True, "on": True, "no": False, "off": False}
 _SECRET = {"secret": True, "writeOnly": True}
 
 _Text = Annotated[str, Meta(min_length=1)]
-_Positive = Annotated[int, Meta(ge=1)]
-_PositiveSeconds = Annotated[float, Meta(gt=0)]
+_YEAR = 366 * 86_400
+_Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
+_PositiveSeconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +236,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(
             ge=0,
+            le=_YEAR,
             title="Grace for expired tasks",
             description="Seconds for which `expired`, `absent` and `missing` must last before "
             "they are believed",
@@ -275,14 +277,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(title="HTTP tries", description="Tries per request before the run gives up"),
     ] = 5
     max_response_bytes: Annotated[
-        _Positive,
+        int,
         Meta(
+            ge=1,
+            le=10**15,
             title="Longest response",
             description="Bytes, unpacked, above which a response of Looker is refused",
         ),
     ] = 10_000_000_000
     api_call_limit: Annotated[
-        Annotated[int, Meta(ge=3)] | None,
+        Annotated[int, Meta(ge=3, le=10**9)] | None,
         Meta(
             title="API call limit",
             description="Calls of Looker's API that a run may make; it ends in good order before "
@@ -322,6 +326,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     report_path: Annotated[
         _Text | None,
         Meta(title="Report", description="Path of an HTML report of the run to write"),
+    ] = None
+    summary_path: Annotated[
+        _Text | None,
+        Meta(title="Summary", description="Path of a summary of the run to write, as JSON"),
     ] = None
 
     @property

@@ -111,6 +111,20 @@ class RunWatch:
         """Show nothing any more."""
         self._progress.__exit__(None, None, None)
 
+    def check_places(self, settings: Settings) -> None:
+        """Check that the files of the run can be written.
+
+        Raises:
+            SettingsError: If one cannot be.
+        """
+        places = {"report_path": settings.report_path, "summary_path": settings.summary_path}
+        for name, pattern in places.items():
+            if pattern:
+                # A run without a report need not wait for what makes one.
+                from tap_looker_tasks.watch import report  # noqa: PLC0415
+
+                report.check_place(name, pattern, self.facts.started_at)
+
     def log_end(
         self, error: BaseException | None, settings: Settings, config: Mapping[str, Any]
     ) -> None:
@@ -125,7 +139,7 @@ class RunWatch:
         self.facts.ended(exit_status_of(error), describe_end(error), now)
         for line in lines_to_log(self.facts, self._calls, settings.api_call_limit):
             self._logger.info("%s", line)
-        if settings.report_path is None:
+        if not (settings.report_path or settings.summary_path):
             return
         # A run without a report need not wait for what makes one.
         from tap_looker_tasks.watch import report  # noqa: PLC0415
@@ -138,11 +152,13 @@ class RunWatch:
             slots=settings.max_concurrent_tasks,
         )
         try:
-            path = report.write_report(settings.report_path, self.facts, given, now)
+            if settings.summary_path:
+                report.write_summary(settings.summary_path, self.facts, self._calls, now)
+            if settings.report_path:
+                path = report.write_report(settings.report_path, self.facts, given, now)
+                self._logger.info("report of this run: %s", path)
         except report.ReportError as failure:
             self._logger.warning("%s", failure.message)
-        else:
-            self._logger.info("report of this run: %s", path)
 
     def tick(self) -> None:
         """Show what is new, if it is time to."""

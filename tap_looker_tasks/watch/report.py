@@ -16,12 +16,15 @@ from importlib.resources import files
 from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
+from secrets import token_hex
+from stat import S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from tap_looker_tasks.errors import TapError
+from tap_looker_tasks.errors import SettingsError, TapError
 from tap_looker_tasks.looker import MeteredCalls
+from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.watch.facts import PHASES, Stage
 from tap_looker_tasks.watch.summary import format_duration, summary_lines
 
@@ -58,50 +61,102 @@ class Circumstances:
 
 
 def write_report(path_pattern: str, facts: RunFacts, given: Circumstances, now: float) -> Path:
-    """Write the report of a run; returns where.
+    """Write the report of a run; return its path.
 
     Args:
-        path_pattern: where to, with date patterns of `strftime` for `now` in UTC. Folders that
-            bear a date are created, all others have to be there.
-        facts: of the run.
-        given: what the run was given.
-        now: epoch seconds.
+        path_pattern: Where to, with date patterns of `strftime` for the start of the run in UTC.
+        facts: What happened in the run.
+        given: What the run was given.
+        now: Epoch seconds.
 
     Raises:
-        ReportError: it cannot be written; no part of it is left behind.
+        ReportError: If it cannot be written; no part of it is left behind.
     """
     page = _build_page(
         _data_of(facts, given, now), summary_lines(facts, given.calls, given.call_limit)
     )
+    return write_whole("report_path", path_pattern, facts.started_at, page)
+
+
+def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: float) -> Path:
+    """Write the summary of a run as JSON, for programs; return its path.
+
+    Raises:
+        ReportError: If it cannot be written; no part of it is left behind.
+    """
+    summary = {
+        "exit_code": facts.exit_status,
+        "error": facts.error,
+        "started_at": to_rfc3339(facts.started_at),
+        "ended_at": to_rfc3339(now),
+        "row_count": facts.row_count,
+        "api_calls": sum(calls.values()),
+        "query_tasks": {s.name.lower(): facts.count(s) for s in Stage if facts.count(s)},
+        "queries": [
+            {
+                "name": task.name,
+                "query_task_id": task.query_task_id,
+                "status": task.status,
+                "row_count": task.row_count,
+                "runtime_seconds": task.runtime_seconds,
+                "error": task.error,
+            }
+            for task in facts.tasks
+        ],
+    }
+    content = msgspec.json.encode(summary) + b"\n"
+    return write_whole("summary_path", path_pattern, facts.started_at, content)
+
+
+def check_place(setting: str, path_pattern: str, started_at: float) -> None:
+    """Check that a file of the run can be written, and make its folder.
+
+    Raises:
+        SettingsError: If it cannot be.
+    """
     try:
-        path = Path(datetime.fromtimestamp(now, UTC).strftime(path_pattern))
-        _create_dated_folders(path, Path(path_pattern))
-        _write_whole(path, page)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        msg = f"report_path: cannot write {path_pattern}: {reason}"
-        raise ReportError(msg) from None
-    return path
+        _create_part(setting, path_pattern, started_at)[1].unlink()
+    except ReportError as error:
+        raise SettingsError(error.message) from None
 
 
-def _create_dated_folders(path: Path, pattern: Path) -> None:
-    is_dated = any("%" in part for part in pattern.parent.parts)
-    if is_dated:
-        fixed = next(folder for folder in pattern.parents if "%" not in str(folder))
-        if fixed.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
+def write_whole(setting: str, path_pattern: str, started_at: float, content: bytes) -> Path:
+    """Write a file that is there as a whole or not at all; return its path.
 
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    Raises:
+        ReportError: If it cannot be written.
+    """
+    path, part = _create_part(setting, path_pattern, started_at)
     try:
         part.write_bytes(content)
         part.replace(path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise
+        raise _cannot_write(setting, path, error) from None
+    return path
+
+
+def _create_part(setting: str, path_pattern: str, started_at: float) -> tuple[Path, Path]:
+    """Create what becomes the file, at a name that no one can have planted, and its folders."""
+    path = Path(path_pattern)
+    try:
+        path = Path(datetime.fromtimestamp(started_at, UTC).strftime(path_pattern))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A device, a pipe, a link or a folder would be replaced by the file.
+        if os.path.lexists(path) and not S_ISREG(path.lstat().st_mode):
+            raise _cannot_write(setting, path, ValueError("not a regular file"))
+        part = path.with_name(f".{path.name[:50]}.{token_hex(8)}.part")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        os.close(os.open(part, flags, 0o666))
+    except (OSError, ValueError, OverflowError) as error:
+        raise _cannot_write(setting, path, error) from None
+    return path, part
+
+
+def _cannot_write(setting: str, path: Path, error: Exception) -> ReportError:
+    reason = getattr(error, "strerror", None) or error
+    return ReportError(f"{setting}: cannot write {path}: {reason}")
 
 
 def _build_page(data: Mapping[str, object], summary: list[str]) -> bytes:

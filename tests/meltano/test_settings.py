@@ -55,6 +55,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "shard_index": ("13", 13),
     "max_name_length": ("30", 30),
     "report_path": ("report.html", "report.html"),
+    "summary_path": ("summary.json", "summary.json"),
     "stream_maps": ('{"orders": {"x": "1"}}', {"orders": {"x": "1"}}),
     "stream_map_config": ('{"salt": "s"}', {"salt": "s"}),
     "faker_config": ('{"seed": 1}', {"seed": 1}),

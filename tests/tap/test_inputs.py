@@ -34,3 +34,13 @@ def test_no_state_is_said(tap: Tap, tmp_path: Path, text: str) -> None:
     run = tap("--state", str(path))
     assert run.exit_code == 0
     assert f"{path}: what is null or empty there is taken as no state" in run.log
+
+
+@pytest.mark.parametrize("content", ["null", "[" * 5000 + "]" * 5000])
+def test_a_config_that_cannot_be_read_is_one_line(tap: Tap, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "given"
+    path.write_text(content)
+    run = tap("--config", str(path))
+    assert run.exit_code == 78
+    assert "cannot be read as a JSON file" in run.error
+    assert "Traceback" not in run.log

@@ -41,12 +41,26 @@ def test_a_report_is_written_of_a_run_that_failed(
     assert f"report of this run: {page}" in run.log
 
 
-def test_a_report_that_cannot_be_written_ends_no_run(
-    tap: Callable[..., Run], tmp_path: Path
+@pytest.mark.parametrize("setting", ["report_path", "summary_path"])
+def test_a_file_that_cannot_be_written_is_refused_before_any_request(
+    simulator: Simulator, tap: Callable[..., Run], tmp_path: Path, setting: str
 ) -> None:
-    run = tap(queries=[AIRLINES], report_path=str(tmp_path / "missing" / "report.html"))
-    assert run.exit_code == 0
-    assert "report_path: cannot write" in run.log
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    run = tap(queries=[AIRLINES], **{setting: str(tmp_path / "link")})
+    assert run.exit_code == 78
+    assert run.error == f"{setting}: cannot write {tmp_path / 'link'}: not a regular file"
+    assert simulator.calls == []
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_summary_is_written_for_programs(tap: Callable[..., Run], tmp_path: Path) -> None:
+    path = tmp_path / "new" / "summary-%Y.json"
+    assert tap(queries=[AIRLINES], summary_path=str(path)).exit_code == 0
+    (found,) = (tmp_path / "new").iterdir()
+    summary = json.loads(found.read_text())
+    assert (summary["exit_code"], summary["row_count"]) == (0, 16)
+    assert summary["query_tasks"] == {"delivered": 1}
+    assert summary["queries"][0]["name"] == "airlines"
 
 
 def test_the_summary_says_what_is_left_to_the_next_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -297,17 +298,24 @@ def test_a_second_run_replaces_the_report_as_a_whole(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
     for path, reason in (
-        (tmp_path / "not there" / "run.html", "No such file or directory"),
-        (tmp_path / "not there" / "%Y" / "run.html", "No such file or directory"),
-        (tmp_path / "file" / "run.html", "Not a directory"),
-        (tmp_path / "folder", "Is a directory"),
-        ("/dev/full/run.html", "Not a directory"),
+        (tmp_path / "file" / "run.html", "File exists"),
+        (tmp_path / "folder", "not a regular file"),
+        (tmp_path / "link", "not a regular file"),
+        (tmp_path / "pipe", "not a regular file"),
     ):
         with pytest.raises(ReportError) as raised:
             write(path)
         assert raised.value.message == f"report_path: cannot write {path}: {reason}"
-    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder", "link", "pipe"}
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_all_folders_are_made(tmp_path: Path) -> None:
+    path = write(tmp_path / "reports" / "a" / "run.html")
+    assert path.exists()
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
