@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 FAULTS: Mapping[str, Sequence[str]] = {
     "429": ("rate_limited",),
     "5xx": ("server_error", "unavailable", "bad_gateway", "gateway_timeout"),
-    "no answer": ("dropped", "reset", "hang", "reset_in_body", "cut_short_chunked"),
-    "no API": ("not_json", "invalid_json"),
+    "no response": ("dropped", "reset", "hang", "reset_in_body", "cut_short_chunked"),
+    "not the API": ("not_json", "invalid_json"),
     "401": ("token_lost",),
     "redirect": ("redirected",),
-    "refusal": ("bad_request", "forbidden", "not_found", "validation_failed", "uri_too_long"),
+    "rejected": ("bad_request", "forbidden", "not_found", "validation_failed", "uri_too_long"),
 }
 pytestmark = pytest.mark.slow
 OPERATIONS = (
@@ -44,7 +44,7 @@ def table(title: str) -> list[list[str]]:
 
 def cells() -> list[tuple[str, str, str]]:
     """Each request, fault and outcome; the faults of a kind take turns."""
-    head, _, *rows = table("It stays")
+    head, _, *rows = table("Persistent faults")
     turns = {kind: cycle(names) for kind, names in FAULTS.items()}
     return [
         (operation, _fault(operation, kind, turns), outcome)
@@ -56,7 +56,7 @@ def cells() -> list[tuple[str, str, str]]:
 
 def _fault(operation: str, kind: str, turns: Mapping[str, Iterator[str]]) -> str:
     # The answer to it has no body that could be cut short.
-    is_short = (operation, kind) == ("kill_query", "no answer")
+    is_short = (operation, kind) == ("kill_query", "no response")
     return "dropped" if is_short else next(turns[kind])
 
 
@@ -114,7 +114,7 @@ def test_a_fault_that_stays(
 
 def passing() -> list[tuple[str, tuple[str, ...]]]:
     """Each kind of fault, and the requests that are made again when it hits them."""
-    head, _, (_, *others), *exceptions = table("It passes")
+    head, _, (_, *others), *exceptions = table("Transient faults")
     tried_again = {
         operation: dict(zip(head[1:], words, strict=True)) for operation, *words in exceptions
     }
