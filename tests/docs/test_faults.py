@@ -96,7 +96,9 @@ def outcome_of(run: Run, external_id: str) -> str:
         assert not {*statuses.values()} - {"complete"}
         return "stops"
     if "(not launched: " in run.error:
-        assert statuses == {external_id: "complete"}
+        (failed,) = statuses.keys() - {external_id}
+        assert failed.startswith("not-launched-a-")
+        assert statuses == {external_id: "complete", failed: "error"}
         return "query"
     assert {*statuses.values()} == {"error"}
     assert run.bookmark["finished"] == {}
