@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from looker_simulator.simulator import Simulator
 
 
+CONFIGURATION_EXIT_CODE = 78
+
+
 @pytest.fixture(scope="session")
 def warehouse() -> Iterator[Warehouse]:
     with running_postgres() as database:

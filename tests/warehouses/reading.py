@@ -42,6 +42,13 @@ class Warehouse:
             found = connection.execute(query, (schema, table)).fetchall()
         return {row["column_name"]: row["data_type"] for row in found}
 
+    def database(self, name: str) -> str:
+        """Create an empty database; return its address."""
+        with self._connect() as connection:
+            connection.autocommit = True
+            connection.execute(SQL("create database {}").format(Identifier(name)))
+        return self.sqlalchemy_url.replace("/postgres?", f"/{name}?", 1)
+
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         url = self.sqlalchemy_url.replace("postgresql+psycopg:", "postgresql:", 1)
         connection = psycopg.connect(url, row_factory=dict_row)
