@@ -17,12 +17,10 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
-from tap_looker_tasks.answers import answer, check
+from tap_looker_tasks.answers import Question, answer, build_questions, check
 from tap_looker_tasks.cli import (
     HELP,
     ClosingCommand,
-    Question,
-    build_questions,
     find_overridden_maps,
     read_catalog,
     read_file,

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 MAX_LINE_LENGTH = 2000
 # Control characters, those without a shape (bidirectional marks among them), half characters, and
@@ -139,3 +139,12 @@ def suggest_names(name: str, known: Iterable[str]) -> str:
 def did_you_mean(similar: str | None) -> str:
     """Return the end of a line about an unknown name: the question whether another was meant."""
     return f"; did you mean {similar}?" if similar else ""
+
+
+def find_unknown(
+    config_path: str, names: Iterable[str], known: Collection[str], what: str
+) -> Iterator[str]:
+    """Yield a line for each name that is not known, with those that may have been meant."""
+    for name in names:
+        if name not in known:
+            yield f"{config_path}: {name} is not a {what}{suggest_names(name, known)}"

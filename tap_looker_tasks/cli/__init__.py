@@ -3,27 +3,23 @@
 from tap_looker_tasks.cli.command import (
     HELP,
     ClosingCommand,
-    Question,
-    build_questions,
     find_overridden_maps,
     refuse_wrong_stream_maps,
     register_streams,
 )
-from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
 from tap_looker_tasks.cli.inputs import (
     read_catalog,
     read_file,
     read_state,
     read_task_ids,
 )
-from tap_looker_tasks.cli.output import print_content, print_fields, print_findings, to_yaml
+from tap_looker_tasks.cli.output import print_content, print_fields, print_findings
+from tap_looker_tasks.cli.yaml import Table, describe_sources, to_yaml
 
 __all__ = [
     "HELP",
     "ClosingCommand",
-    "Question",
     "Table",
-    "build_questions",
     "describe_sources",
     "find_overridden_maps",
     "print_content",

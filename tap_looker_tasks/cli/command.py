@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from itertools import takewhile
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import click
 from singer_sdk.exceptions import MappingError
 from singer_sdk.mapper import PluginMapper
 from singer_sdk.plugin_base import SingerCommand
@@ -19,6 +18,7 @@ from tap_looker_tasks.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import click
     from singer_sdk.singerlib import Catalog
 
 
@@ -61,64 +61,6 @@ class ClosingCommand(SingerCommand):
         except BaseException:
             ctx.close()
             raise
-
-
-def build_questions() -> list[click.Option]:
-    """Declare the options that show something instead of running the tap."""
-    return [
-        click.Option(
-            ["--init"],
-            is_flag=True,
-            expose_value=False,
-            help="Connect to Looker and write a configuration; --init --help lists its options.",
-        ),
-        click.Option(
-            ["--find"],
-            metavar="[WORDS | MODEL/EXPLORE]",
-            help="List Looks, dashboards and Explores, or the fields of an Explore.",
-        ),
-        click.Option(
-            ["--explain"],
-            is_flag=True,
-            help="Show what a run would send to Looker, without running a query.",
-        ),
-        click.Option(["--sql"], is_flag=True, help="With --explain, show the SQL of each query."),
-        click.Option(
-            ["--dbt-sources"],
-            is_flag=True,
-            help="Write a dbt sources.yml for the configured streams.",
-        ),
-    ]
-
-
-class Question(NamedTuple):
-    """What a command is to show instead of running the tap.
-
-    Attributes:
-        find: Words to search for; None for no search.
-        explains: Whether to show what a run would send.
-        with_sql: Whether to show SQL, too.
-        lists_sources: Whether to write sources for dbt.
-    """
-
-    find: str | None
-    explains: bool
-    with_sql: bool
-    lists_sources: bool
-
-    @classmethod
-    def take_from(cls, options: dict[str, Any]) -> Question | None:
-        """Take the question out of a command's options; None if the tap is to run.
-
-        Raises:
-            UsageError: If there is more than one, or `--sql` without `--explain`.
-        """
-        question = cls(*(options.pop(name) for name in ("find", "explain", "sql", "dbt_sources")))
-        count = (question.find is not None) + question.explains + question.lists_sources
-        if count > 1 or (question.with_sql and not question.explains):
-            msg = "give one of --find, --explain, --dbt-sources; --sql goes with --explain"
-            raise click.UsageError(msg)
-        return question if count else None
 
 
 def _join_words(args: Sequence[str], option: str) -> list[str]:

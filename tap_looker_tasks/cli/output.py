@@ -1,13 +1,9 @@
-"""What commands print: tables, folded on a terminal and one line a row in a pipe; and YAML."""
+"""What commands print: tables, folded on a terminal and one line a row in a pipe."""
 
 from __future__ import annotations
 
-from io import StringIO
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from typing_extensions import override
-
-from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.launching import Content, FoundField, Verdict
 from tap_looker_tasks.wording import one_line
 
@@ -40,52 +36,6 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], file: Te
         table.add_row(*cells)
     console = Console(file=file, width=None if file.isatty() else _PIPE_COLUMNS)
     console.print(table)
-
-
-def to_yaml(value: object) -> str:
-    """Write YAML; text of several lines as a block."""
-    # Only here, as few commands need it.
-    from ruamel.yaml import YAML  # noqa: PLC0415
-    from ruamel.yaml.representer import RoundTripRepresenter  # noqa: PLC0415
-
-    class Representer(RoundTripRepresenter):
-        """Writes YAML as people do."""
-
-        @override
-        def ignore_aliases(self, data: object) -> bool:
-            return True
-
-        def represent_text(self, text: str) -> object:
-            style = "|" if "\n" in text else None
-            return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-    Representer.add_representer(str, Representer.represent_text)
-    yaml, written = YAML(), StringIO()
-    yaml.Representer = Representer
-    # An address stays on its line.
-    yaml.width = 4096
-    yaml.dump(value, written)
-    return written.getvalue()
-
-
-def read_yaml(text: str) -> dict[str, Any] | None:
-    """Read YAML so that `to_yaml` writes it again with its comments.
-
-    Raises:
-        SettingsError: If it is not YAML.
-    """
-    from ruamel.yaml import YAML  # noqa: PLC0415 - as above
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
-
-    try:
-        found: object = YAML().load(text)
-    except YAMLError as error:
-        msg = f"meltano.yml: {' '.join(str(error).split())}"
-        raise SettingsError(msg) from None
-    if found is not None and not isinstance(found, dict):
-        msg = "meltano.yml: expected a mapping"
-        raise SettingsError(msg)
-    return found
 
 
 def print_findings(findings: Iterable[CheckResult], file: TextIO) -> None:

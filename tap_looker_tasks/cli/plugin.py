@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 
 import msgspec
 
-from tap_looker_tasks.cli.output import read_yaml, to_yaml
+from tap_looker_tasks.cli.yaml import read_yaml, to_yaml
 from tap_looker_tasks.config import Settings
 from tap_looker_tasks.errors import SettingsError
 

@@ -5,6 +5,7 @@ from tap_looker_tasks.queries.body import (
     Limits,
     RunTime,
     Shortfall,
+    body_problems,
     changed_copy,
     check_body,
     determining_parts,
@@ -16,7 +17,6 @@ from tap_looker_tasks.queries.body import (
 )
 from tap_looker_tasks.queries.bookmark import BookmarkAdvance, combine_filters, from_bookmark
 from tap_looker_tasks.queries.checks import (
-    body_problems,
     field_problems,
     field_warnings,
     visible_fields,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -26,6 +27,28 @@ _NOT_WRITABLE = frozenset(
 # What a query looks like in Looker has no influence on its rows.
 _NO_INFLUENCE = _NOT_WRITABLE | {"vis_config", "filter_config", "visible_ui_sections"}
 NOTHING: tuple[object, ...] = (None, "", [], {}, (), False)
+_REFERENCE = re.compile(r"\$\{([\w.]+)")
+_REFERENCE_TO_ALL = re.compile(r"\$\{[\w.]+:(total)\}")
+_FUNCTION = re.compile(r"\b([A-Za-z_]+)\s*\(")
+_TEXT = re.compile(r'"[^"]*"')
+# <https://docs.cloud.google.com/looker/docs/functions-and-operators>: every other function, known
+# or not, may look at other rows.
+_OF_ONE_ROW = frozenset(
+    {
+        *("abs", "acos", "asin", "atan", "ceiling", "cos", "degrees", "exp", "floor", "int", "ln"),
+        *("log", "mod", "number", "power", "radians", "round", "sin", "sqrt", "tan", "to_number"),
+        *("concat", "contains", "length", "like", "lower", "position", "replace", "split"),
+        *("starts_with", "substring", "to_string", "trim", "upper"),
+        *("add_days", "add_hours", "add_minutes", "add_months", "add_seconds", "add_years"),
+        *("date", "date_time", "diff_days", "diff_hours", "diff_minutes", "diff_months"),
+        *("diff_seconds", "diff_years", "extract_days", "extract_hours", "extract_minutes"),
+        *("extract_months", "extract_seconds", "extract_years", "now", "to_date", "trunc_days"),
+        *("trunc_hours", "trunc_minutes", "trunc_months", "trunc_years", "matches_filter"),
+        *("and", "case", "coalesce", "if", "in", "is_null", "not", "or", "to_yesno", "when"),
+        *("greatest", "least", "pivot_column", "pivot_index", "pivot_offset", "pivot_row"),
+        *("pivot_where",),
+    }
+)
 
 
 class _Query(msgspec.Struct):
@@ -290,3 +313,43 @@ def _is_filled(result: Result, limit: int) -> bool:
 def _row_limit(limit: object) -> int | None:
     rows = int(str(limit or _ROWS_BY_DEFAULT))
     return None if rows == UNLIMITED else rows
+
+
+def body_problems(config: QueryConfig, body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the configuration asks of a query that it cannot do, each after its config key.
+
+    An incremental query is computed row by row, and a filter expression holds beside all filters.
+    """
+    if config.replication_key:
+        for name, reason in _computed_over_rows(body.get("dynamic_fields")):
+            yield (
+                f"replication_key: {name} is computed over the rows of the result ({reason}), so "
+                "an incremental run would load wrong values; leave out one of the two"
+            )
+    filtered = {*_REFERENCE.findall(str(body.get("filter_expression") or ""))}
+    for name in config.filters:
+        if name in filtered:
+            yield (
+                f"filters: the query's filter expression filters {name} already, so that a filter "
+                "cannot replace it"
+            )
+
+
+def _computed_over_rows(dynamic_fields: object) -> Iterator[tuple[str, str]]:
+    """Yield the table calculations that need other rows, each with what makes it need them."""
+    if not dynamic_fields:
+        return
+    found = msgspec.json.decode(str(dynamic_fields), type=list[dict[str, Any]] | None) or ()
+    for entry in found:
+        name = entry.get("table_calculation")
+        if not name or entry.get("is_disabled") is True:
+            continue
+        expression = entry.get("expression")
+        if not isinstance(expression, str):
+            if kind := entry.get("calculation_type"):
+                yield name, str(kind)
+            continue
+        without_text = _TEXT.sub("", expression)
+        functions = [f for f in _FUNCTION.findall(without_text) if f.lower() not in _OF_ONE_ROW]
+        if used := next(iter([*functions, *_REFERENCE_TO_ALL.findall(without_text)]), None):
+            yield name, used

@@ -12,9 +12,8 @@ import msgspec
 
 from tap_looker_tasks.config import ConfiguredQuery, DashboardConfig, QueryConfig, TileConfig
 from tap_looker_tasks.queries.bookmark import combine_filters
-from tap_looker_tasks.queries.checks import unknown
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
-from tap_looker_tasks.wording import Findings, did_you_mean, find_similar
+from tap_looker_tasks.wording import Findings, did_you_mean, find_similar, find_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -121,7 +120,7 @@ def _filter_problems(
         known |= {
             str(found.get("name")) for found in as_objects(dashboard.get("dashboard_filters"))
         }
-    for line in unknown(f"{config_path}.filters", config.filters, known, _LISTENED_TO):
+    for line in find_unknown(f"{config_path}.filters", config.filters, known, _LISTENED_TO):
         yield line if "did you mean" in line else f"{line}; there are {', '.join(sorted(known))}"
 
 

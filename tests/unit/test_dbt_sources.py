@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_looker_tasks.cli.dbt_sources import Table, describe_sources
+from tap_looker_tasks.cli.yaml import Table, describe_sources
 
 SCHEMA = {
     "title": "Orders",

@@ -1,10 +1,15 @@
-"""The streams as sources of a dbt project: `--dbt-sources`."""
+"""YAML that commands read and write; the sources of a dbt project among it: `--dbt-sources`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import StringIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tap_looker_tasks.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -102,3 +107,49 @@ def _type_of(declared: Mapping[str, Any]) -> str | None:
         if type_ != "null":
             return _TYPES.get((type_, declared.get("format"))) or _TYPES.get((type_, None))
     return None
+
+
+def to_yaml(value: object) -> str:
+    """Write YAML; text of several lines as a block."""
+    # Only here, as few commands need it.
+    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml.representer import RoundTripRepresenter  # noqa: PLC0415
+
+    class Representer(RoundTripRepresenter):
+        """Writes YAML as people do."""
+
+        @override
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+        def represent_text(self, text: str) -> object:
+            style = "|" if "\n" in text else None
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Representer.add_representer(str, Representer.represent_text)
+    yaml, written = YAML(), StringIO()
+    yaml.Representer = Representer
+    # An address stays on its line.
+    yaml.width = 4096
+    yaml.dump(value, written)
+    return written.getvalue()
+
+
+def read_yaml(text: str) -> dict[str, Any] | None:
+    """Read YAML so that `to_yaml` writes it again with its comments.
+
+    Raises:
+        SettingsError: If it is not YAML.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415 - as above
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
+
+    try:
+        found: object = YAML().load(text)
+    except YAMLError as error:
+        msg = f"meltano.yml: {' '.join(str(error).split())}"
+        raise SettingsError(msg) from None
+    if found is not None and not isinstance(found, dict):
+        msg = "meltano.yml: expected a mapping"
+        raise SettingsError(msg)
+    return found
