@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tap_looker_tasks.tasks import Cancelled, Collected, Launched, LaunchFailed
-from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 _COMPLETE = "complete"
 _SHARED_ID_LENGTH = 22
+# A report shows an error whole, up to this; a line of the log, its beginning.
+_MAX_ERROR_LENGTH = 20_000
 
 
 class Stage(Enum):
@@ -284,7 +285,7 @@ class RunFacts:
         """Note that a task's last record is written; it failed unless it is complete."""
         task = self._find(query_task_id)
         task.status, task.runtime_seconds = status, runtime_seconds
-        task.error = error and one_line(error)
+        task.error = error and error[:_MAX_ERROR_LENGTH]
         if row_count is not None and not task.row_count:
             # The rows went into the task's own record.
             task.row_count = row_count
@@ -298,7 +299,7 @@ class RunFacts:
     def not_launched(self, name: str, reason: str, at: float) -> None:
         """Note that a query's task could not be created."""
         task = self._find_queued(name, at)
-        task.error = one_line(reason)
+        task.error = reason[:_MAX_ERROR_LENGTH]
         self._end(task, Stage.NOT_LAUNCHED, at)
 
     def cancelled(self, query_task_id: str, at: float) -> None:

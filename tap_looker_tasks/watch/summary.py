@@ -91,7 +91,7 @@ def _describe_left(task: TaskFacts) -> str:
 
 def _describe_failure(task: TaskFacts) -> str:
     status = Stage.NOT_LAUNCHED.value if task.status is None else task.status
-    reason = f": {task.error}" if task.error else ""
+    reason = f": {shorten(task.error, _LINE_LENGTH)}" if task.error else ""
     return f"{_describe_task(task)}, {status}{reason}"
 
 

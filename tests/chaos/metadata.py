@@ -130,7 +130,7 @@ def _perhaps_damaged(file: object, drawn: random.Random) -> object:
 
 def _problems(command: tuple[str, ...], run: Run, seconds: float) -> Iterator[str]:
     told = f"{command} exit {run.exit_code}: {run.log[-3000:]}"
-    if run.exit_code not in {0, 1}:
+    if run.exit_code not in {0, 1, 78}:
         yield f"exit status, {told}"
     if "Traceback" in run.log:
         yield f"traceback, {told}"

@@ -49,7 +49,7 @@ def paths(value: object, path: str = "") -> set[str]:
 
 def test_state_has_the_keys_that_the_page_shows(simulator: Simulator, tap: Tap) -> None:
     query_task_id = simulator.create_task("1")
-    first = tap(queries=[DAYS], query_task_ids=[query_task_id])
+    first = tap(queries=[DAYS], query_task_ids=[query_task_id], run_id="scheduled")
     simulator.fault("hang", operation="query_task_multi_results", times=None)
     last = tap(
         queries=[DAYS],

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import yaml
 
+from tap_looker_tasks.config.entries import Decimals
 from tap_looker_tasks.tap import TapLookerTasks
 from tests.interface.declared import PROJECT, about, meltano_settings
 
@@ -35,6 +36,10 @@ VALUES: dict[str, tuple[str, Any]] = {
     "start_date": ("2026-01-31", "2026-01-31"),
     "query_timezone": ("Europe/Zurich", "Europe/Zurich"),
     "result_format": ("json_bi", "json_bi"),
+    "cache": ("false", False),
+    "decimals": ('{"precision": 10, "scale": 2}', Decimals(precision=10, scale=2)),
+    "polling": ("sparing", "sparing"),
+    "run_id": ("nightly", "nightly"),
     "wait_for_completion": ("false", False),
     "task_timeout_seconds": ("1.5", 1.5),
     "sync_timeout_seconds": ("2.5", 2.5),

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     Tap = Callable[..., Run]
 
 
-def refused(run: Run) -> str:
+def refused(run: Run, exit_code: int = 78) -> str:
     """The message of a run that failed as it should."""
-    assert run.exit_code == 78
+    assert run.exit_code == exit_code
     assert "Traceback" not in run.log
     return run.error
 
@@ -74,7 +74,7 @@ def test_wrong_credentials_are_named_and_not_shown(tap: Tap) -> None:
 def test_nobody_listening_is_told_with_the_address(tap: Tap) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         base_url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    message = refused(tap(query_task_ids=["x"], base_url=base_url, http_max_tries=2))
+    message = refused(tap(query_task_ids=["x"], base_url=base_url, http_max_tries=2), 1)
     assert base_url in message
     assert "base_url" in message
     assert "refused" in message.lower()
@@ -87,7 +87,7 @@ def test_an_answer_that_is_not_lookers_is_told_with_the_address(
 ) -> None:
     id_ = simulator.create_task("1", "json")
     simulator.fault(fault, times=None, operation=operation)
-    message = refused(tap(query_task_ids=[id_], http_max_tries=2))
+    message = refused(tap(query_task_ids=[id_], http_max_tries=2), 1)
     assert simulator.base_url in message
     assert operation in message
 

@@ -213,29 +213,32 @@ def test_a_query_string_is_never_too_long(simulator: Simulator, tap: Tap, length
     assert all(len(call.query_task_ids) <= 250 for call in polls)
 
 
-@pytest.mark.parametrize("command", ["--discover", "--test", "--doctor"])
-def test_a_command_that_fails_logs_out_and_tells_its_calls(
-    simulator: Simulator, tap: Tap, command: str
+@pytest.mark.parametrize(
+    ("command", "exit_code"), [("--discover", 78), ("--test", 78), ("--doctor", 1)]
+)
+def test_a_command_that_fails_logs_out_and_logs_its_calls(
+    simulator: Simulator, tap: Tap, command: str, exit_code: int
 ) -> None:
-    run = tap(command, queries=[{"name": "gone", "query_id": 999}])
-    assert run.exit_code == 78
+    explore = {"model": "flights_2013", "explore": "flights", "fields": ["flights.cont"]}
+    run = tap(command, queries=[{"name": "misspelt", "explore": explore}])
+    assert run.exit_code == exit_code
     assert simulator.count("login") == simulator.count("logout") == 1
     assert "API calls made: " in run.log
 
 
 def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap: Tap) -> None:
     run = tap(query_task_ids=[simulator.add_scripted_task([{"status": "complete", "data": []}])])
-    told = "API calls made: 3 (1 login, 1 query_task_multi_results, 1 logout)"
+    polls = "API calls made: 3 (1 login, 1 query_task_multi_results, 1 logout)"
+    polls += ": 1 query-based, 0 administrative"
     *_, delivered, calls = run.log.splitlines()
     assert "delivered 1 of 1 query task" in delivered
-    assert calls.endswith(told)
+    assert calls.endswith(polls)
     failed = tap(query_task_ids=[simulator.add_scripted_task([{"status": "killed"}])])
-    assert told in failed.log
+    assert polls in failed.log
     assert failed.log.splitlines()[-1].startswith("Error: ")
     assert failed.log.count("1 query task did not complete") == 1
-    refused = tap(queries=[{"name": "gone", "query_id": 999}])
-    calls, error = refused.log.splitlines()[-2:]
-    kinds = "0 query-based, 1 administrative"
-    assert calls == f"API calls made: 3 (1 login, 1 query, 1 logout): {kinds}"
-    assert error.endswith("there is no query 999")
-    assert "delivered" not in refused.log
+    gone = tap(queries=[{"name": "gone", "query_id": 999}])
+    calls = "API calls made: 3 (1 login, 1 query, 1 logout): 0 query-based, 1 administrative"
+    assert calls in gone.log
+    assert gone.error.endswith("there is no query 999)")
+    assert "delivered 0 of 1 query task" in gone.log
