@@ -227,4 +227,4 @@ def _for_all(queries: int, name: str, runs: Runs) -> Series:
     factor = queries / ONE_BY_ONE
     pairs = zip(runs[name], runs[f"{_START_OF}{name}"], strict=True)
     totals = tuple(factor * (ended.seconds - start.seconds) for ended, start in pairs)
-    return Series(f"{name}, one by one, reckoned from {ONE_BY_ONE} queries", "s", totals)
+    return Series(f"{name}, one by one, estimated from {ONE_BY_ONE} queries", "s", totals)
