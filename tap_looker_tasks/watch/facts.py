@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tap_looker_tasks.tasks import Cancelled, Collected, Launched, LaunchFailed
+from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -285,7 +286,7 @@ class RunFacts:
         """Note that a task's last record is written; it failed unless it is complete."""
         task = self._find(query_task_id)
         task.status, task.runtime_seconds = status, runtime_seconds
-        task.error = error and error[:_MAX_ERROR_LENGTH]
+        task.error = error and _safe_lines(error)
         if row_count is not None and not task.row_count:
             # The rows went into the task's own record.
             task.row_count = row_count
@@ -299,7 +300,7 @@ class RunFacts:
     def not_launched(self, name: str, reason: str, at: float) -> None:
         """Note that a query's task could not be created."""
         task = self._find_queued(name, at)
-        task.error = reason[:_MAX_ERROR_LENGTH]
+        task.error = _safe_lines(reason)
         self._end(task, Stage.NOT_LAUNCHED, at)
 
     def cancelled(self, query_task_id: str, at: float) -> None:
@@ -380,3 +381,7 @@ class RunFacts:
         task.stage = stage
         self._in_stage[stage][task] = None
         self.changes += 1
+
+
+def _safe_lines(text: str) -> str:
+    return "\n".join(map(one_line, text[:_MAX_ERROR_LENGTH].splitlines()))

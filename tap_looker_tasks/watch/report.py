@@ -27,7 +27,6 @@ from tap_looker_tasks.looker import MeteredCalls
 from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.watch.facts import PHASES, Stage
 from tap_looker_tasks.watch.summary import format_duration, summary_lines
-from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +99,7 @@ def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: 
                 "status": task.status,
                 "row_count": task.row_count,
                 "runtime_seconds": task.runtime_seconds,
-                "error": task.error and "\n".join(map(one_line, task.error.splitlines())),
+                "error": task.error,
             }
             for task in facts.tasks
         ],
