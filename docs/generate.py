@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from click.testing import CliRunner
 
+from looker_simulator.facts import FACTS
 from tap_looker_tasks import errors
 from tap_looker_tasks.looker import EDITIONS, KINDS, LookerClient, kind_of
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
@@ -125,6 +126,21 @@ def _operations_table() -> str:
     return _table(("operation", "kind", "how sure"), kinds)
 
 
+def _facts_table() -> str:
+    """Each fact about Looker, with its evidence and what relies on it."""
+    rows = (
+        (
+            f"`{fact.id}` {fact.statement}"
+            + (f" (not tried: {fact.not_tried})" * bool(fact.not_tried)),
+            f"{fact.evidence}; {fact.certainty}",
+            fact.validated or "never",
+            f"`{fact.relied_on_by}`" if fact.relied_on_by else "nothing yet",
+        )
+        for fact in FACTS
+    )
+    return _table(("fact", "evidence", "validated", "relied on by"), rows)
+
+
 def _editions_table() -> str:
     rows = ((name, f"{queries:,}", f"{others:,}") for name, (queries, others) in EDITIONS.items())
     return _table(("edition", "query-based calls", "administrative calls"), rows)
@@ -196,6 +212,7 @@ _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "bounds": _bounds_table,
         "command-line": _help_text,
         "modules": _modules_table,
+        "looker-facts": _facts_table,
     }
 )
 

@@ -50,6 +50,8 @@ def build_application(looker: Looker, network: Network) -> Starlette:
             # Looker's own client logs out here.
             Route("/api/logout", endpoint=_Endpoint(looker, _LOGOUT), methods=["DELETE"]),
             *control_routes(looker),
+            # Looker forbids what lacks the path of its API.
+            Route("/login", endpoint=_forbid, methods=["POST"]),
             Route("/{path:path}", endpoint=_answer_unknown, methods=_VERBS),
         ],
         middleware=[
@@ -100,6 +102,10 @@ class _Endpoint:
         if error.status == _NOT_FOUND and "not_found_html" in self._looker.variants:
             return answer_page(_NOT_FOUND, "Looker Not Found (404)")
         return answer_error(error, self._route.verb, self._route.path)
+
+
+async def _forbid(_: Request) -> Response:
+    return answer_error(HttpError(403, "Forbidden"), "post", "/login")
 
 
 async def _answer_unknown(request: Request) -> Response:

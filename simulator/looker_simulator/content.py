@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from looker_simulator.model import DATE_TYPES
 
@@ -99,10 +100,25 @@ def as_query(query_id: str, key: str, body: Mapping[str, Any]) -> dict[str, Any]
         "client_id": query_slug(key),
         "slug": slug,
         "share_url": f"https://looker.test/x/{slug}",
-        "expanded_share_url": f"https://looker.test/explore/{body.get('model')}",
+        "expanded_share_url": f"https://looker.test{_expanded_url(body)}",
         "url": f"/explore/{body.get('model')}/{body.get('view')}",
         "has_table_calculations": "table_calculation" in str(body.get("dynamic_fields") or ""),
     }
+
+
+def _expanded_url(body: Mapping[str, Any]) -> str:
+    """Return the address of an Explore's page with the query in its parameters."""
+    parameters = [("fields", ",".join(body.get("fields") or ()))]
+    parameters += [
+        (f"f[{name}]", str(value)) for name, value in (body.get("filters") or {}).items()
+    ]
+    for key in ("pivots", "sorts", "fill_fields"):
+        if body.get(key):
+            parameters.append((key, ",".join(body[key])))
+    single = ("limit", "column_limit", "total", "row_total", "query_timezone", "dynamic_fields")
+    parameters += [(key, str(body[key])) for key in (*single, "filter_expression") if body.get(key)]
+    parameters.append(("origin", "share-expanded"))
+    return f"/explore/{body.get('model')}/{body.get('view')}?{urlencode(parameters)}"
 
 
 def find_mistakes(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -331,8 +347,14 @@ def as_explore(
         "project_name": model.name,
         "hidden": False,
         "has_timezone_support": True,
+        "always_filter": _as_filters(explore.always_filter),
+        "conditionally_filter": _as_filters(explore.conditional_filter),
         "fields": groups,
     }
+
+
+def _as_filters(filters: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in filters.items()]
 
 
 def _as_field(field: Field, explore: Explore) -> dict[str, Any]:

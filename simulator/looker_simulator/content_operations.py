@@ -66,8 +66,11 @@ def _as_session(looker: Looker, request: ApiRequest) -> dict[str, Any]:
 def versions(_: Looker, request: ApiRequest) -> Response:
     """Answer `GET /versions`."""
     current = {"version": "4.0", "full_version": "4.0.26.14", "status": "current"}
+    server = request.url.partition("/api/")[0]
     answer = {
         "looker_release_version": "26.14.0",
+        "api_server_url": server,
+        "web_server_url": server,
         "current_version": current,
         "supported_versions": [current],
     }

@@ -177,7 +177,7 @@ _CONTENT_TYPES = {
     "csv": "text/csv",
     "html": "text/html",
     "md": "text/markdown",
-    "sql": "text/plain",
+    "sql": "application/sql",
     "txt": "text/plain",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }

@@ -117,7 +117,10 @@ class Statement:
         return [self._field(name) for name in names]
 
     def _calculated(self, name: str) -> Sql:
-        """Return a column of the result, in a table calculation."""
+        """Return a column of the result, in a table calculation; null if it is not selected."""
+        if name not in self._aliases:
+            self._field(name)
+            return Sql("null", "value")
         is_yesno = name in self._known and self._known[name].type == "yesno"
         return Sql(self._alias(name), "yesno" if is_yesno else "value")
 

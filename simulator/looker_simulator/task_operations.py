@@ -113,7 +113,7 @@ def _run(looker: Looker, request: ApiRequest, key: str) -> Response:
     task = looker.tasks.run_now(looker.visible(_limited(request, body), user), about)
     if task.status == "error" and not task.is_told_in_full:
         raise HttpError(400, f"The query failed: {task.failure}")
-    return answer_result(task.result_format, task.data or b"null")
+    return answer_result(task.result_format, _changed(task, task.data or b"null", looker.variants))
 
 
 def _limited(request: ApiRequest, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -169,7 +169,7 @@ def query_task_results(looker: Looker, request: ApiRequest) -> Response:
         raise HttpError(400, f"The query failed: {task.failure}")
     if task.data is None or task.status == "expired":
         raise HttpError(404, "Not found")
-    return answer_result(task.result_format, task.data)
+    return answer_result(task.result_format, _changed(task, task.data, looker.variants))
 
 
 def all_running_queries(looker: Looker, _: ApiRequest) -> Response:
@@ -319,13 +319,16 @@ def _changed_bi(data: bytes, faults: Collection[str]) -> bytes:
 def _flattened(data: bytes) -> bytes:
     """Return a json_bi payload whose pivoted cells have keys `measure|FIELD|pivot`."""
     payload = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    rows = msgspec.json.decode(payload["rows"], type=list[dict[str, dict[str, msgspec.Raw]]])
+    rows = msgspec.json.decode(payload["rows"], type=list[dict[str, msgspec.Raw]])
     flat: list[dict[str, Any]] = []
     for row in rows:
         cells: dict[str, Any] = {}
-        for name, cell in row.items():
-            if "value" in cell:
-                cells[name] = cell
+        for name, raw in row.items():
+            # What marks a subtotal is a list.
+            is_cell = bytes(raw).startswith(b"{")
+            cell = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]) if is_cell else {}
+            if "value" in cell or not is_cell:
+                cells[name] = raw
             else:
                 cells |= {f"{name}|FIELD|{pivot}": inner for pivot, inner in cell.items()}
         flat.append(cells)

@@ -1,0 +1,643 @@
+"""What `looker-facts` asks a running Looker: each request once, when the first check needs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+API = "/api/4.0"
+MAX_CALLS = 80
+MAX_SECONDS = 60.0
+MADE_UP_TASK = "0123456789abcdef0123456789abcdef"
+MADE_UP_QUERY = "lookerfactsmadeupquery"
+MADE_UP_FIELD = "looker_facts.made_up"
+_CALCULATION = "looker_facts_twice"
+_OK = 200
+_FINAL = frozenset({"complete", "error", "expired", "killed", "missing"})
+_FIELD = "name,type,category,time_interval,primary_key,convert_tz,datatype,dimension_group,hidden"
+_GROUPS = ("dimensions", "measures", "filters", "parameters")
+_MAX_DASHBOARDS = 4
+
+
+class NotTriedError(Exception):
+    """A check that cannot be made, with the reason."""
+
+
+def give_up(reason: str) -> NoReturn:
+    """End a check.
+
+    Raises:
+        NotTriedError: Always.
+    """
+    raise NotTriedError(reason)
+
+
+class Form(dict[str, str]):
+    """A body that is sent as a form, not as JSON."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to Looker: verb, path with its query string, body and headers."""
+
+    verb: str
+    path: str
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Looker's response: HTTP status, headers in lower case, and text."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the decoded body; None if it is not JSON."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
+    @property
+    def kind(self) -> str:
+        """Return the media type."""
+        return self.headers.get("content-type", "").partition(";")[0]
+
+
+Send = Callable[[Request, float], Reply]
+"""Sends a request, which may take a number of seconds.
+
+Raises:
+    NotTriedError: If there is no response.
+"""
+
+
+class Options(NamedTuple):
+    """What a user chooses, instead of what the command finds by itself."""
+
+    client_id: str = ""
+    client_secret: str = ""
+    run: bool = False
+    look: str | None = None
+    explore: str | None = None
+    dashboard: str | None = None
+    failing_query: str | None = None
+
+
+class Chosen(NamedTuple):
+    """An Explore, and the fields of it that queries are made of."""
+
+    model: str
+    explore: str
+    date: str
+    measure: str
+    texts: tuple[str, ...]
+    fields: Mapping[str, Mapping[str, Any]]
+
+    def of_type(self, pattern: str) -> list[str]:
+        """Return the names of the dimensions whose type matches."""
+        found = (name for name, f in self.fields.items() if f["category"] == "dimension")
+        return [n for n in found if re.fullmatch(pattern, str(self.fields[n].get("type")))]
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def once(ask: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Keep what a method of the probe returned or raised, for each of its arguments."""
+
+    @wraps(ask)
+    def kept(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        probe: Any = args[0]
+        key = (ask.__name__, *args[1:], *kwargs.items())
+        if key not in probe.seen:
+            try:
+                probe.seen[key] = (ask(*args, **kwargs), None)
+            except NotTriedError as error:
+                probe.seen[key] = (None, error)
+        found, failure = probe.seen[key]
+        if failure is not None:
+            raise failure
+        return cast("_R", found)
+
+    return kept
+
+
+class Probe:
+    """Requests to one Looker, at most `MAX_CALLS` in `MAX_SECONDS`.
+
+    Attributes:
+        replies: All responses so far.
+        polls: Responses of `multi_results`, decoded, each with the IDs that it was asked for.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        options: Options,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take the way to send requests, and what the user chose."""
+        self.options = options
+        self.replies: list[Reply] = []
+        self.polls: list[tuple[list[str], Reply]] = []
+        self.seen: dict[tuple[Any, ...], tuple[Any, NotTriedError | None]] = {}
+        self._send = send
+        self._clock = clock
+        self._sleep = sleep
+        self._ends_at = clock() + MAX_SECONDS
+
+    # ------------------------------------------------------------ requests
+
+    def call(
+        self,
+        verb: str,
+        path: str,
+        *,
+        body: object = None,
+        token: str | None = None,
+        api: str = API,
+        query: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send a request.
+
+        Raises:
+            NotTriedError: If no call or no time is left, or there is no response.
+        """
+        left = self._ends_at - self._clock()
+        if len(self.replies) >= MAX_CALLS or left <= 0:
+            give_up(f"{MAX_CALLS} calls or {MAX_SECONDS:.0f} s are used up")
+        if token is None and not isinstance(body, Form):
+            token = f"token {self.token}"
+        headers = {"Authorization": token} if token else {}
+        target = f"{api}{path}{'?' if query else ''}{urlencode(query or {})}"
+        reply = self._send(Request(verb, target, body, headers), left)
+        self.replies.append(reply)
+        return reply
+
+    def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON of a successful GET.
+
+        Raises:
+            NotTriedError: If Looker rejects it.
+        """
+        return _decode(f"GET {path}", self.call("GET", path, query=query))
+
+    # ------------------------------------------------------------ login
+
+    @once
+    def login(self, number: int = 1) -> Reply:
+        """Log in; each number is a login of its own."""
+        assert number  # noqa: S101 - the number only tells logins apart
+        return self._login(self.options.client_secret)
+
+    def _login(self, secret: str) -> Reply:
+        form = Form(client_id=self.options.client_id, client_secret=secret)
+        return self.call("POST", "/login", body=form)
+
+    @property
+    def token(self) -> str:
+        """Return the access token of the first login."""
+        return str((self.login().json or {}).get("access_token"))
+
+    def close(self) -> None:
+        """Log out, if a call is left."""
+        key = ("login",)
+        if key in self.seen and self.seen[key][1] is None:
+            with suppress(NotTriedError):
+                self.call("DELETE", "/logout")
+
+    @once
+    def wrong_login(self) -> Reply:
+        """Log in with a secret that is wrong."""
+        return self._login("looker-facts-wrong-secret")
+
+    @once
+    def me(self, scheme: str = "token", token: str = "") -> Reply:
+        """Return who is logged in."""
+        return self.call("GET", "/user", token=f"{scheme} {token or self.token}")
+
+    @once
+    def logout(self) -> tuple[int, int, int]:
+        """Log in again and out, and return the statuses: `logout`, the first token, the second."""
+        second = str((self.login(2).json or {}).get("access_token"))
+        left = self.call("DELETE", "/logout", token=f"token {second}").status
+        first = self.call("GET", "/user").status
+        return left, first, self.call("GET", "/user", token=f"token {second}").status
+
+    @once
+    def outside(self) -> Reply:
+        """Log in at a path without `/api/4.0`."""
+        form = Form(client_id="looker-facts", client_secret="looker-facts")  # noqa: S106 - made up
+        return self.call("POST", "/login", body=form, api="")
+
+    @once
+    def at(self, path: str, *, api: str = API) -> Reply:
+        """Return the response to a GET."""
+        return self.call("GET", path, api=api)
+
+    @once
+    def roles(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the roles of the user."""
+        return self.get(f"/users/{quote(str(self.me().json['id']))}/roles")
+
+    # ------------------------------------------------------------ content
+
+    @once
+    def search(self, what: str, **query: str) -> Reply:
+        """Search Looks or dashboards."""
+        return self.call("GET", f"/{what}/search", query=query)
+
+    def found(self, what: str, **query: str) -> list[Any]:
+        """Return what a search finds.
+
+        Raises:
+            NotTriedError: If it is nothing.
+        """
+        found = _decode(f"GET /{what}/search", self.search(what, **query))
+        if not found:
+            give_up(f"no {what} are found")
+        return list(found)
+
+    @once
+    def look(self) -> Any:  # noqa: ANN401 - JSON
+        """Return a Look that has a query."""
+        if self.options.look:
+            return self.get(f"/looks/{quote(self.options.look, safe='')}")
+        for found in self.found("looks", title="%", fields="id,title,query_id", limit="2"):
+            if found.get("query_id"):
+                return self.get(f"/looks/{found['id']}")
+        give_up("no Look with a query is found; name one with --look")
+
+    @once
+    def trashed_look(self) -> Any:  # noqa: ANN401 - JSON
+        """Return a Look from the trash."""
+        found = self.found("looks", deleted="true", fields="id,deleted", limit="1")
+        return self.get(f"/looks/{found[0]['id']}")
+
+    @once
+    def query(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the query of the Look."""
+        return self.get(f"/queries/{self.look()['query_id']}")
+
+    @once
+    def dashboards(self) -> list[Any]:
+        """Return some dashboards, cut to the parts that the tap requests."""
+        ids = [self.options.dashboard] if self.options.dashboard else []
+        if not ids:
+            found = self.found("dashboards", title="%", fields="id,title", limit="2")
+            ids = [each["id"] for each in found]
+        return [self.dashboard(str(id_)) for id_ in ids[:_MAX_DASHBOARDS]]
+
+    @once
+    def dashboard(self, dashboard_id: str) -> Any:  # noqa: ANN401 - JSON
+        """Return a dashboard."""
+        parts = "title,url,deleted,dashboard_filters,dashboard_elements"
+        return self.get(f"/dashboards/{quote(dashboard_id, safe='')}", fields=parts)
+
+    @once
+    def lookml_dashboard(self) -> Any:  # noqa: ANN401 - JSON
+        """Return a LookML dashboard."""
+        ids = [str(found.get("id")) for found in self.get("/dashboards", fields="id")]
+        for id_ in ids:
+            if "::" in id_:
+                return self.dashboard(id_)
+        give_up("there is no LookML dashboard")
+
+    def tiles(self) -> list[Any]:
+        """Return the elements of all dashboards that were read."""
+        return [tile for each in self.dashboards() for tile in each["dashboard_elements"]]
+
+    def listening(self) -> list[Any]:
+        """Return what tiles listen to."""
+        found = [
+            filterable.get("listen")
+            for tile in self.tiles()
+            for filterable in (tile.get("result_maker") or {}).get("filterables") or ()
+            if filterable.get("listen")
+        ]
+        return found or give_up("no tile listens to a dashboard filter; name one: --dashboard")
+
+    def dashboard_filters(self) -> list[Any]:
+        """Return the filters of all dashboards that were read."""
+        found = [each for found in self.dashboards() for each in found["dashboard_filters"]]
+        return found or give_up("no dashboard with filters is found; name one: --dashboard")
+
+    @once
+    def merge_query(self) -> Any:  # noqa: ANN401 - JSON
+        """Return what a tile with merged results consists of."""
+        ids = [tile["merge_result_id"] for tile in self.tiles() if tile.get("merge_result_id")]
+        if not ids:
+            give_up("no tile with merged results is found; name one: --dashboard")
+        return self.get(f"/merge_queries/{ids[0]}")
+
+    def dynamic_fields(self) -> str:
+        """Return the custom fields and table calculations of a stored query."""
+        queries = [self.query(), *(tile.get("query") or {} for tile in self.tiles())]
+        found = [query["dynamic_fields"] for query in queries if query.get("dynamic_fields")]
+        return str(found[0]) if found else give_up("no query with custom fields is found")
+
+    @once
+    def explore(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the fields of the Explore of the Look, or of the one that was named."""
+        model, explore = self._explore_name()
+        groups = ",".join(f"{group}({_FIELD})" for group in _GROUPS)
+        return self.get(
+            f"/lookml_models/{quote(model, safe='')}/explores/{quote(explore, safe='')}",
+            fields=f"name,always_filter,conditionally_filter,fields({groups})",
+        )
+
+    def _explore_name(self) -> tuple[str, str]:
+        if self.options.explore:
+            model, _, explore = self.options.explore.partition("/")
+            return model, explore
+        query = self.query()
+        return str(query["model"]), str(query["view"])
+
+    @once
+    def chosen(self) -> Chosen:
+        """Choose the fields that queries are made of."""
+        model, explore = self._explore_name()
+        groups = self.explore()["fields"]
+        shown = {f["name"]: f for g in _GROUPS[:2] for f in groups[g] if not f.get("hidden")}
+        fields = {n: {**f, "category": f.get("category") or "dimension"} for n, f in shown.items()}
+        empty = Chosen(model, explore, "", "", (), fields)
+        dates = empty.of_type("date_date|date")
+        texts = empty.of_type("string")
+        measures = [n for n, f in fields.items() if f["category"] == "measure"]
+        measures.sort(key=lambda name: fields[name].get("type") != "count")
+        if not (dates and texts and measures):
+            give_up(
+                f"{model}/{explore} lacks a date, a measure or a string; name another: --explore"
+            )
+        return empty._replace(date=dates[0], measure=measures[0], texts=tuple(texts))
+
+    # ------------------------------------------------------------ queries
+
+    def body(self, *fields: str, **more: Any) -> dict[str, Any]:
+        """Return the body of a query of the chosen Explore."""
+        chosen = self.chosen()
+        wanted = [*fields] or [chosen.texts[0], chosen.measure]
+        return {"model": chosen.model, "view": chosen.explore, "fields": wanted, **more}
+
+    @once
+    def create(self, name: str) -> Reply:
+        """Create the query of a name; names tell equal requests apart."""
+        body = {} if name == "refused" else self.body(limit="500", query_timezone="UTC")
+        return self.call("POST", "/queries", body=body)
+
+    @once
+    def sql(self, name: str) -> Reply:
+        """Return the SQL of a query, which the warehouse does not run."""
+        return self.call("POST", "/queries/run/sql", body=self._sql_body(name))
+
+    def _sql_body(self, name: str) -> dict[str, Any]:
+        text, date = self.chosen().texts[0], self.chosen().date
+        bodies: Mapping[str, Callable[[], dict[str, Any]]] = {
+            "plain": lambda: self.body(sorts=[]),
+            "6000": lambda: self.body(limit=6000, sorts=["__UNSORTED__"]),
+            "all": lambda: self.body(limit="-1"),
+            "filters": lambda: self.body(filters=self._filters()),
+            "expression": lambda: self.body(
+                filters={self._number(): "7"},
+                filter_expression=f'${{{text}}} = "facts_x" OR ${{{text}}} = "facts_y"',
+            ),
+            "after": lambda: self.body(filters={date: "after 2013-02-03"}),
+            "to": lambda: self.body(filters={date: "2013-02-03 to 2013-03-04"}),
+            "made-up": lambda: self.body(MADE_UP_FIELD),
+        }
+        return bodies[name]()
+
+    def _number(self) -> str:
+        found = self.chosen().of_type("number")
+        return found[0] if found else give_up("the Explore has no number to filter by")
+
+    def _filters(self) -> dict[str, str]:
+        """Return filters: a text with a comma, two conditions on a number, and a blank one."""
+        first, *more = self.chosen().texts
+        found = {first: '"facts_a,facts_b"', self._number(): ">=5 AND <9"}
+        return {**found, **({more[0]: ""} if more else {})}
+
+    @once
+    def inline(self, name: str, result_format: str = "json_detail") -> Reply:
+        """Run one row of a query while the command waits."""
+        flags = {"server_table_calcs": "true"} if name in {"calculated", "lost"} else {}
+        body = self._inline_body(name)
+        path = f"/queries/run/{result_format}"
+        return self.call("POST", path, body=body, query={**flags, "limit": "1"})
+
+    def result(self, name: str, result_format: str = "json_detail") -> Any:  # noqa: ANN401 - JSON
+        """Return the result of an inline run."""
+        return _decode(f"run {result_format}", self.inline(name, result_format))
+
+    def _inline_body(self, name: str) -> dict[str, Any]:
+        if name == "pivot":
+            return self._pivot()
+        if name == "narrow":
+            return {**self._pivot(), "column_limit": "1"}
+        if name in {"calculated", "not calculated"}:
+            return self._calculating(self.chosen().measure)
+        if name == "lost":
+            return self._calculating(self._number())
+        if name == "types":
+            return self._every_type()
+        kind, _, zone = name.partition(" ")
+        is_converted = kind == "converted"
+        times = [
+            name
+            for name in self.chosen().of_type("date_time")
+            if self._is_converted(name) is is_converted
+        ]
+        if not times:
+            give_up(f"the Explore has no time that is {kind}")
+        filters = {times[0]: "NOT NULL"}
+        return self.body(times[0], filters=filters, sorts=[times[0]], query_timezone=zone)
+
+    def _is_converted(self, name: str) -> bool:
+        return self.chosen().fields[name].get("convert_tz") is not False
+
+    def _pivot(self) -> dict[str, Any]:
+        date, texts = self.chosen().date, self.chosen().texts
+        if len(texts) < 2:  # noqa: PLR2004 - one for rows, one for pivots
+            give_up("the Explore has no second string to pivot by")
+        return self.body(
+            *(date, texts[0], texts[1], self.chosen().measure),
+            pivots=[texts[1]],
+            total=True,
+            row_total="right",
+            subtotals=[date],
+        )
+
+    def _calculating(self, field: str) -> dict[str, Any]:
+        """Return a query with a table calculation on a field."""
+        calculation = {
+            "table_calculation": _CALCULATION,
+            "label": _CALCULATION,
+            "expression": f"${{{field}}} * 2",
+            "_type_hint": "number",
+        }
+        return self.body(dynamic_fields=json.dumps([calculation]))
+
+    def calculation(self, name: str) -> object:
+        """Return the value of the table calculation in the first row."""
+        return (self.first_row(name).get(_CALCULATION) or {}).get("value")
+
+    def first_row(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the first row of an inline run in json_detail."""
+        rows = self.result(name).get("data")
+        return rows[0] if rows else give_up("the query has no rows")
+
+    def _every_type(self) -> dict[str, Any]:
+        chosen = self.chosen()
+        group = chosen.fields[chosen.date].get("dimension_group")
+        units = [
+            name
+            for name in chosen.of_type("date_.*")
+            if chosen.fields[name].get("dimension_group") == group
+        ]
+        others = [*chosen.of_type("yesno")[:1], *chosen.of_type("duration_.*")[:1]]
+        return self.body(*units, *others, *chosen.of_type("location")[:1])
+
+    def value_of(self, *types: str) -> Iterator[tuple[str, object]]:
+        """Yield the types and values, in one row, of fields of these types.
+
+        Raises:
+            NotTriedError: If the Explore has none, or they are null.
+        """
+        fields = self._every_type()["fields"]
+        row = self.first_row("types") if fields else {}
+        found = [
+            (str(self.chosen().fields[name]["type"]), row[name].get("value"))
+            for name in fields
+            if self.chosen().fields[name]["type"] in types and name in row
+        ]
+        found = [each for each in found if each[1] is not None]
+        yield from found or give_up(f"the Explore has no field of type {' or '.join(types)}")
+
+    # ------------------------------------------------------------ tasks
+
+    _LAUNCHES = (
+        *(("detail", "json_detail"), ("again", "json_detail"), ("bi", "json_bi")),
+        *(("json", "json"), ("csv", "csv")),
+    )
+
+    @once
+    def launch(self, name: str, result_format: str) -> Reply:
+        """Create a query task of one row."""
+        if name.startswith("failing"):
+            query_id = self.options.failing_query or give_up(
+                "name a query that fails in its database: --failing-query"
+            )
+        elif name == "made-up":
+            query_id = MADE_UP_QUERY
+        else:
+            query_id = _decode("POST /queries", self.create("first"))["id"]
+        body = {"query_id": query_id, "result_format": result_format}
+        return self.call("POST", "/query_tasks", body=body, query={"limit": "1"})
+
+    @once
+    def _tasks(self) -> dict[str, str]:
+        """Launch all tasks, and return their IDs by name."""
+        launches = [*self._LAUNCHES]
+        if self.options.failing_query:
+            launches += [("failing detail", "json_detail"), ("failing bi", "json_bi")]
+        replies = {name: self.launch(name, format_) for name, format_ in launches}
+        return {n: str(_decode("POST /query_tasks", r)["id"]) for n, r in replies.items()}
+
+    def task_id(self, name: str) -> str:
+        """Return the ID of a task."""
+        if name.startswith("failing") and not self.options.failing_query:
+            give_up("name a query that fails in its database: --failing-query")
+        return self._tasks()[name]
+
+    @once
+    def finished(self) -> dict[str, Any]:
+        """Poll all tasks until they are finished, at least twice; return their entries by ID."""
+        ids = [*self._tasks().values()]
+        pause, entries = 0.1, dict[str, Any]()
+        while len(self.polls) < 2 or not _are_final(entries, ids):  # noqa: PLR2004 - each comma
+            if len(self.polls) > 1:
+                self._sleep(pause)
+                pause = min(pause * 2, 5)
+            entries = _decode("multi_results", self.poll(ids, "%2C" if self.polls else ","))
+        return dict(entries)
+
+    def poll(self, ids: list[str], comma: str) -> Reply:
+        """Poll tasks in one request."""
+        reply = self.call("GET", f"/query_tasks/multi_results?query_task_ids={comma.join(ids)}")
+        self.polls.append((ids, reply))
+        return reply
+
+    @once
+    def extra_poll(self, what: str) -> Reply:
+        """Poll a task that is not there beside one that is, or too many tasks."""
+        ids = [f"{number:032x}" for number in range(300)]
+        if what == "made-up":
+            ids = [self.task_id("detail"), MADE_UP_TASK]
+        path = f"/query_tasks/multi_results?query_task_ids={'%2C'.join(ids)}"
+        return self.call("GET", path)
+
+    def entry(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the last entry of a task."""
+        return self.finished().get(self.task_id(name)) or give_up(f"no entry of task {name}")
+
+    def data(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the result of a task."""
+        entry = self.entry(name)
+        expected = "error" if name.startswith("failing") else "complete"
+        if str(entry.get("status")).lower() != expected:
+            give_up(f"the task {name} is {entry.get('status')}")
+        return entry.get("data")
+
+    @once
+    def task(self) -> Any:  # noqa: ANN401 - JSON
+        """Return a task as `query_task` describes it, finished."""
+        self.finished()
+        return self.get(f"/query_tasks/{self.task_id('detail')}")
+
+    @once
+    def results(self, name: str) -> Reply:
+        """Return the response of `query_task_results`."""
+        id_ = MADE_UP_TASK
+        if name != "made-up":
+            id_ = self.task_id(name)
+            self.finished()
+        return self.call("GET", f"/query_tasks/{id_}/results")
+
+    @once
+    def kill(self, name: str) -> Reply:
+        """Cancel a task that is finished, or one that is not there."""
+        id_ = MADE_UP_TASK
+        if name != "made-up":
+            id_ = self.task_id(name)
+            self.finished()
+        return self.call("DELETE", f"/running_queries/{id_}")
+
+
+def _decode(operation: str, reply: Reply) -> Any:  # noqa: ANN401 - JSON
+    """Return the JSON of a successful response."""
+    if reply.status != _OK or reply.json is None:
+        message = reply.json.get("message") if isinstance(reply.json, dict) else reply.kind
+        give_up(f"{operation}: HTTP {reply.status} ({message})")
+    return reply.json
+
+
+def _are_final(entries: Mapping[str, Any], ids: list[str]) -> bool:
+    return all(str((entries.get(id_) or {}).get("status")).lower() in _FINAL for id_ in ids)

@@ -1,0 +1,301 @@
+"""`looker-facts`: the simulator passes the facts, and a fault in it is found by the fact for it."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections import Counter
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from click.testing import CliRunner, Result
+
+from looker_simulator import (
+    application,
+    content_operations,
+    engine,
+    exchange,
+    fact_probe,
+    formats,
+    looker,
+    tasks,
+)
+from looker_simulator.fact_checks import CHECKS, find_difference
+from looker_simulator.fact_probe import Options, Probe
+from looker_simulator.fact_recording import Disguise, Replay
+from looker_simulator.facts import DIFFERS, FACTS, HOLDS, NOT_TRIED, check_facts, main, sender
+from looker_simulator.simulator import Simulator, SimulatorOptions
+from tests.singer import stored_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from looker_simulator.engine import Database
+    from looker_simulator.facts import Verdict
+
+_FACTS = {fact.id: fact for fact in FACTS}
+_SHOP = ("--explore", "shop/orders", "--failing-query", stored_id(5))
+_ELSEWHERE: dict[str, dict[str, Any]] = {
+    "C8": {"explore": None},
+    "V4": {"explore": "system__activity/history"},
+}
+"""Facts that the Explore of the shop cannot show, and what shows them."""
+
+
+def command(simulator: Simulator, *arguments: str, secret: str = Simulator.client_secret) -> Result:
+    environment = {
+        "LOOKERSDK_BASE_URL": simulator.base_url,
+        "LOOKERSDK_CLIENT_ID": simulator.client_id,
+        "LOOKERSDK_CLIENT_SECRET": secret,
+    }
+    return CliRunner().invoke(main, [*arguments], env=environment)
+
+
+def described(result: Result) -> dict[str, dict[str, Any]]:
+    return {fact["id"]: fact for fact in json.loads(result.stdout)["facts"]}
+
+
+def check(simulator: Simulator, *ids: str, **chosen: Any) -> list[Verdict]:
+    options = Options("simulator", "simulator", run=True, explore="shop/orders")
+    options = options._replace(failing_query=stored_id(5))._replace(**chosen)
+    with requests.Session() as session:
+        probe = Probe(sender(simulator.base_url, session), options, sleep=lambda _: None)
+        return check_facts(probe, [_FACTS[id_] for id_ in ids])
+
+
+def test_every_fact_has_a_check_or_a_reason_for_none() -> None:
+    assert len(FACTS) == len(_FACTS) == 138
+    assert {fact.id for fact in FACTS if not fact.not_tried} == {*CHECKS}
+    assert {fact.certainty for fact in FACTS} == {"certain", "likely", "open"}
+
+
+def test_what_relies_on_a_fact_is_a_module_of_the_tap() -> None:
+    modules = {fact.relied_on_by for fact in FACTS if fact.relied_on_by}
+    assert [name for name in modules if not find_spec(f"tap_looker_tasks.{name}")] == []
+
+
+def test_the_simulator_holds_the_facts_in_80_calls_and_changes_nothing(
+    simulator: Simulator,
+) -> None:
+    before = content(simulator)
+    result = command(simulator, "--run", "--json", *_SHOP)
+    assert result.exit_code == 0, result.output
+    facts = described(result)
+    # The log of the simulator leaves out what is not under `/api/4.0`: here, two calls.
+    assert len(simulator.calls) + 2 == json.loads(result.stdout)["calls"] <= fact_probe.MAX_CALLS
+    assert {id_ for id_, fact in facts.items() if fact["verdict"] == HOLDS} == {*CHECKS} - {
+        *_ELSEWHERE,
+        *("Z5", "V5", "V6"),
+    }
+    assert content(simulator) == before
+    assert simulator.calls[-1].operation == "logout"
+    assert not simulator.cancelled
+
+
+def content(simulator: Simulator) -> tuple[object, ...]:
+    known = simulator._looker  # noqa: SLF001 - what no operation shows at once
+    return ({**known.looks}, {**known.dashboards}, {**known.folders}, {**known.merge_queries})
+
+
+@pytest.mark.parametrize("id_", _ELSEWHERE)
+def test_other_explores_show_other_facts(simulator: Simulator, id_: str) -> None:
+    (verdict,) = check(simulator, id_, **_ELSEWHERE[id_])
+    assert verdict.verdict == HOLDS, verdict
+
+
+def test_without_run_it_only_reads(simulator: Simulator) -> None:
+    result = command(simulator, "--json")
+    assert result.exit_code == 0, result.output
+    facts = described(result)
+    assert "--run" in facts["M1"]["detail"]
+    assert facts["G7"]["verdict"] == HOLDS
+    posts = {"create_query", "create_query_task", "run_inline_query", "kill_query"}
+    assert not posts & {call.operation for call in simulator.calls}
+
+
+def test_it_prints_a_line_for_each_fact(simulator: Simulator) -> None:
+    simulator.fault("redirected", operation="versions")
+    result = command(simulator)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert len(lines) == 139
+    (redirected,) = (line for line in lines if line.startswith("L10 "))
+    assert redirected.endswith("came instead, [302]")
+    counts = Counter(line[5:19].strip() for line in lines[:-1])
+    assert lines[-1].startswith(
+        f"{counts[HOLDS]} holds, 1 does not hold, {counts[NOT_TRIED]} not tried; "
+    )
+
+
+def _new_id(self: looker.Looker, body: dict[str, Any]) -> str:
+    key = f"made-up-query-{len(self.queries):08}"
+    self.queries[key] = body
+    return key
+
+
+def _refuse(*_: object) -> None:
+    raise looker.HttpError(401, "Requires authentication.")
+
+
+class _Numbered:
+    hex = "task-1"
+
+
+def _without_error(*_: object, **__: object) -> object:
+    return {"metadata": {}, "rows": []}
+
+
+_run: Callable[..., object] = engine.Database.run
+
+
+def _calculate(*args: object, **options: object) -> object:
+    return _run(*args, **{**options, "server_table_calcs": True})
+
+
+_FAULTS: dict[str, tuple[object, str, object]] = {
+    "L2": (looker.Looker, "login", _refuse),
+    "L7": (looker.Looker, "logout", lambda *_: None),
+    "L8": (content_operations, "_as_session", lambda *_: {"workspace_id": "dev"}),
+    "G7": (exchange, "select_fields", lambda value, _: value),
+    "C1": (looker.Looker, "create_query", _new_id),
+    "T2": (uuid, "uuid4", _Numbered),
+    "T5": (engine.Database, "run", _calculate),
+    "M3": (application, "_LONGEST_QUERY_STRING", 100_000),
+    "E6": (formats, "build_failure", _without_error),
+    "N1": (engine, "_DEFAULT_LIMIT", 5000),
+    "P3": (formats, "GROUPING", "grouping"),
+    "X3": (exchange, "_paging_headers", lambda *_: {}),
+    "K1": (tasks.QueryTasks, "kill", lambda *_: True),
+}
+_VARIANTS = {
+    "G2": "numeric_ids",
+    "S1": "capitalized",
+    "F6": "listen_object",
+    "R2": "runtime_number",
+    "P5": "flat_pivots",
+}
+
+
+@pytest.mark.parametrize("id_", _FAULTS)
+def test_a_planted_fault_is_found_by_the_fact_for_it(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, id_: str
+) -> None:
+    (before,) = check(simulator, id_)
+    assert before.verdict == HOLDS
+    place, name, fault = _FAULTS[id_]
+    monkeypatch.setattr(place, name, fault)
+    if id_ == "L2":
+        monkeypatch.setattr(fact_probe.Probe, "token", "not needed")
+    (after,) = check(simulator, id_)
+    assert after.verdict == DIFFERS, after
+
+
+@pytest.mark.parametrize("id_", _VARIANTS)
+def test_another_release_is_found_by_the_fact_for_it(database: Database, id_: str) -> None:
+    options = SimulatorOptions(variants=frozenset({_VARIANTS[id_]}))
+    with Simulator(options, database=database) as simulator:
+        failing = "5" if id_ == "G2" else stored_id(5)
+        (verdict,) = check(simulator, id_, failing_query=failing)
+    assert verdict.verdict == DIFFERS, verdict
+
+
+def test_a_recording_replays_with_the_same_verdicts_and_nothing_of_the_original(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    path = tmp_path / "facts.json"
+    original = command(simulator, "--run", "--json", *_SHOP, "--record", str(path))
+    replayed = CliRunner().invoke(main, ["--replay", str(path), "--json"])
+    assert replayed.exit_code == 0, replayed.output
+    verdicts = [
+        {id_: fact["verdict"] for id_, fact in described(each).items()}
+        for each in (original, replayed)
+    ]
+    assert verdicts[0] == verdicts[1]
+    recorded = path.read_text()
+    assert [
+        w for w in ("Airlines", "customer", "Grace", "shop", "simulator") if w in recorded
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "pattern"),
+    [
+        ("Ada Lovelace", r"[A-Z][a-z]{2} [A-Z][a-z]{7}"),
+        ("2013-07-01", r"20\d\d-\d\d-\d\d"),
+        ("2013-07-01 10:20:30", r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"),
+        ("2013-99-99", r"\d{4}-\d\d-\d\d"),
+        ("0f" * 16, "[0-9a-f]{32}"),
+        ("Yes", "Yes"),
+        ("FY2017", r"FY\d{4}"),
+        ("2017-Q3", r"\d{4}-Q\d"),
+        ("flights.count", r"[a-z]{7}\.[a-z]{5}"),
+        (12.5, r"\d\d\.\d"),
+        (-1234, r"-\d{4}"),
+        (10**30, r"\d{31}"),
+        (True, "True"),
+        (None, "None"),
+    ],
+)
+def test_a_value_is_replaced_by_one_of_its_kind(value: object, pattern: str) -> None:
+    disguise = Disguise(b"key")
+    found = disguise.json({"value": value})["value"]
+    assert type(found) is type(value)
+    assert re.fullmatch(pattern, str(found))
+    assert found != value or str(value) == pattern
+    assert disguise.json({"value": value})["value"] == found
+
+
+def test_different_words_stay_different() -> None:
+    disguise = Disguise(b"key")
+    words = [chr(letter) for letter in range(ord("a"), ord("z") + 1)]
+    assert len({disguise.text(f"{word}.x") for word in words}) == len(words)
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "difference"),
+    [
+        ({"a": int}, {"a": True}, "a: true"),
+        ({"a": [{"b": (str, None)}]}, {"a": [{"b": "x"}, {"b": 1}]}, "a[].b: 1"),
+        ({"a": str}, {}, "a: nothing"),
+        ([], [1], "[1]"),
+        ({"a": str}, [], "[]"),
+        (1, 1.0, "1.0"),
+        ((1, 2), 2, None),
+        (lambda value: value > 1, 2, None),
+    ],
+)
+def test_a_difference_is_named(expected: object, found: object, difference: str | None) -> None:
+    assert find_difference(expected, found) == difference
+
+
+def test_calls_are_limited(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fact_probe, "MAX_CALLS", 5)
+    result = command(simulator, "--json")
+    assert len(simulator.calls) == 5
+    assert described(result)["X2"]["detail"] == "5 calls or 60 s are used up"
+
+
+def test_what_cannot_be_checked_at_all(simulator: Simulator, tmp_path: Path) -> None:
+    run = partial(CliRunner().invoke, main)
+    recording = tmp_path / "recording.json"
+    recording.write_text("[]")
+    results = {
+        "set LOOKERSDK_CLIENT_ID and LOOKERSDK_CLIENT_SECRET": command(simulator, secret=""),
+        "login: HTTP 404; check the URL, the client ID and the client secret": command(
+            simulator, secret="wrong"
+        ),
+        "no response from http://127.0.0.1:9 (ConnectionError); check the URL": command(
+            simulator, "http://127.0.0.1:9"
+        ),
+        "URL must begin with https:// or http://, not 'looker'": command(simulator, "looker"),
+        f"{recording} is not a recording of looker-facts": run(["--replay", str(recording)]),
+    }
+    for message, result in results.items():
+        assert (result.exit_code, result.stderr.strip()) == (2, f"Error: {message}")
+    with pytest.raises(ValueError, match="not a recording"):
+        Replay(recording)
