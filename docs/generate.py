@@ -40,8 +40,36 @@ _PART = re.compile(
 _PHASES = MappingProxyType(
     {
         Phase.FINAL: "final",
-        Phase.DOUBTFUL: "believed once it has lasted `expired_grace_seconds`",
-        Phase.UNFINISHED: "asked for again",
+        Phase.DOUBTFUL: "final once it has lasted `expired_grace_seconds`",
+        Phase.UNFINISHED: "polled again",
+    }
+)
+
+# The settings that most users need, and all others by topic.
+_ESSENTIAL = (
+    *("base_url", "client_id", "client_secret", "queries", "dashboards"),
+    *("query_task_ids_file", "start_date", "max_concurrent_tasks"),
+)
+_TOPICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Extraction": (
+            *("query_task_ids", "query_timezone", "result_format", "decimals", "cache"),
+            *("max_name_length",),
+        ),
+        "Runs": (
+            *("wait_for_completion", "task_timeout_seconds", "sync_timeout_seconds"),
+            *("max_task_attempts", "expired_grace_seconds", "fail_on_task_error"),
+            *("on_interrupt", "run_id", "report_path", "summary_path"),
+        ),
+        "API calls": (
+            *("polling", "poll_interval_seconds", "poll_max_interval_seconds", "batch_size"),
+            "api_call_limit",
+        ),
+        "Connection": (
+            *("verify_ssl", "ca_bundle", "max_connections", "http_timeout_seconds"),
+            *("http_max_tries", "max_response_bytes"),
+        ),
+        "Shards": ("shard_count", "shard_index"),
     }
 )
 
@@ -53,10 +81,10 @@ def find_pages() -> Iterator[Path]:
 
 
 def write_parts(text: str) -> str:
-    """Return a page with its parts written anew.
+    """Return a page with its parts written again.
 
     Raises:
-        KeyError: the page names a part that there is not.
+        KeyError: If the page names an unknown part.
     """
     return _PART.sub(lambda p: f"{p['begin']}\n{_PARTS[p['name']]()}\n\n{p['end']}", text)
 
@@ -70,9 +98,33 @@ def _in_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
 
 
+def _essential_settings_table() -> str:
+    own = own_settings()
+    return _settings_table({name: own[name] for name in _ESSENTIAL})
+
+
+def _other_settings_table() -> str:
+    """Every setting that is not essential, by topic.
+
+    Raises:
+        ValueError: If a setting has no topic, or a topic names a setting twice.
+    """
+    own = own_settings()
+    listed = [*_ESSENTIAL, *(name for names in _TOPICS.values() for name in names)]
+    if sorted(listed) != sorted(own):
+        msg = f"settings without a topic, or in two: {sorted({*listed} ^ {*own})}"
+        raise ValueError(msg)
+    rows = [
+        (topic, f"`{name}`", _type_and_default(own[name]), own[name]["description"])
+        for topic, names in _TOPICS.items()
+        for name in names
+    ]
+    return _table(("Topic", "Setting", "Type", "Meaning"), rows)
+
+
 def _settings_table(settings: Mapping[str, dict[str, Any]]) -> str:
     rows = [(f"`{n}`", _type_and_default(s), s["description"]) for n, s in settings.items()]
-    return _table(("setting", "type", "meaning"), rows)
+    return _table(("Setting", "Type", "Meaning"), rows)
 
 
 def _sdk_settings() -> Mapping[str, dict[str, Any]]:
@@ -97,7 +149,7 @@ def _columns_table(schema: Mapping[str, Any]) -> str:
     for name, column in schema["properties"].items():
         types = [type_ for type_ in column["type"] if type_ != "null"]
         rows.append((f"`{name}`", column.get("format") or types[0], column["description"]))
-    return _table(("column", "type", "meaning"), rows)
+    return _table(("Column", "Type", "Meaning"), rows)
 
 
 def _types_table() -> str:
@@ -106,7 +158,7 @@ def _types_table() -> str:
         types[column_type_of(looker_type)].append(f"`{looker_type}`")
     rows = [(", ".join(names), _declare(kind.json_schema)) for kind, names in types.items()]
     unknown = ("anything else, such as `list` and `location`", "any type")
-    return _table(("type of the field", "declared as"), [*rows, unknown])
+    return _table(("Type of the field", "Declared as"), [*rows, unknown])
 
 
 def _declare(schema: Mapping[str, Any]) -> str:
@@ -115,7 +167,7 @@ def _declare(schema: Mapping[str, Any]) -> str:
 
 def _statuses_table() -> str:
     rows = [(f"`{status}`", _PHASES[phase]) for status, phase in PHASES.items()]
-    return _table(("status", "what the tap makes of it"), rows)
+    return _table(("Status", "Treated as"), rows)
 
 
 def _operations_table() -> str:
@@ -123,7 +175,7 @@ def _operations_table() -> str:
     names = {name for name in vars(LookerClient) if not name.startswith("_")}
     metered = sorted(names - {"abort", "close", "logout"}, key=lambda n: (n not in KINDS, n))
     kinds = ((f"`{name}`", *(each.value for each in kind_of(name))) for name in metered)
-    return _table(("operation", "kind", "how sure"), kinds)
+    return _table(("Operation", "Kind", "How sure"), kinds)
 
 
 def _facts_table() -> str:
@@ -143,7 +195,7 @@ def _facts_table() -> str:
 
 def _editions_table() -> str:
     rows = ((name, f"{queries:,}", f"{others:,}") for name, (queries, others) in EDITIONS.items())
-    return _table(("edition", "query-based calls", "administrative calls"), rows)
+    return _table(("Edition", "Query-based calls", "Administrative calls"), rows)
 
 
 def _errors_table() -> str:
@@ -153,17 +205,17 @@ def _errors_table() -> str:
     rows = (
         (f"`{c.__name__}`", f"`{c.__mro__[1].__name__}`", _first_line(c.__doc__)) for c in found
     )
-    return _table(("exception", "is a", "meaning"), rows)
+    return _table(("Exception", "Is a", "Meaning"), rows)
 
 
 def _bounds_table() -> str:
     bounds = {
-        "in memory, whatever there is besides: each result": SHORT_BYTES,
-        "in memory: longer results together": MEMORY_BYTES,
+        "in memory, always: each result up to this size": SHORT_BYTES,
+        "in memory: larger results together": MEMORY_BYTES,
         "in a temporary file, before launching pauses": MAX_SPOOL_BYTES,
     }
     rows = ((where, f"{bound >> 10:,} KiB") for where, bound in bounds.items())
-    return _table(("where results wait", "up to"), rows)
+    return _table(("Where results wait", "Up to"), rows)
 
 
 def _help_text() -> str:
@@ -180,7 +232,7 @@ def _modules_table() -> str:
             rows.append((f"**`{place}/`**", f"**{_purpose(place)}**{pure}"))
             pure = ""
         rows += [(_path(name), _purpose(name) + pure) for name in names]
-    return _table(("place", "what it is for"), rows)
+    return _table(("Place", "Purpose"), rows)
 
 
 def _path(module: str) -> str:
@@ -200,7 +252,8 @@ def _first_line(docstring: str | None) -> str:
 
 _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
-        "settings": lambda: _settings_table(own_settings()),
+        "essential-settings": _essential_settings_table,
+        "other-settings": _other_settings_table,
         "sdk-settings": lambda: _settings_table(_sdk_settings()),
         "query-task-results": partial(_columns_table, QueryTaskResultsStream.schema),
         "query-task-rows": partial(_columns_table, QueryTaskRowsStream.schema),
@@ -218,7 +271,7 @@ _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
 
 
 def main() -> None:
-    """Write the parts of all pages anew."""
+    """Write the parts of all pages again."""
     for page in find_pages():
         text = page.read_text()
         if (anew := write_parts(text)) != text:

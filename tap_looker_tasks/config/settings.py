@@ -56,7 +56,7 @@ _PositiveSeconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user configured, checked; field names are the setting names.
+    """Settings of the tap, checked; field names are the setting names.
 
     A setting is declared here alone: type, default, bounds, title, description, secret. The JSON
     Schema given to the SDK, `--about`, `meltano.yml`, `plugin.yml` and the reference follow.
@@ -66,8 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _Text,
         Meta(
             title="Base URL",
-            description="Address of the Looker instance, with or without port or `/api/4.0`; "
-            "https, or http on loopback only",
+            description="URL of the Looker instance, with or without port or `/api/4.0`; HTTPS "
+            "except on loopback",
         ),
     ]
     client_id: Annotated[
@@ -93,22 +93,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             title="CA bundle",
-            description="Path of a file with your own certificate authority's certificates",
+            description="Path of a file with a private certificate authority's certificates",
         ),
     ] = None
     query_task_ids: Annotated[
         tuple[str, ...],
         Meta(
             title="Query task IDs",
-            description="IDs of external query tasks, which others created, to follow",
+            description="IDs of external query tasks to follow",
         ),
     ] = ()
     query_task_ids_file: Annotated[
         str | None,
         Meta(
             title="Query task IDs file",
-            description="Path of a file with external query tasks to follow: one id a line, or "
-            "JSON lines with `query_task_id`",
+            description="Path of a file with IDs of external query tasks: one ID a line, or JSON "
+            "lines with `query_task_id`",
         ),
     ] = None
     queries: Annotated[
@@ -126,7 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             title="Dashboards",
             description="Dashboards whose tiles to launch, one typed stream each: objects with "
-            "`url` or `dashboard_id`, `name` (what the streams' names begin with) and optionally "
+            "`url` or `dashboard_id`, `name` (first part of the streams' names) and optionally "
             "`filters`, `limit`, `primary_keys` (`auto`) and `tiles`",
         ),
     ] = ()
@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             title="Start date",
-            description="First bookmark of incremental queries by date or date-time",
+            description="Initial bookmark of incremental queries on a date or date-time",
             extra_json_schema={"format": "date-time"},
         ),
     ] = None
@@ -142,61 +142,66 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _Text,
         Meta(
             title="Query time zone",
-            description="Time zone that launched queries run in, by its IANA name",
+            description="IANA time zone that launched queries run in",
         ),
     ] = "UTC"
     result_format: Annotated[
         Literal["json_detail", "json_bi"],
-        Meta(title="Result format", description="Format to ask for when launching"),
+        Meta(title="Result format", description="Result format of launched queries"),
     ] = "json_detail"
     decimals: Annotated[
         Decimals | None,
         Meta(
             title="Decimals",
             description="Exact decimals for numbers that may have a fraction, such as "
-            '`{"precision": 38, "scale": 9}`; also per query',
+            '`{"precision": 38, "scale": 9}`; `decimals` of a query overrides it',
         ),
     ] = None
     cache: Annotated[
         bool,
         Meta(
             title="Cache",
-            description="Whether Looker may answer launched queries from its cache; `cache` of a "
-            "query overrides it",
+            description="Whether Looker may return cached results for launched queries; `cache` "
+            "of a query overrides it",
         ),
     ] = True
     wait_for_completion: Annotated[
         bool,
         Meta(
             title="Wait for completion",
-            description="Whether to wait until every task has finished; if not, take one look at "
-            "each and leave the rest to the next run",
+            description="Whether to wait for every task; if false, poll once and leave the rest",
         ),
     ] = True
     task_timeout_seconds: Annotated[
         _PositiveSeconds,
         Meta(
             title="Task timeout",
-            description="Seconds after which an unfinished task gets the status `timeout` and, if "
-            "launched by the tap, is cancelled",
+            description="Seconds after which an unfinished task gets the status `timeout`; "
+            "the tap cancels it if it launched it",
         ),
     ] = 3600
     sync_timeout_seconds: Annotated[
         _PositiveSeconds | None,
         Meta(
             title="Sync timeout",
-            description="Seconds after which a run ends in good order; unfinished launched tasks "
-            "stay in state and are resumed",
+            description="Seconds before a run stops cleanly; launched tasks stay in state to be "
+            "resumed",
         ),
     ] = None
     max_concurrent_tasks: Annotated[
         _Positive,
-        Meta(title="Concurrent tasks", description="Tasks launched and unfinished at once"),
+        Meta(
+            title="Concurrent tasks",
+            description="Maximum number of launched, unfinished query tasks",
+        ),
     ] = 10
     max_connections: Annotated[
         int,
         Meta(
-            ge=1, le=32, title="Connections", description="Requests to Looker made at the same time"
+            ge=1,
+            le=32,
+            title="Connections",
+            description="Maximum number of concurrent requests to Looker",
         ),
     ] = 8
     batch_size: Annotated[
@@ -205,31 +210,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=1,
             le=MAX_BATCH_SIZE,
             title="Batch size",
-            description="Query task ids per `multi_results` request",
+            description="Maximum number of query tasks in one `multi_results` request",
         ),
     ] = 50
     poll_interval_seconds: Annotated[
         _PositiveSeconds,
         Meta(
             title="Poll interval",
-            description="First pause between polls, and after a launch, in seconds; down to two "
-            "fifths of it where queries are short",
+            description="Initial seconds between polls; two fifths of it for short queries",
         ),
     ] = 0.25
     poll_max_interval_seconds: Annotated[
         _PositiveSeconds,
         Meta(
             title="Longest poll interval",
-            description="Longest pause between polls of tasks whose run time is unknown, in "
-            "seconds; the pause grows with their age",
+            description="Maximum seconds between polls of tasks whose run time is unknown",
         ),
     ] = 15
     polling: Annotated[
         Literal["prompt", "sparing"],
         Meta(
             title="Polling",
-            description="`prompt`: notice soon that a task has ended; `sparing`: make as few calls "
-            "as possible, and notice it up to a tenth of its expected time later, or 5 s",
+            description="`prompt`: poll often, to collect results soon; `sparing`: make as few "
+            "calls as possible, and collect up to a tenth of a task's expected time later, or 5 s",
         ),
     ] = "prompt"
     expired_grace_seconds: Annotated[
@@ -238,43 +241,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
             le=_YEAR,
             title="Grace for expired tasks",
-            description="Seconds for which `expired`, `absent` and `missing` must last before "
-            "they are believed",
+            description="Seconds that `expired`, `absent` or `missing` must persist to become "
+            "final",
         ),
     ] = 60
     max_task_attempts: Annotated[
         _Positive,
         Meta(
             title="Task attempts",
-            description="Launches per query and run, when a task expires or is lost",
+            description="Maximum number of launches of a query in a run, if its task expires or "
+            "is lost",
         ),
     ] = 2
     on_interrupt: Annotated[
         Literal["cancel", "leave"],
         Meta(
             title="On interrupt",
-            description="What SIGINT and SIGTERM do with tasks launched by the tap: `cancel` "
-            "them, or `leave` them in state for the next run",
+            description="Whether SIGINT and SIGTERM `cancel` launched tasks, or `leave` them in "
+            "state for the next run",
         ),
     ] = "cancel"
     fail_on_task_error: Annotated[
         bool,
         Meta(
             title="Fail on task error",
-            description="Whether to end with exit code 1, after everything else is delivered, "
-            "when a task did not complete",
+            description="Whether to end with exit code 1 if a task did not complete",
         ),
     ] = True
     http_timeout_seconds: Annotated[
         _PositiveSeconds,
         Meta(
             title="HTTP timeout",
-            description="Seconds for which a request may go without a byte",
+            description="Seconds without data from Looker after which a request times out",
         ),
     ] = 300
     http_max_tries: Annotated[
         _Positive,
-        Meta(title="HTTP tries", description="Tries per request before the run gives up"),
+        Meta(title="HTTP tries", description="Maximum number of tries of a request"),
     ] = 5
     max_response_bytes: Annotated[
         int,
@@ -282,15 +285,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=1,
             le=10**15,
             title="Longest response",
-            description="Bytes, unpacked, above which a response of Looker is refused",
+            description="Maximum bytes of a response from Looker, uncompressed",
         ),
     ] = 10_000_000_000
     api_call_limit: Annotated[
         Annotated[int, Meta(ge=3, le=10**9)] | None,
         Meta(
             title="API call limit",
-            description="Calls of Looker's API that a run may make; it ends in good order before "
-            "it makes more",
+            description="Maximum number of API calls per run; the run stops cleanly before it "
+            "exceeds it",
         ),
     ] = None
     shard_count: Annotated[
@@ -302,7 +305,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             title="Shard",
-            description="Which share this tap follows and launches, from 0",
+            description="Index of this tap's shard, from 0",
         ),
     ] = 0
     max_name_length: Annotated[
@@ -311,25 +314,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ge=20,
             le=300,
             title="Longest name",
-            description="Bytes that a stream's or column's name may have; longer ones are "
-            "shortened and end in a hash",
+            description="Maximum bytes in a stream or column name; longer names are shortened "
+            "with a hash",
         ),
     ] = 63
     run_id: Annotated[
         _Text | None,
         Meta(
             title="Run ID",
-            description="Name of the run, such as that of an orchestrator: a query that a run of "
-            "the same name has delivered is not launched again",
+            description="Name of the run, such as an orchestrator's; a query that a run of this "
+            "name has delivered is not launched again",
         ),
     ] = None
     report_path: Annotated[
         _Text | None,
-        Meta(title="Report", description="Path of an HTML report of the run to write"),
+        Meta(title="Report", description="Path of an HTML report of each run"),
     ] = None
     summary_path: Annotated[
         _Text | None,
-        Meta(title="Summary", description="Path of a summary of the run to write, as JSON"),
+        Meta(title="Summary", description="Path of a JSON summary of each run"),
     ] = None
 
     @property

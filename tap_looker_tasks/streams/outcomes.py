@@ -62,25 +62,25 @@ _NAMES_LENGTH = 1800
 # Column, type, description.
 _COLUMNS: Mapping[str, tuple[Any, str]] = MappingProxyType(
     {
-        "query_task_id": (KEY_TEXT, "Looker's id of the task"),
+        "query_task_id": (KEY_TEXT, "Looker's ID of the task"),
         "status": (
             KEY_TEXT,
             "Looker's word in lower case, `absent` (Looker never reported this ID) or `timeout`",
         ),
         "query_name": (KEY_TEXT, "Name of the configured query; null for an external task"),
-        "query_id": (KEY_TEXT, "Looker's id of the query"),
-        "look_id": (KEY_TEXT, "Looker's id of the Look the query came from"),
-        "dashboard_id": (KEY_TEXT, "Looker's id of the dashboard the query came from"),
-        "origin": (KEY_TEXT, "`given`: an external task; `launched`: one of this tap"),
-        "result_format": (KEY_TEXT, "Format of the result, as its shape tells; null for text"),
+        "query_id": (KEY_TEXT, "Looker's ID of the query"),
+        "look_id": (KEY_TEXT, "Looker's ID of the Look the query came from"),
+        "dashboard_id": (KEY_TEXT, "Looker's ID of the dashboard the query came from"),
+        "origin": (KEY_TEXT, "`given`: an external task; `launched`: a task of this tap"),
+        "result_format": (KEY_TEXT, "Format of the result, recognized by its shape; null for text"),
         "result_source": (
             KEY_TEXT,
-            "Where Looker took the result from, such as `query` or `cache`",
+            "Source of Looker's result, such as `query` or `cache`",
         ),
         "from_cache": (th.BooleanType, "Whether the result came from Looker's cache"),
         "attempt": (th.IntegerType, "Number of the launch, from 1"),
         "launched_at": (th.DateTimeType, "When this tap created the task"),
-        "first_seen_at": (th.DateTimeType, "When Looker first answered for the task"),
+        "first_seen_at": (th.DateTimeType, "When Looker first reported the task"),
         "finished_at": (
             th.DateTimeType,
             "When the tap saw the final status; null while unfinished",

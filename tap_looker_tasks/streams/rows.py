@@ -55,7 +55,7 @@ class QueryTaskRowsStream(RowStream):
     selected_by_default = False
     schema: ClassVar[dict[str, Any]] = th.PropertiesList(
         th.Property(
-            "query_task_id", KEY_TEXT, required=True, description="Looker's id of the task"
+            "query_task_id", KEY_TEXT, required=True, description="Looker's ID of the task"
         ),
         th.Property(
             "row_number",

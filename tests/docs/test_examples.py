@@ -55,6 +55,7 @@ def test_state_has_the_keys_that_the_page_shows(simulator: Simulator, tap: Tap) 
         queries=[DAYS],
         query_task_ids=[query_task_id],
         state=first.state,
+        run_id="second",
         sync_timeout_seconds=0.5,
         http_timeout_seconds=0.2,
         on_interrupt="leave",
@@ -103,7 +104,7 @@ def test_the_doctor_says_what_the_page_shows(tap: Tap, simulator: Simulator) -> 
     shown = shown.replace("http://127.0.0.1:19999", simulator.base_url)
     for line in shown.splitlines():
         parts = (re.escape(" ".join(part.split())) for part in line.split("..."))
-        assert re.search(".+?".join(parts), said), line
+        assert re.search(".+?".join(parts), said), f"{line}\n{said}"
 
 
 @pytest.mark.parametrize("page", ["docs/how-to/api-quotas.md", "docs/how-to/watch-a-run.md"])
