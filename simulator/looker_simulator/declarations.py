@@ -77,7 +77,7 @@ class Block:
         """Return a property that is a list of numbers, or one, as text.
 
         Raises:
-            ModelError: it is not there, or something else.
+            ModelError: If it is not there, or something else.
         """
         found = self.texts(key)
         if not found or not all(_NUMBER.fullmatch(entry.strip()) for entry in found):
@@ -104,7 +104,7 @@ class Block:
         """Return a property that is text.
 
         Raises:
-            ModelError: it is not there.
+            ModelError: If it is not there.
         """
         found = self.text(key)
         if not found:
@@ -115,7 +115,7 @@ class Block:
         """Raise an error that names this block and its place.
 
         Raises:
-            ModelError: in any case.
+            ModelError: If in any case.
         """
         raise ModelError(self.place, f"{self.kind} {self.name}: {message}")
 
@@ -161,7 +161,7 @@ def read_yaml(path: Path) -> YamlText:
     """Read a file.
 
     Raises:
-        ModelError: it cannot be read, or is no YAML.
+        ModelError: If it cannot be read, or is no YAML.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -198,7 +198,7 @@ def read_yaml_model(path: Path) -> Declarations:
     """Read a model.
 
     Raises:
-        ModelError: the file cannot be read, is no YAML, or declares something else.
+        ModelError: If the file cannot be read, is no YAML, or declares something else.
     """
     root, found = read_yaml(path)
     place = Place(path.name, 1)
@@ -313,7 +313,7 @@ def read_lookml(path: Path) -> Declarations:
     """Read a model file and the files that it includes.
 
     Raises:
-        ModelError: a file cannot be read, or is no LookML.
+        ModelError: If a file cannot be read, or is no LookML.
     """
     warnings: list[str] = []
     blocks: list[Block] = []

@@ -181,7 +181,7 @@ class Database:
         computed only with `server_table_calcs`; without, they are named and have no values.
 
         Raises:
-            QueryFailedError: it asks for what is not there, or the database refused it.
+            QueryFailedError: If it asks for what is not there, or the database refused it.
         """
         explore = self._explore_of(query)
         try:
@@ -275,7 +275,7 @@ def _check_keys(query: Mapping[str, Any], statement: Statement) -> None:
     """Reject what the simulator would have to drop silently.
 
     Raises:
-        InvalidQueryError: It names the key.
+        InvalidQueryError: If it names the key.
     """
     names = [field.name for field in statement.fields]
     for key in ("pivots", "subtotals", "fill_fields"):

@@ -139,7 +139,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Check the name.
 
         Raises:
-            ValueError: there is no fault of that name.
+            ValueError: If there is no fault of that name.
         """
         if self.name not in FAULTS:
             msg = f"there is no fault {self.name!r}; name must be one of {', '.join(FAULTS)}"

@@ -154,7 +154,7 @@ class FieldBuilder:
         """Yield all fields; what cannot be understood is left out, with a warning.
 
         Raises:
-            ModelError: something is missing, or refers to what is not there.
+            ModelError: If something is missing, or refers to what is not there.
         """
         for alias, view in self._views.items():
             for block in view.of_kind(*_DIMENSIONS, "measure", "filter", "parameter"):
@@ -165,7 +165,7 @@ class FieldBuilder:
         """Return SQL of a block with what `${...}` refers to; Liquid's names get their view.
 
         Raises:
-            ModelError: it refers to what is not there, or to itself.
+            ModelError: If it refers to what is not there, or to itself.
         """
         sql = sql.strip().removesuffix(";;").replace("${TABLE}", f'"{alias}"')
         sql = _LIQUID_NAME.sub(lambda match: f"{match[1]}{alias}.{match[2]}", sql)

@@ -124,7 +124,7 @@ def read_scenario(path: Path) -> Scenario:
     """Read a scenario.
 
     Raises:
-        ModelError: the file cannot be read, is no YAML, or holds something else.
+        ModelError: If the file cannot be read, is no YAML, or holds something else.
     """
     root, value = read_yaml(path)
     found = _with_text_ids(value)
@@ -182,7 +182,7 @@ def play_scenario(scenario: Scenario, looker: Looker) -> None:
     """Add the tasks and faults of a scenario.
 
     Raises:
-        ModelError: a task is of a query that is not there.
+        ModelError: If a task is of a query that is not there.
     """
     for fault in scenario.faults:
         looker.faults.add(fault)

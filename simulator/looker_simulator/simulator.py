@@ -253,7 +253,7 @@ class Simulator:
         """Return Looker's word for a task.
 
         Raises:
-            KeyError: there is no such task.
+            KeyError: If there is no such task.
         """
         task = self._tasks.find(query_task_id)
         if task is None:
@@ -264,7 +264,7 @@ class Simulator:
         """Let something go wrong; `details` are those of `Fault`: times, operation, after, ...
 
         Raises:
-            ValueError: there is no fault of that name.
+            ValueError: If there is no fault of that name.
         """
         self._looker.faults.add(Fault(name, **details))
 

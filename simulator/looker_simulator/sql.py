@@ -64,8 +64,8 @@ class Statement:
             user_attributes: values of the user's attributes, by name.
 
         Raises:
-            InvalidQueryError: something is not there.
-            FilterError: a filter expression is wrong.
+            InvalidQueryError: If something is not there.
+            FilterError: If a filter expression is wrong.
         """
         self._explore = explore
         self._query = query

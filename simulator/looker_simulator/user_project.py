@@ -57,7 +57,7 @@ def build_model(declared: Declarations) -> tuple[Model, list[str]]:
     """Build a model, and say what of it was not understood.
 
     Raises:
-        ModelError: something is missing, or refers to what is not there.
+        ModelError: If something is missing, or refers to what is not there.
     """
     warnings = [*declared.warnings]
     for view in declared.views.values():
@@ -193,7 +193,7 @@ def read_project(data: Path, model_file: Path) -> tuple[Project, list[str]]:
         What can be served, and warnings: what is not understood, and which fields would fail.
 
     Raises:
-        ModelError: one of them cannot be served.
+        ModelError: If one of them cannot be served.
     """
     is_yaml = model_file.suffix in _YAML
     declared = read_yaml_model(model_file) if is_yaml else read_lookml(model_file)
@@ -218,7 +218,7 @@ def open_folder(data: Path) -> duckdb.DuckDBPyConnection:
     """Open a database in memory with a table for each file of a folder.
 
     Raises:
-        ModelError: there is no file, or one cannot be read.
+        ModelError: If there is no file, or one cannot be read.
     """
     files = sorted(path for path in data.rglob("*") if path.suffix in _READERS)
     if not files:
@@ -246,7 +246,7 @@ def _check_model(
     """Yield the fields whose queries would fail.
 
     Raises:
-        ModelError: an Explore whose tables cannot be joined.
+        ModelError: If an Explore whose tables cannot be joined.
     """
     for explore in model.explores.values():
         place = places[explore.name]

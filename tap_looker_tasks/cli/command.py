@@ -108,7 +108,7 @@ def refuse_wrong_stream_maps() -> Iterator[None]:
     """Turn whatever an expression of the user's raises into one line.
 
     Raises:
-        SettingsError: a stream map is wrong, as it is read or as it meets a record.
+        SettingsError: If a stream map is wrong, as it is read or as it meets a record.
     """
     try:
         yield

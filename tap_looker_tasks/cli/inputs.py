@@ -72,7 +72,7 @@ def read_file(
         logger: told when something was taken as empty.
 
     Raises:
-        SettingsError: it cannot be read, or is not what it should be.
+        SettingsError: If it cannot be read, or is not what it should be.
     """
     if file is None:
         return None
@@ -97,7 +97,7 @@ def read_state(raw: object) -> dict[str, Any]:
     Other keys, and bookmarks of other taps' streams, stay as they are.
 
     Raises:
-        WrongShapeError: it remembers something, but cannot be read: everything would be delivered
+        WrongShapeError: If it remembers something, but cannot be read: everything would be delivered
             once more without a word.
     """
     state = _read_object(raw, "state")
@@ -116,7 +116,7 @@ def read_catalog(raw: object) -> dict[str, Any]:
     """Return a catalog that the SDK can read, and obeys.
 
     Raises:
-        WrongShapeError: it is none; every stream and column would be deselected without a word.
+        WrongShapeError: If it is none; every stream and column would be deselected without a word.
     """
     if not isinstance(raw, dict) or not isinstance(raw.get("streams"), list):
         msg = "not a catalog: expected an object with an array of `streams`"
@@ -152,7 +152,7 @@ def _check_name(entry: Mapping[str, Any], place: str) -> None:
     """Check that a stream is called what the tap calls it, as the SDK takes for granted.
 
     Raises:
-        WrongShapeError: it has another name.
+        WrongShapeError: If it has another name.
     """
     own = entry["tap_stream_id"]
     if (name := entry.get("stream")) and name != own:
@@ -184,7 +184,7 @@ def _check_shape(raw: object, shape: type, place: str) -> None:
     """Check that a value has a shape; what the shape does not name may be anything.
 
     Raises:
-        WrongShapeError: it has another one.
+        WrongShapeError: If it has another one.
     """
     try:
         msgspec.convert(raw, shape)

@@ -54,7 +54,7 @@ def read_instance_url(text: str) -> str:
     """Return scheme, host and port of the instance, without a path.
 
     Raises:
-        SettingsError: not a URL of http or https, or http to another machine.
+        SettingsError: If not a URL of http or https, or http to another machine.
     """
     hint = "expected the instance's address, like https://example.cloud.looker.com"
     try:

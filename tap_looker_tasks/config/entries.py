@@ -389,7 +389,7 @@ def check_task_ids(ids: Iterable[str], place: str) -> tuple[str, ...]:
     """Return the ids, each once.
 
     Raises:
-        SettingsError: one cannot be an id, by its place.
+        SettingsError: If one cannot be an id, by its place.
     """
     return tuple(dict.fromkeys(_check_task_id(id_, f"{place}[{n}]") for n, id_ in enumerate(ids)))
 
@@ -398,7 +398,7 @@ def parse_ids_file(content: bytes) -> tuple[str, ...]:
     """Return the ids in a file's content: one a line, or JSON lines with `query_task_id`.
 
     Raises:
-        SettingsError: a line is neither, by its number.
+        SettingsError: If a line is neither, by its number.
     """
     try:
         text = content.decode("utf-8-sig")

@@ -350,7 +350,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Check a tap's config; settings of the Singer SDK in it are passed over.
 
         Raises:
-            SettingsError: the first wrong value found, by the name of its setting; of those that
+            SettingsError: If the first wrong value found, by the name of its setting; of those that
                 are required, all that are missing.
         """
         missing = [
@@ -426,7 +426,7 @@ def refuse(found: Sequence[str]) -> None:
     """Report everything that is wrong with the configuration at once.
 
     Raises:
-        SettingsError: there is something.
+        SettingsError: If there is something.
     """
     if len(found) == 1:
         raise SettingsError(found[0])

@@ -127,8 +127,8 @@ def configured_queries(
         schemas: of the streams in a catalog, by name.
 
     Raises:
-        SettingsError: a filter has no effect, or names clash.
-        RequestError: Looker could not be asked.
+        SettingsError: If a filter has no effect, or names clash.
+        RequestError: If Looker could not be asked.
     """
     found = find_queries(settings, client, stored_queries, logger, schemas)
     refuse(found.problems)
@@ -145,7 +145,7 @@ def find_queries(
     """Find the queries as `configured_queries` does, with what is wrong with the others.
 
     Raises:
-        RequestError: Looker could not be asked.
+        RequestError: If Looker could not be asked.
     """
     dashboards = map_concurrently(
         partial(_find_tiles, client), enumerate(settings.dashboards), settings.max_connections
@@ -331,8 +331,8 @@ class Discovery:
         Streams that cannot run because of what others changed in Looker are failures.
 
         Raises:
-            SettingsError: some cannot be run as configured; the message lists them all.
-            RequestError: Looker could not be asked.
+            SettingsError: If some cannot be run as configured; the message lists them all.
+            RequestError: If Looker could not be asked.
         """
         found = find_queries(self._settings, self._client, self._stored_queries, self._logger)
         plans = self.plans(found.values, found.problems)
@@ -348,8 +348,8 @@ class Discovery:
             problems: what is wrong besides.
 
         Raises:
-            SettingsError: some cannot be run as configured; the message lists them all.
-            RequestError: Looker could not be asked.
+            SettingsError: If some cannot be run as configured; the message lists them all.
+            RequestError: If Looker could not be asked.
         """
         found = map_concurrently(self._examine, queries, self._settings.max_connections)
         for examined in found:
@@ -437,7 +437,7 @@ class Discovery:
         """Find the fields of a query in one row of it.
 
         Raises:
-            ValueError: it fails.
+            ValueError: If it fails.
         """
         explore = f"{wanted.body['model']}/{wanted.body['view']}"
         self._logger.warning(

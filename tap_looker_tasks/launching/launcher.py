@@ -69,7 +69,7 @@ def prepare_query(
     """Merge the configured changes, and the bookmark that `keeper` has, into a stored query.
 
     Raises:
-        ValueError: the bookmark cannot be merged in.
+        ValueError: If the bookmark cannot be merged in.
     """
     query_timezone = query.config.time_zone(query_timezone)
     overrides = overrides_of(query.config, query.tile_filters)
@@ -143,8 +143,8 @@ class Launcher:
         """Return what tells runs of a query from those of one that was changed since.
 
         Raises:
-            RequestError: it comes from a Look, which Looker does not have or show.
-            LookWithoutQueryError: the Look's query is not there.
+            RequestError: If it comes from a Look, which Looker does not have or show.
+            LookWithoutQueryError: If the Look's query is not there.
         """
         keeper = self._keepers[query_name]
         query, look_query_id = keeper.query, None
@@ -165,8 +165,8 @@ class Launcher:
         A query that is configured as it was when it was last run needs neither.
 
         Raises:
-            RequestError: Looker does not have the query, or could not be asked.
-            ValueError: the query cannot be run as configured.
+            RequestError: If Looker does not have the query, or could not be asked.
+            ValueError: If the query cannot be run as configured.
         """
         keeper = self._keepers[query_name]
         if keeper.query.problem:
@@ -188,7 +188,7 @@ class Launcher:
         An ID from state that Looker rejects, as a restored instance does, is looked up again once.
 
         Raises:
-            RequestError: Looker refuses to run it, or could not be asked.
+            RequestError: If Looker refuses to run it, or could not be asked.
         """
         name = launch.query_name
         is_remembered = not self._prepared[name].body
@@ -339,9 +339,9 @@ class StoredQueries:
         """Look up the query behind a configured one.
 
         Raises:
-            RequestError: Looker does not have it, may not show it, or could not be asked.
-            LookWithoutQueryError: there is a Look, but its query is not there.
-            ValueError: what Looker has is no query.
+            RequestError: If Looker does not have it, may not show it, or could not be asked.
+            LookWithoutQueryError: If there is a Look, but its query is not there.
+            ValueError: If what Looker has is no query.
         """
         if query.config.explore is not None:
             return StoredQuery(explore_body(query.config.explore, self._query_timezone))
@@ -376,7 +376,7 @@ def name_what_is_not_there(what: str) -> Iterator[None]:
     """Raise what Looker does not find as an error that names it.
 
     Raises:
-        RequestRejectedError: Looker answered that it is not there.
+        RequestRejectedError: If Looker answered that it is not there.
     """
     try:
         yield

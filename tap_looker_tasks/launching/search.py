@@ -87,7 +87,7 @@ def search_content(words: Sequence[str], client: LookerClient, base_url: str) ->
     Four requests at the same time, however much there is.
 
     Raises:
-        RequestError: Looker could not be asked.
+        RequestError: If Looker could not be asked.
     """
     wanted = [word.lower() for word in words]
     longest = max(wanted, key=len, default="")
@@ -145,8 +145,8 @@ def find_fields(model: str, explore: str, client: LookerClient) -> list[FoundFie
     """List the fields of an Explore, as its author ordered them.
 
     Raises:
-        RequestRejectedError: Looker shows no such Explore; the message names those it shows.
-        RequestError: Looker could not be asked.
+        RequestRejectedError: If Looker shows no such Explore; the message names those it shows.
+        RequestError: If Looker could not be asked.
     """
     try:
         described = client.lookml_model_explore(model, explore)

@@ -44,7 +44,7 @@ def token_from(answer: object, now: float) -> Token:
     """Read the answer to a login at `now`.
 
     Raises:
-        ValueError: there is no token in it.
+        ValueError: If there is no token in it.
     """
     match answer:
         case {"access_token": str(access_token), **rest} if _TOKEN.fullmatch(access_token):
@@ -73,7 +73,7 @@ class SharedToken:
         """Return a token, other than the one that Looker refused.
 
         Raises:
-            RequestError: the login failed.
+            RequestError: If the login failed.
         """
         with self._held(operation):
             token = self._token

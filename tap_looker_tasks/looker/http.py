@@ -109,8 +109,8 @@ class LookerResponse:
         """Yield the body, unpacked, as it comes.
 
         Raises:
-            ResponseTooLargeError: it is longer than `max_response_bytes`.
-            RetriableRequestError: the rest does not come.
+            ResponseTooLargeError: If it is longer than `max_response_bytes`.
+            RetriableRequestError: If the rest does not come.
         """
         longest = self._http.max_response_bytes
         yield from self._http.read_chunks(self._response, self._operation, longest)
@@ -119,7 +119,7 @@ class LookerResponse:
         """Read the body as a whole.
 
         Raises:
-            ResponseTooLargeError: it is longer than a description of something can be.
+            ResponseTooLargeError: If it is longer than a description of something can be.
         """
         longest = min(_MAX_CONTENT_BYTES, self._http.max_response_bytes)
         return b"".join(self._http.read_chunks(self._response, self._operation, longest))
@@ -175,11 +175,11 @@ class Http:
         """Make one request; the answer must be closed.
 
         Raises:
-            RequestRejectedError: the answer is none of success.
-            RetriableRequestError: neither, or there is none, for a reason that may pass.
-            UnreachableError: the address or certificate is wrong.
-            AbortedError: it was aborted.
-            ApiCallLimitError: it would be one too many.
+            RequestRejectedError: If the answer is none of success.
+            RetriableRequestError: If neither, or there is none, for a reason that may pass.
+            UnreachableError: If the address or certificate is wrong.
+            AbortedError: If it was aborted.
+            ApiCallLimitError: If it would be one too many.
         """
         self._wait_for_turn(operation)
         self._count(operation.name)
@@ -261,7 +261,7 @@ class Http:
 
         Raises:
             RetriableRequestError: If no time is left.
-            AbortedError: the operation was aborted.
+            AbortedError: If the operation was aborted.
         """
         operation.check()
         if self._clock.now() >= operation.ends_at:

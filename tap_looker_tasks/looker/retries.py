@@ -43,7 +43,7 @@ class RetryState:
 
         Raises:
             RetriableRequestError: If no tries are left.
-            AbortedError: the operation was aborted.
+            AbortedError: If the operation was aborted.
         """
         self._tries_left -= 1
         if self._tries_left <= 0:
@@ -77,7 +77,7 @@ class Operation:
         """Check that it may go on.
 
         Raises:
-            AbortedError: it may not.
+            AbortedError: If it may not.
         """
         if self.aborted.is_set():
             raise AbortedError(self.name)

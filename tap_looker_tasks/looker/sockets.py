@@ -80,8 +80,8 @@ def read_pieces(response: HTTPResponse, length: int) -> Iterator[bytes]:
     """Yield a body, unpacked, in pieces of about a length, and all of it that comes.
 
     Raises:
-        OSError: the rest does not come.
-        HTTPError: likewise, or it cannot be unpacked.
+        OSError: If the rest does not come.
+        HTTPError: If likewise, or it cannot be unpacked.
     """
     failure: Exception | None = None
     while failure is None:
@@ -244,8 +244,8 @@ class Exchange:
         """Return how long the next step may take.
 
         Raises:
-            TimeoutError: no time is left.
-            ConnectionAbortedError: everything is to end.
+            TimeoutError: If no time is left.
+            ConnectionAbortedError: If everything is to end.
         """
         if self.aborted.is_set():
             raise ConnectionAbortedError
@@ -259,7 +259,7 @@ class Exchange:
         """Read what comes next from a socket by its file; returns the count of bytes.
 
         Raises:
-            OSError: nothing came, or not enough.
+            OSError: If nothing came, or not enough.
         """
         if self._is_long:
             self._due_at += self._clock.now() - self._read_at
@@ -280,7 +280,7 @@ class Exchange:
         """Return the addresses of a host, as `getaddrinfo` does.
 
         Raises:
-            OSError: there are none, or not in time.
+            OSError: If there are none, or not in time.
         """
         left = self.seconds_left()
         found: Future[Addresses] = Future()

@@ -104,7 +104,7 @@ def check_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
 
     Raises:
-        ValueError: it is of another shape than Looker describes.
+        ValueError: If it is of another shape than Looker describes.
     """
     try:
         msgspec.convert(body, _Query)

@@ -77,7 +77,7 @@ def from_bookmark(
         back: how far before the bookmark it begins.
 
     Raises:
-        ValueError: the bookmark cannot be read, or not be combined with the query's filter.
+        ValueError: If the bookmark cannot be read, or not be combined with the query's filter.
     """
     overrides = replace(overrides, sort_first=column.field)
     if bookmark is None:
@@ -126,7 +126,7 @@ def bookmark_filter(
         back: how far before the bookmark it begins.
 
     Raises:
-        ValueError: the bookmark cannot be read, or not be combined with the existing filter.
+        ValueError: If the bookmark cannot be read, or not be combined with the existing filter.
     """
     is_number = _is_number(column, bookmark)
     if not _can_combine(existing, with_number=is_number):

@@ -77,7 +77,7 @@ def read_number(value: object) -> int | Decimal | None:
     """Read a number, which some databases hand to Looker as a string, with all its digits.
 
     Raises:
-        ValueError: it is none, or not a finite one.
+        ValueError: If it is none, or not a finite one.
     """
     kind = type(value)
     if value is None or kind is int or kind is Decimal:

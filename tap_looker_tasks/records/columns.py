@@ -75,7 +75,7 @@ def query_fields(query: Mapping[str, Any]) -> tuple[str, ...]:
     """List what a query asks for, in its order: fields, pivots, table calculations.
 
     Raises:
-        ValueError: its `dynamic_fields` are not a JSON array of objects.
+        ValueError: If its `dynamic_fields` are not a JSON array of objects.
     """
     # Looker computes table calculations whether or not the fields name them.
     names = (
@@ -90,7 +90,7 @@ def has_table_calculations(query: Mapping[str, Any]) -> bool:
     """Return whether a query has table calculations, which Looker computes only when asked to.
 
     Raises:
-        ValueError: its `dynamic_fields` are not a JSON array of objects.
+        ValueError: If its `dynamic_fields` are not a JSON array of objects.
     """
     return bool(_table_calculations(query))
 
@@ -130,7 +130,7 @@ def columns_of(
         number_type: of numbers that may have a fraction.
 
     Raises:
-        ValueError: its `dynamic_fields` are not a JSON array of objects.
+        ValueError: If its `dynamic_fields` are not a JSON array of objects.
     """
     known = {**known, **custom_fields(query.get("dynamic_fields"))}
     names = name_columns(query_fields(query), longest_name)
@@ -313,7 +313,7 @@ def match_columns(
         wants: whether a column, given by its name, is wanted.
 
     Raises:
-        MalformedResponseError: a row cannot be understood.
+        MalformedResponseError: If a row cannot be understood.
     """
     properties = schema["properties"]
     wanted = [name for name in properties if name not in OWN_NAMES and wants(name)]

@@ -115,7 +115,7 @@ def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
         dynamic_fields: a JSON string, as queries have it; None or `null` for none.
 
     Raises:
-        ValueError: it is not a JSON array of objects.
+        ValueError: If it is not a JSON array of objects.
     """
     if not dynamic_fields:
         return {}

@@ -157,7 +157,7 @@ class RowReader:
         stays as it is, and is among the `problems`.
 
         Raises:
-            MalformedResponseError: a row cannot be understood.
+            MalformedResponseError: If a row cannot be understood.
         """
         read = self._pivoted_values if result.is_pivoted else self._values
         first = 1
@@ -252,7 +252,7 @@ def _check_not_pivoted(result: Result) -> None:
     """Check that cells hold values, when nothing describes what they hold.
 
     Raises:
-        MalformedResponseError: they hold a cell for each of some pivots.
+        MalformedResponseError: If they hold a cell for each of some pivots.
     """
     array = b"[]" if result.fields else next(iter(result.arrays), b"[]")
     for row in read_json(ROWS.decode, array)[:1]:

@@ -31,8 +31,8 @@ def to_utc(text: str, zone: tzinfo | None) -> str:
     as much later as clocks were set forward when they passed over it.
 
     Raises:
-        ValueError: it is no date-time, or nothing says what its offset is.
-        OverflowError: in UTC it is outside the years 1 to 9999.
+        ValueError: If it is no date-time, or nothing says what its offset is.
+        OverflowError: If in UTC it is outside the years 1 to 9999.
     """
     found = _DATE_TIME.fullmatch(text)
     offset = _offset(found) if found and found["offset"] else zone
@@ -52,8 +52,8 @@ def to_local(text: str, zone: tzinfo | None) -> str:
     tell which of the two is meant: the hour before it is taken instead.
 
     Raises:
-        ValueError: it is no date-time with an offset, or the zone is None.
-        OverflowError: it is outside the years 1 to 9999.
+        ValueError: If it is no date-time with an offset, or the zone is None.
+        OverflowError: If it is outside the years 1 to 9999.
     """
     if zone is None:
         msg = f"nothing says which time zone to write {text!r} in"
@@ -81,7 +81,7 @@ def from_rfc3339(text: str) -> float:
     """Read what `to_rfc3339` wrote.
 
     Raises:
-        ValueError: it is no date-time, or has no offset.
+        ValueError: If it is no date-time, or has no offset.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

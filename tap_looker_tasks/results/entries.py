@@ -71,7 +71,7 @@ def split_answers(
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
 
     Raises:
-        MalformedResponseError: the body is not one JSON object.
+        MalformedResponseError: If the body is not one JSON object.
     """
     body = Body(chunks, longest_value=longest_value)
     body.open()
@@ -130,7 +130,7 @@ def read_payload(
     """Read a body that is one task's payload, and no more; returns it, and its rows if it is long.
 
     Raises:
-        MalformedResponseError: it is no JSON object or list.
+        MalformedResponseError: If it is no JSON object or list.
     """
     body = Body(chunks)
     if not (body.peek(b"{") or body.peek(b"[")):
@@ -151,7 +151,7 @@ def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskEntry:
     """Read what `multi_results` says of one task.
 
     Raises:
-        MalformedResponseError: it is not an object with a status.
+        MalformedResponseError: If it is not an object with a status.
     """
     return _as_answer(read_json(_ENTRY.decode, entry), rows)
 
@@ -191,8 +191,8 @@ def read_body(
     its style, as Looker's do, and has neither a title nor a form, as pages to sign in have.
 
     Raises:
-        NotAResultError: it is a page, or text that cannot be delivered.
-        MalformedResponseError: it is broken.
+        NotAResultError: If it is a page, or text that cannot be delivered.
+        MalformedResponseError: If it is broken.
     """
     beginning, chunks = _begin(chunks)
     if _is_json(content_type, beginning):

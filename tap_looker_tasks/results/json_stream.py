@@ -218,7 +218,7 @@ class Body:
         """Take one value.
 
         Raises:
-            ValueTooLargeError: it has more bytes than `longest`.
+            ValueTooLargeError: If it has more bytes than `longest`.
         """
         nesting = self._opened()
         return self._nested(nesting, longest) if nesting else self._scalar()

@@ -46,8 +46,8 @@ def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
     """Decode JSON.
 
     Raises:
-        UnexpectedJsonError: it is of another shape than `decode` takes.
-        MalformedResponseError: it is not JSON, or holds what cannot be read.
+        UnexpectedJsonError: If it is of another shape than `decode` takes.
+        MalformedResponseError: If it is not JSON, or holds what cannot be read.
     """
     try:
         return decode(text)
@@ -96,7 +96,7 @@ def read_string(text: bytes) -> str:
     """Decode a JSON string.
 
     Raises:
-        MalformedResponseError: it is none.
+        MalformedResponseError: If it is none.
     """
     try:
         return msgspec.json.decode(text, type=str)
@@ -128,7 +128,7 @@ def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass chunks on that are UTF-8, however characters are cut.
 
     Raises:
-        MalformedResponseError: the chunks are not UTF-8.
+        MalformedResponseError: If the chunks are not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     is_within_character = False

@@ -89,7 +89,7 @@ def read_result(answer: TaskEntry) -> Result:
     """Read the payload of a task.
 
     Raises:
-        MalformedResponseError: the payload cannot be understood at all.
+        MalformedResponseError: If the payload cannot be understood at all.
     """
     if answer.data is None:
         return Result(answer.status)
@@ -235,7 +235,7 @@ def _count(array: bytes) -> int:
     """Count the rows.
 
     Raises:
-        MalformedResponseError: some row is no object, or has an integer that nothing reads.
+        MalformedResponseError: If some row is no object, or has an integer that nothing reads.
     """
     check_integers(array)
     try:

@@ -127,7 +127,7 @@ class Result:
         it. Totals and subtotals are left out. Integers are exact, other numbers are `Decimal`.
 
         Raises:
-            MalformedResponseError: a row cannot be understood.
+            MalformedResponseError: If a row cannot be understood.
         """
         read_row = (
             _OBJECT.decode
@@ -141,7 +141,7 @@ class Result:
         """Yield the same rows as JSON arrays on one line, every digit as Looker sent it.
 
         Raises:
-            MalformedResponseError: a row cannot be understood.
+            MalformedResponseError: If a row cannot be understood.
         """
         if self.result_format == "json":
             yield from map(on_one_line, self.arrays)

@@ -144,7 +144,7 @@ class Collector:
         """Yield what happens; outcomes in the order of completion, after all other news.
 
         Raises:
-            TapError: Looker could not be asked any more, or there is no room for results.
+            TapError: If Looker could not be asked any more, or there is no room for results.
         """
         while True:
             yield from self.news()

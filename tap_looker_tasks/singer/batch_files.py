@@ -48,7 +48,7 @@ class BatchFiles:
         """Write records, chunks of them among them, and yield the URL of each file.
 
         Raises:
-            StorageError: a file cannot be stored.
+            StorageError: If a file cannot be stored.
         """
         try:
             for record in records:
@@ -118,7 +118,7 @@ def _store(content: IO[bytes], storage: StorageTarget, name: str) -> None:
     """Store a file under its name, whole or not at all.
 
     Raises:
-        StorageError: it cannot be stored.
+        StorageError: If it cannot be stored.
     """
     try:
         # As the SDK does, but nothing is left behind when it fails.

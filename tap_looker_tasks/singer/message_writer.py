@@ -119,7 +119,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         """Write what is held back.
 
         Raises:
-            TargetClosedError: standard output takes no more.
+            TargetClosedError: If standard output takes no more.
         """
         held, self._held = self._held, []
         is_short = self._size < 2 * _BUFFER_BYTES

@@ -178,7 +178,7 @@ class RowStream(LookerStream):
         """Return how rows go out as BATCH.
 
         Raises:
-            SettingsError: `batch_config` lacks something.
+            SettingsError: If `batch_config` lacks something.
         """
         # A test run wants a record.
         if self.ABORT_AT_RECORD_COUNT is not None:
@@ -198,7 +198,7 @@ class RowStream(LookerStream):
         """Yield the files of one task's rows.
 
         Raises:
-            StorageError: a file cannot be stored, or rows cannot be written in its format.
+            StorageError: If a file cannot be stored, or rows cannot be written in its format.
         """
         records: Iterator[Record] = self._sync_records(context, write_messages=False)
         if not self.goes_in_chunks:
@@ -229,7 +229,7 @@ class RowStream(LookerStream):
         """Yield records as selection and stream maps have them; the SDK's files ignore both.
 
         Raises:
-            SettingsError: stream maps make several streams of this one.
+            SettingsError: If stream maps make several streams of this one.
         """
         first, *others = self.stream_maps
         if others:
@@ -261,7 +261,7 @@ class RowStream(LookerStream):
         """Check that the SDK handed a chunk on: a copy would be one empty record.
 
         Raises:
-            RowsLostError: it did not.
+            RowsLostError: If it did not.
         """
         if not chunk.is_written:
             msg = (

@@ -257,7 +257,7 @@ class QueryTaskResultsStream(LookerStream):
         """Write the last STATE, everything being delivered now; only then report failures.
 
         Raises:
-            TasksNotCompletedError: tasks did not complete, and `fail_on_task_error` is on.
+            TasksNotCompletedError: If tasks did not complete, and `fail_on_task_error` is on.
         """
         super().finalize_state_progress_markers(state)
         self._states.write_now(self._tap.state)
@@ -377,7 +377,7 @@ def report_incomplete(incomplete: Sequence[str], logger: logging.Logger, *, fail
     """Report the tasks that did not complete.
 
     Raises:
-        TasksNotCompletedError: `fails` is on.
+        TasksNotCompletedError: If `fails` is on.
     """
     most = _NAMES_LENGTH // min(len(incomplete), _TASKS_NAMED)
     named = "; ".join(one_line(text, most) for text in incomplete[:_TASKS_NAMED])

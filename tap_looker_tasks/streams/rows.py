@@ -134,7 +134,7 @@ class QueryStream(RowStream):
         """Take the keys and the replication method of a catalog.
 
         Raises:
-            SettingsError: they do not go with its schema, or with the configured query.
+            SettingsError: If they do not go with its schema, or with the configured query.
         """
         super().apply_catalog(catalog)
         refuse(

@@ -266,7 +266,7 @@ class TaskBoard:
         """Note what came of a request; return the events that follow from it.
 
         Raises:
-            RequestError: Looker cannot be asked any more.
+            RequestError: If Looker cannot be asked any more.
         """
         match report:
             case StatusReceived():

@@ -59,7 +59,7 @@ class LiveDisplay:
         """Take over the terminal's last lines; handlers of logs write above them.
 
         Raises:
-            OSError: the terminal cannot be written to.
+            OSError: If the terminal cannot be written to.
         """
         self._live.start()
         self._undo.callback(self._live.stop)
@@ -74,7 +74,7 @@ class LiveDisplay:
         """Give the terminal back, without the display.
 
         Raises:
-            OSError: the terminal cannot be written to.
+            OSError: If the terminal cannot be written to.
         """
         self._undo.close()
 
@@ -82,7 +82,7 @@ class LiveDisplay:
         """Draw at `now`, in epoch seconds, with one line of where tasks are and one of the flow.
 
         Raises:
-            OSError: the terminal cannot be written to.
+            OSError: If the terminal cannot be written to.
         """
         self._live.update(Group(*self._parts(now, tasks, flow)), refresh=True)
 
