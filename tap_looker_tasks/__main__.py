@@ -1,4 +1,4 @@
-"""Runs the tap, as `tap-looker-tasks` or as `python -m tap_looker_tasks`."""
+"""Entry point of `tap-looker-tasks` and of `python -m tap_looker_tasks`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _NAME = "tap-looker-tasks"
 
 
 def main() -> None:
-    """Run the command; to tell its version, it imports nothing that takes long."""
+    """Run the command; for `--version`, import nothing that takes long."""
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"{_NAME} v{version(_NAME)}, Meltano SDK v{version('singer-sdk')}\n")
         return
-    # While nothing is begun, and once all is over, there is nothing to unwind or to tell.
+    # Before the start and after the end, no cleanup or log line is needed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Nothing of what is imported becomes garbage, now or later.
+    # Imported modules never become garbage.
     gc.disable()
     from tap_looker_tasks.store import return_freed_memory  # noqa: PLC0415 - as below
     from tap_looker_tasks.tap import TapLookerTasks  # noqa: PLC0415 - half a second

@@ -92,7 +92,7 @@ class Question(NamedTuple):
 
 
 def answer(tap: LookerTap, question: Question) -> bool:
-    """Print what is asked for; return whether all of it could be found."""
+    """Print the requested information; return whether all of it was found."""
     if question.find is not None:
         _find(tap, question.find.split())
         return True

@@ -1,4 +1,4 @@
-"""The exceptions, by what the caller can do about them."""
+"""Exceptions, grouped by what the caller can do about them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import IO, Any
 import click
 from typing_extensions import override
 
-# The tap's own.
+# Raised by the tap itself.
 _LOGGER = "tap-looker-tasks"
-# EX_CONFIG of sysexits.h: schedulers need not try again.
+# EX_CONFIG of sysexits.h: schedulers need not retry.
 _CONFIGURATION_EXIT_CODE = 78
 
 
 class TapError(click.ClickException):
-    """An error whose message is for the person who runs the tap.
+    """An error whose message is for the user of the tap.
 
-    The command line logs it, as the last line, and ends with its exit code, whichever command ran.
+    The command line logs the message as its last line, and exits with the error's exit code.
 
     Attributes:
         lines: The lines of the message, more than one if several things are wrong.
@@ -30,16 +30,16 @@ class TapError(click.ClickException):
 
     @override
     def show(self, file: IO[Any] | None = None) -> None:
-        """Log the message at level ERROR, by which schedulers know what a run failed of."""
+        """Log the message at level ERROR, at which schedulers look for the reason of a failure."""
         logging.getLogger(_LOGGER).error("\n  ".join(["%s"] * len(self.lines)), *self.lines)
 
 
 class RunError(TapError):
-    """The run cannot go on."""
+    """The run cannot continue."""
 
 
 class QueryError(TapError):
-    """One query or query task cannot go on; the others can."""
+    """One query or query task cannot continue; the others can."""
 
 
 class SettingsError(RunError):
@@ -61,11 +61,11 @@ class StorageError(RunError):
 
 
 class TargetClosedError(RunError):
-    """What the tap writes is not taken any more."""
+    """The target has stopped reading the tap's output."""
 
 
 class RowsLostError(RunError):
-    """The SDK did not hand rows on to the message writer."""
+    """The SDK did not pass rows to the message writer."""
 
 
 class LookWithoutQueryError(QueryError, ValueError):
@@ -73,7 +73,7 @@ class LookWithoutQueryError(QueryError, ValueError):
 
 
 class StillRunningError(QueryError):
-    """A task that was to be cancelled still runs, and cannot be stopped."""
+    """A task to be cancelled still runs, and cannot be stopped."""
 
 
 class RequestError(TapError):
@@ -81,7 +81,7 @@ class RequestError(TapError):
 
 
 class AbortedError(RequestError):
-    """The request was given up, because everything in progress was to end."""
+    """The request was aborted because everything in progress had to end."""
 
     def __init__(self, operation: str) -> None:
         """Name the operation."""
@@ -92,8 +92,8 @@ class RetriableRequestError(RequestError):
     """The same request may succeed later.
 
     Attributes:
-        retry_after: seconds Looker asked to wait, if it did.
-        safe_to_retry: whether it is sure that Looker did nothing.
+        retry_after: Seconds that Looker requested to wait; None if it requested nothing.
+        safe_to_retry: Whether Looker certainly did nothing.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class RetriableRequestError(RequestError):
 
 
 class UnreachableError(RequestError, RunError):
-    """There is no Looker at the address, or none that can be trusted."""
+    """No Looker was found at the address, or none whose certificate can be trusted."""
 
 
 class RequestRejectedError(RequestError, QueryError):
-    """Looker will give the same answer again.
+    """Looker rejected the request, and would reject it again.
 
     Attributes:
-        http_status: the status code of the answer.
+        http_status: HTTP status code of the response.
     """
 
     def __init__(self, message: str, *, http_status: int) -> None:
@@ -123,14 +123,14 @@ class RequestRejectedError(RequestError, QueryError):
 
 
 class ResponseTooLargeError(RequestRejectedError):
-    """The answer is longer than `max_response_bytes`, or than memory should hold."""
+    """The response is longer than `max_response_bytes`, or too large for memory."""
 
 
 class LoginFailedError(RequestError, RunError):
-    """Looker does not accept the credentials, or there is no Looker."""
+    """Looker rejected the credentials, or the address is not that of a Looker."""
 
     exit_code = _CONFIGURATION_EXIT_CODE
 
 
 class ApiCallLimitError(RequestError, RunError):
-    """The request was not made, because `api_call_limit` does not allow for it."""
+    """The request was not sent because `api_call_limit` does not allow another one."""

@@ -1,8 +1,8 @@
-"""Results that wait to be delivered: in memory while there is room, else in a file without a name.
+"""Store of results that wait for delivery: in memory, or in one unnamed file once memory is full.
 
-The file is one for all results, so that many of them take no more than one of the files that a
-process may have open. It has no name, so no other process can open it, and the system removes it
-when the process ends, however it ends.
+All results share the file, so hundreds of them use only one of the files that a process may open.
+Without a name, no other process can open it, and the system removes it when the process ends, even
+if it is killed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["ResultStore", "StoredResult", "return_freed_memory"]
 
 MEMORY_BYTES = 8 * 1024 * 1024
-# Keeping track of a file's part takes as much memory as a result of this length.
+# The bookkeeping of a file's part takes as much memory as a result of this length.
 SHORT_BYTES = 2048
 BLOCK_BYTES = 64 * 1024
 
 
 class ResultStore:
-    """Holds results; may be used by many threads at once."""
+    """Holds results; safe for concurrent use by threads."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class ResultStore:
 
     @property
     def bytes_on_disk(self) -> int:
-        """Total length of what is in the file."""
+        """Bytes in the file."""
         return self._file.bytes_used
 
     def new_rows(self) -> RowArrays:
-        """Return a place for the rows of a long result.
+        """Return a place for the rows of a result that is too large for memory.
 
         Raises:
             SpoolError: If the file cannot be created.
@@ -76,7 +76,7 @@ class ResultStore:
 
         Args:
             entry: The result.
-            transfer_seconds: How long it took to arrive.
+            transfer_seconds: Seconds that the result took to arrive.
 
         Raises:
             SpoolError: If the file has no room for it.
@@ -98,7 +98,7 @@ class ResultStore:
         return self._file.read(part)
 
     def release(self, reserved: int, part: Part | None) -> None:
-        """Give the place of a result to others."""
+        """Release the memory and the file's part of a result."""
         self._reserve(-reserved)
         if part:
             self._file.free(part)
@@ -111,11 +111,11 @@ class ResultStore:
 
 
 class StoredResult:
-    """A result that waits. It may be taken, and is discarded once it is no longer needed.
+    """A result that waits for delivery; to be discarded after it.
 
     Attributes:
-        size_bytes: Length of its payload, and of the rows of a long result.
-        transfer_seconds: How long it took to arrive.
+        size_bytes: Bytes of its payload, and of its rows if they are in the file.
+        transfer_seconds: Seconds that it took to arrive.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class StoredResult:
         reserved: int = 0,
         part: Part | None = None,
     ) -> None:
-        """Keep what is in memory, and where the rest is."""
+        """Keep the part in memory, and the place of the rest."""
         rows = entry.rows
         self.size_bytes = payload_bytes + (rows.size_bytes if isinstance(rows, _Rows) else 0)
         self.transfer_seconds = transfer_seconds
@@ -137,7 +137,7 @@ class StoredResult:
         self._part = part
 
     def take(self) -> TaskEntry:
-        """Return the result. Its rows can be read until it is discarded, the rest is let go.
+        """Return the result; its rows can be read until it is discarded.
 
         Raises:
             SpoolError: If the file cannot be read.
@@ -150,7 +150,7 @@ class StoredResult:
         return entry
 
     def discard(self) -> None:
-        """Let go of the result and its rows; a second time changes nothing."""
+        """Release the result and its rows; a second call has no effect."""
         rows = self._entry.rows
         self._entry = TaskEntry(self._entry.status)
         if rows is not None:
@@ -189,11 +189,12 @@ class _Rows:
 
 @dataclass(slots=True)
 class Part:
-    """Where in the file something is.
+    """Place of a result in the file.
 
     Attributes:
-        size: Its length in bytes.
-        blocks: Numbers of its blocks, the last of which it may not fill; None once they are free.
+        size: Length in bytes.
+        blocks: Numbers of its blocks, in order; the last may be partly filled. None once they are
+            free.
     """
 
     size: int
@@ -201,7 +202,7 @@ class Part:
 
 
 class _File:
-    """A file without a name, in blocks that are used again; may be used by many threads at once."""
+    """An unnamed file of blocks that are reused; safe for concurrent use by threads."""
 
     def __init__(self, folder: Path | None) -> None:
         self.bytes_used = 0
@@ -222,10 +223,10 @@ class _File:
             self._opened()
 
     def write(self, content: bytes | memoryview) -> Part:
-        """Write something into free blocks.
+        """Write bytes into free blocks.
 
         Raises:
-            SpoolError: If it does not fit.
+            SpoolError: If they do not fit.
         """
         view, blocks = memoryview(content), list[int]()
         with self._lock, self._translated_errors():
@@ -247,7 +248,7 @@ class _File:
         """Read a part.
 
         Raises:
-            SpoolError: If it is not there any more.
+            SpoolError: If the part is no longer in the file.
         """
         content = bytearray(part.size)
         view = memoryview(content)
@@ -263,7 +264,7 @@ class _File:
         return content
 
     def free(self, part: Part) -> None:
-        """Free the blocks of a part, unless they are free already."""
+        """Free the blocks of a part, unless they are already free."""
         with self._lock:
             if part.blocks is None:
                 return
@@ -277,7 +278,7 @@ class _File:
                 self._free, self._block_count = [], 0
 
     def close(self) -> None:
-        """Remove the file, for good."""
+        """Close the file for good, which removes it."""
         with self._lock:
             self._is_closed = True
             if self._file:
@@ -290,7 +291,7 @@ class _File:
             msg = "no result is stored any more"
             raise SpoolError(msg)
         if self._file is None:
-            # Unnamed from the start where the system can do that, otherwise unlinked at once.
+            # Unnamed from the start if the system supports that, otherwise unlinked immediately.
             self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed by `close`
                 buffering=0, dir=self._folder
             )
@@ -315,18 +316,18 @@ class _File:
             raise SpoolError(msg) from None
 
 
-# Of glibc's malloc.h.
+# From glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 _MAX_KEPT_BYTES = 1024 * 1024
 
 
 def return_freed_memory() -> None:
-    """Make freed memory of large results return to the system at once, where glibc is used.
+    """Return freed memory of large results to the system immediately, if glibc is used.
 
-    glibc would raise the length from which it does so to 32 MiB, as soon as longer blocks are
-    freed, and keep what is shorter between blocks still in use. That took 118 MB instead of 71
-    for a result of 100 MB, and 131 instead of 99 for results of 5 MB, while results of up to 1 MB
-    are as fast with this as without; longer ones take a tenth more of processor time.
+    Without this, glibc raises the length from which it returns memory to 32 MiB as soon as longer
+    blocks are freed, and keeps shorter blocks between those still in use. A result of 100 MB took
+    118 MB of memory instead of 71 MB, and results of 5 MB took 131 MB instead of 99 MB. Results of
+    up to 1 MB are as fast with this as without; longer ones take 10% more processor time.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAX_KEPT_BYTES)

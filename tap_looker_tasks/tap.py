@@ -1,4 +1,4 @@
-"""Declares the settings, wires the parts, discovers the streams."""
+"""The Singer tap: declares the settings, builds the parts, discovers and syncs the streams."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class TapLookerTasks(LookerTap):
         may_run: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Create the tap; `may_run` is whether discovery may run queries."""
+        """Create the tap; `may_run` allows discovery to run queries."""
         self._may_run = may_run
         self.clock = clock or SteadyClock()
         self._calls: Counter[str] = Counter()
@@ -105,13 +105,13 @@ class TapLookerTasks(LookerTap):
             self._is_run = _IS_RUN in command.meta
             command.call_on_close(self._end_command)
             self._interrupts = Interrupts(END_BUDGET.last_state)
-            # Called first: what ends the command takes seconds, and must not end in its midst.
+            # Registered first: `_end_command` takes seconds, and must not be interrupted.
             command.call_on_close(self._interrupts.end)
         super().__init__(*args, **kwargs)
         if self._interrupts:
             self.message_writer.interrupts = self._interrupts
         if not _LEVELS_OF_LOGS & {*os.environ}:
-            # Who asks for no level reads the summary; METRIC lines would be most of the log.
+            # Without a requested level, METRIC lines would be most of the log.
             self.metrics_logger.setLevel(logging.WARNING)
         # The SDK would write one STATE per stream synced, and has no public way to replace it.
         self._state_writer = self._paced
@@ -121,21 +121,21 @@ class TapLookerTasks(LookerTap):
     def print_about(cls, output_format: str | None = None) -> None:
         super().print_about(output_format)
         if output_format is None:
-            # The SDK's text names the settings only.
+            # The SDK's text has only the names of the settings.
             click.echo(f"Meaning:\n{describe_settings(cls._declare_settings())}")
 
     @classmethod
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        # The SDK would show a traceback.
+        # The SDK would print a traceback.
         try:
             given = super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError, RecursionError) as error:
             refuse([f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"])
             raise
         if given.parse_env:
-            # Without settings to look for, it only reads a file `.env` into the environment.
-            # Left to itself, the SDK looks for it beside its own files.
+            # Without settings, this only reads a file `.env` into the environment.
+            # The SDK would look for the file beside its own files.
             dotenv = Path(".env")
             parse_environment_config({}, cls._env_var_prefix, dotenv if dotenv.exists() else None)
             declared = cls._declare_settings()
@@ -155,7 +155,7 @@ class TapLookerTasks(LookerTap):
         cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
     ) -> None:
         question = Question.take_from(options)
-        # Others are commands that discover, test or show something.
+        # All other commands discover, test or print something.
         if question is None:
             click.get_current_context().meta[_IS_RUN] = True
         with refuse_wrong_stream_maps():
@@ -188,7 +188,7 @@ class TapLookerTasks(LookerTap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        # Before anything is logged.
+        # Before the first log line.
         cls.logger.addFilter(filter_record)
         base = super().get_singer_command()
         doctor = click.Option(
@@ -210,7 +210,7 @@ class TapLookerTasks(LookerTap):
 
     @classmethod
     def cb_doctor(cls, ctx: click.Context, _: click.Option, value: bool) -> None:  # noqa: FBT001 - as click calls it
-        """Examine the configuration, and exit with 1 if a run would fail."""
+        """Check the configuration, and exit with 1 if a run would fail."""
         if not value:
             return
         given = ctx.params["config"]
@@ -223,7 +223,7 @@ class TapLookerTasks(LookerTap):
     @cached_property
     @override
     def settings(self) -> Settings:
-        """The configuration, checked.
+        """The validated configuration.
 
         Raises:
             SettingsError: If a value is missing or wrong.
@@ -232,13 +232,13 @@ class TapLookerTasks(LookerTap):
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        # The SDK's own messages show the wrong value, which may be a secret, and come in
+        # The SDK's own messages contain the wrong value, which may be a secret, and have
         # several lines. It still checks its own settings.
         refuse(find_unknown_settings(self._config, self._declare_settings()))
         if not raise_errors:
             return []
         checked = Settings.from_config(self._config)
-        # Numbers come as text from the environment.
+        # The environment has numbers as text.
         self._config |= {
             name: getattr(checked, name)
             for name in checked.__struct_fields__
@@ -252,7 +252,7 @@ class TapLookerTasks(LookerTap):
 
     @override
     def _setup_signal_handlers(self) -> None:
-        # The SDK's own handlers end with exit code 0.
+        # The SDK's own handlers exit with code 0.
         if self._interrupts:
             self._interrupts.handle()
 
@@ -267,8 +267,8 @@ class TapLookerTasks(LookerTap):
         return [self._outcomes, QueryTaskRowsStream(self), *self._query_streams()]
 
     def _query_streams(self) -> Iterator[QueryStream]:
-        """The streams of configured queries, as Looker or the catalog describes them."""
-        # `--discover` and `--about` work without any configuration.
+        """The streams of configured queries, as described by Looker or the catalog."""
+        # `--discover` and `--about` work without a configuration.
         if not (self.config.get("queries") or self.config.get("dashboards")):
             return
         settings = self.settings
@@ -306,11 +306,11 @@ class TapLookerTasks(LookerTap):
     @cached_property
     @override
     def stored_queries(self) -> StoredQueries:
-        """The queries looked up so far: discovery and sync share them."""
+        """Queries looked up so far, shared by discovery and sync."""
         return StoredQueries(self.settings.query_timezone, self._earlier_body)
 
     def _earlier_body(self, query: ConfiguredQuery) -> dict[str, Any] | None:
-        """Return what state remembers of a saved query whose configuration has not changed."""
+        """Return the saved query's body in state, if the query's configuration has not changed."""
         match self._earlier_state:
             case {"bookmarks": {query.name: dict(bookmark)}}:
                 last_run = QueryKeeper(query, bookmark).last_run
@@ -319,13 +319,13 @@ class TapLookerTasks(LookerTap):
         return None
 
     def _end_command(self) -> None:
-        """End a run in good order, however its command ended."""
+        """End a run cleanly, however its command ended."""
         end_at = self.clock.now() + END_BUDGET.logout
         try:
-            # A sync that ended by itself follows nothing any more.
+            # A sync that ended on its own follows nothing any more.
             if self._outcomes and self._outcomes.is_running:
                 self._outcomes.end_run(cancels=self._must_cancel())
-                # What was delivered need not be delivered again.
+                # What was delivered must not be delivered again.
                 self._paced.write_last(self.state)
             if self._client:
                 self._client.close(end_at - self.clock.now())
@@ -335,10 +335,10 @@ class TapLookerTasks(LookerTap):
                 self._interrupts.restore()
 
     def _tell_end(self, error: BaseException | None) -> None:
-        """Log what the command did, and write the report of a run."""
+        """Log a command's summary, and write the report of a run."""
         if not self._is_run:
             tell_calls(self._calls, self.logger)
-        # A configuration that is refused leaves nothing to tell, and nothing to tell it with.
+        # A rejected configuration leaves nothing to log, and no settings to log it with.
         elif self._watch:
             config = without_secrets(self.config, self.config_jsonschema)
             self._watch.log_end(error, self.settings, config)

@@ -1,4 +1,4 @@
-"""The threads of the tap, and how they pass things on: nothing else above `looker` begins one."""
+"""Threads of the tap and their inbox; no other module above `looker` starts a thread."""
 
 from __future__ import annotations
 
@@ -26,33 +26,34 @@ _MAX_WAIT_SECONDS = 60.0
 
 
 def daemon(target: Callable[[], None], name: str) -> Thread:
-    """Build a thread; one that hangs in the operating system keeps no process from ending."""
+    """Build a thread that does not keep the process alive if it hangs in the operating system."""
     return Thread(target=target, name=name, daemon=True)
 
 
 class Inbox:
-    """Passes things from threads to one that may wait for them."""
+    """A queue from many threads to one that may wait for items."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self._clock = clock
         self._things: deque[Any] = deque()
         self._signal = Signal()
 
     def put(self, *things: object) -> None:
-        """Pass things on, and wake whoever waits for them."""
+        """Add items, and wake the waiting thread."""
         self._things.extend(things)
-        # Whoever waits clears it before taking, so what was put before this look is taken.
+        # The waiting thread clears the event before it takes, so it takes what was put before this
+        # line.
         if not self._signal.is_set():
             self._signal.set()
 
     def take_all(self) -> Iterator[Any]:
-        """Yield what is there, without waiting."""
+        """Yield the items that are there, without waiting."""
         while self._things:
             yield self._things.popleft()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something is there, or `wake` is called; return whether that was so."""
+        """Block until an item arrives or `wake` is called; return whether either came in time."""
         is_there = bool(self._things) or self._clock.wait(
             self._signal, min(seconds, _MAX_WAIT_SECONDS)
         )
@@ -60,17 +61,17 @@ class Inbox:
         return is_there
 
     def wake(self) -> None:
-        """End the wait of whoever waits, though nothing may be there."""
+        """End the current wait, even without an item."""
         self._signal.set()
 
 
 class Workers(Generic[_Request, _Report]):
-    """Threads that perform requests, as many as are made at the same time."""
+    """Threads that perform requests: as many as there are concurrent requests."""
 
     def __init__(
         self, perform: Callable[[_Request], Iterable[_Report]], reports: Inbox, clock: Clock
     ) -> None:
-        """Begin without threads; what requests bring goes into a queue."""
+        """Start without threads; reports go into an inbox."""
         self._clock = clock
         self._perform = perform
         self._reports = reports
@@ -79,7 +80,7 @@ class Workers(Generic[_Request, _Report]):
         self._busy = 0
 
     def begin(self, request: _Request) -> None:
-        """Have a thread make a request; called by one thread only, as `note_end` is."""
+        """Start a request in a thread; call this and `note_end` from one thread only."""
         self._busy += 1
         if self._busy > len(self._threads):
             thread = daemon(self._work, "looker-request")
@@ -88,16 +89,16 @@ class Workers(Generic[_Request, _Report]):
         self._begun.put(request)
 
     def note_end(self) -> None:
-        """Note that a request has ended: its thread is free for the next."""
+        """Record that a request has ended, so its thread is free for the next."""
         self._busy -= 1
 
     def end(self) -> None:
-        """Let the threads end with what they do."""
+        """End each thread after its current request."""
         for _ in self._threads:
             self._begun.put(None)
 
     def join(self, until: float) -> None:
-        """Wait until they have ended, but for all of them together not past `until`."""
+        """Wait until all threads have ended, at most until `until` in epoch seconds."""
         for thread in self._threads:
             thread.join(max(0.0, until - self._clock.now()))
 
@@ -110,10 +111,10 @@ class Workers(Generic[_Request, _Report]):
 def map_concurrently(
     call: Callable[[_T], _Found], arguments: Iterable[_T], most: int
 ) -> list[_Found]:
-    """Call with each argument, at most so many at a time; return the results in their order.
+    """Call a function with each argument, concurrently; return the results in order.
 
-    The first exception is raised at once, as is an interrupt: calls not begun are not made, and
-    those in progress are left to whoever ends them.
+    The first exception, or an interrupt, is raised immediately: calls not yet started are dropped,
+    and those in progress are left to the caller to end.
     """
     executor = ThreadPoolExecutor(most)
     try:
@@ -126,15 +127,15 @@ def map_concurrently(
 
 
 class Lookups(Generic[_Key, _Found]):
-    """What was looked up: each thing once, by whichever of many threads wants it first."""
+    """Cache of lookups shared by threads; the first thread to request a key looks it up."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self._lock = Lock()
         self._futures: dict[_Key, Future[_Found]] = {}
 
     def find(self, key: _Key, look_up: Callable[[], _Found]) -> _Found:
-        """Return what was found, or is found now; what Looker refuses, it is not asked again."""
+        """Return the value of a key, looked up once; a rejection is kept and raised again."""
         with self._lock:
             future = self._futures.get(key)
             is_first = future is None
@@ -147,7 +148,7 @@ class Lookups(Generic[_Key, _Found]):
     def _look_up(self, key: _Key, future: Future[_Found], look_up: Callable[[], _Found]) -> None:
         try:
             future.set_result(look_up())
-        except BaseException as error:  # noqa: BLE001 - whoever waits for it must hear of it
+        except BaseException as error:  # noqa: BLE001 - the waiting thread must receive it
             if not isinstance(error, RequestRejectedError | ValueError):
                 # It may be there the next time.
                 with self._lock:

@@ -1,4 +1,4 @@
-"""One line for people: of text from outside, and of what is wrong with the configuration."""
+"""Wording of messages: text from outside on one line, and problems of the configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES = {
     "object": "an object",
     "null": "nothing",
 }
-# Below it, a name in the environment is somebody else's more often than it is a slip.
+# Below it, a name in the environment more often belongs to another program than is a typo.
 SIMILARITY_OF_SLIPS = 0.85
 # In a configuration, every name is meant for the tap.
 _SIMILARITY = 0.75
@@ -57,14 +57,14 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class Findings(Generic[_Value]):
-    """What was found, with a line for each thing that is wrong.
+    """Usable values, with a line for each problem.
 
     Attributes:
-        values: What can be used.
-        problems: Lines on what cannot run.
-        warnings: Lines on what runs, or is left out, otherwise than expected.
-        notes: Lines on what is worth knowing.
-        failures: Streams that cannot run because of what others changed in Looker, each with why.
+        values: Values that can be used.
+        problems: Lines on queries and streams that cannot run.
+        warnings: Lines on queries and streams that run otherwise than expected, or are left out.
+        notes: Lines worth knowing.
+        failures: Streams that cannot run because of a change in Looker, each with the reason.
     """
 
     values: tuple[_Value, ...] = ()
@@ -77,12 +77,13 @@ class Findings(Generic[_Value]):
 def explain_error(
     message: str, place: str = "", keys_at: Callable[[str], Iterable[str]] = lambda _: ()
 ) -> str:
-    """Return msgspec's message with what is wrong in front, in words.
+    """Return msgspec's message with the wrong setting in front, in words.
 
     Args:
-        message: of a `msgspec.ValidationError`.
-        place: what was converted, such as `TAP_LOOKER_TASKS_QUERIES`; nothing for a whole config.
-        keys_at: keys of the object at a path, to find the one that was meant.
+        message: Message of a `msgspec.ValidationError`.
+        place: Source of the value, such as `TAP_LOOKER_TASKS_QUERIES`; empty for a complete config.
+        keys_at: Function from a path to the keys of the object there, to find the key that was
+            meant.
     """
     match = _MSGSPEC_ERROR.fullmatch(message)
     what, where = (match["what"], match["where"] or "") if match else (message, "")

@@ -97,8 +97,8 @@ def read_state(raw: object) -> dict[str, Any]:
     Other keys, and bookmarks of other taps' streams, stay as they are.
 
     Raises:
-        WrongShapeError: If it remembers something, but cannot be read: everything would be delivered
-            once more without a word.
+        WrongShapeError: If it has contents but cannot be read, because the run would silently
+            deliver everything again.
     """
     state = _read_object(raw, "state")
     if "bookmarks" not in state:

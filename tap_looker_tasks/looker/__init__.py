@@ -1,4 +1,4 @@
-"""The wire: Looker's API, its answers, and the results in them."""
+"""Looker's API over HTTP: `LookerClient` has a method per operation."""
 
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.looker.clock import Clock, SteadyClock

@@ -1,4 +1,4 @@
-"""The API token: fetched with the credentials, attached, renewed, given back."""
+"""The API token: fetched with the credentials, attached, renewed, released."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ if TYPE_CHECKING:
     from tap_looker_tasks.looker.retries import Operation
 
 RENEWAL_SLACK_SECONDS = 60
-# What a header can carry. With anything else, such as a line break, other libraries would raise
+# Characters that a header can carry. With others, such as a line break, HTTP libraries would raise
 # errors that quote the token.
 _TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What `POST /login` answered: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/login>.
+    """The response to `POST /login`.
+
+    <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/login>.
 
     Attributes:
-        access_token: for the `Authorization` header of every other request.
-        renew_at: epoch seconds after which another one should be used.
+        access_token: Token for the `Authorization` header of every other request.
+        renew_at: Epoch seconds after which another token should be used.
     """
 
     access_token: str
@@ -36,41 +38,41 @@ class Token:
 
     @property
     def header(self) -> dict[str, str]:
-        """The header that Looker documents for API tokens."""
+        """The header documented by Looker for API tokens."""
         return {"Authorization": f"token {self.access_token}"}
 
 
 def token_from(answer: object, now: float) -> Token:
-    """Read the answer to a login at `now`.
+    """Read the response to a login at `now`, in epoch seconds.
 
     Raises:
-        ValueError: If there is no token in it.
+        ValueError: If the response has no usable token.
     """
     match answer:
         case {"access_token": str(access_token), **rest} if _TOKEN.fullmatch(access_token):
             expires_in = rest.get("expires_in")
             lifetime = expires_in if isinstance(expires_in, int | float) else 3600
-            # A token shorter-lived than the slack is still used for most of its life.
+            # A token that lives shorter than the slack is still used for most of its life.
             return Token(access_token, now + max(lifetime - RENEWAL_SLACK_SECONDS, lifetime / 2))
     msg = "no access_token, or none that a header can carry, in the answer to the login"
     raise ValueError(msg)
 
 
-# The one token of all threads, renewed by one of them.
+# The one token of all threads; one thread renews it.
 
 
 class SharedToken:
-    """Logs in when there is no token that is good; the others wait for it meanwhile."""
+    """Logs in when no valid token is left; other threads wait for the result."""
 
     def __init__(self, log_in: Callable[[Operation], Token], clock: Clock) -> None:
-        """Begin without a token."""
+        """Start without a token."""
         self._log_in = log_in
         self._clock = clock
         self._token: Token | None = None
         self._lock = Lock()
 
     def get(self, operation: Operation, refused: Token | None = None) -> Token:
-        """Return a token, other than the one that Looker refused.
+        """Return a token, other than `refused`, the one that Looker rejected.
 
         Raises:
             RequestError: If the login failed.
@@ -83,7 +85,7 @@ class SharedToken:
             return token
 
     def forget(self, operation: Operation) -> Token | None:
-        """Return the token, if there is one, and do not use it any more."""
+        """Return the current token, if any, and stop using it."""
         with self._held(operation):
             token, self._token = self._token, None
             return token

@@ -1,4 +1,4 @@
-"""Looker's API: one method per operation, named after its operationId."""
+"""Looker's API: `LookerClient` has one method per operation, named after its operationId."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ _NOT_READY = frozenset({202, 204})
 
 
 class LookerClient:
-    """Calls Looker's API 4.0 on behalf of one set of credentials; from many threads at once.
+    """Client of Looker's API 4.0 for one set of credentials; safe for concurrent use by threads.
 
-    Every operation raises `RetriableRequestError` when it kept failing for a reason that may
-    pass, `RequestRejectedError` when Looker refused it, `LoginFailedError` when it refused the
-    credentials, `UnreachableError` when the address or certificate is wrong,
-    `ApiCallLimitError` when the limit of calls is used up, and `AbortedError` when `abort` ended
-    it. One with `max_seconds` takes no longer, whatever the network does.
+    Every operation raises `RetriableRequestError` if its tries failed for transient reasons,
+    `RequestRejectedError` if Looker rejected it, `LoginFailedError` if Looker rejected the
+    credentials, `UnreachableError` if the address or certificate is wrong, `ApiCallLimitError` if
+    the limit of calls is used up, and `AbortedError` if `abort` ended it. An operation with
+    `max_seconds` takes no longer, even on a stalled network.
 
     Attributes:
-        calls: requests made, by operation.
+        calls: Number of requests sent, by operation.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LookerClient:
         new_session: Callable[[], requests.Session] = requests.Session,
         calls: Counter[str] | None = None,
     ) -> None:
-        """Prepare; the first operation logs in. Calls are counted on from `calls`."""
+        """Prepare; the first operation logs in. New calls are added to `calls`."""
         self.calls: Counter[str] = Counter() if calls is None else calls
         self._connection = connection
         self._clock = clock
@@ -96,11 +96,11 @@ class LookerClient:
         new_rows: Callable[[], RowArrays],
         max_tries: int | None = None,
     ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
-        """Ask for many tasks at once; yields (task id, what Looker says of it).
+        """Poll many tasks in one request; yield (task id, its entry or why it cannot be read).
 
-        Each id is yielded once at most, however often the request had to be repeated. The rows
-        of a long result go to what `new_rows` makes. An answer cut off is asked for again, for
-        the tasks that are missing; a try that brought one starts the count of tries afresh.
+        Each id is yielded at most once, even if the request is repeated. The rows of a long result
+        go to what `new_rows` returns. After a response that was cut off, the tasks still missing
+        are requested again; a try that yielded a task resets the count of tries.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
         operation = self._http.begin("query_task_multi_results")
@@ -126,7 +126,7 @@ class LookerClient:
     def _answers_while_they_come(
         self, operation: Operation, wanted: dict[str, None], new_rows: Callable[[], RowArrays]
     ) -> Generator[tuple[str, _Entry], None, RetriableRequestError | None]:
-        """Yield what comes of the tasks wanted, and want them no more; returns what cut it off."""
+        """Yield entries of requested tasks, and remove these from `wanted`; return the failure."""
         path = "query_tasks/multi_results?query_task_ids=" + ",".join(map(_part, wanted))
         try:
             with self._send(operation, "GET", path, is_long=True) as response:
@@ -148,10 +148,10 @@ class LookerClient:
         *,
         new_rows: Callable[[], RowArrays],
     ) -> TaskEntry:
-        """Get one finished task's result, whatever its format: text becomes a JSON string.
+        """Get one finished task's result in any format; text becomes a JSON string.
 
-        The rows of a long result go to what `new_rows` makes. A page that stands in place of a
-        result is a `RequestRejectedError`, a result that is broken or not ready yet, a
+        The rows of a long result go to what `new_rows` returns. A page instead of a result is a
+        `RequestRejectedError`; a result that is broken or not ready yet is a
         `RetriableRequestError`.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
         """
@@ -195,12 +195,12 @@ class LookerClient:
         server_table_calcs: bool = False,
         cache: bool = True,
     ) -> str:
-        """Have Looker start a query; returns the task's id.
+        """Launch a query; return the task's id.
 
-        It is asked once only: a query costs money, and Looker may have started it although the
-        answer got lost. A `RetriableRequestError` tells whether that can be so. Looker computes
-        table calculations only when `server_table_calcs` is set, and runs the query whatever its
-        cache has when `cache` is not.
+        The request is never retried, because a query costs money, and Looker may have started it
+        although the response got lost: `RetriableRequestError.safe_to_retry` is False then. Looker
+        computes table calculations only if `server_table_calcs` is set, and ignores its cache if
+        `cache` is false.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query_task>
         """
         operation = self._http.begin("create_query_task")
@@ -219,9 +219,9 @@ class LookerClient:
         return self._id_in(operation, answer)
 
     def kill_query(self, query_task_id: str, *, max_seconds: float = inf) -> bool:
-        """Cancel a task; return False if Looker does not find it among those that run.
+        """Cancel a task; return False if Looker does not find it among running tasks.
 
-        Then it may have finished, or this user may not stop it.
+        In that case it may have finished, or this user cannot stop it.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/kill_query>
         """
         operation = self._http.begin("kill_query", max_seconds)
@@ -235,12 +235,12 @@ class LookerClient:
         return True
 
     def create_query(self, body: Mapping[str, Any]) -> str:
-        """Store a query, or find the one like it; returns its id.
+        """Store a query, or find the stored one with the same body; return its id.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query>
         """
         operation = self._http.begin("create_query")
-        # Looker answers the same body with the same query: it may be asked again.
+        # Looker returns the same query for the same body, so the request can be retried.
         answer = self._repeated(
             operation,
             lambda: self._decoded(operation, dict[str, Any], "POST", "queries", json=body),
@@ -292,9 +292,9 @@ class LookerClient:
         return self._objects("user_roles", path)
 
     def search_looks(self, title: str, *, limit: int) -> list[dict[str, Any]]:
-        """Find Looks by title, those viewed most first: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/search_looks>.
+        """Find Looks by title, most viewed first: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Look/search_looks>.
 
-        `title` is a pattern, in which `%` stands for anything.
+        `title` is a pattern in which `%` matches anything.
         """
         path = f"looks/search?{_search_by_title(title, limit)}"
         return self._objects("search_looks", path)
@@ -350,20 +350,20 @@ class LookerClient:
         return self._result(operation, path, list)
 
     def abort(self) -> None:
-        """End every operation in progress, in whatever thread; those begun later are not ended.
+        """Abort every operation in progress, in all threads; later ones are not affected.
 
-        Those ended raise `AbortedError`.
+        Aborted operations raise `AbortedError`.
         """
         self._http.abort()
 
     def close(self, max_seconds: float = inf) -> None:
-        """End everything in progress, log out within so many seconds, and close all sessions."""
+        """Abort everything in progress, log out within `max_seconds`, and close all sessions."""
         self.abort()
         self.logout(max_seconds)
         self._http.close()
 
     def logout(self, max_seconds: float = inf) -> None:
-        """Give the token back, if there is one; a token that stays expires by itself.
+        """Release the token, if there is one; a token that stays expires on its own.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/logout>
         """
@@ -401,7 +401,7 @@ class LookerClient:
     def _decoded(
         self, operation: Operation, type_: type[_T], verb: str, path: str, **request: Any
     ) -> _T:
-        """Ask for something in JSON."""
+        """Request something in JSON."""
         with self._send(operation, verb, path, **request) as response:
             body = response.content()
         try:
@@ -419,7 +419,7 @@ class LookerClient:
         raise unreadable(operation.name, self._connection.base_url, "no id in the answer")
 
     def _send(self, operation: Operation, verb: str, path: str, **request: Any) -> LookerResponse:
-        """Send with a token; a token that Looker no longer accepts is replaced once."""
+        """Send with a token; a token that Looker rejects is replaced once."""
         token = self._token.get(operation)
         try:
             return self._http.send(operation, verb, path, headers=token.header, **request)
@@ -443,7 +443,7 @@ class LookerClient:
             msg = f"{error.message}; check client_id and client_secret, and base_url"
             raise LoginFailedError(msg) from None
         except RetriableRequestError as error:
-            # What was to be done with the token was surely not done.
+            # The operation itself was certainly not performed.
             error.safe_to_retry = True
             raise
         except (ValueError, RecursionError) as malformed:
@@ -456,5 +456,5 @@ def _search_by_title(title: str, limit: int) -> str:
 
 
 def _part(text: str) -> str:
-    """One part of a path, whatever is in it."""
+    """One part of a path, with special characters encoded."""
     return quote(text, safe="")

@@ -1,4 +1,4 @@
-"""The time, and how it passes."""
+"""The time and waiting, as a parameter: tests use a clock that does not wait."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Epoch seconds that never jump, and waiting; may be used by many threads at once."""
+    """Epoch seconds that never jump, and waiting; safe for concurrent use by threads."""
 
     def now(self) -> float:
         """Return the time, in epoch seconds."""
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Let seconds pass, or fewer when the event is set; returns whether it is set."""
+        """Wait for `seconds`, or until the event is set; return whether it is set."""
 
 
-# The real time.
+# The machine's time.
 
 
 class SteadyClock:
     """A `Clock` that does not jump when the machine's clock is set."""
 
     def __init__(self) -> None:
-        """Begin with the machine's time."""
+        """Start with the machine's time."""
         self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
@@ -35,5 +35,5 @@ class SteadyClock:
         return time.monotonic() + self._offset
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Let seconds pass, or fewer when the event is set; returns whether it is set."""
+        """Wait for `seconds`, or until the event is set; return whether it is set."""
         return event.wait(min(seconds, TIMEOUT_MAX))

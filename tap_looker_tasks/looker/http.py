@@ -1,4 +1,4 @@
-"""One request: sent when it may be, counted, and ended in time."""
+"""One HTTP request: sent in its turn, counted, and ended in time."""
 
 from __future__ import annotations
 
@@ -43,17 +43,18 @@ _PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An instance of Looker, credentials for it, and limits.
+    """Address of a Looker instance, credentials, and limits.
 
     Attributes:
-        base_url: scheme, host and port of the instance, without a path.
-        client_id: of the API credentials.
-        client_secret: of the API credentials.
-        verify: whether certificates are verified, or the file of the authority to trust.
-        timeout_seconds: how long a request may go without a byte, and until its header is there.
-        max_tries: of one operation.
-        call_limit: most requests, the last of them a logout; None for no limit.
-        max_response_bytes: length from which on an answer is refused, unpacked.
+        base_url: Scheme, host and port of the instance, without a path.
+        client_id: Client ID of the API credentials.
+        client_secret: Client secret of the API credentials.
+        verify: Whether certificates are verified, or the file of the authority to trust.
+        timeout_seconds: Maximum seconds without a byte, and until the response's header is
+            complete.
+        max_tries: Maximum number of tries of one operation.
+        call_limit: Maximum number of requests, the last of them a logout; None for no limit.
+        max_response_bytes: Maximum length of a response, unpacked; a longer one is rejected.
     """
 
     base_url: str
@@ -67,7 +68,7 @@ class Connection:
 
 
 class LookerResponse:
-    """An answer of success, whose body is still to be read."""
+    """A successful response, whose body is still to be read."""
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class LookerResponse:
         http: Http,
         operation: Operation,
     ) -> None:
-        """Take over what is to be closed."""
+        """Take ownership of the connection, to be released by `close`."""
         self._response = response
         self._session: Session | None = session
         self._exchange = exchange
@@ -106,26 +107,26 @@ class LookerResponse:
         return self._response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the body, unpacked, as it comes.
+        """Yield the body, unpacked, as it arrives.
 
         Raises:
             ResponseTooLargeError: If it is longer than `max_response_bytes`.
-            RetriableRequestError: If the rest does not come.
+            RetriableRequestError: If the rest does not arrive.
         """
         longest = self._http.max_response_bytes
         yield from self._http.read_chunks(self._response, self._operation, longest)
 
     def content(self) -> bytes:
-        """Read the body as a whole.
+        """Read the complete body.
 
         Raises:
-            ResponseTooLargeError: If it is longer than a description of something can be.
+            ResponseTooLargeError: If it is longer than any description in Looker's API.
         """
         longest = min(_MAX_CONTENT_BYTES, self._http.max_response_bytes)
         return b"".join(self._http.read_chunks(self._response, self._operation, longest))
 
     def close(self) -> None:
-        """Have done with it, read or not."""
+        """Release the connection, whether the body was read or not."""
         session, self._session = self._session, None
         if session:
             self._http.end(self._exchange)
@@ -134,7 +135,7 @@ class LookerResponse:
 
 
 class Http:
-    """Sends requests to one Looker; may be used by many threads at once."""
+    """Sends requests to one Looker; safe for concurrent use by threads."""
 
     def __init__(
         self,
@@ -158,7 +159,7 @@ class Http:
         self.max_response_bytes = connection.max_response_bytes
 
     def begin(self, name: str, max_seconds: float = inf) -> Operation:
-        """Begin an operation, which `abort` and time end."""
+        """Start an operation, which ends by `abort` or when its time is over."""
         with self._lock:
             return Operation(name, self._clock.now() + max_seconds, self._aborted)
 
@@ -172,14 +173,14 @@ class Http:
         is_long: bool = False,
         **request: Any,
     ) -> LookerResponse:
-        """Make one request; the answer must be closed.
+        """Send one request; the caller must close the response.
 
         Raises:
-            RequestRejectedError: If the answer is none of success.
-            RetriableRequestError: If neither, or there is none, for a reason that may pass.
+            RequestRejectedError: If Looker rejects the request.
+            RetriableRequestError: If the request fails for a transient reason.
             UnreachableError: If the address or certificate is wrong.
-            AbortedError: If it was aborted.
-            ApiCallLimitError: If it would be one too many.
+            AbortedError: If the operation was aborted.
+            ApiCallLimitError: If the limit of calls is used up.
         """
         self._wait_for_turn(operation)
         self._count(operation.name)
@@ -212,7 +213,7 @@ class Http:
         return exchange
 
     def abort(self) -> None:
-        """End every operation in progress, in whatever thread."""
+        """Abort every operation in progress, in all threads."""
         with self._lock:
             aborted, self._aborted = self._aborted, threading.Event()
             exchanges = [found for found in self._in_progress if found.aborted is aborted]
@@ -225,13 +226,13 @@ class Http:
         self._sessions.close()
 
     def give_back(self, session: Session) -> None:
-        """Keep a session, whose request is over, for the next."""
+        """Keep a session for the next request."""
         self._sessions.give_back(session)
 
     def read_chunks(
         self, response: requests.Response, operation: Operation, longest: int
     ) -> Iterator[bytes]:
-        """Yield the body of an answer, unpacked, as it comes."""
+        """Yield the body of a response, unpacked, as it arrives."""
         left = longest
         chunks = read_pieces(response.raw, _CHUNK_BYTES)
         while True:
@@ -249,15 +250,15 @@ class Http:
             yield chunk
 
     def end(self, exchange: Exchange) -> None:
-        """Have done with a request and its answer."""
+        """Release what a request and its response used."""
         with self._lock:
             self._in_progress.discard(exchange)
         exchange.detach()
 
     def _wait_for_turn(self, operation: Operation) -> None:
-        """Wait until Looker wants to be asked again, or not at all if there is no time for that.
+        """Wait until Looker accepts requests again, unless the operation has to end before.
 
-        What has a limit of time frees what Looker holds, such as a task: it would be held on.
+        A cleanup, such as cancelling a task, is sent early rather than not at all.
 
         Raises:
             RetriableRequestError: If no time is left.
@@ -276,7 +277,7 @@ class Http:
     def _count(self, operation: str) -> None:
         limit = self._connection.call_limit
         with self._lock:
-            # One call is kept for the logout.
+            # One call is reserved for the logout.
             if limit is not None and operation != LOGOUT and self._calls.total() + 1 >= limit:
                 msg = f"{operation}: not called, because api_call_limit is {limit}"
                 raise ApiCallLimitError(msg)
@@ -298,7 +299,7 @@ class Http:
 
     def _refusal(self, response: requests.Response, operation: Operation) -> RequestError:
         body = b""
-        # Whatever comes of the body, the status says enough.
+        # The status is enough, even if the body cannot be read.
         with suppress(RetriableRequestError), self._translate_errors(operation):
             body = next(read_pieces(response.raw, _MAX_ERROR_BYTES), b"")
         error = read_error(response, body, operation.name, self._connection.base_url)
@@ -307,7 +308,7 @@ class Http:
         return error
 
     def _slow_down(self, response: requests.Response, pause: float | None) -> None:
-        """Let all requests wait as long as Looker asks for, or a moment when it has too many."""
+        """Delay all requests by the seconds Looker requests, or shortly if it is overloaded."""
         if pause is None:
             pause = _PAUSE_SECONDS if response.status_code == _TOO_MANY_REQUESTS else 0.0
         with self._lock:
@@ -323,21 +324,21 @@ class Http:
             raise
 
 
-# Sessions of `requests`: one for each request at a time, kept with its connection for the next.
+# Sessions of `requests`: one for each concurrent request, kept with its connection for the next.
 
 
 class Session(NamedTuple):
-    """A session, and the adapter that it sends all requests with."""
+    """A session, and the adapter that sends all its requests."""
 
     http: requests.Session
     adapter: Adapter
 
 
 class Sessions:
-    """The sessions of one client; may be used by many threads at once."""
+    """The sessions of one client; safe for concurrent use by threads."""
 
     def __init__(self, connection: Connection, new_session: Callable[[], requests.Session]) -> None:
-        """Begin with none."""
+        """Start without sessions."""
         self._connection = connection
         self._new_session = new_session
         self._lock = Lock()
@@ -345,7 +346,7 @@ class Sessions:
         self._idle: list[Session] = []
 
     def take(self) -> Session:
-        """Return one that nobody uses: the last that was given back, or a new one."""
+        """Return an unused session: the last one released, or a new one."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -355,12 +356,12 @@ class Sessions:
         return session
 
     def give_back(self, session: Session) -> None:
-        """Keep one for the next request."""
+        """Keep a session for the next request."""
         with self._lock:
             self._idle.append(session)
 
     def close(self) -> None:
-        """Close the connections of all, whoever uses them."""
+        """Close the connections of all sessions, even of those in use."""
         with self._lock:
             sessions = [*self._all]
         for session in sessions:
@@ -371,18 +372,18 @@ class Sessions:
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         session.headers["User-Agent"] = user_agent()
-        # Of these, a little is unpacked at a time, however much is packed in it.
+        # Unpack a little at a time, because a body may be much longer than its packed form.
         session.headers["Accept-Encoding"] = "gzip, deflate"
-        # Looked up once, not for each request: that would take a tenth of its time.
+        # Looked up once: doing it for each request would take a tenth of the request's time.
         environment = session.merge_environment_settings(
             self._connection.base_url, {}, None, self._connection.verify, None
         )
         session.proxies, session.verify = environment["proxies"], environment["verify"]
-        # Nor are credentials for this host taken from ~/.netrc.
+        # Ignore credentials for this host in ~/.netrc also.
         session.trust_env = False
         return Session(session, adapter)
 
 
 def user_agent() -> str:
-    """Name the tap and its version, so that Looker's administrators see who calls."""
+    """Return the name and version of the tap, so that Looker's administrators see who calls."""
     return f"tap-looker-tasks/{version('tap-looker-tasks')} {requests.utils.default_user_agent()}"

@@ -1,4 +1,4 @@
-"""What went wrong with a request, as `requests` or Looker says it -> the tap's own exceptions."""
+"""Errors of `requests` and of Looker's responses, translated into the tap's exceptions."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _NO_ANSWER = (
     *(http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError),
     *(ConnectionError, TimeoutError),
 )
-# `NewConnectionError` covers names without an address.
+# `NewConnectionError` includes names without an address.
 _NEVER_SENT = (ConnectTimeoutError, NewConnectionError)
 _TOO_MANY_REQUESTS = 429
 _FORBIDDEN = 403
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# What Looker demands, by operation.
+# Permissions and objects that Looker requires, by operation.
 _PERMISSIONS = MappingProxyType(
     {
         "look": "`see_looks`, and access to the folder of the Look",
@@ -71,7 +71,7 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
     except _NO_ANSWER as error:
         raise _no_answer(_causes(error), operation, base_url) from None
     except http.InvalidHeader:
-        # It would quote the header. What the tap itself sends was checked where it was read.
+        # The library's message would quote the header. The tap's own headers are checked earlier.
         msg = f"{operation}: the answer of {base_url} has contradictory or invalid headers"
         raise RetriableRequestError(msg) from None
     except HTTPError as error:
@@ -114,7 +114,7 @@ def _said(error: BaseException) -> str:
 def read_error(
     response: requests.Response, body: bytes, operation: str, base_url: str
 ) -> RequestError:
-    """Read an answer that is none of success."""
+    """Read an error response."""
     status = response.status_code
     msg = f"{operation}: {base_url} answered HTTP {status}"
     if said := _message_in(body) or page_in(body):
@@ -129,7 +129,7 @@ def read_error(
 
 
 def unreadable(operation: str, base_url: str, found: object) -> RetriableRequestError:
-    """Build the error for an answer of success that is not what Looker sends."""
+    """Build the error for a successful response that is not one of Looker's."""
     msg = (
         f"{operation}: {base_url} did not answer as Looker's API does: "
         f"{found}; check base_url, and what stands between here and Looker"
@@ -164,7 +164,7 @@ def _reason(detail: object) -> str | None:
 
 
 def page_in(body: bytes) -> str | None:
-    """Describe a page of HTML, as a proxy or a form to sign in sends it; None for anything else."""
+    """Describe a page of HTML, such as a proxy or a login form sends; None for anything else."""
     if _PAGE.match(body) is None:
         return None
     title = _TITLE.search(body)
@@ -173,7 +173,7 @@ def page_in(body: bytes) -> str | None:
 
 
 def _advice(response: requests.Response, operation: str) -> str | None:
-    """Return what to change about an error, if its status tells."""
+    """Return what to change about an error, if its status shows that."""
     status = response.status_code
     if status == _FORBIDDEN:
         permission = _PERMISSIONS.get(operation)
@@ -202,6 +202,6 @@ def read_retry_after(response: requests.Response) -> float | None:
 
 
 def _seconds_until(http_date: str, response: requests.Response) -> float:
-    """Return the seconds from the moment of the answer, by the server's own clock."""
+    """Return the seconds from the response's time, by the server's own clock."""
     sent_at = parsedate_to_datetime(response.headers.get("Date", ""))
     return (parsedate_to_datetime(http_date) - sent_at).total_seconds()

@@ -1,7 +1,7 @@
-"""What Looker meters: the kind of each operation, the allowance of each edition, and estimates.
+"""Looker's metering: the kind of each operation, the allowance of each edition, and estimates.
 
 Looker (Google Cloud core) sells calls by the month, of two kinds. Calls that get results or serve
-query pipelines are query-based; calls about content and users are administrative; login and
+query pipelines are query-based, and calls about content and users are administrative. Login and
 logout are not metered. <https://docs.cloud.google.com/looker/docs/looker-core-overview>
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What Looker counts a call as."""
+    """A kind of call, as Looker meters it."""
 
     QUERY = "query-based"
     ADMINISTRATIVE = "administrative"
@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 class Sureness(Enum):
-    """How sure the kind of an operation is."""
+    """The certainty of an operation's kind."""
 
     DOCUMENTED = "documented"
     LIKELY = "by the definition of its kind"
@@ -58,7 +58,7 @@ RUNS_A_MONTH: Mapping[str, int] = MappingProxyType({"every hour": 730, "every da
 
 
 def kind_of(operation: str) -> tuple[Kind, Sureness]:
-    """Return what Looker counts an operation as, and how sure that is."""
+    """Return the kind that Looker meters an operation as, and how certain that is."""
     return KINDS.get(operation, (Kind.ADMINISTRATIVE, Sureness.LIKELY))
 
 
@@ -70,18 +70,18 @@ class MeteredCalls(NamedTuple):
 
     @classmethod
     def of(cls, calls: Mapping[str, int]) -> MeteredCalls:
-        """Count calls that were made, given by operation."""
+        """Count the metered calls among calls by operation."""
         by_kind = dict.fromkeys(Kind, 0)
         for operation, count in calls.items():
             by_kind[kind_of(operation)[0]] += count
         return cls(by_kind[Kind.QUERY], by_kind[Kind.ADMINISTRATIVE])
 
     def times(self, runs: int) -> MeteredCalls:
-        """Return the calls of that many runs."""
+        """Return the calls of `runs` runs."""
         return MeteredCalls(self.query_based * runs, self.administrative * runs)
 
     def edition(self) -> str | None:
-        """Return the smallest edition whose allowance they fit; None if they fit none."""
+        """Return the smallest edition whose allowance suffices; None if no edition's does."""
         fitting = (
             name
             for name, (queries, others) in EDITIONS.items()
@@ -91,23 +91,23 @@ class MeteredCalls(NamedTuple):
 
     @override
     def __str__(self) -> str:
-        """Return them in words."""
+        """Return the calls in words."""
         return f"{self.query_based:,} query-based, {self.administrative:,} administrative"
 
 
 class Estimate(NamedTuple):
-    """The calls that a run will probably make.
+    """Estimated calls of a run.
 
     Attributes:
-        first: Of a run that state and catalog know nothing for.
-        later: Of one that has both.
+        first: Calls of a run without state and catalog.
+        later: Calls of a run with both.
     """
 
     first: MeteredCalls
     later: MeteredCalls
 
     def describe_month(self) -> str:
-        """Describe what later runs come to in a month, and which edition that fits."""
+        """Describe the calls of later runs in a month, and the edition that they need."""
         parts = []
         for schedule, runs in RUNS_A_MONTH.items():
             month = self.later.times(runs)
@@ -127,10 +127,10 @@ def estimate_calls(
     end; for queries whose run times are known, one for every two.
 
     Args:
-        queries: To launch.
-        external_tasks: To follow; each request for them is counted once.
-        slots: Queries that run at a time.
-        batch_size: Tasks polled in one request.
+        queries: Number of queries to launch.
+        external_tasks: Number of tasks to follow; each request for them is counted once.
+        slots: Number of queries that run concurrently.
+        batch_size: Number of tasks polled in one request.
         is_sparing: Whether polls are as few as possible.
     """
     waits = max(queries - 1, 0) // slots

@@ -1,4 +1,4 @@
-"""How often an operation is tried, and the pauses between."""
+"""Tries of an operation, and the waits between them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAX_RETRY_WAIT_SECONDS = 60
 
 
 class RetryState:
-    """Counts the tries of one operation and pauses between them."""
+    """Counts the tries of one operation, and waits between them."""
 
     def __init__(
         self, operation: Operation, max_tries: int, *, clock: Clock, logger: logging.Logger
     ) -> None:
-        """Begin before the first try."""
+        """Start before the first try."""
         self._operation = operation
         self._max_tries = max_tries
         self._clock = clock
@@ -33,16 +33,16 @@ class RetryState:
         self.reset_tries()
 
     def reset_tries(self) -> None:
-        """Forget the tries so far, as one of them got on."""
+        """Reset the count of tries, because one of them got results."""
         self._tries_left = self._max_tries
         self._pauses = backoff.expo(max_value=MAX_RETRY_WAIT_SECONDS)
         next(self._pauses)
 
     def wait_or_raise(self, error: RetriableRequestError) -> None:
-        """Wait for the next try.
+        """Wait before the next attempt.
 
         Raises:
-            RetriableRequestError: If no tries are left.
+            RetriableRequestError: If no attempts or no time are left.
             AbortedError: If the operation was aborted.
         """
         self._tries_left -= 1
@@ -56,17 +56,17 @@ class RetryState:
             raise AbortedError(self._operation.name)
 
 
-# One call of a method of the client, with all its tries: what it is, and how long it may go on.
+# One call of a client's method with all its tries, and its limit of time.
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A call that has begun.
+    """A call in progress.
 
     Attributes:
-        name: Looker's operationId.
-        ends_at: epoch seconds by which it is over, whatever happens.
-        aborted: set when it is to end at once.
+        name: Operation ID in Looker's API.
+        ends_at: Epoch seconds at which it ends in any case.
+        aborted: Event that ends it immediately.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Operation:
     aborted: Event
 
     def check(self) -> None:
-        """Check that it may go on.
+        """Check that the operation may continue.
 
         Raises:
-            AbortedError: If it may not.
+            AbortedError: If the operation was aborted.
         """
         if self.aborted.is_set():
             raise AbortedError(self.name)

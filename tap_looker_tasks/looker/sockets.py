@@ -1,4 +1,4 @@
-"""Connections whose every step has an end: what `requests` and `urllib3` are told to use."""
+"""Connections of `requests` and `urllib3` in which every step has a limit of time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Adapter(HTTPAdapter):
     """Sends the requests of one thread.
 
     Attributes:
-        exchange: the request that is sent next.
+        exchange: The request to be sent next.
     """
 
     exchange: Exchange
@@ -51,7 +51,7 @@ class Adapter(HTTPAdapter):
     @override
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> ProxyManager:
         proxy_manager: ProxyManager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        # Connections by SOCKS are made by classes of their own.
+        # SOCKS connections have separate classes.
         if not proxy.lower().startswith("socks"):
             self._adapt(proxy_manager)
         return proxy_manager
@@ -77,11 +77,11 @@ class Adapter(HTTPAdapter):
 
 
 def read_pieces(response: HTTPResponse, length: int) -> Iterator[bytes]:
-    """Yield a body, unpacked, in pieces of about a length, and all of it that comes.
+    """Yield a body, unpacked, in pieces of about `length` bytes.
 
     Raises:
-        OSError: If the rest does not come.
-        HTTPError: If likewise, or it cannot be unpacked.
+        OSError: If the rest does not arrive.
+        HTTPError: If the rest does not arrive, or cannot be unpacked.
     """
     failure: Exception | None = None
     while failure is None:
@@ -101,7 +101,7 @@ def read_pieces(response: HTTPResponse, length: int) -> Iterator[bytes]:
 
 
 class _Connection(HTTPConnection):
-    """A connection that asks, at each step, how long it may take."""
+    """A connection that checks the time left before each step."""
 
     def __init__(self, exchange: Callable[[], Exchange], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -137,7 +137,7 @@ class _Connection(HTTPConnection):
             raise NewConnectionError(self, str(error)) from error
 
     def _connected(self) -> socket.socket:
-        """Connect to the first address that takes it."""
+        """Connect to the first address that accepts."""
         failure = OSError("no address")
         addresses = self._exchange().resolve(self._dns_host, self.port)
         for family, type_, protocol, _, address in addresses:
@@ -158,7 +158,7 @@ class _Connection(HTTPConnection):
             sock.setsockopt(*option)
         sock.settimeout(min(exchange.seconds_left(), _CONNECT_TIMEOUT_SECONDS))
         sock.connect(address)
-        # What TLS has to say first comes within the same time.
+        # The TLS handshake shares the same limit of time.
         sock.settimeout(min(exchange.seconds_left(), _CONNECT_TIMEOUT_SECONDS))
 
 
@@ -178,7 +178,7 @@ class _Response(HTTPClientResponse):
 
 
 class _Received(RawIOBase):
-    """What comes by a socket, in time."""
+    """Bytes received by a socket, within a limit of time."""
 
     def __init__(self, exchange: Exchange, sock: socket.socket, raw: RawIOBase) -> None:
         self._exchange = exchange
@@ -199,29 +199,29 @@ class _Received(RawIOBase):
         self._raw.close()
 
 
-# One request and its answer, as their socket sees them: how long they may take, and their end.
+# One request and its response as seen by their socket: their limit of time, and their end.
 
 Addresses = list[tuple[Any, ...]]
 _LEAST_BYTES = 1024
-# No socket takes a much longer time.
+# Sockets do not accept much longer times.
 _MAX_STEP_SECONDS = 1_000_000
 
 
 class Exchange:
-    """Keeps the time of a request and its answer, and ends them from another thread.
+    """Limits the time of a request and its response; another thread can end them.
 
-    The header must have come within the timeout. From then on either the rest must have come
-    within it, too, or, for a long answer, so many bytes in each such time that it gets on. Time
-    in which nobody reads does not count. Nothing goes on beyond `ends_at`.
+    The header must arrive within the timeout. After it, either the rest must arrive within another
+    timeout or, for a long body, enough bytes in each such time. Time in which no thread reads does
+    not count. Nothing continues beyond `ends_at`.
 
     Attributes:
-        aborted: set when everything in progress is to end.
+        aborted: Event that ends everything in progress.
     """
 
     def __init__(
         self, clock: Clock, *, timeout_seconds: float, ends_at: float, aborted: Event
     ) -> None:
-        """Begin now; `ends_at` is in epoch seconds."""
+        """Start now; `ends_at` is in epoch seconds."""
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._ends_at = ends_at
@@ -235,17 +235,17 @@ class Exchange:
         self._found: Future[Addresses] | None = None
 
     def expect_long_body(self) -> None:
-        """Go on as long as bytes come."""
+        """Continue while bytes arrive."""
         self._is_long = True
         self._read_at = self._clock.now()
         self._due_at = self._read_at + self._timeout_seconds
 
     def seconds_left(self) -> float:
-        """Return how long the next step may take.
+        """Return the seconds that the next step may take.
 
         Raises:
             TimeoutError: If no time is left.
-            ConnectionAbortedError: If everything is to end.
+            ConnectionAbortedError: If everything in progress has to end.
         """
         if self.aborted.is_set():
             raise ConnectionAbortedError
@@ -256,17 +256,17 @@ class Exchange:
         return min(left, _MAX_STEP_SECONDS)
 
     def receive(self, sock: socket.socket, raw: RawIOBase, buffer: memoryview) -> int | None:
-        """Read what comes next from a socket by its file; returns the count of bytes.
+        """Read the next bytes from a socket by its file; return their number.
 
         Raises:
-            OSError: If nothing came, or not enough.
+            OSError: If no bytes, or too few, arrived.
         """
         if self._is_long:
             self._due_at += self._clock.now() - self._read_at
         sock.settimeout(self.seconds_left())
         count = raw.readinto(buffer)
         if self.aborted.is_set():
-            # It may look as if the answer had ended.
+            # Otherwise it could look as if the response had ended.
             raise ConnectionAbortedError
         self._bytes += count or 0
         if self._is_long:
@@ -280,13 +280,13 @@ class Exchange:
         """Return the addresses of a host, as `getaddrinfo` does.
 
         Raises:
-            OSError: If there are none, or not in time.
+            OSError: If the host has no address, or none is found in time.
         """
         left = self.seconds_left()
         found: Future[Addresses] = Future()
         with self._lock:
             self._found = found
-        # Nobody can end it, so nobody waits for it longer than for anything else.
+        # Nothing can end it, so it is not waited for longer than for any other step.
         Thread(target=_resolve, args=(host, port, found), name="resolve", daemon=True).start()
         if self.aborted.is_set():
             self.shut()
@@ -296,26 +296,26 @@ class Exchange:
         raise TimeoutError(msg)
 
     def attach(self, sock: socket.socket) -> None:
-        """Take the socket that is used from now on."""
+        """Use another socket from now on."""
         self.detach()
         with self._lock:
-            # TLS takes the socket itself for its own; shutting a copy shuts both, of any family.
+            # TLS takes over the socket; shutting a copy shuts both, of any family.
             self._handle = socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
         if self.aborted.is_set():
             self.shut()
 
     def shut(self) -> None:
-        """End what goes on in another thread."""
+        """End the exchange from another thread."""
         with self._lock:
             if self._found:
                 self._found.cancel()
             if self._handle:
-                # It may not be connected any more, or not yet.
+                # The socket may no longer be connected, or not yet.
                 with suppress(OSError):
                     self._handle.shutdown(socket.SHUT_RDWR)
 
     def detach(self) -> None:
-        """Let go of the socket, which others may use from now on."""
+        """Release the socket, which others may use from now on."""
         with self._lock:
             if self._handle:
                 self._handle.close()

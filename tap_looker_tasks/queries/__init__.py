@@ -1,4 +1,4 @@
-"""What to run: configured queries, their bodies and bookmarks."""
+"""Configured queries: their bodies, checks, bookmarks and dashboard tiles."""
 
 from tap_looker_tasks.queries.body import (
     UNKNOWN_LIMITS,

@@ -1,4 +1,4 @@
-"""Configured query, Look or tile -> the body of the query to create."""
+"""Bodies of queries to create, from a configured query, Look or tile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_WRITABLE = frozenset(
         *("share_url", "expanded_share_url", "url"),
     }
 )
-# What a query looks like in Looker has no influence on its rows.
+# The appearance of a query in Looker has no influence on its rows.
 _NO_INFLUENCE = _NOT_WRITABLE | {"vis_config", "filter_config", "visible_ui_sections"}
 NOTHING: tuple[object, ...] = (None, "", [], {}, (), False)
 _REFERENCE = re.compile(r"\$\{([\w.]+)")
@@ -52,7 +52,7 @@ _OF_ONE_ROW = frozenset(
 
 
 class _Query(msgspec.Struct):
-    """What is relied on of the shape of Looker's `Query`."""
+    """The parts of Looker's `Query` that the tap reads."""
 
     model: str
     view: str
@@ -66,14 +66,14 @@ class _Query(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What is wanted of a query other than it says itself.
+    """Changes to a query.
 
     Attributes:
-        limit: most rows wanted; -1 for all.
-        filters: field -> filter expression, in place of the query's own.
-        query_timezone: the one to run in.
-        sort_first: field to sort by, ascending, before all others.
-        column_limit: most values of the pivots.
+        limit: Maximum number of rows; -1 for all.
+        filters: Filter expression by field, instead of the query's own.
+        query_timezone: Time zone to run the query in.
+        sort_first: Field to sort by, ascending, before all others.
+        column_limit: Maximum number of pivot values.
     """
 
     limit: int | None = None
@@ -84,7 +84,7 @@ class Overrides:
 
 
 def explore_body(config: ExploreConfig, query_timezone: str) -> dict[str, Any]:
-    """Write the body of a query that is written down in the configuration."""
+    """Return the body of a query that the configuration defines itself."""
     body = msgspec.to_builtins(config, builtin_types=())
     body["view"] = body.pop("explore")
     body["dynamic_fields"] = config.dynamic_fields_text
@@ -99,12 +99,12 @@ def explore_body(config: ExploreConfig, query_timezone: str) -> dict[str, Any]:
 
 
 def check_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the body of a query that Looker has; of one that it has yet to store, what counts.
+    """Return the validated body of Looker's query; without Looker's own keys if it is new.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
 
     Raises:
-        ValueError: If it is of another shape than Looker describes.
+        ValueError: If its shape differs from the one that Looker documents.
     """
     try:
         msgspec.convert(body, _Query)
@@ -140,7 +140,7 @@ def _as_texts(filters: Mapping[str, object]) -> dict[str, str]:
 
 
 def changed_copy(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any] | None:
-    """Write the body of a changed copy; None when the query is what is wanted already."""
+    """Return the body of a changed copy; None if the query needs no change."""
     changes = {
         key: value
         for key, value in _wanted(body, overrides).items()
@@ -149,7 +149,7 @@ def changed_copy(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any
     if not changes:
         return None
     kept = {key: value for key, value in body.items() if key not in _NOT_WRITABLE}
-    # In Looker's own pages, `filter_config` would win over `filters`.
+    # In Looker's own pages, `filter_config` would override `filters`.
     return {**kept, **changes, "filter_config": None}
 
 
@@ -174,7 +174,7 @@ def _sort_first(name: str, sorts: Iterable[str]) -> list[str]:
 
 
 def overrides_of(config: QueryConfig, filters: Mapping[str, str] | None = None) -> Overrides:
-    """Return what the configuration wants other than the query; `filters` of a tile give way."""
+    """Return the changes that the configuration requests; they override `filters` of a tile."""
     return Overrides(
         limit=config.limit,
         column_limit=config.column_limit,
@@ -183,33 +183,33 @@ def overrides_of(config: QueryConfig, filters: Mapping[str, str] | None = None) 
 
 
 def determining_parts(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what determines the rows of a query, without what is empty."""
+    """Return the parts that determine the rows of a query, without empty ones."""
     return {k: v for k, v in body.items() if k not in _NO_INFLUENCE and v not in NOTHING}
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:
-    """Hash what determines the rows of a query: the same in every run and process."""
+    """Hash the parts that determine a query's rows: equal in every run and process."""
     determining = {key: _significant(v) for key, v in determining_parts(body).items()}
     text = msgspec.json.encode(determining, order="deterministic")
     return hashlib.sha256(text).hexdigest()
 
 
 def _significant(value: object) -> object:
-    """Make equal what Looker takes for equal: limits as numbers or strings, nothing in any form."""
+    """Return one form of what Looker treats as equal: limits as text or numbers, empty values."""
     if value in NOTHING:
         return None
     return str(value) if isinstance(value, int) else value
 
 
-# How a query runs: how long, and what Looker cuts its result off at.
+# Run times and result limits of a query.
 
 
 class RunTime(NamedTuple):
-    """How long a query takes, by its last runs.
+    """Run time of a query, from its last runs.
 
     Attributes:
-        seconds: The median.
-        spread: The median deviation from it, in seconds.
+        seconds: Median of the run times.
+        spread: Median deviation from it, in seconds.
     """
 
     seconds: float
@@ -218,9 +218,9 @@ class RunTime(NamedTuple):
 
 _ROWS_BY_DEFAULT = 500
 _MAX_COLUMNS = 200
-# The default, and the most that Looker allows.
+# Looker's default and its maximum.
 _COLUMN_CAPS = frozenset({50, _MAX_COLUMNS})
-# Whatever the limit of the query. <https://docs.cloud.google.com/looker/docs/looker-limits>
+# For any row limit. <https://docs.cloud.google.com/looker/docs/looker-limits>
 _ROW_CAPS = {
     5_000: "Looker caps results at 5,000 rows for users without the permission "
     "`download_without_limit`, and some that it cannot stream; check the role of the API user",
@@ -230,18 +230,18 @@ _ROW_CAPS = {
 
 
 class Limits(NamedTuple):
-    """What a result is cut off at.
+    """Limits at which Looker cuts off a result.
 
     Attributes:
-        row_limit: most rows that Looker sends; None for all, or when it is not known.
-        column_limit: most values of the pivots, likewise.
+        row_limit: Maximum number of rows; None for all, or if it is not known.
+        column_limit: Maximum number of pivot values; None for all, or if it is not known.
     """
 
     row_limit: int | None = None
     column_limit: int | None = None
 
     def known(self) -> dict[str, int]:
-        """Return those that are known, by name."""
+        """Return the known limits by name."""
         return {name: limit for name, limit in self._asdict().items() if limit is not None}
 
 
@@ -249,18 +249,18 @@ UNKNOWN_LIMITS = Limits()
 
 
 def limits_of(body: Mapping[str, Any]) -> Limits:
-    """Return the limits of a query as it is run."""
+    """Return the limits of a query body."""
     columns = str(body.get("column_limit")) if body.get("pivots") else ""
     return Limits(_row_limit(body.get("limit")), int(columns) if columns.isdecimal() else None)
 
 
 class Shortfall(NamedTuple):
-    """A reason why a result may not be all there is.
+    """A reason why a result may be incomplete.
 
     Attributes:
-        reason: with the figure it is seen by.
-        limit: property of the query that cuts it off; None when another one would not help.
-        is_cut: whether something cut it off; otherwise it lacks what it should have.
+        reason: Reason, with the figure that shows it.
+        limit: Property of the query that cuts off the result; None if raising it would not help.
+        is_cut: Whether the result was cut off; otherwise it lacks something it should have.
     """
 
     reason: str
@@ -271,14 +271,14 @@ class Shortfall(NamedTuple):
 def find_shortfalls(
     result: Result, limits: Limits, missing_columns: Collection[str] = ()
 ) -> Iterator[Shortfall]:
-    """Yield every reason why a complete result may not be all there is; none if it is whole.
+    """Yield every reason why a result may be incomplete; nothing if it is complete.
 
-    Only what is whole may activate its version, by which targets drop all other rows.
+    Only a complete result may activate its version, after which targets delete all other rows.
 
     Args:
-        result: what Looker sent.
-        limits: of its query, as far as they are known.
-        missing_columns: names of declared columns that it does not have.
+        result: Result that Looker sent.
+        limits: Limits of its query, if known.
+        missing_columns: Names of declared columns that it lacks.
     """
     if result.row_count is None:
         yield Shortfall("the result has no rows in it", is_cut=False)
@@ -290,7 +290,7 @@ def find_shortfalls(
 
 
 def _find_column_limit(result: Result, limit: int | None) -> int | None:
-    """Return how many pivoted columns there are, if they may have been cut off."""
+    """Return the number of pivoted columns, if they may have been cut off."""
     columns = sum(not pivot.is_total for pivot in result.pivots)
     reaches = columns >= min(limit, _MAX_COLUMNS) if limit else columns in _COLUMN_CAPS
     return columns if result.columns_truncated or reaches else None
@@ -306,7 +306,7 @@ def _find_row_limit(result: Result, limit: int | None) -> Iterator[Shortfall]:
 
 
 def _is_filled(result: Result, limit: int) -> bool:
-    """Return whether rows were filled in on top of a limit that did not cut anything off."""
+    """Return whether rows were filled in on top of a limit that cut off nothing."""
     return result.truncated is False and (result.row_count or 0) > limit
 
 

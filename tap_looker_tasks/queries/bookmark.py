@@ -1,4 +1,8 @@
-"""Bookmark of an incremental query <-> filter expression of Looker."""
+"""Bookmarks of incremental queries, and the Looker filter expressions that resume from them.
+
+For example, a bookmark of 2026-01-31T12:30:00Z on a field of times becomes the filter expression
+`after 2026-01-31 12:30:00`, in the query's time zone.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ _ANY = frozenset({"", "any time", "any value"})
 # A bookmark implies it.
 _NOT_NULL = "not null"
 _WRITTEN_DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"
-# How records have moments; a catalog may declare them as text.
+# Formats of moments in records; a catalog may declare them as text.
 _WRITTEN = MappingProxyType(
     {
         DATE: re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
@@ -51,9 +55,9 @@ _WRITTEN_AT_ALL = re.compile(
     r"|\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?",
     re.ASCII,
 )
-# Looker reads a filter in the query's time zone, even where it does not convert the values.
+# Looker reads a filter in the query's time zone, even if it does not convert the values.
 _MARGIN = timedelta(days=1)
-# How much later than in UTC it can be anywhere.
+# Latest offset from UTC of any time zone.
 _LATEST_ZONE = timedelta(hours=14)
 _NO_TIME = timedelta(0)
 
@@ -66,18 +70,18 @@ def from_bookmark(
     query_timezone: str,
     back: timedelta = _NO_TIME,
 ) -> Overrides:
-    """Add to what is wanted: sorted by the replication key, and not before the bookmark.
+    """Add a sort by the replication key and a filter from the bookmark to the changes.
 
     Args:
-        overrides: what is wanted besides.
-        body: the query.
-        column: of the replication key.
-        bookmark: where to begin; None for the beginning.
-        query_timezone: the one the query will run in.
-        back: how far before the bookmark it begins.
+        overrides: Other changes to the query.
+        body: Body of the query.
+        column: Column of the replication key.
+        bookmark: Value to resume from; None for the start.
+        query_timezone: Time zone the query will run in.
+        back: Time before the bookmark at which the filter starts.
 
     Raises:
-        ValueError: If the bookmark cannot be read, or not be combined with the query's filter.
+        ValueError: If the bookmark cannot be read, or combined with the query's filter.
     """
     overrides = replace(overrides, sort_first=column.field)
     if bookmark is None:
@@ -90,8 +94,8 @@ def from_bookmark(
 def can_combine(column: Column, existing: str | None) -> bool:
     """Return whether a bookmark can be combined with the filter on the same field.
 
-    It can where both together are one expression that Looker documents: one comparison of a
-    number, or dates from, before, or between two days.
+    It can if both are one expression that Looker documents: one comparison of a number, or dates
+    from, before, or between two days.
     """
     return _can_combine(existing, with_number=column.column_type.is_number)
 
@@ -110,23 +114,23 @@ def bookmark_filter(
     existing: str | None = None,
     back: timedelta = _NO_TIME,
 ) -> str:
-    """Write the filter expression for the rows from a bookmark on, its own rows included.
+    """Return the filter expression for the rows from a bookmark, its own rows included.
 
-    It begins a day earlier for a field that Looker does not convert to the query's time zone:
-    it reads the filter in that zone all the same, and nobody knows the database's.
+    It starts a day earlier for a field that Looker does not convert to the query's time zone,
+    because Looker still reads the filter in that zone, and the database's zone is unknown.
 
     <https://docs.cloud.google.com/looker/docs/filter-expressions>
     <https://docs.cloud.google.com/looker/docs/reference/param-field-convert-tz>
 
     Args:
-        column: of the replication key.
-        bookmark: a record's value, or `start_date`.
-        query_timezone: the one the query will run in.
-        existing: the filter on the same field; both hold.
-        back: how far before the bookmark it begins.
+        column: Column of the replication key.
+        bookmark: A record's value, or `start_date`.
+        query_timezone: Time zone the query will run in.
+        existing: Filter on the same field, which also applies.
+        back: Time before the bookmark at which the filter starts.
 
     Raises:
-        ValueError: If the bookmark cannot be read, or not be combined with the existing filter.
+        ValueError: If the bookmark cannot be read, or combined with the existing filter.
     """
     is_number = _is_number(column, bookmark)
     if not _can_combine(existing, with_number=is_number):
@@ -143,14 +147,14 @@ def bookmark_filter(
 
 
 def combine_filters(first: str, second: str) -> str | None:
-    """Write one filter expression for what two let through; None if there is none.
+    """Return one filter expression for the rows that match two; None if there is none.
 
     Times combine to an interval, comparisons of numbers by AND, and "any value" with everything.
     """
     texts = dict.fromkeys(text.strip() for text in (first, second))
     texts = {text: None for text in texts if text.lower() not in _ANY}
     stronger = [text for text in texts if text.lower() != _NOT_NULL]
-    if len(texts) < 2:  # noqa: PLR2004 - one of them lets everything through
+    if len(texts) < 2:  # noqa: PLR2004 - one of them matches everything
         return next(iter(texts), "")
     intervals = [found for text in stronger if (found := _INTERVAL.fullmatch(text))]
     comparisons = [text for text in stronger if _COMPARISONS.fullmatch(text)]
@@ -160,7 +164,7 @@ def combine_filters(first: str, second: str) -> str | None:
 
 
 def _intersect(intervals: Iterable[re.Match[str]]) -> str:
-    """Write the interval that is in all of these; moments compare as they are written."""
+    """Return the intersection of intervals, whose moments compare as text."""
     bounds = [
         {name: text.replace("/", "-") for name, text in found.groupdict().items() if text}
         for found in intervals
@@ -216,14 +220,14 @@ def _has_offset(bookmark: str) -> bool:
 
 
 def next_bookmark(column: Column, values: Iterable[object]) -> int | str | None:
-    """Choose the greatest of the replication key's values; None when there is none.
+    """Return the greatest of the replication key's values; None if there is none.
 
     Numbers with a fraction become strings, so that JSON keeps their digits.
 
     Args:
-        column: of the replication key.
-        values: of records, and the bookmark before them; those that could not be read as what
-            the column is, and nulls, are passed over.
+        column: Column of the replication key.
+        values: Values of records, and the previous bookmark; nulls and values that cannot be read
+            as the column's type are skipped.
     """
     if column.column_type.is_number:
         return _greatest_number(values)
@@ -251,13 +255,13 @@ def _read_numbers(values: Iterable[object]) -> Iterator[int | Decimal]:
 
 
 class BookmarkAdvance:
-    """How far the rows of one result move a bookmark.
+    """Moves a bookmark by the rows of one result.
 
     A bookmark is the greatest value of a row that exists and is not later than the launch of its
-    task: rows that Looker fills in, nulls and moments of the future do not move it.
+    task: rows that Looker fills in, nulls and future moments do not move it.
 
     Attributes:
-        value: The bookmark after the rows so far; None if it stays where it is.
+        value: The bookmark after the rows so far; None if it has not moved.
     """
 
     def __init__(
@@ -269,7 +273,7 @@ class BookmarkAdvance:
         finished_at: float,
         query_timezone: str,
     ) -> None:
-        """Begin at `start`, unless that is of another time zone; moments in epoch seconds."""
+        """Start at `start`, unless it is of another time zone; moments are in epoch seconds."""
         self.value: object = start
         self._column = column
         self._bound = latest_value(column, launched_at, query_timezone)
@@ -279,7 +283,7 @@ class BookmarkAdvance:
         self._beyond = self._nulls = 0
 
     def add(self, values: Sequence[object], others: Iterable[Sequence[object]]) -> None:
-        """Take the values of some rows, and the columns beside them."""
+        """Process the values of some rows; `others` are the values of their other columns."""
         self._nulls += sum(value is None for value in values)
         filled = _find_filled(others)
         existing = [v for n, v in enumerate(values) if n not in filled] if filled else values
@@ -300,7 +304,7 @@ class BookmarkAdvance:
 
     @property
     def problems(self) -> list[str]:
-        """Return, a line each, which rows do not move the bookmark and why that matters."""
+        """Return, one line each, rows that do not move the bookmark and why that matters."""
         name, found = self._column.name, []
         if self._beyond:
             found.append(
@@ -317,7 +321,7 @@ class BookmarkAdvance:
 def latest_value(column: Column, moment: float, query_timezone: str) -> str | None:
     """Return the greatest value that a column of moments can have at `moment`, in epoch seconds.
 
-    Values of a field that Looker does not convert are of any zone. None for numbers.
+    Values of a field that Looker does not convert may be of any zone. None for numbers.
     """
     if column.column_type.is_number:
         return None
@@ -330,7 +334,7 @@ def latest_value(column: Column, moment: float, query_timezone: str) -> str | No
 
 
 def _find_filled(others: Iterable[Sequence[object]]) -> set[int]:
-    """Find the rows that Looker filled in: beside the key, they have nothing."""
+    """Return the indices of rows that Looker filled in: except for the key, they are empty."""
     filled: set[int] | None = None
     for values in others:
         nulls = {n for n, value in enumerate(values) if value is None}

@@ -1,4 +1,4 @@
-"""What is wrong with a configured query, now that its Explore is known."""
+"""Checks of a configured query against the fields of its Explore."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Types of LookML measures that Looker computes over the rows of a result.
 _TYPES_OVER_ROWS = frozenset({"percent_of_previous", "percent_of_total", "running_total"})
-# Looker filters them as dates, whatever their values are.
+# Types that Looker filters as dates, even if their values are not.
 _NUMBERS_FILTERED_AS_DATES = frozenset({"date_raw", "date_year", "date_fiscal_year"})
 
 
@@ -35,14 +35,14 @@ def field_problems(
     known: KnownFields,
     longest_name: int,
 ) -> list[str]:
-    """Return what is wrong with the fields of a query, a line each, with its config path.
+    """Return the problems of a query's fields, one line each, with the config path.
 
     Args:
-        config_path: of the query, such as `queries[3]`.
-        config: what is configured.
-        body: the query itself.
-        known: the fields that it may use.
-        longest_name: bytes that the name of a column may have.
+        config_path: Config path of the query, such as `queries[3]`.
+        config: Configured query.
+        body: Body of the query.
+        known: Fields that it may use.
+        longest_name: Maximum bytes of a column's name.
     """
     try:
         fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
@@ -75,8 +75,8 @@ def visible_fields(
 ) -> tuple[Mapping[str, Any], frozenset[str]]:
     """Return a query without the fields that its Explore does not show, and their names.
 
-    Looker runs a saved query without the fields that an access grant hides from the user; those
-    that are written in the configuration are checked instead.
+    Looker runs a saved query without the fields that an access grant hides from the user; fields in
+    the configuration are checked instead.
     """
     if config.explore or not known.are_all:
         return body, frozenset()
@@ -95,7 +95,7 @@ def visible_fields(
 def field_warnings(
     config_path: str, config: QueryConfig, columns: Iterable[Column], longest_name: int
 ) -> list[str]:
-    """Return what to know of the columns of a query, a line each, with its config path."""
+    """Return warnings about the columns of a query, one line each, with the config path."""
     columns = [*columns]
     renamed = describe_renamed({c.field: c.name for c in columns}, longest_name)
     repeated = (

@@ -1,4 +1,4 @@
-"""What state remembers of a configured query: its bookmark, and how it was run last."""
+"""State of a configured query: its bookmark, and its last run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 _MARGIN = timedelta(days=1)
-# Enough that one odd run time changes nothing, and that new habits count after three runs.
+# Enough that one odd run time changes nothing, and that new run times count after three runs.
 _RUNS_REMEMBERED = 5
 
 
 class StreamState(msgspec.Struct):
-    """What the SDK and a keeper read of the bookmark of a stream."""
+    """The keys of a stream's bookmark that the SDK and a keeper read."""
 
     partitions: list[dict[str, Any]] = []
     progress_markers: dict[str, Any] = {}
@@ -33,19 +33,19 @@ class StreamState(msgspec.Struct):
 
 
 class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What state remembers of a query that was run.
+    """State of a query that was run.
 
     Attributes:
         fingerprint: Hash of its configuration, its Look's query and its bookmark.
         configuration: Hash of its configuration alone.
-        query_id: Looker's id of the query; None if the configuration alone does not say all
+        query_id: Looker's ID of the query; None if the configuration alone does not determine it.
             that is to be known of it.
-        runtimes_milliseconds: How long its last runs took, the latest last; not those whose result
-            came from the cache. Some targets cannot write state with a fraction in it.
-        body: The saved query that the configuration names, if it is short: Looker never changes
-            one, so that it need not be looked up again.
-        row_limit: Most rows of its result.
-        column_limit: Most values of the pivots.
+        runtimes_milliseconds: Times that its last runs took, the latest last, without results from
+            the cache. Integers, because some targets cannot write state with fractions.
+        body: The saved query that the configuration names, if it is short. Looker never changes a
+            saved query, so no run looks it up again.
+        row_limit: Maximum number of rows of its result.
+        column_limit: Maximum number of pivot values.
     """
 
     fingerprint: str | None = None
@@ -58,7 +58,7 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def expected(self) -> RunTime | None:
-        """How long its next run probably takes."""
+        """Expected run time of the next run."""
         if not self.runtimes_milliseconds:
             return None
         middle = median(self.runtimes_milliseconds)
@@ -67,19 +67,19 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def limits(self) -> Limits:
-        """What its result is cut off at."""
+        """Limits at which Looker cuts off its result."""
         return Limits(self.row_limit, self.column_limit)
 
 
 class QueryKeeper:
-    """The bookmark of a query's stream, written in place as results are delivered.
+    """The bookmark of a query's stream, updated as results are delivered.
 
     Its keys: `replication_key`, `replication_key_value` and `time_zone` of an incremental query;
     `query`, a `QueryState`; `run_id`, the name of the run that delivered it last.
 
     Attributes:
         query: The query to run.
-        column: The replication key's; None if the query is not incremental.
+        column: Column of the replication key; None if the query is not incremental.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class QueryKeeper:
         column: Column | None = None,
         start_date: str | None = None,
     ) -> None:
-        """Resume from what earlier runs left; `start_date` is the first value of a moment."""
+        """Load the state of earlier runs; `start_date` is the first value of a moment."""
         self.query = query
         self.column = column
         self._bookmark = bookmark
@@ -97,7 +97,7 @@ class QueryKeeper:
 
     @property
     def value(self) -> object:
-        """The value an incremental query resumes from; None at the beginning."""
+        """The value an incremental query resumes from; None at the start."""
         if self.column is None:
             return None
         if self._has_value():
@@ -106,7 +106,7 @@ class QueryKeeper:
         return None if self.column.column_type.is_number else self._start_date
 
     def back(self, query_timezone: str) -> timedelta:
-        """Return how far before the bookmark the next run begins: `lookback`, and for a zone."""
+        """Return how long before the bookmark the next run starts: `lookback`, more for a zone."""
         if not self._has_value():
             return timedelta(0)
         lookback = self.query.config.lookback
@@ -114,7 +114,7 @@ class QueryKeeper:
         return margin + (read_duration(lookback) if lookback else timedelta(0))
 
     def is_of_another_zone(self, query_timezone: str) -> bool:
-        """Return whether the bookmark is a day as it was in another time zone."""
+        """Return whether the bookmark is a day of another time zone."""
         is_day = self.column is not None and self.column.column_type is DATE
         return is_day and self._has_value() and self._bookmark.get("time_zone") != query_timezone
 
@@ -137,18 +137,18 @@ class QueryKeeper:
 
     @property
     def last_run(self) -> QueryState:
-        """How the query was run last; empty if that cannot be read."""
+        """The last run of the query in state; empty if it cannot be read."""
         try:
             return msgspec.convert(self._bookmark.get("query") or {}, QueryState, strict=False)
         except msgspec.ValidationError:
             return QueryState()
 
     def remember(self, last_run: QueryState, runtime: float | None) -> None:
-        """Note how the query was run, once its result is delivered.
+        """Save the run of the query, once its result is delivered.
 
         Args:
-            last_run: What is to be remembered of it, apart from its run times.
-            runtime: Seconds it took; None if that is unknown or its result was cached.
+            last_run: State to save, without run times.
+            runtime: Seconds the query took; None if that is unknown or the result was cached.
         """
         runtimes = [*self.last_run.runtimes_milliseconds]
         if runtime is not None:
@@ -159,12 +159,12 @@ class QueryKeeper:
         self._bookmark["query"] = msgspec.to_builtins(state)
 
     def was_delivered_in(self, run_id: str, configuration: str) -> bool:
-        """Return whether a run of this name delivered the query, configured like this."""
+        """Return whether a run of this name delivered the query with this configuration."""
         is_unchanged = self.last_run.configuration == configuration
         return is_unchanged and self._bookmark.get("run_id") == run_id
 
     def note_delivered_in(self, run_id: str | None) -> None:
-        """Note the name of the run that delivered the query last; None for a run without one."""
+        """Save the name of the run that delivered the query last; None for a run without a name."""
         if run_id is None:
             self._bookmark.pop("run_id", None)
         else:

@@ -1,4 +1,4 @@
-"""A dashboard -> the queries its tiles run, with the filters that apply."""
+"""A dashboard's tiles as queries, with the filters that apply."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _LISTENED_TO = "dashboard filter that a tile listens to"
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """What is relied on of a dashboard element.
+    """The parts of a dashboard element that the tap reads.
 
     Attributes:
-        id: Looker's.
-        title: what people see.
-        query_id: of its query; None when only the Look is known, or the body.
-        query_slug: of a source query of merged results, when its ID is not known.
-        look_id: of the Look it shows; None when the query is its own.
-        merge_id: of the merged results it shows.
-        body: its query, when Looker sent it along.
-        listens: (dashboard filter, field) for each filter that it listens to.
-        source: name of the source query in merged results.
-        merged_on: the fields that a source query is merged on.
+        id: Looker's ID of the element.
+        title: Title that users see.
+        query_id: ID of its query; None if only the Look is known, or the body.
+        query_slug: Slug of a source query of merged results, if its ID is not known.
+        look_id: ID of the Look it shows; None if it has a query.
+        merge_id: ID of the merged results it shows.
+        body: Its query, if Looker included it.
+        listens: Pair (dashboard filter, field) for each filter that it listens to.
+        source: Name of the source query in merged results.
+        merged_on: Pairs of fields that a source query is merged on.
     """
 
     id: str
@@ -74,16 +74,17 @@ def tile_queries(
     config_path: str,
     merged: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Findings[ConfiguredQuery]:
-    """Find what each tile of a dashboard runs, and which filters apply to it.
+    """Return the query of each tile of a dashboard, and the filters that apply to it.
 
-    A filter has the configured value, or else the dashboard's default, which people see applied:
+    A filter has the configured value, or else the dashboard's default, which users see applied:
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Dashboard>
 
     Args:
-        config: what is configured of the dashboard and its tiles.
-        dashboard: its `title`, `dashboard_filters` and `dashboard_elements`; texts are skipped.
-        config_path: of the dashboard in the configuration, such as `dashboards[0]`.
-        merged: the merged results that its tiles show, by ID, as far as they could be read.
+        config: Configuration of the dashboard and its tiles.
+        dashboard: Its `title`, `dashboard_filters` and `dashboard_elements`; text tiles are
+            skipped.
+        config_path: Config path of the dashboard, such as `dashboards[0]`.
+        merged: The merged results that its tiles show, by ID, without unreadable ones.
     """
     every = [(entry, _read_element(entry)) for entry in _entries_of(dashboard)]
     settings, problems = _match_tiles(config, [element for _, element in every], config_path)
@@ -116,7 +117,7 @@ def _filter_problems(
 ) -> Iterator[str]:
     known = {name for _, element in elements for name, _ in element.listens}
     if config.url is not None:
-        # A browser shows them all, whether or not a tile listens.
+        # A browser shows them all, even if no tile listens.
         known |= {
             str(found.get("name")) for found in as_objects(dashboard.get("dashboard_filters"))
         }
@@ -125,7 +126,7 @@ def _filter_problems(
 
 
 def name_filters(config: DashboardConfig, dashboard: Mapping[str, Any]) -> DashboardConfig:
-    """Name the filters that are configured by the title that people see, where that is clear."""
+    """Rename configured filters from the titles that users see, if these are unambiguous."""
     filters = as_objects(dashboard.get("dashboard_filters"))
     names = {str(found.get("name")) for found in filters}
     given = {}
@@ -174,7 +175,7 @@ def _configured_query(
 def _combine_filters(
     listens: Iterable[tuple[str, str]], values: Mapping[str, str]
 ) -> tuple[dict[str, str], str | None]:
-    """Return what dashboard filters let through, by field, and why some cannot hold together."""
+    """Return the combined dashboard filters by field, and why some cannot hold together."""
     filters: dict[str, str] = {}
     names: dict[str, str] = {}
     for name, field in listens:
@@ -199,7 +200,7 @@ def _content_path(dashboard: DashboardConfig, tile: _Element) -> str:
 def _match_tiles(
     config: DashboardConfig, elements: Sequence[_Element], config_path: str
 ) -> tuple[dict[str, TileConfig], list[str]]:
-    """Return what is configured of each tile, by ID, and a line for each entry without a tile."""
+    """Return the configuration of each tile by ID, and a line for each entry without a tile."""
     settings = {element.id: TileConfig() for element in elements}
     problems = []
     for n, tile in enumerate(config.tiles):
@@ -239,7 +240,7 @@ def _read_element(entry: Mapping[str, Any]) -> _Element:
 def _read_sources(
     entry: Mapping[str, Any], tile: _Element, merged: Mapping[str, Mapping[str, Any]]
 ) -> list[_Element]:
-    """Read the source queries of a merged tile; none if it is another tile, or cannot be read.
+    """Return the source queries of a merged tile; none for another tile, or if unreadable.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/MergeQuery>
     """
@@ -274,7 +275,7 @@ def _merged_on(tile: _Element) -> str | None:
 
 
 def _merge_condition(tile: _Element) -> str:
-    """Say what a source query is merged on; nothing for the first, which others merge with."""
+    """Return the fields a source query is merged on; empty for the first, the base of the merge."""
     on = " and ".join(f"{own} = {other}" for own, other in tile.merged_on)
     return f" (merged on {on})" if on else ""
 
@@ -295,7 +296,7 @@ def _describe_merges(
 
 
 def _why_not_runnable(entry: Mapping[str, Any], element: _Element) -> str | None:
-    """Say why an element that should have rows cannot run; None if it can, or has none."""
+    """Return why an element that should have rows cannot run; None if it can, or has none."""
     made = as_object(entry.get("result_maker"))
     if element.is_runnable:
         return None
@@ -310,7 +311,7 @@ def _find_listens(listeners: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str,
     """Yield (dashboard filter, field) for each filter that an element listens to."""
     for listener in listeners:
         listen = listener.get("listen")
-        # Formerly an object of its own: dashboard filter -> field.
+        # Formerly a separate object: dashboard filter -> field.
         pairs = [
             *as_object(listen).items(),
             *((e.get("dashboard_filter_name"), e.get("field")) for e in as_objects(listen)),
@@ -321,7 +322,7 @@ def _find_listens(listeners: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str,
 
 
 def _default_values(dashboard: Mapping[str, Any]) -> dict[str, str]:
-    """Return the filter expressions that people see applied, by name of the dashboard filter."""
+    """Return the filter expressions that users see applied, by name of the dashboard filter."""
     return {
         name: str(value)
         for found in as_objects(dashboard.get("dashboard_filters"))
@@ -339,9 +340,9 @@ def _prefix_of(config: DashboardConfig, dashboard: Mapping[str, Any]) -> str:
 def _names_of(
     prefix: str, elements: Sequence[_Element], settings: Mapping[str, TileConfig]
 ) -> list[str]:
-    """Name the tiles' streams: by title, and where titles repeat, by id, whatever their order."""
+    """Name the tiles' streams by title, and by title and ID if titles repeat, in any order."""
     names = [f"{prefix}_{_end_of_name(e, settings[e.id].name)}" for e in elements]
-    # A title may look like another with its id.
+    # A title may equal another one with its ID.
     for _ in range(2):
         repeated = {name for name, count in Counter(names).items() if count > 1}
         names = [
@@ -357,7 +358,7 @@ def _end_of_name(element: _Element, name: str) -> str:
 
 
 def name_from_title(title: str, kind: str, id_: str) -> str:
-    """Name a stream after a title; after its kind and ID, if nothing of the title can be used."""
+    """Name a stream after a title; after its kind and ID, if the title has no usable character."""
     slug = _slug(title)
     return slug if slug[:1].isalpha() else f"{kind}_{slug or _slug(id_)}"
 

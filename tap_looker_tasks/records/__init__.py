@@ -1,4 +1,4 @@
-"""Looker field -> column -> record."""
+"""Records of typed columns, from the fields and rows of Looker's results."""
 
 from tap_looker_tasks.records.column_types import (
     DATE,

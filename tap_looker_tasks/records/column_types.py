@@ -1,4 +1,4 @@
-"""Looker's type -> how its values are declared and read."""
+"""Types of columns: the JSON Schema and the reader of values for each of Looker's types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
 _DATES_REMEMBERED = 4096
-# Those of nearly four years.
+# Hours of nearly four years.
 _HOURS_REMEMBERED = 32768
 _ZONES_REMEMBERED = 8
 _MAX_INTEGER = 1000
@@ -31,7 +31,7 @@ _DECIMALS_REMEMBERED = 64
 _ALL_DIGITS = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 # <https://sdk.meltano.com/en/latest/guides/schema-features.html>
 DECIMAL_FORMAT = "x-singer.decimal"
-# Where the SDK keeps what it does not know; the message writer writes it as targets read it.
+# The SDK keeps unknown keywords here; the message writer writes them as targets read them.
 DECIMAL_KEY = "x-sql-datatype-properties"
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -53,16 +53,17 @@ _YESNO = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnType:
-    """How the values of some of Looker's types are declared, and how they are read.
+    """Declaration and reader of the values of some of Looker's types.
 
     Attributes:
-        name: what messages call such a value.
-        json_schema: declares it; nullable.
-        converter: makes, for the time zone of the values, what turns a value of the result into
-            the record's; it raises one of `UNREADABLE` when the value is of another kind.
+        name: Name of such a value in messages.
+        json_schema: Declaration of the values; nullable.
+        converter: Function from the time zone of the values to a function that turns a value of the
+            result into the record's; that raises one of `UNREADABLE` if the value is of another
+            kind.
         native_types: Python types of the values that need no converter.
         is_number: Whether values compare as numbers.
-        fallback: Makes what is delivered of a value that the converter cannot read.
+        fallback: Function that returns a text for a value that the converter cannot read.
     """
 
     name: str
@@ -74,10 +75,10 @@ class ColumnType:
 
 
 def read_number(value: object) -> int | Decimal | None:
-    """Read a number, which some databases hand to Looker as a string, with all its digits.
+    """Read a number with all its digits; some databases send it to Looker as a string.
 
     Raises:
-        ValueError: If it is none, or not a finite one.
+        ValueError: If it is not a finite number.
     """
     kind = type(value)
     if value is None or kind is int or kind is Decimal:
@@ -93,7 +94,7 @@ def _integer(value: object) -> int | None:
     number = read_number(value)
     if not isinstance(number, Decimal):
         return number
-    # A short number may stand for one with a million digits.
+    # A short text such as `1e1000000` may be a number with a million digits.
     if number.adjusted() < _MAX_INTEGER and (whole := int(number)) == number:
         return whole
     msg = f"{value!r} is no integer"
@@ -107,7 +108,7 @@ def _string(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
         return str(value)
-    # Structs, arrays and variants of a database: targets load their text, but no object.
+    # Structs, arrays and variants of a database: targets load them as text, but not as objects.
     return _ENCODER.encode(value).decode()
 
 
@@ -122,7 +123,7 @@ def _date(value: str | None) -> str | None:
 
 
 def _date_times(zone: tzinfo | None) -> _Converter:
-    """Make what does as `to_utc` does, but asks for the time zone once an hour of the values."""
+    """Return a function like `to_utc` that looks up the time zone once per hour of values."""
     hours, ends = _hours_in_utc(zone), _ends_of_hours()
 
     def convert(value: str | None) -> str | None:
@@ -139,7 +140,7 @@ def _date_times(zone: tzinfo | None) -> _Converter:
 
 
 class _HoursInUtc(dict[str, str | None]):
-    """Hours of a time zone -> which they are in UTC; None for those that are not one hour there."""
+    """UTC hour of each hour in a time zone; None for hours that are skipped or repeated there."""
 
     def __init__(self, zone: tzinfo | None) -> None:
         super().__init__()
@@ -172,7 +173,7 @@ def _hours_in_utc(zone: tzinfo | None) -> _HoursInUtc:
 
 @lru_cache(1)
 def _ends_of_hours() -> Mapping[str, str]:
-    """Return minutes and whole seconds -> the same, with the offset of UTC."""
+    """Return a mapping from minutes and full seconds to the same, with the offset of UTC."""
     sixty = [f":{number:02}" for number in range(60)]
     return {minute + second: f"{minute}{second}+00:00" for minute in sixty for second in sixty}
 
@@ -212,8 +213,8 @@ ANYTHING = ColumnType(
     "value of any type",
     MappingProxyType(
         {
-            # Targets that know one type only take the first. No `properties`: where it is there
-            # and empty, they drop the column.
+            # Targets that support one type only use the first. `properties` is absent: targets drop
+            # a column whose `properties` are empty.
             "anyOf": tuple(
                 MappingProxyType({"type": type_})
                 for type_ in ("object", "array", "string", "number", "boolean", "null")
@@ -259,7 +260,7 @@ TYPE_BY_LOOKER_TYPE = MappingProxyType(
 
 
 def column_type_of(looker_type: str | None) -> ColumnType:
-    """Find the column type of a field by LookML's type; a type nobody knows may have any value.
+    """Return the column type of a field's LookML type; an unknown type may have any value.
 
     <https://docs.cloud.google.com/looker/docs/reference/param-field-type>
     """
@@ -267,12 +268,12 @@ def column_type_of(looker_type: str | None) -> ColumnType:
         return ANYTHING
     if looker_type.startswith("duration_"):
         return NUMBER
-    # `date_minute15` and `date_hour6` are written as minutes and hours are.
+    # `date_minute15` and `date_hour6` are written like minutes and hours.
     return TYPE_BY_LOOKER_TYPE.get(looker_type.rstrip("0123456789"), ANYTHING)
 
 
 def column_type_of_raw(datatype: str | None) -> ColumnType:
-    """Find the column type of a `date_raw` by its `datatype`: it is as the database has it.
+    """Return the column type of a `date_raw` by its `datatype`, unchanged from the database.
 
     <https://docs.cloud.google.com/looker/docs/reference/param-field-dimension-group#datatype>
     """
@@ -284,8 +285,8 @@ def decimal_type(precision: int, scale: int) -> ColumnType:
     """Return the type of numbers declared as exact decimals, which are written as text.
 
     Args:
-        precision: Digits, at most.
-        scale: Digits after the point, at most.
+        precision: Maximum number of digits.
+        scale: Maximum number of digits after the point.
     """
 
     def convert(value: object) -> str | None:
@@ -331,7 +332,7 @@ def read_decimal_size(json_schema: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def column_type_in_schema(json_schema: Mapping[str, Any]) -> ColumnType:
-    """Find what a property of a stream's schema holds; a catalog may have changed it at will."""
+    """Return the type of a property in a stream's schema, which a catalog may have changed."""
     if json_schema.get("format") == DECIMAL_FORMAT:
         return decimal_type(*read_decimal_size(json_schema))
     declared = [*_alternatives(json_schema)]
@@ -342,7 +343,7 @@ def column_type_in_schema(json_schema: Mapping[str, Any]) -> ColumnType:
 
 
 def _alternatives(json_schema: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
-    """Yield each type but null that a schema allows for, with its format."""
+    """Yield each type except null that a schema allows, with its format."""
     types = json_schema.get("type")
     for type_ in types if isinstance(types, list | tuple) else [types]:
         if isinstance(type_, str) and type_ != "null":

@@ -1,4 +1,4 @@
-"""Fields of a query -> columns, and the stream's JSON Schema."""
+"""Columns of a query's fields, and the stream's JSON Schema."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 RAW = "date_raw"
 _SELECTABLE = frozenset({"dimension", "measure", "table_calculation"})
-# Said in the schema, since a catalog is all that a later run may know of a field.
+# Kept in the schema, since a later run may know a field only from the catalog.
 _DATABASE_ZONE = "in the database's time zone"
 
 
@@ -52,14 +52,14 @@ class Column:
     """A column of a row stream.
 
     Attributes:
-        name: what records call it.
-        field: what Looker calls it.
-        column_type: how its values are declared and read.
-        looker_type: Looker's type, when it is known.
+        name: Name in records.
+        field: Name in Looker.
+        column_type: Declaration and reader of its values.
+        looker_type: Looker's type, if known.
         title: Looker's label.
         description: Looker's description.
-        converts_time_zone: whether its values are in the query's time zone; otherwise they are
-            in the database's, if they are moments.
+        converts_time_zone: Whether its values are in the query's time zone; otherwise moments are
+            in the database's.
     """
 
     name: str
@@ -72,12 +72,12 @@ class Column:
 
 
 def query_fields(query: Mapping[str, Any]) -> tuple[str, ...]:
-    """List what a query asks for, in its order: fields, pivots, table calculations.
+    """Return the names of a query's fields, pivots and table calculations, in its order.
 
     Raises:
         ValueError: If its `dynamic_fields` are not a JSON array of objects.
     """
-    # Looker computes table calculations whether or not the fields name them.
+    # Looker computes table calculations even if the fields do not name them.
     names = (
         *(query.get("fields") or ()),
         *(query.get("pivots") or ()),
@@ -87,7 +87,7 @@ def query_fields(query: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def has_table_calculations(query: Mapping[str, Any]) -> bool:
-    """Return whether a query has table calculations, which Looker computes only when asked to.
+    """Return whether a query has table calculations, which Looker computes only on request.
 
     Raises:
         ValueError: If its `dynamic_fields` are not a JSON array of objects.
@@ -104,7 +104,7 @@ def dimensions_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -
     """Return the fields that a query groups its rows by, in their order.
 
     Raises:
-        ValueError: If nothing says of a field whether it is one of them.
+        ValueError: If the category of a field is unknown.
     """
     known = {**known, **custom_fields(query.get("dynamic_fields"))}
     names = query_fields(query)
@@ -121,13 +121,13 @@ def columns_of(
     longest_name: int,
     number_type: ColumnType = NUMBER,
 ) -> tuple[Column, ...]:
-    """Describe the columns of a query, in the query's order.
+    """Return the columns of a query, in the query's order.
 
     Args:
-        known: the fields of its Explore; a field that is not among them may have any value.
-        query: its body: `fields`, `pivots` and `dynamic_fields`.
-        longest_name: bytes that the name of a column may have.
-        number_type: of numbers that may have a fraction.
+        known: Fields of its Explore; a field that is not among them may have any value.
+        query: Body of the query: `fields`, `pivots` and `dynamic_fields`.
+        longest_name: Maximum bytes of a column's name.
+        number_type: Type of numbers that may have a fraction.
 
     Raises:
         ValueError: If its `dynamic_fields` are not a JSON array of objects.
@@ -165,7 +165,7 @@ def _column_type(field: ExploreField) -> ColumnType:
 
 
 def column_in_schema(schema: Mapping[str, Any], field: str) -> Column | None:
-    """Find the column of a field in a stream's schema, which a catalog may have changed."""
+    """Return the column of a field in a stream's schema, which a catalog may have changed."""
     name = find_column_name(field, schema["properties"])
     if name is None:
         return None
@@ -182,7 +182,7 @@ def column_in_schema(schema: Mapping[str, Any], field: str) -> Column | None:
 
 
 def collisions(columns: Iterable[Column]) -> list[str]:
-    """Name, in one line each, the fields that would become one column."""
+    """Return a line for each group of fields that would become one column."""
     fields = defaultdict(list)
     for column in columns:
         fields[column.name].append(repr(column.field))
@@ -200,12 +200,12 @@ def stream_schema(
     key_properties: Sequence[str],
     dimensions: Iterable[str] | None = None,
 ) -> dict[str, Any]:
-    """Write the JSON Schema of a row stream, its columns in the query's order.
+    """Return the JSON Schema of a row stream, with columns in the query's order.
 
     Args:
-        columns: of the query.
-        key_properties: names of columns that every record has.
-        dimensions: fields that `_row_key` is computed from; None for a stream without it.
+        columns: Columns of the query.
+        key_properties: Names of columns that every record has.
+        dimensions: Fields that `_row_key` is computed from; None for a stream without it.
     """
     properties: dict[str, Any] = {
         QUERY_TASK_ID: {
@@ -227,7 +227,7 @@ def stream_schema(
 
 def _property(column: Column) -> dict[str, Any]:
     said = {"title": column.title, "description": _description(column)}
-    # The SDK looks for `anyOf` in the first place.
+    # The SDK looks for `anyOf` first.
     schema = {key: _plain(value) for key, value in column.column_type.json_schema.items()}
     return schema | {key: text for key, text in said.items() if text}
 
@@ -239,7 +239,7 @@ def _description(column: Column) -> str | None:
 
 
 def _plain(found: object) -> object:
-    """Copy a part of a schema into the dicts and lists that the SDK takes."""
+    """Copy a part of a schema into the dicts and lists that the SDK requires."""
     if isinstance(found, MappingProxyType):
         return dict(found)
     if isinstance(found, tuple):
@@ -248,11 +248,11 @@ def _plain(found: object) -> object:
 
 
 def find_type_changes(columns: Iterable[Column], fields: Iterable[Field] | None) -> list[str]:
-    """Return, a line each, where a result's types are not what its columns were declared for.
+    """Return, one line each, differences between a result's types and its declared columns.
 
     Args:
-        columns: as declared.
-        fields: those the result names; None when it names none.
+        columns: Declared columns.
+        fields: Fields that the result describes; None if it describes none.
     """
     found = {field.name: field.type for field in fields or ()}
     return [message for column in columns if (message := _drift(column, found.get(column.field)))]
@@ -260,7 +260,7 @@ def find_type_changes(columns: Iterable[Column], fields: Iterable[Field] | None)
 
 def _drift(column: Column, looker_type: str | None) -> str | None:
     declared, found = column.column_type, column_type_of(looker_type)
-    # Text, and what may be anything, goes out as declared whatever it is.
+    # Text, and columns of any value, are written as declared for any type.
     takes_all = declared in {ANYTHING, STRING, LOCAL_DATE_TIME}
     is_known = found is not ANYTHING and looker_type != RAW
     if takes_all or not is_known or declared is found or (declared.is_number and found.is_number):
@@ -268,19 +268,19 @@ def _drift(column: Column, looker_type: str | None) -> str | None:
     return f"{column.field}: declared as {declared.name}, but {looker_type} in the result"
 
 
-# Declared columns <-> the columns of a result.
+# Matching of declared columns with the columns of a result.
 
 _ROWS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMatch:
-    """What a result has of the columns of a stream.
+    """Columns of a stream that a result has.
 
     Attributes:
-        columns: those that it has.
-        missing: names of those that it does not have.
-        undeclared: fields it has, for which there is no column.
+        columns: Declared columns in the result.
+        missing: Names of declared columns that it lacks.
+        undeclared: Fields of the result without a column.
     """
 
     columns: tuple[Column, ...]
@@ -289,7 +289,7 @@ class ColumnMatch:
 
     @property
     def differences(self) -> list[str]:
-        """Return, a line each, where declared columns and result differ."""
+        """Return, one line each, differences between declared columns and result."""
         return [
             *(f"{name} is not in the result any more" for name in self.missing),
             *(
@@ -302,15 +302,15 @@ class ColumnMatch:
 def match_columns(
     schema: Mapping[str, Any], result: Result, wants: Callable[[str], bool]
 ) -> ColumnMatch:
-    """Find the wanted columns of a stream in a result.
+    """Return the requested columns of a stream in a result.
 
-    A result may describe no fields at all, or leave out table calculations: a column that its
-    rows have is there.
+    A result may describe no fields at all, or leave out table calculations: a column that its rows
+    have is also present.
 
     Args:
-        schema: of the stream's records.
-        result: of its query.
-        wants: whether a column, given by its name, is wanted.
+        schema: Schema of the stream's records.
+        result: Result of its query.
+        wants: Function from a column's name to whether it is requested.
 
     Raises:
         MalformedResponseError: If a row cannot be understood.
@@ -324,7 +324,7 @@ def match_columns(
     fields |= _find_in_rows(result, {name for name in wanted if name not in fields})
     raw = {field.name for field in result.fields or () if field.type == RAW}
     found = (column_in_schema(schema, fields[name]) for name in wanted if name in fields)
-    # A result without rows and without a description has lost nothing.
+    # A result without rows and descriptions has lost nothing.
     tells = bool(described or result.row_count)
     return ColumnMatch(
         columns=tuple(_unconverted(column, raw) for column in found if column),
@@ -334,14 +334,14 @@ def match_columns(
 
 
 def _unconverted(column: Column, raw: set[str]) -> Column:
-    """Leave a `date_raw` as it is, whatever an older catalog declares it for."""
+    """Leave a `date_raw` unconverted, even if an older catalog declares another type."""
     if column.field in raw and column.column_type is DATE_TIME:
         return replace(column, column_type=LOCAL_DATE_TIME)
     return column
 
 
 def _find_in_rows(result: Result, names: set[str]) -> dict[str, str]:
-    """Find the fields of columns among what rows hold: column name -> field."""
+    """Return the fields of columns that the rows have: column name -> field."""
     found: dict[str, str] = {}
     seen: set[str] = set()
     for key in _keys_of_rows(result) if names else ():

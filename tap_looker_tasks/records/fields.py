@@ -1,4 +1,4 @@
-"""What Looker knows of fields before any query runs: of an Explore, custom, of a result."""
+"""Fields before a query runs: of an Explore, custom, or of an earlier result."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExploreField:
-    """What Looker says of a field before any query runs.
+    """Looker's description of a field, known before a query runs.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/LookmlModelExploreField>
 
     Attributes:
         name: `view.field`, or the name of a custom field or table calculation.
-        type: LookML's type.
-        label: what people see.
-        description: what the model's author says about it.
+        type: LookML type.
+        label: Label that users see.
+        description: Description by the model's author.
         category: `dimension`, `measure`, `filter`, `parameter` or `table_calculation`.
-        converts_time_zone: whether its date-times are in the query's time zone; otherwise
-            nobody but the database knows which one they are in.
-        datatype: how the database keeps a time: `date`, `datetime`, `epoch`, `timestamp`, ...
-        is_primary_key: whether it is the primary key of its view.
+        converts_time_zone: Whether its date-times are in the query's time zone; otherwise they are
+            in the database's, which is unknown.
+        datatype: Type of a time in the database: `date`, `datetime`, `epoch`, `timestamp`, ...
+        is_primary_key: Whether it is the primary key of its view.
     """
 
     name: str
@@ -45,13 +45,13 @@ class ExploreField:
 
 @dataclass(frozen=True, slots=True)
 class KnownFields:
-    """The fields that a query may use, as far as they are known.
+    """The known fields that a query may use.
 
     Attributes:
-        fields: by name.
-        are_all: whether these are all fields of the Explore; otherwise they are those of the
-            query, and there may be others to filter by.
-        are_typed: whether Looker has described them; otherwise only their names are known.
+        fields: Fields by name.
+        are_all: Whether these are all fields of the Explore; otherwise they are those of the query,
+            and there may be others to filter by.
+        are_typed: Whether Looker has described them; otherwise only their names are known.
     """
 
     fields: Mapping[str, ExploreField]
@@ -60,16 +60,16 @@ class KnownFields:
 
 
 def explore_fields(explore: Mapping[str, Any]) -> dict[str, ExploreField]:
-    """Read the fields of an Explore, by name; what is no field is passed over.
+    """Return the fields of an Explore by name; entries that are not fields are skipped.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/LookmlModel/lookml_model_explore>
 
     Args:
-        explore: the answer, whose `fields` have at least `name` and `type`, and for the
-            schema's sake `label`, `description`, `convert_tz`, `datatype` and `primary_key`.
+        explore: The response, whose `fields` have at least `name` and `type`, and for the schema
+            `label`, `description`, `convert_tz`, `datatype` and `primary_key`.
     """
     groups = as_object(explore.get("fields"))
-    # A name in several groups is what can be selected.
+    # A name in several groups is one field.
     found = (
         (group.removesuffix("s"), entry)
         for group in ("parameters", "filters", "measures", "dimensions")
@@ -92,11 +92,11 @@ def explore_fields(explore: Mapping[str, Any]) -> dict[str, ExploreField]:
 
 
 def fields_in_result(names: Iterable[str], fields: Iterable[Field]) -> KnownFields:
-    """Take what a result says of a query's fields, in place of an Explore nobody may read.
+    """Return a query's fields as a result describes them, for an Explore that is not visible.
 
     Args:
-        names: what the query asks for; a result may say less.
-        fields: those that the result describes.
+        names: Fields of the query; a result may describe fewer.
+        fields: Fields that the result describes.
     """
     known = {name: ExploreField(name, type=None) for name in names}
     known |= {
@@ -107,12 +107,12 @@ def fields_in_result(names: Iterable[str], fields: Iterable[Field]) -> KnownFiel
 
 
 def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
-    """Read a query's custom fields and table calculations, by name.
+    """Return a query's custom fields and table calculations by name.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
 
     Args:
-        dynamic_fields: a JSON string, as queries have it; None or `null` for none.
+        dynamic_fields: JSON text, as queries have it; None or `null` for none.
 
     Raises:
         ValueError: If it is not a JSON array of objects.
@@ -135,7 +135,7 @@ def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
 
 def _custom_field(entry: Mapping[str, Any], category: str) -> ExploreField:
     type_ = entry.get("type")
-    # The greatest and least of dates are dates; everything else says what it is.
+    # Minimum and maximum of dates are dates; all others name their type.
     if type_ is None or type_ in ("min", "max"):
         type_ = entry.get("_type_hint") or type_
     return ExploreField(

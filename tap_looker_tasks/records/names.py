@@ -1,4 +1,4 @@
-"""Names of columns and streams that every target keeps as they are."""
+"""Names of columns and streams that every target accepts unchanged."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ROW_NUMBER = "_row_number"
 ROW_KEY = "_row_key"
 OWN_NAMES = frozenset({QUERY_TASK_ID, ROW_NUMBER, ROW_KEY})
 """Columns of query streams that are not fields of the query."""
-# Of text that the tap makes itself.
+# Of text that the tap writes itself.
 MAX_KEY_LENGTH = 255
 _HASH_DIGITS = 8
-# Some targets quote no names, or not these: DuckDB's, PipelineWise's.
+# Some targets do not quote names, or not with these: DuckDB's, PipelineWise's.
 _UNSAFE = re.compile(r'["`\\\x00-\x1f\x7f-\x9f\u2028\u2029]')
 
 
@@ -28,7 +28,7 @@ def column_name(field: str) -> str:
 
 
 def shorten(name: str, longest: int) -> str:
-    """Cut a name of more than `longest` bytes off, and let it end in a hash of all of it."""
+    """Shorten a name of more than `longest` bytes, and end it in a hash of the full name."""
     return name if len(name.encode()) <= longest else _with_hash(name, name, longest)
 
 
@@ -52,7 +52,7 @@ def name_columns(fields: Iterable[str], longest: int) -> dict[str, str]:
 
 
 def find_column_name(field: str, names: Iterable[str]) -> str | None:
-    """Find the name of a field's column among those of a stream; None if it has none there."""
+    """Return the name of a field's column among those of a stream; None if it has none."""
     names = frozenset(names)
     if (name := column_name(field)) in names:
         return name
@@ -61,7 +61,7 @@ def find_column_name(field: str, names: Iterable[str]) -> str | None:
 
 
 def describe_renamed(names: dict[str, str], longest: int) -> list[str]:
-    """Return, a line each, which fields have columns of other names than usual, and why."""
+    """Return, one line each, fields whose columns have unusual names, and why."""
     by_case = defaultdict(list)
     for field, name in names.items():
         if name != column_name(field):

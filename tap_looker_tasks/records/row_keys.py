@@ -1,8 +1,8 @@
 """`_row_key`: a key computed from the dimensions of a row.
 
 The same row has the same key in every run, result format and release. So the key depends on the
-values as Looker sends them, in one spelling each, and not on how a catalog declares them: 2.50 and
-"2.5" are one number, true and "Yes" one yesno. The order of the fields has no influence.
+values as Looker sends them, in one spelling each, and not on their declaration in a catalog: 2.50
+and "2.5" are one number, true and "Yes" one yesno. The order of the fields has no influence.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RowKeys:
     """
 
     def __init__(self, fields: Mapping[str, bool]) -> None:
-        """Take the dimensions, each with whether its values are numbers."""
+        """Keep the dimensions, each with whether its values are numbers."""
         self.fields = tuple(sorted(fields))
         self._are_numbers = tuple(fields[name] for name in self.fields)
         self._start = _ENCODER.encode(self.fields)
@@ -74,7 +74,7 @@ def _spell_column(values: Sequence[object], is_number: bool) -> Sequence[str | N
 
 
 def _spell(value: object, *, is_number: bool) -> str | None:
-    """Spell a value in the one way that all formats have in common."""
+    """Return the one spelling that a value has in all formats."""
     kind = type(value)
     if value is None or (kind is str and not is_number):
         return value  # type: ignore[return-value]
@@ -97,17 +97,17 @@ def _spell_number(number: int | Decimal | None) -> str:
 
 
 def describe_row_key(fields: Iterable[str]) -> str:
-    """Describe a `_row_key`, so that a catalog says which fields it is computed from."""
+    """Return a `_row_key`'s description for the catalog: the fields that it is computed from."""
     return _DESCRIPTION + _ENCODER.encode([*fields]).decode()
 
 
 def row_keys_of(schema: Mapping[str, Any], result: Result) -> RowKeys | None:
-    """Return what computes the keys of a result; None if its stream has no `_row_key`.
+    """Return the computation of a result's keys; None if its stream has no `_row_key`.
 
-    A dimension that the query has got since it was discovered counts, too: rows are grouped by it.
+    A dimension that was added to the query since discovery counts also: rows are grouped by it.
 
     Raises:
-        ValueError: If the schema does not say what its `_row_key` is computed from.
+        ValueError: If the schema does not list the fields of its `_row_key`.
     """
     declared = schema["properties"].get(ROW_KEY)
     if declared is None:

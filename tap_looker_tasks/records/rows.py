@@ -1,4 +1,4 @@
-"""Rows of a result -> records in typed columns, many at a time."""
+"""Records with typed columns, read from the rows of a result in batches."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RecordType:
     def __init__(self, names: Sequence[str]) -> None:
         """Keep the names of the columns, in the order of the records."""
         self.names = tuple(names)
-        # Columns may have names that no attribute could have.
+        # Columns may have names that are not valid attributes.
         columns = {f"column_{place}": name for place, name in enumerate(self.names)}
         self.struct = (
             None
@@ -64,9 +64,9 @@ class RecordBatch:
     """Records of a stream, column by column.
 
     Attributes:
-        type: their columns.
-        columns: the values of each column.
-        count: how many values each has; records without a column are so many, too.
+        type: Columns of the records.
+        columns: Values of each column, in the columns' order.
+        count: Number of records, and of values per column.
     """
 
     type: RecordType
@@ -78,27 +78,27 @@ class RecordBatch:
         return self.count
 
     def records(self) -> Iterator[dict[str, object]]:
-        """Yield them one by one."""
+        """Yield the records one by one."""
         if not self.columns:
             yield from ({} for _ in range(self.count))
         for values in zip(*self.columns, strict=True):
             yield dict(zip(self.type.names, values, strict=True))
 
     def lines(self) -> bytes:
-        """Write them as JSON, each on a line."""
-        # A list: what another iterable yields, msgspec 0.22 never lets go of.
+        """Return the records as JSON, one per line."""
+        # A list: msgspec 0.22 never releases what other iterables yield.
         if self.type.struct is None or not self.columns:
             return _ENCODER.encode_lines([*self.records()])
         return _ENCODER.encode_lines([*map(self.type.struct, *self.columns)])
 
     def only(self, names: Sequence[str]) -> RecordBatch:
-        """Leave all other columns out."""
+        """Return the same records with only these columns."""
         if (*names,) == self.type.names:
             return self
         return RecordBatch(RecordType(names), [*map(self.column, names)], self.count)
 
     def parts(self, most: int) -> Iterator[RecordBatch]:
-        """Yield the same records, at most so many at a time."""
+        """Yield the same records in batches of at most `most`."""
         for first in range(0, self.count, most):
             columns = [column[first : first + most] for column in self.columns]
             yield RecordBatch(self.type, columns, min(most, self.count - first))
@@ -117,7 +117,7 @@ _OBJECTS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 
 @dataclass(slots=True)
 class _Unreadable:
-    """Values of a column that are of another kind: the first, and how many."""
+    """Values of a column that are of another kind: the first, and their number."""
 
     example: object
     count: int = 0
@@ -126,18 +126,18 @@ class _Unreadable:
 class RowReader:
     """Turns the rows of a result into records.
 
-    Made anew for each result: how to read a column is decided once, not for each cell.
+    Create one for each result: it decides once, not for each cell, how to read a column.
     """
 
     def __init__(
         self, columns: Iterable[Column], time_zone: str | None, row_keys: RowKeys | None = None
     ) -> None:
-        """Decide how to read each column.
+        """Choose the reader of each column.
 
         Args:
-            columns: the selected ones; no others are decoded, except for keys.
-            time_zone: name of the one that the result's date-times are in, when it is known.
-            row_keys: computes the column `_row_key`, if there is one.
+            columns: Selected columns; no others are decoded, except for keys.
+            time_zone: Name of the time zone of the result's date-times, if known.
+            row_keys: Computation of the column `_row_key`, if there is one.
         """
         self._columns = tuple(columns)
         fields = dict.fromkeys(column.field for column in self._columns)
@@ -153,8 +153,8 @@ class RowReader:
     def batches(self, result: Result, query_task_id: str) -> Iterator[RecordBatch]:
         """Yield a record for each row; for each row and pivot value if the result is pivoted.
 
-        Null stands for what a row does not have. A value of another kind than its column's
-        stays as it is, and is among the `problems`.
+        A missing value becomes null. A value of another kind than its column's stays unchanged, and
+        is among the `problems`.
 
         Raises:
             MalformedResponseError: If a row cannot be understood.
@@ -170,7 +170,7 @@ class RowReader:
 
     @property
     def problems(self) -> list[str]:
-        """Return, a line for each column, which values so far were of another kind than it."""
+        """Return, one line for each column, the values so far that were of another kind."""
         kinds = {column.name: column.column_type.name for column in self._columns}
         return [
             *(
@@ -219,7 +219,7 @@ class RowReader:
             return column.column_type.fallback(value)
 
     def _values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
-        """Yield for some rows at a time how many they are, and the values of each field."""
+        """Yield, for some rows at a time, their number and the values of each field."""
         if result.result_format == "json":
             for rows in result.rows_at_once():
                 values: list[_Values] = [[row.get(f) for row in rows] for f in self._fields]
@@ -249,7 +249,7 @@ class RowReader:
 
 
 def _check_not_pivoted(result: Result) -> None:
-    """Check that cells hold values, when nothing describes what they hold.
+    """Check that cells hold values, if the result does not describe them.
 
     Raises:
         MalformedResponseError: If they hold a cell for each of some pivots.
@@ -269,7 +269,7 @@ def _is_object(raw: msgspec.Raw) -> bool:
 def _read_cells(
     read_cells: _CellsReader | None, fields: Sequence[str], array: bytes
 ) -> tuple[int, list[_Values]]:
-    """Read how many rows there are, and the values of each column."""
+    """Return the number of rows, and the values of each column."""
     try:
         if read_cells is not None:
             rows = read_json(read_cells, array)
@@ -283,7 +283,7 @@ def _read_cells(
 
 
 def _cells_reader(fields: Iterable[str]) -> _CellsReader | None:
-    """Make what decodes the cells of these fields, and passes over all others, if it can be."""
+    """Return a decoder of these fields' cells that skips all others; None if not possible."""
     names = {f"cell_{place}": field for place, field in enumerate(fields)}
     if any(map(_ESCAPED.search, names.values())):
         return None
@@ -300,9 +300,9 @@ def _unwrap(cell: object) -> object:
 def _value_in_pivot(
     pivot: Pivot, keys: AbstractSet[str] | None, field: str, value: object
 ) -> object:
-    """Choose a row's value for one pivot: its dimension's, a measure's there, or the row's own.
+    """Return a row's value for one pivot: its dimension's, a measure's there, or the row's own.
 
-    `keys` are those of the pivots; None for a dimension, whose value is the row's own.
+    `keys` are the pivots' keys; None for a dimension, whose value is the row's own.
     """
     if field in pivot.data:
         return pivot.data[field]
@@ -312,14 +312,14 @@ def _value_in_pivot(
 
 
 class KeyCheck:
-    """Counts nulls in the key columns of records, and records whose key was there before.
+    """Counts nulls in the key columns of records, and records with repeated keys.
 
-    It remembers a hash of each key. Beyond a million of them, it goes on with half the keys, then
-    a quarter, ...: chosen by their hash, so that repeats of those are still found.
+    It keeps a hash of each key. Beyond a million, it continues with half the keys, then a quarter,
+    and so on, chosen by their hash, so that it still finds repeats of those.
     """
 
     def __init__(self, names: Sequence[str], most_remembered: int = _MAX_REMEMBERED_KEYS) -> None:
-        """Begin with no record; `names` are those of the key columns."""
+        """Start empty; `names` are those of the key columns."""
         self._nulls = dict.fromkeys(names, 0)
         self._most_remembered = most_remembered
         self._hashes: set[int] = set()
@@ -345,7 +345,7 @@ class KeyCheck:
 
     @property
     def problems(self) -> list[str]:
-        """Return, a line each, why the keys do not tell records apart."""
+        """Return, one line each, why the keys do not identify records."""
         keys = " and ".join(self._nulls)
         least = "" if self._one_in == 1 else "at least "
         nulls = [f"{name} is null in {count} rows" for name, count in self._nulls.items() if count]
@@ -362,7 +362,7 @@ class KeyCheck:
 
 
 def _as_hashable(values: Sequence[object]) -> Sequence[object]:
-    """Replace what has no hash; and -1, whose hash Python makes that of -2."""
+    """Replace values without a hash, and -1, which Python hashes like -2."""
     if {dict, list}.isdisjoint(map(type, values)) and -1 not in values:
         return values
     return [(repr(v),) if v == -1 or isinstance(v, dict | list) else v for v in values]

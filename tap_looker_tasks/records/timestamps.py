@@ -1,4 +1,8 @@
-"""Epoch seconds and date-times as Looker writes them <-> RFC 3339 in UTC."""
+"""Moments: epoch seconds, Looker's date-times, and RFC 3339 in UTC.
+
+For example, `to_utc("2026-01-31 12:30:00", zone_named("America/New_York"))` is
+`2026-01-31T17:30:00+00:00`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ _DATE_TIME = re.compile(
 
 
 def zone_named(name: str | None) -> tzinfo | None:
-    """Find a time zone by its name; None when there is no such zone."""
+    """Return the time zone of a name; None if there is no such zone."""
     # Not every system has a database of time zones, and most queries need none.
     if name == "UTC":
         return UTC
@@ -25,13 +29,13 @@ def zone_named(name: str | None) -> tzinfo | None:
 
 
 def to_utc(text: str, zone: tzinfo | None) -> str:
-    """Read a date-time, and write it as RFC 3339 in UTC with every digit of its second.
+    """Convert a date-time to RFC 3339 in UTC, with every digit of its second.
 
-    A time without an offset is one of `zone`: the first of two when clocks were set back, and
-    as much later as clocks were set forward when they passed over it.
+    A time without an offset is in `zone`. If clocks were set back, it is the first of two such
+    times; if it was skipped, it is as much later as clocks were set forward.
 
     Raises:
-        ValueError: If it is no date-time, or nothing says what its offset is.
+        ValueError: If it is not a date-time, or has no known offset.
         OverflowError: If in UTC it is outside the years 1 to 9999.
     """
     found = _DATE_TIME.fullmatch(text)
@@ -46,13 +50,13 @@ def to_utc(text: str, zone: tzinfo | None) -> str:
 
 
 def to_local(text: str, zone: tzinfo | None) -> str:
-    """Read a date-time with an offset, and write it as Looker would: `2026-01-31 12:30:00`.
+    """Convert a date-time with an offset to Looker's form in a zone: `2026-01-31 12:30:00`.
 
-    Fractions of a second are cut off. In an hour that clocks pass through twice, nobody could
-    tell which of the two is meant: the hour before it is taken instead.
+    Fractions of a second are cut off. An hour that occurs twice is ambiguous, so the hour before it
+    is returned.
 
     Raises:
-        ValueError: If it is no date-time with an offset, or the zone is None.
+        ValueError: If it is not a date-time with an offset, or the zone is None.
         OverflowError: If it is outside the years 1 to 9999.
     """
     if zone is None:
@@ -72,16 +76,16 @@ def _offset(found: re.Match[str]) -> tzinfo:
 
 
 def to_rfc3339(epoch_seconds: float) -> str:
-    """Write a moment down, to the microsecond: `2013-06-01T12:30:00.000000+00:00`."""
+    """Write epoch seconds as RFC 3339, to the microsecond: `2013-06-01T12:30:00.000000+00:00`."""
     moment = datetime.fromtimestamp(epoch_seconds, tz=UTC)
     return moment.isoformat(timespec="microseconds")
 
 
 def from_rfc3339(text: str) -> float:
-    """Read what `to_rfc3339` wrote.
+    """Return the epoch seconds of a date-time that `to_rfc3339` wrote.
 
     Raises:
-        ValueError: If it is no date-time, or has no offset.
+        ValueError: If it is not a date-time, or has no offset.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

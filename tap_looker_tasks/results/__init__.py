@@ -1,4 +1,8 @@
-"""What Looker's JSON says: stream, entries, payload, result."""
+"""Results in Looker's JSON: a stream of bytes is split into entries, payloads and results.
+
+`split_answers` splits a batch's body while it arrives, `read_body` reads a single result, and
+`read_result` turns a task's payload in any format into a `Result` with rows.
+"""
 
 from tap_looker_tasks.results.entries import NotAResultError, TaskEntry, read_body, split_answers
 from tap_looker_tasks.results.json_stream import RowArrays

@@ -1,4 +1,4 @@
-"""A `multi_results` body, in chunks -> what it says of each task."""
+"""A `multi_results` body, read in chunks, split into the entries of its tasks."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 
 ABSENT = msgspec.Raw()
-# Looker begins entries like this.
+# Looker starts entries like this.
 _BEGINNING = b'{"status"'
-# Where the arrays of rows are: `data` (json), `data.data` (json_detail), `data.rows` (json_bi).
+# Paths of the arrays of rows: `data` (json), `data.data` (json_detail), `data.rows` (json_bi).
 _PATHS_TO_ROWS = frozenset({("data",), ("data", "data"), ("data", "rows")})
 _PATHS_IN_PAYLOAD = frozenset(path[1:] for path in _PATHS_TO_ROWS)
-# An entry is held as a whole up to this length.
+# An entry up to this length is held in memory.
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEntry:
-    """What `multi_results` says of one task.
+    """A task's entry in a `multi_results` body.
 
     Attributes:
-        status: Looker's word, in lower case.
-        result_source: where Looker took the result from, such as `query` or `cache`.
-        data: the payload as it is; None when there is none.
-        rows: its rows, when they are too many for memory; the payload has an empty array there.
+        status: Looker's status of the task, in lower case.
+        result_source: Source of the result in Looker, such as `query` or `cache`.
+        data: The undecoded payload; None if there is none.
+        rows: The rows, if they are too large for memory; the payload's array is empty then.
     """
 
     status: str
@@ -62,12 +62,11 @@ def split_answers(
     longest_entry: int = MAX_ENTRY_BYTES,
     longest_value: int = MAX_VALUE_BYTES,
 ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
-    """Yield (task id, what Looker says of it) as soon as the whole of it has come.
+    """Yield (task id, its entry or why it cannot be read) as soon as the entry is complete.
 
-    Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry`
-    bytes, the rows go to what `new_rows` makes. An entry that cannot be understood, or has a row
-    or string of more than `longest_value` bytes, spoils no other: what is wrong with it is
-    yielded in its place.
+    Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry` bytes,
+    the rows go to what `new_rows` returns. An entry that cannot be read, or has a row or string of
+    more than `longest_value` bytes, yields its error and does not affect the others.
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
 
     Raises:
@@ -109,7 +108,7 @@ def _value(
     paths: Collection[tuple[str, ...]],
     longest: int,
 ) -> tuple[bytes, RowArrays | None]:
-    """Take a value. If it is long, its rows go to what `new_rows` makes."""
+    """Take a value. If it is long, its rows go to what `new_rows` returns."""
     try:
         return body.value(longest), None
     except ValueTooLargeError:
@@ -127,10 +126,10 @@ def read_payload(
     *,
     longest: int = MAX_ENTRY_BYTES,
 ) -> tuple[msgspec.Raw, RowArrays | None]:
-    """Read a body that is one task's payload, and no more; returns it, and its rows if it is long.
+    """Read a body that is one task's payload; return it, and its rows if they are long.
 
     Raises:
-        MalformedResponseError: If it is no JSON object or list.
+        MalformedResponseError: If it is not a JSON object or list.
     """
     body = Body(chunks)
     if not (body.peek(b"{") or body.peek(b"[")):
@@ -148,7 +147,7 @@ def read_payload(
 
 
 def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskEntry:
-    """Read what `multi_results` says of one task.
+    """Read a task's entry in a `multi_results` body.
 
     Raises:
         MalformedResponseError: If it is not an object with a status.
@@ -165,7 +164,7 @@ def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> TaskEntry:
     )
 
 
-# The body of one task's results, in any format -> what `multi_results` would say of the task.
+# The body of one task's results in any format, as an entry of `multi_results`.
 
 MAX_TEXT_BYTES = 256 * 1024 * 1024
 _COMPLETE = "complete"
@@ -178,21 +177,21 @@ _SIGN_IN = re.compile(rb"<(?:form|title)\b", re.IGNORECASE)
 
 
 class NotAResultError(ValueError):
-    """What came is no result, and would be none another time; the message says what it is."""
+    """The body is not a result, and a retry would not change that; the message names what it is."""
 
 
 def read_body(
     content_type: str, chunks: Iterable[bytes], new_rows: Callable[[], RowArrays]
 ) -> TaskEntry:
-    """Read a result; text becomes a JSON string.
+    """Read the body of a result; text becomes a JSON string.
 
-    A body is JSON when it is declared so, or begins so and is not declared to be another text
-    format. A page of HTML is a result only if it is declared as HTML, begins with the table or
-    its style, as Looker's do, and has neither a title nor a form, as pages to sign in have.
+    A body is JSON if it is declared as JSON, or starts like JSON and is not declared as another
+    text format. A page of HTML is a result only if it is declared as HTML, starts with a table or
+    its style, as Looker's do, and has neither a title nor a form, as login pages have.
 
     Raises:
         NotAResultError: If it is a page, or text that cannot be delivered.
-        MalformedResponseError: If it is broken.
+        MalformedResponseError: If it is not valid JSON.
     """
     beginning, chunks = _begin(chunks)
     if _is_json(content_type, beginning):
@@ -212,7 +211,7 @@ def read_body(
 
 
 def _begin(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Look at the beginning; returns it and all chunks."""
+    """Return the start of a body, and all its chunks."""
     rest = iter(chunks)
     beginning = b""
     for chunk in rest:

@@ -1,23 +1,23 @@
-"""Takes a body of JSON apart while it comes.
+"""Splits a JSON body while it arrives.
 
-A body may be longer than memory: hundreds of results, some of them of millions of rows. What is
-wanted of it are its entries, one after the other, each as soon as it is there. `Body` stands at
-a place in the body, holds the chunk around it, and takes what comes next: a mark, a key, a value.
+A body may be too large for memory: hundreds of results, some of them with millions of rows. Callers
+need its entries one after the other, each when it is complete. `Body` has a position in the
+body, holds the chunk around it, and takes the next mark, key or value.
 
-How a value is taken depends on its length, which nobody knows beforehand:
+The way to take a value depends on its length, which isn't known beforehand:
 
-- A guess (`try_fast`). Entries begin alike, so one seems to end where the next one begins. That
-  place is found at the speed of memory, and a decoder shows whether the guess was right. After
-  one wrong guess there are no others.
-- As a whole (`value`), by counting brackets: see `json_nesting`. A chunk is looked at in pieces
-  that grow, and shrink around the end.
-- In parts (`value_without`), when it is too long to be held. The arrays of rows at known places
-  are taken some rows at a time, and go to where rows may be many. The rest stays.
-- Not at all. One string or row that is longer than `longest_value` is passed over, and
-  `check` says so: the entry is spoilt, those after it are not.
+- A guess (`try_fast`). All entries start alike, so an entry probably ends where the next one
+  starts. That place is found at the speed of memory, and a decoder confirms it. After one wrong
+  guess, there are no more guesses.
+- In one piece (`value`), by counting brackets: see `Nesting`. A chunk is searched in pieces that
+  grow, and shrink around the end.
+- In parts (`value_without`), if it is too large for memory. The arrays of rows at known paths are
+  taken some rows at a time and moved to `rows`. The rest stays.
+- Not at all. A string or row longer than `longest_value` is skipped, and `check` raises: that
+  entry is lost, those after it are not.
 
-So one chunk is held at a time, and one entry, some rows, or one value. Whatever is handed out was
-looked at by a decoder, or will be: counting brackets finds ends, not mistakes.
+So memory holds one chunk, and one entry, some rows, or one value. A decoder checks everything that
+is returned, because counting brackets finds ends, not mistakes.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ _VISIBLE = re.compile(rb"[^ \t\n\r]")
 _END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
 _BETWEEN_MEMBERS = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*\Z')
 _MAX_KEY = 256
-# Waiting for more of shorter ones takes as long as scanning them.
+# Waiting for more bytes of shorter values takes no less time than scanning them.
 WORTH_A_GUESS_BYTES = 64 * 1024
 _BETWEEN_ROWS = b"},{"
 _FIRST_PIECE = 64
 _MAX_PIECE = 64 * 1024
-# So many bytes of rows are held at a time.
+# Bytes of rows held at a time.
 ROWS_AT_ONCE_BYTES = 1024 * 1024
-# Nobody can do anything with a longer string, whoever can hold it.
+# No target can process a longer string, even if memory can hold it.
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 _MAX_NAME_BYTES = 1024 * 1024
 _MAX_NUMBER_BYTES = 64 * 1024
-# Of entries and of what is in long ones, rows aside: a batch has 250 entries of some 30 keys.
+# Of entries and of long entries without their rows: a batch has 250 entries of some 30 keys.
 MAX_KEYS = 20_000
-# No decoder goes a thousandth as deep; up to here, what is too deep spoils its own entry only.
+# No decoder goes a thousandth as deep; up to here, deeper nesting fails only its own entry.
 MAX_DEPTH = 1_000_000
 _NOT_JSON = "not JSON"
 _EXPECTED = "where an object keyed by query task id was expected"
@@ -74,11 +74,11 @@ _KINDS = MappingProxyType(
 
 
 class ValueTooLargeError(Exception):
-    """A value has more bytes than are wanted at once; none of it is taken."""
+    """A value has more bytes than requested; none of it was taken."""
 
 
 class RowArrays(Protocol):
-    """JSON arrays of rows, each on one line; may be read several times, once all are there."""
+    """JSON arrays of rows, each on one line; readable several times once all are added."""
 
     def append(self, array: bytes, /) -> None:
         """Add an array."""
@@ -87,12 +87,12 @@ class RowArrays(Protocol):
         """Yield the arrays in the order they were added."""
 
     def clear(self) -> None:
-        """Let go of all arrays."""
+        """Discard all arrays."""
 
 
 @dataclass
 class _Parts:
-    """A value in parts, of which none are kept when there are too many."""
+    """A value in parts; all are discarded once there are too many."""
 
     longest: int
     size: int = 0
@@ -107,7 +107,7 @@ class _Parts:
 
 
 class Body:
-    """A body that is taken apart while it comes."""
+    """A JSON body that is split while it arrives."""
 
     def __init__(self, chunks: Iterable[bytes], *, longest_value: int = MAX_VALUE_BYTES) -> None:
         self._chunks = check_utf8(chunks)
@@ -121,7 +121,7 @@ class Body:
         self._keys = 0
 
     def open(self) -> None:
-        """Take the brace that everything begins with."""
+        """Take the brace that starts the body."""
         if self._mark() != b"{":
             found = next(
                 (kind for k, kind in _KINDS.items() if k.match(self._text, self._position)), None
@@ -130,17 +130,17 @@ class Body:
         self._position += 1
 
     def end(self) -> None:
-        """Make sure that nothing is left."""
+        """Check that nothing is left."""
         if not self._is_over():
             msg = "more after its end"
             raise self._malformed(msg)
 
     def peek(self, mark: bytes) -> bool:
-        """Look at the next character that is no white space."""
+        """Return whether the next character other than white space is `mark`."""
         return self._mark() == mark
 
     def expect(self, *marks: bytes) -> bytes:
-        """Take the next character, which must be one of these."""
+        """Take the next character, which must be one of the marks."""
         mark = self._mark()
         if mark not in marks:
             raise self._malformed(_NOT_JSON)
@@ -165,7 +165,7 @@ class Body:
         raise self._malformed(msg)
 
     def _is_over(self) -> bool:
-        """Pass over white space, and tell whether there was nothing else left."""
+        """Skip white space, and return whether nothing is left."""
         while True:
             visible = _VISIBLE.search(self._text, self._position)
             self._position = visible.start() if visible else len(self._text)
@@ -177,13 +177,13 @@ class Body:
     def try_fast(
         self, decode: Callable[[bytes], _T], beginning: bytes, longest: float
     ) -> _T | None:
-        """Take an object by a guess at its end, if that turns out to be right.
+        """Take an object by a guess at its end; return None if the guess is wrong.
 
-        Where another object of the same `beginning` starts, this one seems to have ended. It is
-        not looked for beyond `longest` bytes.
+        The object is assumed to end where another object of the same `beginning` starts. The search
+        stops after `longest` bytes.
         """
         is_long = len(self._text) - self._position >= WORTH_A_GUESS_BYTES
-        # Nobody waits for another entry to come, only to find the end of a short one.
+        # Waiting for the next entry only to find the end of a short one is not worth it.
         is_worth_it = is_long or self._text.find(beginning, self._position + 1) >= 0
         if not self._may_guess or not is_worth_it or self._mark() != b"{":
             return None
@@ -192,10 +192,10 @@ class Body:
         try:
             found = decode(text)
         except (ValueError, RecursionError):
-            # Whatever is wrong with it, the way that does without guesses tells.
+            # The way without guesses reports anything wrong with it.
             self._may_guess = False
             return None
-        # No JSON object is the beginning of another one: the end was right.
+        # A JSON object is never a prefix of another one, so the end was right.
         self._position += len(text)
         return found
 
@@ -224,10 +224,10 @@ class Body:
         return self._nested(nesting, longest) if nesting else self._scalar()
 
     def check(self) -> None:
-        """Check what was taken since the last check.
+        """Check the values taken since the last check.
 
         Raises:
-            MalformedResponseError: If something of it had to be skipped.
+            MalformedResponseError: If a part of them was skipped.
         """
         problem, self._problem, self._has_rows = self._problem, None, False
         if problem:
@@ -236,7 +236,7 @@ class Body:
     def value_without(
         self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...] = ()
     ) -> bytes:
-        """Take one value, but put into `rows` what is in an array at one of the paths."""
+        """Take one value, but move the arrays at the paths into `rows`."""
         mark = self._mark()
         if mark == b"[" and path in paths:
             self._take_rows(rows)
@@ -275,7 +275,7 @@ class Body:
             mark = self.expect(b",", b"]")
 
     def _some_rows(self) -> bytes:
-        """Take whole rows up to a length, or all that are left in their array."""
+        """Take complete rows up to a length, or all that are left in their array."""
         if self._mark() in {b",", b"]"}:
             raise self._malformed(_NOT_JSON)
         start = self._position
@@ -309,7 +309,7 @@ class Body:
         return self._joined(parts)
 
     def _read_on(self, start: int) -> bool:
-        """Get the next chunk, and keep what was there from `start` on."""
+        """Get the next chunk, and keep the current one from `start`."""
         kept, at = self._text[start:], self._position - start
         has_more = self._read_chunk()
         self._taken -= len(kept)
@@ -328,7 +328,7 @@ class Body:
         )
 
     def _opened(self) -> Nesting | None:
-        """Return where one is after the first character of a value; None for a scalar."""
+        """Return the nesting after the first character of a value; None for a scalar."""
         mark = self._mark()
         if mark == b'"':
             return Nesting(0, in_string=True)
@@ -364,14 +364,14 @@ class Body:
         return self._joined(parts)
 
     def _joined(self, parts: _Parts) -> bytes:
-        """Put parts together, or null in their place when they are too long."""
+        """Join parts, or return null instead if they are too long."""
         if parts.size <= parts.longest:
             return b"".join(parts.parts)
         self._problem = self._problem or f"a value of more than {parts.longest} bytes"
         return b"null"
 
     def _end(self, nesting: Nesting) -> int | None:
-        """Find where the value ends in this chunk, by pieces that grow, then shrink."""
+        """Find the end of the value in this chunk, in pieces that grow, then shrink."""
         at = self._position
         size = _FIRST_PIECE
         grows = True
@@ -419,24 +419,24 @@ class Body:
         return MalformedResponseError(f"cut short after {self._taken + len(self._text)} bytes")
 
 
-# How deep a piece of JSON goes, without a look at each of its characters.
+# Nesting of JSON text, found without looking at each character.
 
 _STRING_WITH_BRACKETS = re.compile(rb'"[^"]*"')
 _NO_MARKS = bytes(set(range(256)) - set(b'"{}[]'))
 _ONE_KIND_OF_BRACKET = bytes.maketrans(b"[]", b"{}")
 _STEPS = MappingProxyType({ord("{"): 1, ord("}"): -1})
-# Rows are nested this deep or less; what is deeper is counted bracket by bracket.
+# Rows are nested this deep or less; deeper text is counted bracket by bracket.
 _COMMON_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Nesting:
-    """Where in a value its text was cut.
+    """Position in a value at which its text was cut.
 
     Attributes:
-        depth: brackets that are open.
-        in_string: whether it was cut within a string.
-        in_escape: whether that was just after a backslash.
+        depth: Number of open brackets.
+        in_string: Whether the cut is within a string.
+        in_escape: Whether the cut is just after a backslash.
     """
 
     depth: int
@@ -444,7 +444,7 @@ class Nesting:
     in_escape: bool = False
 
     def after(self, text: bytes) -> Nesting | None:
-        """Go on by a piece of text; None when the value ends in it."""
+        """Return the nesting after more text; None if the value ends in it."""
         if self.in_escape:
             text = b"\\" + text
         in_escape = False
@@ -465,12 +465,13 @@ class Nesting:
 
 
 def _deepen(depth: int, marks: bytes) -> int | None:
-    """Return the depth after whole strings and brackets; None when it falls to nothing.
+    """Return the depth after complete strings and brackets; None when it falls to nothing.
 
-    Of `{"a": [{}, "{"], "b": {` only the marks are left by now, square brackets as braces:
-    `{""{{}"{"}""{`. Less strings it is `{{{}}{`, less pairs `{{`: two deeper than before.
+    For `{"a": [{}, "{"], "b": {`, `marks` is `{""{{}"{"}""{`: only quotes and brackets, square ones
+    as braces. Without strings it is `{{{}}{`, without pairs `{{`, so the depth grows by two.
     """
-    # Two quotes that meet can go, be they one string or the seam of two: what is left
+    # Adjacent quotes can be dropped, whether of one string or of two: the rest stays inside or
+    # outside of strings as before.
     # stays within or without strings as it was.
     marks = _STRING_WITH_BRACKETS.sub(b"", marks.replace(b'""', b""))
     for _ in range(_COMMON_DEPTH):

@@ -1,4 +1,4 @@
-"""JSON text: read, checked, quoted, and what is wrong with it said in one line."""
+"""JSON text: reading, checks, quotes, and error messages on one line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _T = TypeVar("_T")
 _MAX_QUOTE = 60
 _PLACE = re.compile(r"\(byte (\d+)\)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-# As far as Python reads integers, and with it what runs in it: this tap, and most targets.
+# The most digits of an integer that Python reads, and so this tap and most targets.
 MAX_INTEGER_DIGITS = 4300
 _OUT_OF_RANGE = "Integer value out of range"
-# Of so many bytes one is looked at: of an integer that is too long, two that follow each other.
+# Distance of the bytes that are checked: an integer that is too long covers two of them.
 _STRIDE = MAX_INTEGER_DIGITS // 2
 _TWO_DIGITS = re.compile(rb"(?=[0-9][0-9])")
 _DIGITS_ALL_ALONG = re.compile(rb"[0-9]{%d}" % (_STRIDE + 1))
@@ -29,15 +29,15 @@ _HUGE_NUMBER = re.compile(rb"[-.\d]+[eE][-+]?\d{7,}")
 
 
 class MalformedResponseError(ValueError):
-    """Looker's answer cannot be understood; the message says what was found instead."""
+    """Looker's response cannot be understood; the message shows what was found instead."""
 
 
 class UnexpectedJsonError(MalformedResponseError):
-    """It is JSON, but of another shape."""
+    """The text is JSON, but of another shape."""
 
 
 def quoted(body: bytes | memoryview) -> str:
-    """Quote the beginning of what was found, for an error message."""
+    """Quote the start of a body for an error message."""
     text = bytes(body[: _MAX_QUOTE + 1]).decode(errors="replace")
     return repr(text if len(text) <= _MAX_QUOTE else text[: _MAX_QUOTE - 3] + "...")
 
@@ -47,7 +47,7 @@ def read_json(decode: Callable[[Any], _T], text: bytes | msgspec.Raw) -> _T:
 
     Raises:
         UnexpectedJsonError: If it is of another shape than `decode` takes.
-        MalformedResponseError: If it is not JSON, or holds what cannot be read.
+        MalformedResponseError: If it is not JSON, or has a value that cannot be read.
     """
     try:
         return decode(text)
@@ -78,13 +78,13 @@ def check_integers(text: bytes) -> None:
     sample = text[::_STRIDE]
     for two in _TWO_DIGITS.finditer(sample):
         if _DIGITS_ALL_ALONG.match(text, two.start() * _STRIDE):
-            # It may be within a string, or after the point, where digits are harmless.
+            # It may be within a string, or after the decimal point, where digits are harmless.
             read_json(_ANYTHING.decode, text)
             return
 
 
 def is_json(text: bytes) -> bool:
-    """Check whether a text is JSON, without keeping what is in it."""
+    """Return whether a text is JSON, without keeping the decoded values."""
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
@@ -96,7 +96,7 @@ def read_string(text: bytes) -> str:
     """Decode a JSON string.
 
     Raises:
-        MalformedResponseError: If it is none.
+        MalformedResponseError: If it is not a JSON string.
     """
     try:
         return msgspec.json.decode(text, type=str)
@@ -106,7 +106,7 @@ def read_string(text: bytes) -> str:
 
 
 def _why_not_json(text: bytes, error: str) -> str:
-    """Return what is not JSON, and where."""
+    """Return why text is not JSON, and where."""
     place = _PLACE.search(error)
     if place:
         return f"not JSON at byte {place[1]}: {quoted(text[int(place[1]) :])}"
@@ -125,7 +125,7 @@ def on_one_line(text: bytes) -> bytes:
 
 
 def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass chunks on that are UTF-8, however characters are cut.
+    """Yield chunks that are UTF-8, even if characters are cut between chunks.
 
     Raises:
         MalformedResponseError: If the chunks are not UTF-8.
@@ -134,7 +134,7 @@ def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     is_within_character = False
     try:
         for chunk in chunks:
-            # Most chunks are ASCII, which is told ten times as fast.
+            # Most chunks are ASCII, which is found ten times as fast.
             if is_within_character or not chunk.isascii():
                 decoder.decode(chunk)
                 is_within_character = bool(decoder.getstate()[0])
@@ -146,27 +146,27 @@ def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise MalformedResponseError(msg) from None
 
 
-# What decoded JSON has of an expected shape; anything else counts as nothing.
+# Parts of decoded JSON that have an expected shape; anything else counts as nothing.
 
 
 def as_object(found: object) -> dict[str, Any]:
-    """Return an object; an empty one in place of anything else."""
+    """Return an object unchanged, and an empty one for anything else."""
     return found if isinstance(found, dict) else {}
 
 
 def as_objects(found: object) -> list[dict[str, Any]]:
-    """Return the objects of an array; none in place of anything else."""
+    """Return the objects of an array, and an empty list for anything else."""
     entries = found if isinstance(found, list) else []
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def as_text(found: object) -> str | None:
-    """Return text; None in place of anything else."""
+    """Return text unchanged, and None for anything else."""
     return found if isinstance(found, str) else None
 
 
 def as_id(found: object) -> str | None:
-    """Return an id, which Looker writes as text and formerly as a number; None for no id."""
+    """Return an id: text, or in old Lookers a number; None for anything else."""
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
     return found if isinstance(found, str) and found else None

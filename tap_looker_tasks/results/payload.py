@@ -1,4 +1,4 @@
-"""A task's payload in any format -> its result."""
+"""A task's payload in any result format, read into a `Result`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _NOT_TRUNCATED = frozenset({"", "false", "no", "none", "null", "0"})
 
 
 class _Payload(msgspec.Struct):
-    """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are asked for."""
+    """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are read."""
 
     data: msgspec.Raw = ABSENT
     rows: msgspec.Raw = ABSENT
@@ -77,7 +77,7 @@ class _Payload(msgspec.Struct):
 
 
 class _AnyObject(msgspec.Struct, gc=False):
-    """A row, when it only matters that it is one."""
+    """A row of which only the type is checked."""
 
 
 _PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
@@ -162,7 +162,7 @@ def _arrays(answer: TaskEntry, array: bytes) -> Iterable[bytes]:
 
 
 def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:
-    """Add errors, and the rows when there are none, and put the status right."""
+    """Add errors, or the rows if there are none, and correct the status."""
     found: Mapping[str, Any] = {}
     if arrays is not None and not any(error.get("fatal") is not False for error in reported):
         found, in_rows = _rows(result, arrays)
@@ -185,7 +185,7 @@ def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) 
 
 
 def _rows(result: Result, arrays: Iterable[bytes]) -> tuple[dict[str, Any], Errors]:
-    """Read the rows once: what the result has of them, and the errors among them.
+    """Read the rows once; return their facts for the result, and the errors among them.
 
     Looker appends an error to the rows when the database breaks off while they stream.
     """
@@ -206,7 +206,7 @@ def _rows(result: Result, arrays: Iterable[bytes]) -> tuple[dict[str, Any], Erro
 
 @dataclass(frozen=True, slots=True)
 class _WithoutTotals:
-    """Arrays of rows, less column totals and subtotals."""
+    """Arrays of rows without column totals and subtotals."""
 
     arrays: Iterable[bytes]
     ends_with_totals: bool
@@ -235,7 +235,8 @@ def _count(array: bytes) -> int:
     """Count the rows.
 
     Raises:
-        MalformedResponseError: If some row is no object, or has an integer that nothing reads.
+        MalformedResponseError: If a row is not an object, or has an integer that is too long to
+            read.
     """
     check_integers(array)
     try:
@@ -251,8 +252,8 @@ def _count(array: bytes) -> int:
 
 
 def _error_rows(array: bytes) -> Iterator[Mapping[str, object]]:
-    """Yield the errors that stand among the rows, each the only key of its row, under HTTP 200."""
-    # One look spares reading all the rows.
+    """Yield the errors among the rows, each the only key of its row, under HTTP 200."""
+    # This search avoids reading all the rows.
     if _ERROR_KEY not in array:
         return
     for row in read_json(ROWS.decode, array):
@@ -273,7 +274,7 @@ def _as_errors(found: object) -> Errors:
 
 
 def _message(error: Mapping[str, object]) -> str:
-    """Put an error in one line."""
+    """Return an error on one line."""
     message = _one_line(error.get("message"))
     details = _one_line(error.get("message_details"))
     if details in message:
@@ -329,14 +330,14 @@ def _one_line(found: object) -> str:
 
 
 def _flag(found: object) -> bool | None:
-    """Read what is a boolean, or text in some answers."""
+    """Read a boolean, which is text in some responses."""
     if isinstance(found, str):
         return _BOOLEANS.get(found.strip().lower())
     return found if isinstance(found, bool) else None
 
 
 def _says_truncated(found: object) -> bool:
-    """Read `columns_truncated`: the documentation has it as text, and does not say which."""
+    """Read `columns_truncated`: documented as text, without its values."""
     if isinstance(found, str):
         return found.strip().lower() not in _NOT_TRUNCATED
     return found is True

@@ -1,4 +1,4 @@
-"""A task's result: status, fields, errors, and its rows."""
+"""A task's result: status, fields, errors and rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 ROW_TOTAL = "$$$_row_total_$$$"
-# A row takes ten times as much memory while it is taken apart.
+# A row takes ten times as much memory while it is decoded.
 _ROWS_AT_ONCE = 1000
 
 
@@ -32,10 +32,10 @@ class Field:
 
     Attributes:
         name: `view.field`, or the name of a table calculation.
-        label: what people see.
-        type: LookML's type; table calculations have none.
+        label: Name that users see.
+        type: LookML type; None for table calculations.
         category: `dimension`, `measure` or `table_calculation`.
-        is_pivot: whether the result is pivoted by this dimension.
+        is_pivot: Whether the result is pivoted by this dimension.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Pivot:
     """A pivoted column.
 
     Attributes:
-        key: how rows name it.
-        is_total: whether it holds the row totals.
-        data: pivot dimension -> value.
+        key: Key of the column in rows.
+        is_total: Whether it holds the row totals.
+        data: Value of each pivot dimension.
     """
 
     key: str
@@ -62,28 +62,28 @@ class Pivot:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A task's payload, understood.
+    """A task's payload, decoded.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
 
     Attributes:
-        status: the task's status, put right by what the payload says.
-        result_format: `json_detail`, `json_bi` or `json`, as the shape tells.
-        from_cache: whether Looker took the result from its cache.
-        truncated: whether a row limit or a column limit cut the result off.
-        columns_truncated: whether it was (also) a column limit, which cuts off pivots.
-        runtime_seconds: time the query took.
-        time_zone: the one its date-times are in.
-        fields: the fields of its rows.
-        pivots: its pivoted columns.
-        has_totals: whether Looker computed column totals.
-        errors: what made the task fail, as Looker says it.
-        warnings: errors that Looker marks as not fatal.
-        error_message: the first error, in one line.
-        text: the result in a text format.
-        row_count: number of rows; None unless the task completed with rows.
-        arrays: the rows as Looker sent them, in JSON arrays, less totals and subtotals.
-        is_long: whether they are too many for memory; otherwise there is one array.
+        status: Status of the task, corrected by the payload.
+        result_format: `json_detail`, `json_bi` or `json`, recognized by its shape.
+        from_cache: Whether Looker took the result from its cache.
+        truncated: Whether a row limit or a column limit cut off the result.
+        columns_truncated: Whether a column limit, which cuts off pivots, did.
+        runtime_seconds: Seconds that the query took.
+        time_zone: Time zone of its date-times.
+        fields: Fields of its rows.
+        pivots: Pivoted columns.
+        has_totals: Whether Looker computed column totals.
+        errors: Errors that failed the task, in Looker's words.
+        warnings: Errors that Looker marks as not fatal.
+        error_message: The first error, on one line.
+        text: Result in a text format.
+        row_count: Number of rows; None unless the task completed with rows.
+        arrays: Rows as Looker sent them, in JSON arrays, without totals and subtotals.
+        is_long: Whether the rows are too large for memory; otherwise there is one array.
     """
 
     status: str
@@ -106,14 +106,14 @@ class Result:
 
     @property
     def is_pivoted(self) -> bool:
-        """Whether each row holds many records, one for each pivot."""
+        """Return whether each row has many records, one for each pivot."""
         return any(not pivot.is_total for pivot in self.pivots) or any(
             field.is_pivot for field in self.fields or ()
         )
 
     @property
     def dimensions(self) -> frozenset[str]:
-        """Names of the fields that hold one value a row, whatever the result is pivoted by."""
+        """Names of the fields with one value a row, those that pivot the result included."""
         return frozenset(f.name for f in self.fields or () if f.category == "dimension")
 
     def rows(self) -> Iterator[dict[str, object]]:
@@ -138,7 +138,7 @@ class Result:
             yield [read_json(read_row, row) for row in read_json(ROWS.decode, array)]
 
     def flat_arrays(self) -> Iterator[bytes]:
-        """Yield the same rows as JSON arrays on one line, every digit as Looker sent it.
+        """Yield the same rows as JSON arrays on one line, with every digit as Looker sent it.
 
         Raises:
             MalformedResponseError: If a row cannot be understood.
@@ -169,10 +169,10 @@ _VISIBLE = re.compile(rb"[^ \t\n\r]")
 
 
 def one_array(arrays: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """Yield, piece by piece, the text of one JSON array that is all of these."""
+    """Yield, in pieces, the text of one JSON array that joins all of these."""
     separator = b"["
     for array in arrays:
-        # What is long is not worth a copy.
+        # Long pieces are not copied.
         inner = memoryview(array.strip())[1:-1]
         if _VISIBLE.search(inner):
             yield separator
@@ -186,11 +186,11 @@ class _RowReader(Generic[_T]):
     """Unwraps the cells of rows.
 
     Attributes:
-        decode: decodes a row that is nothing but plain cells.
-        value_of: decodes a value.
-        pivots: keys of the pivoted columns.
-        totals: those of them that hold row totals.
-        dimensions: names of fields that are not pivoted.
+        decode: Function that decodes a row of plain cells.
+        value_of: Function that decodes a value.
+        pivots: Keys of the pivoted columns.
+        totals: Keys of the pivoted columns that hold row totals.
+        dimensions: Names of the fields that are not pivoted.
     """
 
     decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]]
@@ -242,7 +242,7 @@ def _row_reader(
 
 
 def first_byte(raw: msgspec.Raw) -> bytes:
-    """Return the first byte of JSON, which says of what type it is."""
+    """Return the first byte of JSON, which shows the type of the value."""
     return memoryview(raw)[:1].tobytes()
 
 

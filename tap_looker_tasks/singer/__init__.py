@@ -1,4 +1,4 @@
-"""What leaves: Singer messages and paced STATE."""
+"""Singer output: messages on standard output, paced STATE, and BATCH files."""
 
 from tap_looker_tasks.singer.batch_files import BatchFiles
 from tap_looker_tasks.singer.interrupts import Interrupts

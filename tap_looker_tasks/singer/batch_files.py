@@ -1,4 +1,4 @@
-"""BATCH files of JSON lines, compressed in passing and stored when they are whole."""
+"""BATCH files of JSON lines, compressed while they are written and stored when complete."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig, StorageTarget
 
 _IN_MEMORY_BYTES = 8 * 1024 * 1024
-# At the SDK's level 9, compressing takes longer than all the rest; files are half as large again.
+# At the SDK's level 9, compressing takes longer than all the rest; at this one, files are half as
+# large again.
 _GZIP_LEVEL = 1
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _ENCODER = msgspec.json.Encoder(enc_hook=enc_hook, decimal_format="number")
 
 
 class BatchFiles:
-    """The files of one stream, as many rows each as `batch_size` says.
+    """The files of one stream, with `batch_size` rows each.
 
-    Their names are those of the SDK's `JSONLinesBatcher`. A file that is not whole yet is in memory
-    or in a temporary file without a name, so that nothing is left of it whatever ends the run.
+    Their names are those of the SDK's `JSONLinesBatcher`. An incomplete file is in memory or in an
+    unnamed temporary file, so that nothing is left of it, however the run ends.
     """
 
     def __init__(self, config: BatchConfig, tap_name: str, stream_name: str) -> None:
-        """Begin without any file."""
+        """Start without files."""
         self._storage = config.storage
         self._size = config.batch_size
         self._is_compressed = config.encoding.compression == "gzip"
@@ -97,7 +98,7 @@ class _OpenFile:
         self._content.write(self._gzip.compress(lines) if self._gzip else lines)
 
     def read(self) -> IO[bytes]:
-        """Return the whole content, to be read from its beginning and closed."""
+        """Return the complete content, to be read from its start and closed."""
         if self._gzip:
             self._content.write(self._gzip.flush())
         self._content.seek(0)
@@ -115,19 +116,19 @@ def split_lines(lines: bytes, count: int) -> tuple[bytes, bytes]:
 
 
 def _store(content: IO[bytes], storage: StorageTarget, name: str) -> None:
-    """Store a file under its name, whole or not at all.
+    """Store a file under its name, complete or not at all.
 
     Raises:
         StorageError: If it cannot be stored.
     """
     try:
-        # As the SDK does, but nothing is left behind when it fails.
+        # Like the SDK, but nothing is left behind on failure.
         root = UPath(storage.root, **storage.params).resolve()
         root.mkdir(parents=True, exist_ok=True)
         with root.fs.transaction, root.fs.open(root.joinpath(name).path, "wb") as file:
             copyfileobj(content, file)
     except Exception as error:
-        # Every kind of storage has exceptions of its own.
+        # Every kind of storage has separate exceptions.
         reason = " ".join(str(error).split()) or type(error).__name__
         msg = f"batch_config.storage: cannot write {name}: {reason}"
         raise StorageError(msg) from error

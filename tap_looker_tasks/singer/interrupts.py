@@ -1,4 +1,4 @@
-"""SIGHUP, SIGINT and SIGTERM: noted at any moment, raised between two lines."""
+"""Signals SIGHUP, SIGINT and SIGTERM: recorded at any moment, raised between two lines."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class NoReaderError(OSError):
 class Interrupts:
     """Raises `SystemExit` with code 128 + number after the first SIGHUP, SIGINT or SIGTERM.
 
-    The handler only notes a signal while a line is written; it is raised after the line. A line
-    that is read, however slowly, is written to its end: what counts is whether bytes are taken,
-    not time. The handler may run between any two instructions, in a finalizer, too, where Python
-    drops exceptions; so `check` raises again what was noted and did not end the run.
+    The handler only records a signal while a line is written; it is raised after the line. A line
+    that is read, even slowly, is written to its end: only bytes taken count, not time. The handler
+    may run between any two instructions, including a finalizer, in which Python drops exceptions;
+    so `check` raises again a recorded signal that did not end the run.
 
     Attributes:
-        number: Number of the signal that came first; None before.
+        number: Number of the first signal; None before it.
     """
 
     def __init__(self, max_last_seconds: float = _MAX_STILL_SECONDS) -> None:
-        """Begin without handling any signal.
+        """Start without handlers.
 
         Args:
             max_last_seconds: Seconds that a reader may stop for once the run is ending.
@@ -71,7 +71,7 @@ class Interrupts:
             signal.signal(signal.SIGALRM, self._look_for_reader)
 
     def end(self) -> None:
-        """Raise nothing from now on: the run is ending, which takes seconds."""
+        """Raise nothing more, because the run is ending, which takes seconds."""
         self._is_ending = True
 
     def restore(self) -> None:
@@ -80,16 +80,16 @@ class Interrupts:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raise `SystemExit` if a signal came and the run goes on."""
+        """Raise `SystemExit` if a signal came and the run has not ended."""
         if self.number is not None and not self._is_ending:
             sys.exit(_EXIT_CODE_OF_SIGNAL + self.number)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Raise no signal while lines are written, and none after a reader that is gone.
+        """Raise no signal while lines are written, and none after the reader is gone.
 
         Raises:
-            NoReaderError: If a signal came and nothing is read any more.
+            NoReaderError: If a signal came and the output is no longer read.
         """
         self._is_writing = True
         try:
@@ -103,7 +103,7 @@ class Interrupts:
             self.check()
 
     def note_taken(self, size: int) -> None:
-        """Note that so many bytes of a line were taken."""
+        """Record that `size` bytes of a line were taken."""
         self._bytes_taken += size
 
     def _note(self, number: int, _: FrameType | None) -> None:

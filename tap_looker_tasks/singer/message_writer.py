@@ -1,4 +1,4 @@
-"""The message writer: fast, and no line is ever torn."""
+"""The message writer and the pace of STATE: fast, and no line is ever torn."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 
 _BUFFER_BYTES = 64 * 1024
-# No JSON text has it: within strings, too, it is always escaped.
+# JSON text never has it: within strings it is always escaped.
 _GAP = b"\0"
 _DECIMAL_FORMAT, _DECIMAL_KEY = "x-singer.decimal", "x-sql-datatype-properties"
 _NOT_FINITE = (b"NaN", b"Infinity")
 
 
 class RecordChunk(dict[str, Any]):
-    """Many records of a stream, written already; the SDK passes it on as if it were one.
+    """Many serialized records of a stream; the SDK passes it on like one record.
 
     Attributes:
-        lines: the JSON of each, on a line of its own.
-        count: how many there are.
-        is_written: whether it reached the message writer.
+        lines: JSON of each record, on a separate line.
+        count: Number of records.
+        is_written: Whether it reached the message writer.
     """
 
     def __init__(self, lines: bytes, count: int) -> None:
@@ -55,34 +55,34 @@ class RecordChunk(dict[str, Any]):
 
 
 class ReadyJson:
-    """JSON within a record that is written as it is, piece by piece.
+    """JSON within a record that is written unchanged, in pieces.
 
     Attributes:
-        pieces: of it; those of a tuple are held back with other records, what else there is
-            gets written while it is read.
+        pieces: The JSON text. A tuple is buffered with other records; another iterable is written
+            while it is read.
     """
 
     def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Take the pieces, without line breaks between them or within."""
+        """Keep the pieces, which have no line breaks between them or within."""
         self.pieces = pieces
 
 
 class MessageWriter(GenericSingerWriter[bytes, Message]):
     """Writes Singer messages to standard output, records in batches.
 
-    `msgspec.Raw` within a message is written as it is. The text is that of the SDK's own writer
-    but for what JSON lets one write in several ways: characters outside ASCII and DEL are not
-    escaped, floats have their shortest form (`1e16`, not `1e+16`), and date-times in UTC within
-    a record end in `Z`.
+    `msgspec.Raw` within a message is written unchanged. The text is that of the SDK's own writer,
+    except where JSON allows several forms: characters outside ASCII and DEL are not escaped, floats
+    have their shortest form (`1e16`, not `1e+16`), and date-times in UTC within a record end in
+    `Z`.
 
     Attributes:
-        bytes_written: length of all messages so far, those still held back included.
-        is_target_gone: whether standard output takes no more; further messages are dropped.
-        interrupts: what is raised between two lines only.
+        bytes_written: Length of all messages so far, buffered ones included.
+        is_target_gone: Whether standard output is closed; further messages are dropped.
+        interrupts: Signals, which are raised only between two lines.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing written; standard output is looked up when it is written to."""
+        """Start with nothing written; standard output is looked up when it is written to."""
         super().__init__()
         self.bytes_written = 0
         self.is_target_gone = False
@@ -94,17 +94,17 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
 
     @override
     def serialize_message(self, message: Message) -> bytes:
-        """Serialize a message into a line, without its end; ready JSON within it is a gap."""
+        """Serialize a message into a line, without its end; ready JSON within it becomes a gap."""
         content = _content(message)
         line = self._encoder.encode(content)
-        # A `Decimal` may be written like that; the SDK, and JSON, have null for it.
+        # A `Decimal` may be NaN or infinite, for which the SDK and JSON have null.
         if any(name in line for name in _NOT_FINITE):
             line = self._encoder.encode(_finite(content))
         return line
 
     @override
     def write_message(self, message: Message) -> None:
-        """Write a message; records may be held back until others follow, or `flush` is called."""
+        """Write a message; records may be buffered until others follow, or `flush` is called."""
         match message:
             case RecordMessage(record=RecordChunk() as chunk):
                 self._hold_chunk(message, chunk)
@@ -116,19 +116,19 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held back.
+        """Write the buffered messages.
 
         Raises:
-            TargetClosedError: If standard output takes no more.
+            TargetClosedError: If standard output is closed.
         """
         held, self._held = self._held, []
         is_short = self._size < 2 * _BUFFER_BYTES
         self._size = 0
-        # What is long is not worth a copy.
+        # Long pieces are not copied.
         self._write((b"".join(held),) if is_short else held)
 
     def _write(self, texts: Iterable[bytes | memoryview]) -> None:
-        # Handlers of signals run in the main thread only.
+        # Signal handlers run in the main thread only.
         is_main = threading.current_thread() is threading.main_thread()
         with self.interrupts.writing() if is_main else nullcontext():
             try:
@@ -145,7 +145,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
                 raise TargetClosedError(msg) from error
 
     def _write_all(self, text: bytes | memoryview) -> None:
-        """Write all of it, without a buffer, whose calls do not tell how much was taken."""
+        """Write all of it without Python's buffers, which do not count what was taken."""
         if sys.stdout is None:
             msg = "standard output is closed"
             raise OSError(msg)
@@ -155,7 +155,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         while left:
             size = file.write(left)
             if size is None:
-                # A pipe that its maker set not to block.
+                # A pipe whose creator set it not to block.
                 select((), (file,), ())
                 continue
             self.interrupts.note_taken(size)
@@ -168,7 +168,7 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         self.bytes_written += size
 
     def _hold_chunk(self, message: RecordMessage, chunk: RecordChunk) -> None:
-        """Put the message around each record of a chunk."""
+        """Add the message around each record of a chunk."""
         chunk.is_written = True
         if chunk.count:
             around = replace(message, record=msgspec.Raw(_GAP))  # type: ignore[arg-type]
@@ -210,17 +210,17 @@ def _content(message: Message) -> dict[str, Any]:
             content = message.to_dict()
             return {**content, "schema": _for_targets(content["schema"])}
         case StateMessage(value=value):
-            # The SDK copies the whole of it first.
+            # The SDK copies the complete schema first.
             return {"type": message.type, "value": value}
         case _:
             return message.to_dict()
 
 
 def _for_targets(schema: dict[str, Any]) -> dict[str, Any]:
-    """Write the schema of a stream or property as targets read it.
+    """Return the schema of a stream or property as targets read it.
 
-    Some read the first key of a property for its type, and fail at any other. Of a decimal,
-    they read `precision` and `scale` beside the format, which the SDK does not pass on.
+    Some targets read the first key of a property as its type, and fail at any other. Of a decimal,
+    they read `precision` and `scale` beside the format, which the SDK drops.
     """
     types: dict[str, Any] = {key: schema[key] for key in ("type", "anyOf") if key in schema}
     schema = {**types, **schema}
@@ -245,7 +245,7 @@ def _finite(value: object) -> object:
 
 
 def _silence_output() -> None:
-    """Let what is still in buffers go nowhere, or Python would try to write it at its end."""
+    """Discard Python's buffers, which it would try to write at its end."""
     with suppress(OSError, AttributeError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of a file
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
@@ -253,19 +253,19 @@ def _silence_output() -> None:
 # STATE messages: often enough to resume from, and a small share of the output.
 
 _MAX_SILENCE_SECONDS = 30
-# The last STATE, which is as large as all tasks remembered, comes on top of these.
+# The last STATE, as large as all tasks in state, is written in addition.
 _OUTPUT_PER_STATE = 30
 
 
 class PacedStateWriter(StateWriter):
-    """Holds back STATE messages that would cost more than they save.
+    """Skips STATE messages that would cost more than they save.
 
-    State grows with the tasks remembered, so one message per so many records would let its
-    share of the output grow with their number.
+    State grows with its tasks, so with one message per fixed number of records, its share of the
+    output would grow with their number.
     """
 
     def __init__(self, message_writer: MessageWriter, clock: Callable[[], float]) -> None:
-        """Write to `message_writer`; the clock tells epoch seconds."""
+        """Write to `message_writer`; the clock returns epoch seconds."""
         super().__init__(message_writer)
         self._output = message_writer
         self._clock = clock
@@ -275,12 +275,12 @@ class PacedStateWriter(StateWriter):
 
     @override
     def write_state(self, state: TapState) -> None:
-        """Write what is held back, and the state if one is due and it changed."""
+        """Write the buffered messages, and the state if it is due and has changed."""
         self.write_if_due(state)
         self._output.flush()
 
     def write_if_due(self, state: TapState) -> None:
-        """Write the state if one is due and it changed."""
+        """Write the state if it is due and has changed."""
         output = self._output.bytes_written
         cost = self._spent + output * self._growth
         silence = self._clock() - self._written_at
@@ -288,34 +288,34 @@ class PacedStateWriter(StateWriter):
             self.write_now(state)
 
     def write_now(self, state: TapState) -> None:
-        """Write the state if it changed."""
+        """Write the state if it has changed."""
         before = self._output.bytes_written
         super().write_state(state)
         self._output.flush()
         self._written_at = self._clock()
         if size := self._output.bytes_written - before:
             self._spent += size
-            # The next one is taken to have grown as the output will have.
+            # The next STATE is assumed to have grown like the output.
             self._growth = size / self._output.bytes_written
 
     def write_last(self, state: TapState) -> None:
-        """Write the state if it changed and the target still reads; why a run ends is known."""
+        """Write the state if it has changed and the target still reads; raise no error."""
         with suppress(TargetClosedError):
             self.write_now(state)
 
 
 # Log lines.
 
-# What the SDK logs of each stream, and above each failure, which says itself what it is.
+# Lines that the SDK logs for each stream, and above each failure, whose message is enough.
 _DETAILS = ("Added '%s' as child stream", "Beginning ")
 _UNHANDLED = "An unhandled error occurred while syncing '%s'"
 
 
 def filter_record(record: logging.LogRecord) -> bool:
-    """Make all text from outside in a log record safe, and drop what the SDK says too loud.
+    """Escape all text from outside in a log record, and drop the SDK's superfluous records.
 
     Args:
-        record: Record whose message is the tap's own, and whose arguments are not.
+        record: Record whose message is the tap's own, but whose arguments are not.
     """
     if record.msg == _UNHANDLED:
         return False

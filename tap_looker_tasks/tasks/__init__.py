@@ -1,4 +1,4 @@
-"""Follows and launches query tasks."""
+"""Query tasks: `TaskBoard` decides what to launch, poll, fetch and cancel; `Ledger` keeps state."""
 
 from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
 from tap_looker_tasks.tasks.ledger import Ledger, LedgerState, claim_instance

@@ -1,13 +1,13 @@
-"""The `TaskBoard`: decides what to do next about a set of query tasks; does nothing itself.
+"""The `TaskBoard`: decides the next action for a set of query tasks; performs none itself.
 
 Theory
 ------
-The board is a machine that is told the time and what came of the requests it asked for, and
-answers two questions: which request to begin now, and which events follow from a report. It
-has no clock, makes no request and holds no thread, so every order in which a network can answer
-can be played to it in a test.
+The board is a state machine. It receives the time and the results of the requests that it returned,
+and decides two things: the request to start now, and the events that follow from a report. It has
+no clock, sends no request and starts no thread, so a test can feed it any order of events that a
+network can produce.
 
-A query passes through these places, one at a time:
+A query passes through these states, one at a time:
 
     queued --Prepare--> prepared --Launch--> followed --Poll--> outcome
                                                  |                ^
@@ -15,19 +15,19 @@ A query passes through these places, one at a time:
                                                  v                | has no result for it
                                    Cancel, then queued again   fetching
 
-An external task begins at `followed` and ends at its outcome; nobody cancels it.
+An external task starts at `followed` and ends at its outcome; it is never cancelled.
 
-What always holds:
+Invariants:
 
-- A slot is taken from the moment a launch begins until Looker reports the task's end, or has
-  cancelled it: never more than `max_concurrent_tasks` tasks launched here run in Looker.
-- At most ten times `max_concurrent_tasks` tasks are named by no STATE: a kill orphans them.
-- No more than `max_connections` requests are in progress. A request is in progress from the
+- A slot is taken from the start of a launch until Looker reports the task's end, or has
+  cancelled it: at most `max_concurrent_tasks` tasks launched here run in Looker.
+- At most ten times `max_concurrent_tasks` tasks are missing from STATE: a kill orphans them.
+- At most `max_connections` requests are in progress. A request is in progress from the
   `next_action` that returned it until the report `TaskCreated`, `RequestFinished` or
   `RequestFailed`.
-- Each followed task has one outcome: one `Outcome`, or `leave` has it at the end.
-- A task is launched again only when Looker no longer runs the one before.
-- `Done` comes last, when nothing in progress is waited for any more.
+- Each followed task has one outcome: one `Outcome`, or one that `leave` returns at the end.
+- A task is launched again only if Looker no longer runs the previous one.
+- `Done` comes last, once no request in progress is waited for.
 """
 
 from __future__ import annotations
@@ -98,11 +98,11 @@ class EndBudget:
     Attributes:
         launches: Launches in progress when `sync_timeout_seconds` are over, whose tasks should
             be known.
-        cancellations: Responses to cancellations, so that one sent again may still arrive.
-        requests: All requests: those that cancel what launches in progress create come last.
+        cancellations: Responses to cancellations, so that a retried one may still arrive.
+        requests: All requests; those that cancel tasks of launches in progress come last.
         threads: All threads together; one that still hangs ends with the process.
         logout: The last STATE and the logout; a token that stays expires on its own.
-        last_state: How long the last STATE may take, if the target does not read.
+        last_state: Maximum time for the last STATE, if the target does not read.
     """
 
     launches: float = 2.0
@@ -120,7 +120,7 @@ UNNAMED_LAUNCHES_PER_SLOT = 10
 
 
 class TaskBoard:
-    """Decides what to do next about a set of query tasks."""
+    """Decides the next action for a set of query tasks."""
 
     def __init__(
         self,
@@ -131,9 +131,9 @@ class TaskBoard:
         abandoned: Iterable[LaunchedTask] = (),
         stop_at: float = inf,
     ) -> None:
-        """Take up tasks that exist already and queries to launch, until `stop_at`.
+        """Start with existing tasks and queries to launch, until `stop_at`.
 
-        Tasks abandoned were launched by an earlier run, and are of no use any more.
+        Abandoned tasks were launched by an earlier run and are no longer needed.
         """
         self._settings = settings
         self._followed = {task.query_task_id: task for task in tasks}
@@ -159,7 +159,7 @@ class TaskBoard:
         self._is_drained = False
 
     def next_action(self, now: float) -> Action:
-        """Return what to do at `now`, in epoch seconds; a request returned is in progress."""
+        """Return the action for `now`, in epoch seconds; a returned request is in progress."""
         if len(self._in_progress) < self._settings.max_connections:
             request = self._next_request(now)
             if request is not None:
@@ -198,13 +198,13 @@ class TaskBoard:
         return min(launch_at, self._polls.next_moment(now)) if self._may_poll() else launch_at
 
     def _end(self, now: float) -> float:
-        """Return when the run must end, whatever is in progress."""
+        """Return when the run must end, even with requests in progress."""
         if now < self._stop_at:
             return self._stop_at
         return inf if self._is_drained else self._stop_at + END_BUDGET.launches
 
     def _is_over(self, now: float) -> bool:
-        """Return whether the run must end, and nothing in progress is waited for any more."""
+        """Return whether the run must end, and no request in progress is waited for."""
         if now < self._stop_at:
             return False
         is_awaited = bool(self._in_progress) if self._is_drained else self.is_awaiting()
@@ -219,15 +219,15 @@ class TaskBoard:
         return self._launched_here + launching + cancelling
 
     def hold_launching(self, *, is_held: bool) -> None:
-        """Launch nothing while it is held: what was collected waits for the target."""
+        """Stop launching while `is_held`, because collected results wait for the target."""
         self._is_launching_held = is_held
 
     def note_named(self, count: int) -> None:
-        """Note that a STATE names that many more launches."""
+        """Record that a STATE names that many more launches."""
         self._unnamed_launches -= count
 
     def stop(self, now: float) -> None:
-        """Begin nothing more; what is in progress is waited for."""
+        """Start nothing more; requests in progress are waited for."""
         self._stop_at = min(self._stop_at, now)
         self._is_drained = True
 
@@ -237,11 +237,11 @@ class TaskBoard:
         return bool(requests.of(Launch) or requests.of(Cancel) or self._to_cancel)
 
     def drop(self, request: Request) -> None:
-        """Note that a request is over, whatever came of it."""
+        """Record that a request is over, with any result."""
         self._in_progress.end(request)
 
     def leave(self) -> list[Event]:
-        """Return what a run that is done leaves to the next one."""
+        """Return the events of tasks that a finished run leaves to the next one."""
         no_answer = "no answer before the run ended; Looker may run it all the same"
         cancels = (request.task for request in self._in_progress.of(Cancel))
         unfinished = (*self._followed.values(), *self._fetching.values())
@@ -253,7 +253,7 @@ class TaskBoard:
         ]
 
     def take_cancellations(self, max_seconds: float, *, of_all: bool) -> list[Request]:
-        """Return requests that cancel what nobody waits for: all that was launched, if wanted."""
+        """Return requests that cancel abandoned tasks, or all launched ones if `of_all`."""
         launched = (task.task for task in self._followed.values())
         for task in [task for task in launched if of_all and isinstance(task, LaunchedTask)]:
             del self._followed[task.query_task_id]
@@ -263,10 +263,10 @@ class TaskBoard:
         return [self._in_progress.begin(cancel) for cancel in cancels]
 
     def note(self, report: Report, now: float) -> list[Event]:
-        """Note what came of a request; return the events that follow from it.
+        """Record the result of a request; return the events that follow from it.
 
         Raises:
-            RequestError: If Looker cannot be asked any more.
+            RequestError: If no further request to Looker can succeed.
         """
         match report:
             case StatusReceived():
@@ -299,7 +299,7 @@ class TaskBoard:
         return [Launched(task)]
 
     def _note_same_id(self, task: LaunchedTask, now: float) -> list[Event]:
-        """Fail the queries that Looker gave one id: nothing says whose result it would be."""
+        """Fail the queries that Looker gave one id, because either could own its result."""
         problem = f"Looker gave its task the id {task.query_task_id}, which another task has"
         other = self._followed.get(task.query_task_id)
         if other is None or not other.is_launched:
@@ -318,7 +318,7 @@ class TaskBoard:
         if followed is None:
             return []
         if report.status is None:
-            # It may come whole the next time; until then, it counts as no answer.
+            # The next response may be complete; until then, this one does not count.
             self._followed[report.query_task_id] = replace(followed, problem=report.problem)
             return []
         return self._see(followed, report.status, now, answer=report.answer)
@@ -332,7 +332,7 @@ class TaskBoard:
         answer: StoredResult | None = None,
         problem: str | None = None,
     ) -> list[Event]:
-        """Note a task's status; its outcome, once it is believed."""
+        """Record a task's status; return its outcome once the status is final."""
         seen = task.see(status, now, problem)
         deadline = seen.deadline(
             self._settings.task_timeout_seconds, self._settings.expired_grace_seconds
@@ -349,7 +349,7 @@ class TaskBoard:
             self._to_fetch.append(seen.query_task_id)
             self._free_slot(seen)
             return []
-        # A task that was given up is without what Looker said last.
+        # An abandoned task keeps the last status that Looker reported.
         kept = answer if final_status == status else None
         outcome = outcome_of(seen, final_status, now, answer=kept, problem=problem)
         return self._conclude(seen, outcome)
@@ -374,7 +374,7 @@ class TaskBoard:
 
     def _may_launch_again(self, task: LaunchedTask, status: str) -> bool:
         launches = self._launches[task.query_name]
-        # An earlier run may have cancelled it, and its target died before state could say so.
+        # An earlier run may have cancelled it, and its target died before the state was saved.
         is_cancelled_before = status == KILLED and not launches
         is_lost = is_cancelled_before or phase_of(status) is Phase.DOUBTFUL
         return is_lost and launches < self._settings.max_task_attempts
@@ -390,7 +390,7 @@ class TaskBoard:
         return []
 
     def _note_poll_end(self, request: Poll, now: float) -> list[Event]:
-        """Tasks that were asked for and not answered are `absent`."""
+        """Record polled tasks without an entry as `absent`."""
         unanswered = [self._followed[id_] for id_ in self._polls.unanswered(request)]
         events = [
             event
@@ -421,7 +421,7 @@ class TaskBoard:
                 return [outcome_of(fetched, ERROR, now, problem=problem)]
 
     def _note_limit(self, request: Request, error: Exception, now: float) -> list[Event]:
-        """The request was not made: what it was for is left to the next run."""
+        """Leave a request that was not sent, and its tasks, to the next run."""
         self.stop(now)
         match request:
             case Poll():
@@ -443,7 +443,7 @@ class TaskBoard:
             if not self._queue.postpone(request, now, error.retry_after, self._slots_taken()):
                 raise error
             return []
-        # Nobody knows whether Looker started it: launching it again might run it twice.
+        # Looker may have started it: another launch might run it twice.
         self._queue.give_up(request.query_name)
         return [LaunchFailed(request.query_name, str(error))]
 
@@ -458,32 +458,32 @@ class TaskBoard:
         return self._see(task, ABSENT, now, problem=str(error))
 
 
-# What a failed request means for the others.
+# Consequences of a failed request for the others.
 
 _UNAUTHORIZED = 401
 
 
 def ends_the_run(error: Exception) -> bool:
-    """Return whether no other request can succeed either: wrong credentials, address, disk."""
+    """Return whether every other request would fail also: wrong credentials, address, disk."""
     if isinstance(error, RequestRejectedError):
         return error.http_status == _UNAUTHORIZED
     return not isinstance(error, RetriableRequestError | QueryError | ValueError)
 
 
-# The requests that were begun and are not over.
+# Requests that were started and are not over.
 
 _Kind = TypeVar("_Kind")
 
 
 class PendingRequests:
-    """Requests by identity: two that ask for the same are two."""
+    """Requests by identity: two equal requests are separate entries."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start empty."""
         self._requests: list[Request] = []
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of requests."""
         return len(self._requests)
 
     def begin(self, request: Request) -> Request:
@@ -496,5 +496,5 @@ class PendingRequests:
         self._requests = [each for each in self._requests if each is not request]
 
     def of(self, kind: type[_Kind]) -> list[_Kind]:
-        """Return those of a kind."""
+        """Return the requests of a kind."""
         return [request for request in self._requests if isinstance(request, kind)]

@@ -1,4 +1,4 @@
-"""Which query to prepare or launch next, and how many may be in flight."""
+"""The queue of queries to launch: the next to prepare or launch, and the limit of slots."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class LaunchQueue:
     """Queries to launch, in their order; a query is prepared before a slot is free for it.
 
-    When Looker has too much to do, launching pauses as a whole, and the number of slots used
-    is halved; each task that finishes gives one back.
+    When Looker is overloaded, all launches pause and the number of slots is halved; each task that
+    finishes restores one.
     """
 
     def __init__(
@@ -26,10 +26,11 @@ class LaunchQueue:
         """Queue the queries.
 
         Args:
-            queries: in the order wanted.
-            slots: most tasks in flight.
-            longest_pause: seconds after Looker refused a launch for load without saying how long.
-            patience: times in a row that it may do so while nothing is in flight.
+            queries: Queries in launch order.
+            slots: Maximum number of tasks in flight.
+            longest_pause: Seconds to pause after Looker rejected a launch for load without naming a
+                delay.
+            patience: Maximum number of such rejections in a row while nothing is in flight.
         """
         self._queued = deque(queries)
         self._slots = self._capacity = slots
@@ -41,11 +42,11 @@ class LaunchQueue:
         self._postponements = 0
 
     def __bool__(self) -> bool:
-        """Return whether a query waits to be launched."""
+        """Return whether a query waits for its launch."""
         return bool(self._queued)
 
     def take_launch(self, now: float, in_flight: int) -> Launch | None:
-        """Return the next launch that a slot is free for, and take its query from the queue."""
+        """Return the next launch for which a slot is free, and take its query from the queue."""
         if now < self._resume_at or in_flight >= self._capacity:
             return None
         for query in self._next_queries():
@@ -66,25 +67,25 @@ class LaunchQueue:
         return None
 
     def note_prepared(self, query_name: str) -> None:
-        """Note that nothing but a slot is missing for this query."""
+        """Record that the query is prepared and needs only a slot."""
         self._preparing.discard(query_name)
         self._prepared.add(query_name)
 
     def note_created(self) -> None:
-        """Note that Looker takes launches."""
+        """Record that Looker accepts launches."""
         self._postponements = 0
 
     def note_finished(self) -> None:
-        """Note that a task launched here is over."""
+        """Record that a task launched here is over."""
         self._capacity = min(self._slots, self._capacity + 1)
 
     def give_up(self, query_name: str) -> None:
-        """Drop a query that cannot be run."""
+        """Remove a query that cannot be run."""
         self._preparing.discard(query_name)
         self._queued = deque(q for q in self._queued if q.query_name != query_name)
 
     def put_back(self, request: Launch | Prepare) -> None:
-        """Queue again what was taken and not done."""
+        """Return a launch or preparation that was not performed to the queue."""
         match request:
             case Launch():
                 self._queued.appendleft(request)
@@ -98,9 +99,9 @@ class LaunchQueue:
     def postpone(
         self, request: Launch | Prepare, now: float, retry_after: float | None, in_flight: int
     ) -> bool:
-        """Launch less at once for a while; return whether it makes sense to try on."""
+        """Use fewer slots for a while; return whether another attempt makes sense."""
         self.put_back(request)
-        # Requests made side by side are refused together: that is one refusal.
+        # Concurrent requests are rejected together: that counts as one rejection.
         if now >= self._resume_at:
             self._capacity = max(1, min(self._capacity, in_flight + 1) // 2)
             self._postponements += 1
@@ -109,7 +110,7 @@ class LaunchQueue:
         return in_flight > 0 or self._postponements < self._patience
 
     def next_moment(self, now: float, in_flight: int) -> float:
-        """Return when a request can be taken, in epoch seconds; `inf` for not yet known."""
+        """Return when a request can be taken, in epoch seconds; `inf` if that is not yet known."""
         if now < self._resume_at:
             return self._resume_at if self._queued else inf
         names = [query.query_name for query in self._next_queries()]

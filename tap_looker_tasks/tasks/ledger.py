@@ -1,4 +1,4 @@
-"""What state remembers of query tasks: finished, in doubt, in flight, to cancel."""
+"""Query tasks in Singer state: finished, unconfirmed, in flight, and to cancel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TaskInFlight(msgspec.Struct):
-    """A task that was launched and not delivered yet, as state holds it."""
+    """A launched and undelivered task in state."""
 
     query_task_id: str
     attempt: int = 1
@@ -31,7 +31,7 @@ class TaskInFlight(msgspec.Struct):
 
 
 class LedgerState(StreamState):
-    """What the ledger reads of the bookmark of `query_task_results`."""
+    """The keys of the bookmark of `query_task_results` that the ledger reads."""
 
     finished: dict[str, str] | None = None
     doubted_since: dict[str, str] | None = None
@@ -40,18 +40,17 @@ class LedgerState(StreamState):
 
 
 class Ledger:
-    """The bookmark of `query_task_results`, written in place as tasks come and go.
+    """The bookmark of `query_task_results`, updated as tasks are launched and delivered.
 
-    Its keys: `instance`, a hash of Looker's address, which `claim_instance` checks;
-    `finished` {task id: final status} of external tasks; `doubted_since`
-    {task id: RFC 3339} of those whose last status Looker may still take back; `in_flight`
-    {query name: task} of those launched by the tap and not delivered yet; `to_cancel`
-    {task id: query name}, if there are any, of those launched by the tap that nobody waits for
-    any more, until they are cancelled.
+    Its keys: `instance`, a hash of Looker's address, which `claim_instance` checks; `finished`
+    {task id: final status} of external tasks; `doubted_since` {task id: RFC 3339} of external tasks
+    whose last status is unconfirmed; `in_flight` {query name: task} of tasks launched by the tap
+    and not yet delivered; `to_cancel` {task id: query name}, if any, of launched tasks that are no
+    longer needed, until they are cancelled.
     """
 
     def __init__(self, bookmark: dict[str, Any], external_ids: Iterable[str]) -> None:
-        """Take up what earlier runs left, less what the input no longer lists.
+        """Load the bookmark, without tasks that the input no longer lists.
 
         Raises:
             ValueError: If the bookmark has another shape.
@@ -66,20 +65,20 @@ class Ledger:
         self._drop_empty_to_cancel()
 
     def tasks_to_follow(self) -> Iterator[FollowedTask]:
-        """Yield the external tasks without a final status, in the order given."""
+        """Yield the external tasks without a final status, in their given order."""
         for query_task_id in self._external_ids:
             if query_task_id not in self._finished:
                 doubted_since = _read_moment(self._doubted_since.get(query_task_id))
                 yield FollowedTask(ExternalTask(query_task_id), doubted_since=doubted_since)
 
     def names_in_flight(self) -> list[str]:
-        """Return the queries that have a task in flight."""
+        """Return the names of queries with a task in flight."""
         return [*self._in_flight]
 
     def resume(self, fingerprints: Mapping[str, str]) -> list[LaunchedTask]:
-        """Return the tasks in flight to go on with; the others are to be cancelled.
+        """Return the tasks in flight to resume; mark the others to be cancelled.
 
-        Those are of queries that changed, as their fingerprints tell, or are no longer there.
+        The others belong to queries whose fingerprint has changed, or that were removed.
         """
         resumed = []
         for query_name, noted in [*self._in_flight.items()]:
@@ -92,16 +91,16 @@ class Ledger:
         return resumed
 
     def tasks_to_cancel(self) -> list[LaunchedTask]:
-        """Return the launched tasks that nobody waits for any more."""
+        """Return the launched tasks that are no longer needed."""
         return [LaunchedTask(id_, str(name)) for id_, name in self._to_cancel.items()]
 
     def note_to_cancel(self, task: LaunchedTask) -> None:
-        """Note a launched task that nobody waits for any more."""
+        """Add a launched task that is no longer needed."""
         self._to_cancel[task.query_task_id] = task.query_name
         self._bookmark["to_cancel"] = self._to_cancel
 
     def note_cancelled(self, task: LaunchedTask) -> None:
-        """Strike out a launched task that was cancelled."""
+        """Remove a cancelled task."""
         self._to_cancel.pop(task.query_task_id, None)
         self._drop_empty_to_cancel()
         self.forget(task)
@@ -111,7 +110,7 @@ class Ledger:
             self._bookmark.pop("to_cancel", None)
 
     def note_launched(self, task: LaunchedTask) -> None:
-        """Note a task that was launched."""
+        """Add a launched task."""
         self._in_flight[task.query_name] = {
             "query_task_id": task.query_task_id,
             "query_id": task.query_id,
@@ -122,9 +121,9 @@ class Ledger:
         }
 
     def remember(self, outcome: Outcome) -> None:
-        """Note an outcome, once the task's last record is out.
+        """Save an outcome, once the task's last record is written.
 
-        A task that is unfinished, or whose result could not be had, is asked for again.
+        An unfinished task, and one whose result could not be read, is polled again by the next run.
         """
         task = outcome.task
         if isinstance(task, LaunchedTask):
@@ -139,7 +138,7 @@ class Ledger:
             self._finished[task.query_task_id] = outcome.status
 
     def forget(self, task: QueryTask) -> None:
-        """Strike out a task that was launched; not one launched for its query later."""
+        """Remove a launched task, unless its query has been launched again since."""
         if not isinstance(task, LaunchedTask):
             return
         noted = self._in_flight.get(task.query_name)
@@ -148,9 +147,9 @@ class Ledger:
 
 
 def claim_instance(bookmark: dict[str, Any], base_url: str) -> bool:
-    """Note in state which Looker it is of; return False if it is of another one.
+    """Save the Looker instance in state; return False if the state belongs to another instance.
 
-    The port is no part of it: one instance has several.
+    The port is ignored, because one instance has several.
     """
     host = urlsplit(base_url).hostname or base_url
     instance = hashlib.sha256(host.encode()).hexdigest()[:16]
@@ -160,7 +159,7 @@ def claim_instance(bookmark: dict[str, Any], base_url: str) -> bool:
 def _keep(
     bookmark: dict[str, Any], key: str, wanted: Mapping[str, None] | None = None
 ) -> dict[str, Any]:
-    """Keep in the bookmark, and return, what it remembers of what is wanted."""
+    """Remove all other keys from a part of the bookmark, and return the rest."""
     found = bookmark.get(key) or {}
     kept = {name: found[name] for name in found if wanted is None or name in wanted}
     bookmark[key] = kept

@@ -1,40 +1,39 @@
-"""When to poll which tasks, in which requests.
+"""The schedule of polls: which tasks to poll together, and when.
 
 Theory
 ------
-A request polls many tasks, so the calls that count are the moments of asking. Each task has a
-window: it opens when the task has probably ended, and closes when asking any later would be too
-late. The next poll comes at the last opening before the first closing. No schedule serves all
-windows with fewer polls, because the window that closes first needs a poll by then, and of the
-moments until then, that one serves the most windows:
+A request polls many tasks, so the number of calls is the number of moments at which polls are sent.
+Each task has a window: it opens when the task has probably ended, and closes when a later poll
+would be too late. The next poll is sent at the last opening before the first closing. No schedule
+serves all windows with fewer polls, because the window that closes first needs a poll by then, and
+among the moments until then, that one serves the most windows:
 
     a  |-----|                    polls at the opening of b (for a and b)
     b     |-----|                 and at that of c
     c             |-----|
 
-What the windows are:
+Windows by what is known of the task:
 
-- *Unknown*: a task is polled again once its age has grown by a fixed share; as soon as a task of
-  the run has ended, by a smaller share of its age or of their mean run time, whichever is more.
+- *Unknown*: a task is polled again once its age has grown by a fixed share. As soon as a task of
+  the run has ended, the share is smaller, of its age or of their mean run time, the longer of both.
   The window is that moment.
 - *Known*: with a run time that earlier runs measured, the window opens when the task has
-  probably ended and closes `slack` later. Until then it is polled only whenever its age has
+  probably ended and closes `slack` later. Until then it is polled only each time its age has
   grown two and a half times, because its result may come from the cache, or its warehouse may be
   faster today.
-- *Late*: a known task that has not ended by then is polled at pauses as long as it is late, which
-  so double, and at last like an unknown one.
-- Once more tasks of a run ended far from their time than near it, all count as unknown. One that
-  had ended by its first poll says nothing, because its result may come from the cache.
+- *Late*: a known task that has not ended by then is polled after pauses equal to its lateness,
+  which thus double, and at last like an unknown one.
+- Once more tasks of a run ended far from their expected time than near it, all are unknown. A task
+  that had ended by its first poll does not count, because its result may come from the cache.
 
-How patient the windows are depends on what waits. While queries wait for a slot, a slot that no
-one knows to be free is time lost. When none waits, calls are what counts, and with
-`polling: sparing` they always are. The more requests it takes to poll all tasks, the longer is
-the pause.
+The length of the windows depends on what waits. While queries wait for a slot, a free slot that has
+not been noticed yet is lost time. When none waits, calls matter, and with `polling: sparing` they
+always do. The more requests it takes to poll all tasks, the longer is the pause.
 
 When a request fails, its tasks are polled again in halves, one request at a time, until Looker
-answers one. That finds the id that Looker stumbles over, and tells it from a Looker that answers
-nothing: an id is to blame when others were answered after it had failed alone, and as long as
-none is, all wait.
+responds to one. That finds an id on which Looker fails, and separates it from a Looker that fails
+on every request: an id is the cause if it failed alone and another request succeeded after that.
+Until a request succeeds, all tasks wait.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
 
     _Window = tuple[float, float]
 
-# Looker keeps a result for 300 s, and forgets tasks that no one polls.
+# Looker keeps a result for 300 s, and forgets tasks that are not polled.
 _MAX_PAUSE_SECONDS = 120.0
 # Before a known task should end: its first poll, in first pauses, and the growth of its age until
 # the next.
@@ -64,13 +63,13 @@ _AGE_GROWTH = 1.5
 _NEAR = 2
 # Run times vary a little even where earlier runs did not show it.
 _SPREAD_SHARE = 0.01
-# Looker takes about 10,240 bytes of query string; a comma may be sent as `%2C`.
+# Looker accepts about 10,240 bytes of query string; a comma may be sent as `%2C`.
 _MAX_BATCH_BYTES = 10_000
 _SEPARATOR_BYTES = 3
 
 
 class _Pace(NamedTuple):
-    """How patient the windows are.
+    """Lengths of the windows.
 
     Attributes:
         first: Shortest pause, in seconds.
@@ -92,14 +91,14 @@ class _Pace(NamedTuple):
 
 
 class PollSchedule:
-    """Chooses the next request for the statuses of tasks."""
+    """Chooses the next request that polls tasks."""
 
     def __init__(self, settings: Settings, tasks: Mapping[str, FollowedTask]) -> None:
-        """Follow tasks that come and go, by their ids."""
+        """Follow `tasks`, a mapping by id that changes with the run."""
         self._settings = settings
         self._tasks = tasks
         self._repeats = settings.wait_for_completion
-        # One look at each task needs no schedule.
+        # A single poll of each task needs no schedule.
         self._due: deque[str] = deque(() if self._repeats else tasks)
         self._asking: dict[str, Poll] = {}
         self._asked_at: dict[str, float] = {}
@@ -108,15 +107,15 @@ class PollSchedule:
         self._polled_at = -inf
         self._earliest_deadline = inf
         self._others_wait = False
-        # A poll may leave that long before a task ends.
+        # A poll may be sent that long before a task ends.
         self._round_trip = 0.0
         # Tasks launched in this run, until they end.
         self._launched: set[str] = set()
-        # Of those: their run times, and whether memories of them were right.
+        # Of those: their run times, and whether the expected times were right.
         self._ended = 0
         self._run_seconds = 0.0
         self._trust = 0
-        # Failures: how small the batches of an id must be, and since when it fails alone.
+        # Failures: the maximum batch size of an id, and since when it fails alone.
         self._batch_limits: dict[str, int] = {}
         self._fails_since: dict[str, float] = {}
         self._answered_at = -inf
@@ -143,7 +142,7 @@ class PollSchedule:
         return poll
 
     def next_moment(self, now: float) -> float:
-        """Return when a request will be due, in epoch seconds; `inf` for not yet known."""
+        """Return when a request will be due, in epoch seconds; `inf` if that is not yet known."""
         if self._is_probing() or len(self._asking) >= len(self._tasks):
             return inf
         if now < self._hold_until:
@@ -151,7 +150,7 @@ class PollSchedule:
         return now if self._due else self._moment_of_round()
 
     def note_launch(self, task: LaunchedTask, *, others_wait: bool) -> None:
-        """Note a task that is now among the others; `others_wait` for their slots."""
+        """Add a launched task; `others_wait` is whether queries wait for slots."""
         self._others_wait = others_wait
         self._launched.add(task.query_task_id)
         if not self._repeats:
@@ -163,14 +162,14 @@ class PollSchedule:
     def note_answer(
         self, task: FollowedTask, now: float, deadline: float | None, *, is_finished: bool
     ) -> None:
-        """Note what Looker said of a task; `deadline` is when that becomes its outcome."""
+        """Record a task's status; `deadline` is when that becomes its outcome."""
         query_task_id = task.query_task_id
         self._asking.pop(query_task_id, None)
         round_trip = max(0.0, now - self._asked_at.get(query_task_id, -inf))
         self._round_trip = min(self._round_trip or inf, round_trip)
         if is_finished:
             asked_at = self._asked_at.pop(query_task_id, now)
-            # What ended before its first poll may come from the cache, and says nothing of others.
+            # A task that ended before its first poll may come from the cache, and predicts nothing.
             self._note_finished(task.task, asked_at, is_first=task.first_seen_at == now)
         if self._batch_limits.get(query_task_id) != 1:
             self._batch_limits.pop(query_task_id, None)
@@ -178,7 +177,7 @@ class PollSchedule:
             self._earliest_deadline = min(self._earliest_deadline, deadline)
 
     def _note_finished(self, task: QueryTask, asked_at: float, *, is_first: bool) -> None:
-        # Of one that an earlier run launched, no one knows when it ended.
+        # The end of a task that an earlier run launched is not known.
         if not isinstance(task, LaunchedTask) or task.query_task_id not in self._launched:
             return
         self._launched.discard(task.query_task_id)
@@ -191,7 +190,7 @@ class PollSchedule:
             self._trust += 1 if is_near else -1
 
     def note_end(self, poll: Poll, now: float, *, others_wait: bool) -> None:
-        """Note that a request was answered, all tasks in it; `others_wait` for their slots."""
+        """Record a successful request; `others_wait` is whether queries wait for slots."""
         self._release(poll)
         for query_task_id in poll.query_task_ids:
             self._fails_since.pop(query_task_id, None)
@@ -202,16 +201,16 @@ class PollSchedule:
         self._moment = None
 
     def note_failure(self, poll: Poll, now: float, *, was_repeated: bool) -> bool:
-        """Note that a request failed; return whether its only task is to blame.
+        """Record a failed request; return whether its only task is the cause.
 
         Args:
-            poll: the request.
-            now: epoch seconds.
-            was_repeated: whether it had all its tries already.
+            poll: The request.
+            now: Epoch seconds.
+            was_repeated: Whether the request had all its tries already.
         """
         self._release(poll)
         ids = poll.query_task_ids
-        # Until another is answered, one at a time: it may be Looker, not an id.
+        # Until another request succeeds, poll one at a time: Looker may be the cause, not an id.
         self._is_suspicious = True
         limit = max(1, len(ids) // 2)
         self._batch_limits.update(dict.fromkeys(ids, limit))
@@ -228,16 +227,16 @@ class PollSchedule:
         return False
 
     def put_back(self, poll: Poll) -> None:
-        """Take back a request that was not made."""
+        """Queue the tasks of a request again that was not sent."""
         self._release(poll)
 
     @property
     def is_given_up(self) -> bool:
-        """Whether nothing was answered for so long that it is Looker which fails."""
+        """Return whether requests have failed for so long that Looker is the cause."""
         return self._holds >= self._settings.http_max_tries
 
     def unanswered(self, poll: Poll) -> list[str]:
-        """Return the tasks of a request that it brought no answer for."""
+        """Return the tasks of a request that have no entry in its response."""
         return [id_ for id_ in poll.query_task_ids if self._asking.get(id_) is poll]
 
     def _is_probing(self) -> bool:
@@ -289,7 +288,7 @@ class PollSchedule:
         if settings.polling == "sparing":
             return _Pace(max(first, 5.0), _MAX_PAUSE_SECONDS, 0.4, 0.2, 0.1, 5.0, inf)
         if self._others_wait:
-            # Where tasks are short, the first pause would leave slots unused.
+            # With short tasks, the first pause would leave slots unused.
             first *= 0.4 if self._ended else 1
             return _Pace(first, longest, 0.065, 0.065, 0.03, 0.0, inf)
         return _Pace(first, longest, 0.4, 0.1, 0.2, 0.0, 3.0)
@@ -310,7 +309,7 @@ class PollSchedule:
         if self._ended:
             share, typical = pace.share, max(age, self._run_seconds / self._ended)
         pause = min(requests * max(pace.first, share * typical), pace.longest)
-        # Of tasks polled in different requests, all wait for the pause after the last.
+        # Tasks polled in different requests all wait for the pause after the last one.
         polled_at = max(asked_at, self._polled_at)
         if expected is None:
             return polled_at + pause, polled_at + pause
@@ -325,7 +324,7 @@ class PollSchedule:
         return (early, early) if early < ends_at else (ends_at, ends_at + slack)
 
     def _take_batch(self) -> tuple[str, ...]:
-        """Take as many ids as fit a request; those of a failed batch keep among themselves."""
+        """Take as many ids as fit a request; those of a failed batch stay together."""
         limit = self._batch_limits.get(self._due[0])
         room = _MAX_BATCH_BYTES
         batch: list[str] = []
@@ -336,5 +335,5 @@ class PollSchedule:
             batch.append(id_)
         for _ in batch:
             self._due.popleft()
-        # Those that finished meanwhile need not be asked for.
+        # Tasks that finished in the meantime are not polled.
         return tuple(id_ for id_ in batch if id_ in self._tasks and id_ not in self._asking)

@@ -1,4 +1,4 @@
-"""Query tasks and their statuses; and the requests, reports and events about them."""
+"""Query tasks, their statuses, and the requests, reports and events about them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExternalTask:
-    """A query task that somebody else created; it is never cancelled nor launched again.
+    """A query task created by another program; never cancelled or launched again.
 
     Attributes:
-        query_task_id: Looker's id.
+        query_task_id: Looker's ID of the task.
     """
 
     query_task_id: str
@@ -33,14 +33,14 @@ class LaunchedTask:
     """A query task that this tap created, in this run or an earlier one.
 
     Attributes:
-        query_task_id: Looker's id.
-        query_name: the stream of the query it was launched for.
-        query_id: Looker's id of the query.
-        attempt: number of the launch, from 1.
-        launched_at: epoch seconds.
-        fingerprint: of the query as it was configured.
-        limits: what its result is cut off at, as far as it is known.
-        expected: How long earlier runs of its query took, if that is known.
+        query_task_id: Looker's ID of the task.
+        query_name: Stream of the query that it was launched for.
+        query_id: Looker's ID of the query.
+        attempt: Number of the launch, from 1.
+        launched_at: Epoch seconds of the launch.
+        fingerprint: Hash of the query as it was configured.
+        limits: Row and column limits that cut off its result, if known.
+        expected: Run time of its query in earlier runs, if known.
     """
 
     query_task_id: str
@@ -58,14 +58,14 @@ QueryTask = ExternalTask | LaunchedTask
 
 @dataclass(frozen=True, slots=True)
 class FollowedTask:
-    """A query task whose outcome is not believed yet.
+    """A query task whose status is not yet final.
 
     Attributes:
-        task: it.
-        status: what Looker said last, or `absent`; None before the first answer.
-        first_seen_at: epoch seconds of Looker's first answer.
-        doubted_since: epoch seconds since which the status has been a doubtful one.
-        problem: what is wrong with what Looker said last, when that could not be understood.
+        task: The query task.
+        status: Last status from Looker, or `absent`; None before the first response.
+        first_seen_at: Epoch seconds of Looker's first response.
+        doubted_since: Epoch seconds since which the status has been unconfirmed.
+        problem: Error in Looker's last entry, if it could not be understood.
     """
 
     task: QueryTask
@@ -76,20 +76,20 @@ class FollowedTask:
 
     @property
     def query_task_id(self) -> str:
-        """Looker's id."""
+        """Looker's ID of the task."""
         return self.task.query_task_id
 
     @property
     def is_launched(self) -> bool:
-        """Whether this tap created it."""
+        """Return whether this tap created it."""
         return isinstance(self.task, LaunchedTask)
 
     def see(self, status: str, now: float, problem: str | None = None) -> FollowedTask:
-        """Return what is known after Looker said `status` at `now`."""
+        """Return the task after Looker reported `status` at `now`, in epoch seconds."""
         doubted_since = None
         if phase_of(status) is Phase.DOUBTFUL:
             doubted_since = now if self.doubted_since is None else min(now, self.doubted_since)
-        # Not `replace`, which takes as long as all the rest: there may be many tasks.
+        # `replace` would take longer than the rest of a poll with thousands of tasks.
         return FollowedTask(
             self.task,
             status=status,
@@ -99,14 +99,14 @@ class FollowedTask:
         )
 
     def deadline(self, task_timeout: float, grace: float) -> float | None:
-        """Return when the present status becomes the outcome, unless Looker says otherwise.
+        """Return when the present status becomes the outcome, unless Looker reports another.
 
-        In epoch seconds; None before Looker answered for an external task.
+        In epoch seconds; None before Looker's first response for an external task.
         """
         task = self.task
         started_at = self.first_seen_at
         if isinstance(task, LaunchedTask):
-            # One that lies ahead comes from a clock that was set back since.
+            # A future moment comes from a clock that was set back since.
             moments = (task.launched_at, self.first_seen_at)
             started_at = min(moment for moment in moments if moment is not None)
         if started_at is None:
@@ -115,13 +115,13 @@ class FollowedTask:
         return deadline if self.doubted_since is None else min(deadline, self.doubted_since + grace)
 
     def final_status(self, now: float, deadline: float | None) -> str | None:
-        """Return the status to believe at `now`; None while Looker may still say another."""
+        """Return the final status at `now`; None while Looker may still report another."""
         status = self.status or ABSENT
         if phase_of(status) is Phase.FINAL:
             return status
         if deadline is None or now < deadline:
             return None
-        # A word that nobody knows says more than `timeout` would.
+        # An unknown status is more informative than `timeout` would be.
         return TIMEOUT if PHASES.get(status) is Phase.UNFINISHED else status
 
 
@@ -136,7 +136,7 @@ KILLED = "killed"
 
 
 class Phase(Enum):
-    """What a status says about the task."""
+    """Meaning of a status for the task."""
 
     FINAL = "the outcome"
     DOUBTFUL = "an outcome that Looker may take back"
@@ -150,8 +150,8 @@ PHASES: Mapping[str, Phase] = MappingProxyType(
         "failure": Phase.FINAL,
         KILLED: Phase.FINAL,
         TIMEOUT: Phase.FINAL,
-        # Looker reports running tasks as expired for about a second now and then, and a task
-        # just created may be unknown to the node that answers.
+        # Looker sometimes reports running tasks as expired for about a second, and a new task
+        # may be unknown to the node that responds.
         "expired": Phase.DOUBTFUL,
         "missing": Phase.DOUBTFUL,
         ABSENT: Phase.DOUBTFUL,
@@ -164,18 +164,18 @@ PHASES: Mapping[str, Phase] = MappingProxyType(
 
 
 def phase_of(status: str) -> Phase:
-    """Return what a status, in lower case, says; an unknown word is taken for unfinished."""
+    """Return the phase of a status in lower case; an unknown status is treated as unfinished."""
     return PHASES.get(status, Phase.UNFINISHED)
 
 
-# What board and collector say to each other: requests, reports, events.
+# Requests, reports and events between board and collector.
 
-# Actions: each but the last two is begun at once and reported when it is over.
+# Actions: each except the last two is started immediately and reported when it is over.
 
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Look the query up, and have Looker store what is to be run."""
+    """Look up the query, and store the body to run in Looker."""
 
     query_name: str
 
@@ -190,11 +190,11 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Ask for these tasks in one request.
+    """Poll tasks in one request.
 
     Attributes:
-        query_task_ids: of the tasks.
-        is_probe: whether an earlier request for them failed: this one is tried once only.
+        query_task_ids: IDs of the tasks.
+        is_probe: Whether an earlier request for them failed, so this one is tried only once.
     """
 
     query_task_ids: tuple[str, ...]
@@ -203,14 +203,14 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask for the result of a task that `multi_results` reports complete without one."""
+    """Fetch the result of a task that `multi_results` reports complete without one."""
 
     query_task_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Cancel this task, which this tap launched, in at most so many seconds."""
+    """Cancel a task that this tap launched, in at most `max_seconds`."""
 
     task: LaunchedTask
     max_seconds: float = inf
@@ -218,7 +218,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let this many seconds pass, or fewer when something is reported."""
+    """Wait for this many seconds, or until something is reported."""
 
     seconds: float
 
@@ -237,7 +237,7 @@ class StoredResult(Protocol):
 
     Attributes:
         size_bytes: Length of the result, its rows included.
-        transfer_seconds: How long it took to arrive.
+        transfer_seconds: Seconds that the result took to arrive.
     """
 
     size_bytes: int
@@ -260,14 +260,14 @@ class TaskCreated:
 
 @dataclass(frozen=True, slots=True)
 class StatusReceived:
-    """Looker said something of one task of a `Poll`, or sent the result of a `Fetch`.
+    """Looker reported the status of one task of a `Poll`, or sent the result of a `Fetch`.
 
     Attributes:
-        request: what it answers.
-        query_task_id: of the task.
-        status: Looker's word, in lower case; None when the answer could not be understood.
-        answer: what came with it; None when it is no more than a status.
-        problem: why it could not be understood.
+        request: Request that the report is about.
+        query_task_id: Looker's ID of the task.
+        status: Looker's status in lower case; None if the entry could not be understood.
+        answer: Result that came with it; None for a status alone.
+        problem: Reason why the entry could not be understood.
     """
 
     request: Poll | Fetch
@@ -279,14 +279,14 @@ class StatusReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """A request is over, and everything that it brought was reported."""
+    """A request is over, and all its results were reported."""
 
     request: Prepare | Poll | Fetch | Cancel
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed:
-    """A request failed; `error` says whether that may pass."""
+    """A request failed; `error` shows whether a later one may succeed."""
 
     request: Request
     error: Exception
@@ -297,14 +297,14 @@ Report = TaskCreated | StatusReceived | RequestFinished | RequestFailed
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A task that was created just now."""
+    """A task was just created."""
 
     task: LaunchedTask
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchFailed:
-    """A query whose task could not be created, for `reason`."""
+    """A query's task could not be created, for `reason`."""
 
     query_name: str
     reason: str
@@ -312,14 +312,14 @@ class LaunchFailed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A task launched by the tap that does not run any more."""
+    """A task launched by the tap no longer runs."""
 
     task: LaunchedTask
 
 
 @dataclass(frozen=True, slots=True)
 class CancelFailed:
-    """A task launched by the tap that nobody waits for, and that may still run."""
+    """A task launched by the tap is no longer needed, and may still run."""
 
     task: LaunchedTask
     reason: str
@@ -327,14 +327,14 @@ class CancelFailed:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A task whose outcome is here and waits to be delivered.
+    """A task's outcome was collected and waits for delivery.
 
     Attributes:
-        query_task_id: Looker's id.
-        status: its final status.
-        size_bytes: length of its result.
-        transfer_seconds: how long the request took that brought it.
-        at: epoch seconds.
+        query_task_id: Looker's ID of the task.
+        status: Final status of the task.
+        size_bytes: Length of its result.
+        transfer_seconds: Seconds that its request took.
+        at: Epoch seconds of its arrival.
     """
 
     query_task_id: str
@@ -346,17 +346,17 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is known of a task when it is delivered.
+    """The outcome of a followed task, at its delivery.
 
     Attributes:
-        task: it.
-        status: its final status, or the last one seen when the run ends before the task.
-        first_seen_at: epoch seconds of Looker's first answer, if there was one.
-        finished_at: epoch seconds; None when it is unfinished.
-        doubted_since: epoch seconds since which the status has been a doubtful one.
-        answer: what Looker said, when that is more than a status.
-        problem: what is wrong with what Looker said, when that could not be understood; the
-            task is then asked for again by the next run.
+        task: The query task that was followed.
+        status: Final status, or the last one seen if the run ends before the task.
+        first_seen_at: Epoch seconds of Looker's first response, if there was one.
+        finished_at: Epoch seconds at which it finished; None if it is unfinished.
+        doubted_since: Epoch seconds since which the status has been unconfirmed.
+        answer: Entry with its result; None for a status alone.
+        problem: Error in Looker's entry, if it could not be understood; the next run then polls the
+            task again.
     """
 
     task: QueryTask
@@ -380,7 +380,7 @@ def outcome_of(
     answer: StoredResult | None = None,
     problem: str | None = None,
 ) -> Outcome:
-    """Build the outcome of a task that was followed."""
+    """Build the outcome of a followed task."""
     return Outcome(
         task.task,
         status,
