@@ -45,7 +45,7 @@ class Ledger:
     Its keys: `instance`, a hash of Looker's address, which `claim_instance` checks; `finished`
     {task id: final status} of external tasks; `doubted_since` {task id: RFC 3339} of external tasks
     whose last status is unconfirmed; `in_flight` {query name: task} of tasks launched by the tap
-    and not yet delivered; `to_cancel` {task id: query name}, if any, of launched tasks that are no
+    and not yet delivered; `to_cancel` {task id: query name}, if any, of launched tasks no
     longer needed, until they are cancelled.
     """
 
