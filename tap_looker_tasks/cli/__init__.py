@@ -1,4 +1,4 @@
-"""The SDK's command line, completed: command, inputs, stream maps."""
+"""The command line: the SDK's command with more options, input files, output and `--init`."""
 
 from tap_looker_tasks.cli.command import (
     HELP,

@@ -1,4 +1,4 @@
-"""The command line, which ends in good order wherever it fails."""
+"""The command and its options; it ends cleanly, wherever it fails."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ Documentation: docs/index.md of the repository, with a tutorial and how-to guide
 
 
 class ClosingCommand(SingerCommand):
-    """Closes the context also when reading options fails.
+    """A command that closes the context even if reading options fails.
 
-    The SDK discovers and tests while options are read, and click closes a context only from
-    then on: a failure would leave the login and the files of options open.
+    The SDK discovers and tests while options are read, and click closes a context only after that,
+    so a failure would leave the login and the files of options open.
     """
 
     def __init__(
         self, *args: Any, declare: Callable[[], Mapping[str, dict[str, Any]]], **kwargs: Any
     ) -> None:
-        """Take what declares the JSON Schema of each setting, for `--init`."""
+        """Keep a function that returns the JSON Schema of each setting, for `--init`."""
         super().__init__(*args, **kwargs)
         self._declare = declare
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--init" in args:
-            # Only here, as few commands need it. It has options of its own.
+            # Imported here, since few commands need it. It has separate options.
             from tap_looker_tasks.cli.init import build_init  # noqa: PLC0415
 
             others = [arg for arg in args if arg != "--init"]
@@ -64,7 +64,7 @@ class ClosingCommand(SingerCommand):
 
 
 def _join_words(args: Sequence[str], option: str) -> list[str]:
-    """Make what follows an option one value, which may be empty: `--find monthly orders`."""
+    """Join the words after an option to one value, which may be empty: `--find monthly orders`."""
     if option not in args:
         return [*args]
     at = args.index(option) + 1
@@ -72,13 +72,13 @@ def _join_words(args: Sequence[str], option: str) -> list[str]:
     return [*args[: at - 1], f"{option}={' '.join(words)}", *args[at + len(words) :]]
 
 
-# Stream maps: harmless where a stream is deselected, one line where they are wrong.
+# Stream maps: ignored for deselected streams, and reported in one line if they are wrong.
 
 
 def register_streams(mapper: PluginMapper, catalog: Catalog) -> None:
-    """Register the streams of a catalog, as the SDK does but for those that are deselected.
+    """Register the selected streams of a catalog, as the SDK does.
 
-    The SDK leaves a deselected stream no columns, so that each map of it would be wrong.
+    The SDK leaves a deselected stream no columns, so each map of it would be wrong.
     """
     for name, entry in catalog.items():
         mask = entry.metadata.resolve_selection()
@@ -89,7 +89,7 @@ def register_streams(mapper: PluginMapper, catalog: Catalog) -> None:
 
 
 def find_overridden_maps(stream_maps: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each map that the SDK ignores: of all that match, it applies the last."""
+    """Yield a line for each map that the SDK ignores: if several match, it applies the last."""
     for name in names:
         matching = [
             key
@@ -105,10 +105,10 @@ def find_overridden_maps(stream_maps: Mapping[str, Any], names: Iterable[str]) -
 
 @contextmanager
 def refuse_wrong_stream_maps() -> Iterator[None]:
-    """Turn whatever an expression of the user's raises into one line.
+    """Turn any exception of a user's expression into one line.
 
     Raises:
-        SettingsError: If a stream map is wrong, as it is read or as it meets a record.
+        SettingsError: If a stream map is wrong, when it is read or when it meets a record.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""From an address and a key to a configuration that runs: `--init`."""
+"""The dialog that turns an address and a key into a configuration that runs: `--init`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PASTE = "Address of a Look, dashboard or Explore, or words of its title (empty:
 
 
 def build_init(declared: Mapping[str, Mapping[str, Any]], logger: logging.Logger) -> click.Command:
-    """Build the command; without a terminal, each question is an option that must be given."""
+    """Build the command; without a terminal, each question becomes a required option."""
 
     def option(name: str, help_: str, **more: Any) -> click.Option:
         return click.Option([name], help=help_, **more)
@@ -75,7 +75,7 @@ def _names(end: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Dialog:
-    """Asks the person at the terminal, if there is one.
+    """Prompts the user at the terminal, if there is one.
 
     Attributes:
         accepts: Whether every proposal is accepted.
@@ -88,7 +88,7 @@ class _Dialog:
         return sys.stdin.isatty() and not self.accepts
 
     def ask(self, question: str, option: str, given: str | None = None, **more: Any) -> str:
-        """Return what was given by option, else the answer to the question.
+        """Return the option's value, or else what the user enters.
 
         Raises:
             UsageError: If there is neither the option nor a terminal.
@@ -103,14 +103,14 @@ class _Dialog:
         raise click.UsageError(msg)
 
     def confirm(self, question: str, *, given: bool | None, default: bool, proposal: bool) -> bool:
-        """Return what was given, else the answer; without a terminal, `proposal`."""
+        """Return the given value, or else the user's choice; without a terminal, `proposal`."""
         if given is not None:
             return given
         return click.confirm(question, default=default) if self.has_terminal else proposal
 
 
 class _Init:
-    """One walk from the login to the first check of what was written."""
+    """One pass from the login to the first check of the written configuration."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class _Init:
         destination: str | None,
         folder: str,
     ) -> int:
-        """Ask, write, check; return the exit code."""
+        """Prompt, write, check; return the exit code."""
         config = self._ask_for_access(base_url, client_id)
         settings = Settings.from_config(config)
         client = new_client(settings, SteadyClock(), self._log, Counter())
@@ -218,10 +218,10 @@ class _Init:
         return section, {"url": text}
 
     def _find(self, words: str, settings: Settings, client: LookerClient) -> str:
-        """Return the address of what the words find.
+        """Return the address of the content that the words find.
 
         Raises:
-            SettingsError: If it is not one Look or dashboard, and there is no one to ask.
+            SettingsError: If it is not one Look or dashboard, and there is no terminal.
         """
         found = search_content(words.split(), client, settings.base_url)
         pages = [content for content in found.content if content.kind != "Explore"]
@@ -245,7 +245,7 @@ class _Init:
         *,
         incremental: bool | None,
     ) -> dict[str, Any]:
-        """Add keys and a replication key to an entry, where its query has them."""
+        """Add keys and a replication key to an entry, if its query has them."""
         plans, keyed = self._discover(section, {**entry, "primary_keys": AUTO}, config, client)
         if section == "queries":
             proposed = plans[0].query.name
@@ -269,7 +269,7 @@ class _Init:
         config: Mapping[str, Any],
         client: LookerClient,
     ) -> tuple[Sequence[QueryStreamPlan], dict[str, Any]]:
-        """Find the streams of an entry; without a key where its rows cannot have one."""
+        """Discover the streams of an entry; remove a key that its rows cannot have."""
         one = {**config, "queries": [], "dashboards": [], section: [entry]}
         settings = Settings.from_config(one)
         discovery = Discovery(settings, client, self._stored_queries, self._log, may_run=False)
@@ -283,7 +283,7 @@ class _Init:
             return self._discover(section, entry, config, client)
 
     def _changed_at(self, plan: QueryStreamPlan, client: LookerClient) -> str | None:
-        """Return the field of a query by which changes show, an updated time first."""
+        """Return the field of a query that shows changes, an updated time first."""
         body = self._stored_queries.find(plan.query, client).body
         columns = plan.schema["properties"]
         moments = [
@@ -295,7 +295,7 @@ class _Init:
         return next((f for f in found if "creat" not in f.lower()), next(iter(found), None))
 
     def _write(self, project: Project) -> bool:
-        """Show the change and write it, if it is accepted; return whether it was."""
+        """Show the change and write it, if it is accepted; return whether it was written."""
         click.echo(project.describe_change())
         if not self._dialog.confirm("Write this", given=None, default=True, proposal=True):
             return False

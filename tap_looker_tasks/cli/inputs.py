@@ -1,4 +1,4 @@
-"""What files bring: state and catalog, checked, and task IDs."""
+"""Input files: state and catalog, checked, and IDs of external tasks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.config import Settings
 
-# Around what the tap needs, as other programs keep it.
+# Shapes of the parts that the tap needs; other programs keep other keys around them.
 _WRAPPERS = ("value", "singer_state", "completed", "state")
 _RESULTS = "query_task_results"
 
 
 class _PropertyMetadata(msgspec.Struct, rename=lambda name: name.replace("_", "-")):
-    """What selection and keys are read from."""
+    """The metadata that selection and keys are read from."""
 
     inclusion: Literal["available", "automatic", "unsupported"] | None = None
     selected: bool | None = None
@@ -58,21 +58,21 @@ class _CatalogEntry(msgspec.Struct):
 
 
 class WrongShapeError(ValueError):
-    """A state or catalog is not one; the message says where."""
+    """The object is not a state or catalog; the message names the wrong place."""
 
 
 def read_file(
     file: IO[str] | None, read: Callable[[object], dict[str, Any]], logger: logging.Logger
 ) -> IO[str] | None:
-    """Return the content of a file given by option, as the SDK can take it.
+    """Return the content of a file option, in a form that the SDK accepts.
 
     Args:
-        file: the file, if there is one.
+        file: The file, if there is one.
         read: `read_state` or `read_catalog`.
-        logger: told when something was taken as empty.
+        logger: Logger for values that are ignored as empty.
 
     Raises:
-        SettingsError: If it cannot be read, or is not what it should be.
+        SettingsError: If the file cannot be read, or has another shape.
     """
     if file is None:
         return None
@@ -92,9 +92,9 @@ def read_file(
 
 
 def read_state(raw: object) -> dict[str, Any]:
-    """Return a state whose bookmarks the tap can read; what is null or empty is left out.
+    """Return a state whose bookmarks the tap can read, without null and empty entries.
 
-    Other keys, and bookmarks of other taps' streams, stay as they are.
+    Other keys, and bookmarks of other taps' streams, stay unchanged.
 
     Raises:
         WrongShapeError: If it has contents but cannot be read, because the run would silently
@@ -113,10 +113,10 @@ def read_state(raw: object) -> dict[str, Any]:
 
 
 def read_catalog(raw: object) -> dict[str, Any]:
-    """Return a catalog that the SDK can read, and obeys.
+    """Return a catalog that the SDK can read and follow.
 
     Raises:
-        WrongShapeError: If it is none; every stream and column would be deselected without a word.
+        WrongShapeError: If it is not a catalog, because the run would silently deselect everything.
     """
     if not isinstance(raw, dict) or not isinstance(raw.get("streams"), list):
         msg = "not a catalog: expected an object with an array of `streams`"
@@ -126,17 +126,18 @@ def read_catalog(raw: object) -> dict[str, Any]:
         _check_name(entry, f"streams[{number}]")
         _keep_decimals(entry)
         for found in entry.get("metadata", ()):
-            # Where Singer's specification has what people choose, the SDK does not look.
+            # The SDK ignores the place where Singer's specification has the selection.
             if not found["breadcrumb"] and (method := found["metadata"].get("replication-method")):
                 entry["replication_method"] = method
     return raw
 
 
 def _keep_decimals(entry: Mapping[str, Any]) -> None:
-    """Write the size of decimals where the SDK, which drops what it does not know, keeps it.
+    """Copy the size of decimals to where the SDK keeps it; it drops unknown keywords.
 
     Raises:
-        WrongShapeError: If a decimal has no size; a target would drop all digits after the point.
+        WrongShapeError: If a decimal has no size, because a target would drop all digits after the
+            point.
     """
     for name, declared in ((entry.get("schema") or {}).get("properties") or {}).items():
         if declared.get("format") == DECIMAL_FORMAT:
@@ -149,7 +150,7 @@ def _keep_decimals(entry: Mapping[str, Any]) -> None:
 
 
 def _check_name(entry: Mapping[str, Any], place: str) -> None:
-    """Check that a stream is called what the tap calls it, as the SDK takes for granted.
+    """Check that a stream has the tap's name for it, as the SDK assumes.
 
     Raises:
         WrongShapeError: If it has another name.
@@ -181,10 +182,10 @@ def _refuse_wrapped(state: Mapping[str, Any]) -> None:
 
 
 def _check_shape(raw: object, shape: type, place: str) -> None:
-    """Check that a value has a shape; what the shape does not name may be anything.
+    """Check that a value has a shape; keys outside the shape are not checked.
 
     Raises:
-        WrongShapeError: If it has another one.
+        WrongShapeError: If it has another shape.
     """
     try:
         msgspec.convert(raw, shape)

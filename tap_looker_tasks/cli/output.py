@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from tap_looker_tasks.launching import CheckResult, FoundContent
 
 _STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.FAILS: "bold red"}
-# Wider than any row: programs that read a table want whole lines.
+# Wider than any row: programs that read a table need unbroken lines.
 _PIPE_COLUMNS = 10_000
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], file: TextIO) -> None:
     """Print a table; the last column is for copying, so it is never folded between words."""
-    # Only here, as it takes a tenth of a second.
+    # Imported here, because it takes 0.1 s.
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -30,7 +30,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], file: Te
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        # Names come from outside: nothing in them is markup, or moves the cursor.
+        # Names come from outside: none of them may contain markup, or move the cursor.
         cells = [Text(one_line(" ".join(cell.split()))) for cell in row]
         cells[0].stylize(styles.get(row[0], ""))
         table.add_row(*cells)
@@ -39,13 +39,13 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], file: Te
 
 
 def print_findings(findings: Iterable[CheckResult], file: TextIO) -> None:
-    """Print what `--doctor` found."""
+    """Print the results of `--doctor`."""
     rows = ((found.verdict.value, found.subject, found.details) for found in findings)
     print_table(("", "What", "How it is"), rows, file)
 
 
 def print_content(found: FoundContent, file: TextIO) -> None:
-    """Print what a search found, and below it the configuration of the first of each kind."""
+    """Print the result of a search, and below it the configuration of the first of each kind."""
     if found.content:
         rows = ((c.kind, c.title, c.place, c.source) for c in found.content)
         headings = ("What", "Title", "Folder, or what it is about", "Address, or model/explore")

@@ -33,9 +33,9 @@ CAPABILITIES = (
     *("catalog", "state", "discover", "activate-version", "about", "stream-maps"),
     *("schema-flattening", "batch", "structured-logging"),
 )
-# Meltano ends with a traceback on a number of kind `decimal`, and takes any word for false in a
-# `boolean`; as a `string`, both reach the tap as they are written, and are checked there. The
-# SDK's own settings are read by the SDK, which wants them as they are declared.
+# Meltano ends with a traceback on a number of kind `decimal`, and reads any word as false in a
+# `boolean`; as a `string`, both reach the tap unchanged, and are checked there. The SDK's own
+# settings are read by the SDK, which requires their declared types.
 _KINDS = MappingProxyType({"boolean": "string", "number": "string"})
 
 
@@ -59,7 +59,7 @@ def define_plugin(declared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def define_settings(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the settings as Meltano's definition of a plugin has them."""
+    """Return the settings in the form of Meltano's plugin definition."""
     return [dict(_define_setting(name, setting)) for name, setting in declared.items()]
 
 
@@ -80,7 +80,7 @@ def _define_setting(name: str, setting: Mapping[str, Any]) -> Iterator[tuple[str
 
 
 def find_source() -> str:
-    """Return what pip installs this tap from: the checkout it runs from, or its name."""
+    """Return the requirement that pip installs this tap from: the checkout, or the tap's name."""
     origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
     url = urlsplit(origin.get("url", ""))
     if url.scheme != "file":
@@ -91,14 +91,14 @@ def find_source() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A Singer target that a project can begin with.
+    """A Singer target that a project can start with.
 
     Attributes:
-        plugin: Meltano's definition; None for one that the person adds.
-        setting: Setting that says where to load.
-        question: What to ask for that setting; empty for none.
-        default: Answer that is proposed.
-        is_secret: Whether the answer holds a password.
+        plugin: Meltano's definition; None for a target that the user adds.
+        setting: Setting for the place to load into.
+        question: Prompt for that setting; empty for none.
+        default: Proposed value.
+        is_secret: Whether the value contains a password.
     """
 
     plugin: Mapping[str, Any] | None
@@ -162,13 +162,13 @@ class Project:
     """A Meltano project in a folder, or a `config.json` for a target that Meltano does not run.
 
     Attributes:
-        folder: Where it is, or is to be.
+        folder: Its folder, which `write` creates if necessary.
     """
 
     def __init__(
         self, folder: Path, config: Mapping[str, Any], target: Target, destination: str | None
     ) -> None:
-        """Take what was chosen; `config` has the credentials, too."""
+        """Keep the choices; `config` includes the credentials."""
         self.folder = folder
         self._target = target
         self._secrets = {
@@ -184,7 +184,7 @@ class Project:
 
     @property
     def next_command(self) -> str:
-        """The command that runs it."""
+        """Command that runs it."""
         if self._target.plugin is None:
             return f"{NAME} --config config.json --config ENV | <target>"
         return f"meltano run {NAME} {self._target.name}"
@@ -194,7 +194,7 @@ class Project:
         return self.folder / ("meltano.yml" if self._target.plugin else "config.json")
 
     def describe_change(self) -> str:
-        """Return what `write` changes in the project's file, line by line."""
+        """Return the changes of `write` to the project's file, line by line."""
         old = self._file.read_text() if self._file.exists() else ""
         new = self._content(old)
         if not old:
@@ -217,7 +217,7 @@ class Project:
     def _write(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         old = self._file.read_text() if self._file.exists() else ""
-        # First, so that no secret is ever in a file that git could take.
+        # First, so that no secret is ever in a file that git could include.
         self._add_lines(self.folder / ".gitignore", [".env", "/.meltano/"])
         self._write_secrets(self.folder / ".env")
         self._file.write_text(self._content(old))
@@ -288,10 +288,10 @@ def _find_plugin(plugins: dict[str, Any], kind: str, wanted: Mapping[str, Any]) 
 
 
 def _child(parent: dict[str, Any], key: str, empty: _Child) -> _Child:
-    """Return what a mapping has under a key; `empty`, put there, where it has nothing.
+    """Return a mapping's value for a key; if it has none, `empty`, which is added.
 
     Raises:
-        SettingsError: If something of another kind is there.
+        SettingsError: If the value is of another kind.
     """
     if parent.get(key) is None:
         parent[key] = empty
@@ -304,7 +304,7 @@ def _child(parent: dict[str, Any], key: str, empty: _Child) -> _Child:
 
 
 def _add_config(config: dict[str, Any], new: Mapping[str, Any]) -> None:
-    """Add entries of queries and dashboards that are not there; other settings are replaced."""
+    """Add missing entries of queries and dashboards, and replace other settings."""
     for name, value in new.items():
         if isinstance(value, list):
             entries = _child(config, name, [])
@@ -314,7 +314,7 @@ def _add_config(config: dict[str, Any], new: Mapping[str, Any]) -> None:
 
 
 def _quote(value: str) -> str:
-    """Quote a value as `.env` files do, where it needs it."""
+    """Quote a value for a `.env` file, if necessary."""
     if re.fullmatch(r"[\w./:@+-]*", value):
         return value
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")

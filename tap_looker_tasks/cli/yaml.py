@@ -35,10 +35,10 @@ class Table:
     """A stream, as the table it becomes.
 
     Attributes:
-        name: name of the stream.
+        name: Name of the stream.
         schema: JSON Schema of its records.
-        keys: columns that identify a record.
-        replication_key: column that an incremental query resumes from.
+        keys: Columns that identify a record.
+        replication_key: Column that an incremental query resumes from.
     """
 
     name: str
@@ -101,7 +101,7 @@ def _describe(schema: Mapping[str, Any]) -> str:
 
 
 def _type_of(declared: Mapping[str, Any]) -> str | None:
-    """Return a type that most warehouses have; None for objects, which each has its own."""
+    """Return a type that most warehouses have; None for objects, whose types differ."""
     types = declared.get("type") or ()
     for type_ in (types,) if isinstance(types, str) else types:
         if type_ != "null":

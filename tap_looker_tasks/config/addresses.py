@@ -1,4 +1,4 @@
-"""Addresses: of an instance; of a page in the browser <-> the entry that it configures."""
+"""Addresses: of an instance, and of pages in a browser, converted to entries and back."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_instance_url(text: str) -> str:
     """Return scheme, host and port of the instance, without a path.
 
     Raises:
-        SettingsError: If not a URL of http or https, or http to another machine.
+        SettingsError: If it is not a URL of http or https, or is http to another machine.
     """
     hint = "expected the instance's address, like https://example.cloud.looker.com"
     try:
@@ -85,10 +85,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def resolve_query(entry: QueryConfig, base_url: str) -> QueryConfig:
-    """Add to an entry of `queries` what its `url` shows; the entry's own words win.
+    """Add the parts of its `url` to an entry of `queries`; the entry's own keys take precedence.
 
     Raises:
-        ValueError: If the address shows no query; the message says what to paste instead.
+        ValueError: If the address shows no query; the message names what to paste instead.
     """
     if entry.url is None:
         return entry
@@ -110,10 +110,10 @@ def resolve_query(entry: QueryConfig, base_url: str) -> QueryConfig:
 
 
 def resolve_dashboard(entry: DashboardConfig, base_url: str) -> DashboardConfig:
-    """Add to an entry of `dashboards` what its `url` shows; the entry's own words win.
+    """Add the parts of its `url` to an entry of `dashboards`; the entry's own keys take precedence.
 
     Raises:
-        ValueError: If the address shows no dashboard; the message says what to paste instead.
+        ValueError: If the address shows no dashboard; the message names what to paste instead.
     """
     if entry.url is None:
         return entry
@@ -127,14 +127,14 @@ def resolve_dashboard(entry: DashboardConfig, base_url: str) -> DashboardConfig:
 
 
 def read_address(text: str, base_url: str) -> QueryConfig | DashboardConfig:
-    """Read what an address of Looker's pages shows, without a name.
+    """Return an entry, without a name, for the address of one of Looker's pages.
 
     Args:
         text: Address with or without scheme and host, as a browser shows it.
         base_url: URL of the instance that it must belong to.
 
     Raises:
-        ValueError: If it is another instance's, or shows nothing that can run; the message says
+        ValueError: If it is another instance's, or shows nothing that can run; the message names
             what it is and what to paste instead.
     """
     text = text.strip(" \t\r\n<>\"'").replace("&amp;", "&")
@@ -207,7 +207,7 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 def _read_filters(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Find `f[orders.status]=complete`."""
+    """Return the filters of parameters such as `f[orders.status]=complete`."""
     return {
         name[2:-1]: value
         for name, value in parameters.items()
@@ -216,7 +216,7 @@ def _read_filters(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_filter_config(text: str | None, filters: Mapping[str, str]) -> None:
-    """Check that the page's own description of its filters has no filter besides."""
+    """Check that the page's own description of its filters has no other filter."""
     try:
         described = msgspec.json.decode(text or "{}", type=dict[str, object])
     except (msgspec.DecodeError, RecursionError):
@@ -247,7 +247,7 @@ def _read_number(name: str, text: str | None) -> int | None:
 
 
 def write_address(config: QueryConfig | DashboardConfig) -> str | None:
-    """Write the address of a page that shows an entry, from the instance's root.
+    """Return the address of a page that shows an entry, from the instance's root.
 
     Returns:
         The address; None for a query by ID, which no page shows.

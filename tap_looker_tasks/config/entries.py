@@ -1,4 +1,4 @@
-"""What is configured: entries of `queries` and `dashboards`, checked."""
+"""Entries of `queries` and `dashboards`, checked; shards and IDs of external tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DURATION = re.compile(r"(\d{1,5})\s+(second|minute|hour|day|week)s?", re.ASCII)
 
 
 class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A query written down in the configuration, in the words of Looker's API.
+    """A query defined in the configuration, with the keys of Looker's API.
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
     """
@@ -45,18 +45,18 @@ class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def dynamic_fields_text(self) -> str | None:
-        """The custom fields as JSON text, as Looker has them; None for none."""
+        """The custom fields as Looker's JSON text; None if there are none."""
         fields = self.dynamic_fields
         text = fields if isinstance(fields, str) else msgspec.json.encode(fields or ()).decode()
         return None if text in {"", "[]", "null"} else text
 
 
 class Decimals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How numbers that may have a fraction are declared as exact decimals.
+    """Size of the exact decimals that declare numbers with a fraction.
 
     Attributes:
-        precision: Digits, at most.
-        scale: Digits after the point, at most.
+        precision: Maximum number of digits.
+        scale: Maximum number of digits after the point.
     """
 
     precision: Annotated[int, Meta(ge=1, le=76)] = 38
@@ -79,7 +79,7 @@ class _Keyed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_auto_key(self) -> bool:
-        """Whether the key is computed from all dimensions."""
+        """Return whether the key is computed from all dimensions."""
         return self.primary_keys == AUTO
 
 
@@ -92,14 +92,14 @@ class QueryConfig(_Keyed, frozen=True, kw_only=True, forbid_unknown_fields=True)
         query_id: ID of a saved query.
         query_slug: End of its share URL.
         look_id: ID of a Look.
-        explore: The query itself.
+        explore: Definition of the query.
         limit: Maximum number of rows; -1 for all.
-        column_limit: Maximum number of values of the pivots.
+        column_limit: Maximum number of pivot values.
         filters: Field -> filter expression that overrides the query's.
         replication_key: Field from whose latest value the next run continues.
         decimals: Overrides the setting of the same name.
-        lookback: how far before the bookmark each run starts, such as `3 days`.
-        cache: whether Looker may answer from its cache; None for what holds for all queries.
+        lookback: Time before the bookmark at which each run starts, such as `3 days`.
+        cache: Whether Looker may use its cache; None for the setting of all queries.
     """
 
     name: str = ""
@@ -166,7 +166,7 @@ class DashboardConfig(_Keyed, frozen=True, kw_only=True, forbid_unknown_fields=T
 def problems(
     queries: Sequence[QueryConfig], dashboards: Sequence[DashboardConfig] = ()
 ) -> list[str]:
-    """Return what is wrong with the configuration itself, a line each, with its config path."""
+    """Return the problems of the configuration, one line each, with its config path."""
     named = [(f"queries[{n}].name", query.name) for n, query in enumerate(queries) if query.name]
     return [
         *name_problems(named),
@@ -180,7 +180,7 @@ def problems(
 
 
 def name_problems(names: Iterable[tuple[str, str]]) -> list[str]:
-    """Return which names cannot be streams, or are taken; given as (config_path, name)."""
+    """Return names that cannot be streams or are duplicates; `names` are (name, config path)."""
     found: list[str] = []
     taken: dict[str, str] = {}
     for config_path, name in names:
@@ -221,10 +221,10 @@ def _lookback_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
 
 
 def read_duration(text: str) -> timedelta:
-    """Read a duration such as `3 days`.
+    """Parse a duration such as `3 days`.
 
     Raises:
-        ValueError: If it is not a whole number of seconds, minutes, hours, days or weeks.
+        ValueError: If it is not an integer of seconds, minutes, hours, days or weeks.
     """
     found = _DURATION.fullmatch(text.strip())
     if not found:
@@ -282,7 +282,7 @@ def _common_problems(
         yield f"{config_path}.primary_keys: expected a list of fields, or auto"
 
 
-# A query to launch, wherever it is configured.
+# A query to launch, from any entry.
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,15 +290,15 @@ class ConfiguredQuery:
     """A query to launch: an entry of `queries`, or a tile of one of `dashboards`.
 
     Attributes:
-        config: what to run, and its stream.
-        config_path: in the configuration, such as `queries[3]`.
-        dashboard_id: of the dashboard it is a tile of.
-        title: the tile's.
-        description: what there is to know of a source query of merged results.
+        config: Query to run, and its stream.
+        config_path: Place in the configuration, such as `queries[3]`.
+        dashboard_id: ID of its dashboard, if it is a tile.
+        title: Title of the tile.
+        description: Description of a source query of merged results.
         content_path: Path that identifies the content in Looker whose title names the stream, so
             that a catalog keeps the name; None where the name is configured.
-        tile_filters: what the tile's dashboard filters ask for, by field.
-        tile_body: the tile's query, when Looker sent it along.
+        tile_filters: Filters of the tile's dashboard, by field.
+        tile_body: Query of the tile, if Looker included it.
         problem: Why it cannot run, if that is known already.
     """
 
@@ -314,16 +314,16 @@ class ConfiguredQuery:
 
     @property
     def name(self) -> str:
-        """The name of its stream."""
+        """Name of its stream."""
         return self.config.name
 
     @property
     def look_id(self) -> str | None:
-        """Looker's id of the Look it comes from."""
+        """Looker's ID of the Look it comes from."""
         return None if self.config.look_id is None else str(self.config.look_id)
 
     def where_to_change(self, limit: str) -> str:
-        """Return what to change so that a limit cuts off less: its name, and where it is."""
+        """Return the setting that raises a limit: its name, and its place."""
         if self.dashboard_id is None:
             return f"change `{limit}` of the query at {self.config_path}"
         if limit == "limit":
@@ -332,7 +332,7 @@ class ConfiguredQuery:
 
     @property
     def source_path(self) -> str:
-        """What says in the configuration where it comes from, such as `queries[3].look_id`."""
+        """Path of the key in the configuration that defines it, such as `queries[3].look_id`."""
         if self.dashboard_id is None:
             for source in _SOURCES:
                 if getattr(self.config, source) is not None:
@@ -340,20 +340,19 @@ class ConfiguredQuery:
         return self.config_path
 
 
-# Which shard a task or a query belongs to.
+# Shards of tasks and queries.
 
 
 def shard_of(text: str, shard_count: int) -> int:
-    """Assign a task id to a shard, from 0: the same in every run and process."""
+    """Assign a task ID to a shard, from 0; equal in every run and process."""
     return _hash(text) % shard_count
 
 
 def share_queries(names: Iterable[str], shard_count: int) -> dict[str, int]:
-    """Assign the streams of queries to shards, from 0, as evenly as can be.
+    """Assign the streams of queries to shards, from 0, as evenly as possible.
 
-    Their order has no influence, and a stream more or less moves few of the others. Each goes
-    where its hash says, as long as that shard has no more than its share; the rest fill up the
-    shards that have less.
+    Their order has no influence, and an added or removed stream moves few others. Each stream is
+    assigned by its hash, if that shard is not full; the rest fill the other shards.
     """
     ordered = sorted(set(names), key=_hash)
     share = len(ordered) // shard_count
@@ -380,25 +379,25 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-# Ids of external query tasks, from a setting or from a file, checked.
+# IDs of external query tasks, from a setting or a file, checked.
 
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,4096}")
 
 
 def check_task_ids(ids: Iterable[str], place: str) -> tuple[str, ...]:
-    """Return the ids, each once.
+    """Return the IDs, each once.
 
     Raises:
-        SettingsError: If one cannot be an id, by its place.
+        SettingsError: If one is not a valid ID; the message names its place.
     """
     return tuple(dict.fromkeys(_check_task_id(id_, f"{place}[{n}]") for n, id_ in enumerate(ids)))
 
 
 def parse_ids_file(content: bytes) -> tuple[str, ...]:
-    """Return the ids in a file's content: one a line, or JSON lines with `query_task_id`.
+    """Return the IDs in a file's content: one per line, or JSON lines with `query_task_id`.
 
     Raises:
-        SettingsError: If a line is neither, by its number.
+        SettingsError: If a line is neither; the message names its number.
     """
     try:
         text = content.decode("utf-8-sig")

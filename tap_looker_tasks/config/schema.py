@@ -1,4 +1,4 @@
-"""`Settings` -> the JSON Schema that the SDK takes, for `--about` and its own checks."""
+"""The JSON Schema of `Settings`, for `--about` and the SDK's own checks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def build_config_schema() -> dict[str, Any]:
-    """Build the JSON Schema of all settings, as the SDK's own declarations are written.
+    """Return the JSON Schema of all settings, in the form of the SDK's own declarations.
 
-    Bounds stand in the descriptions too: most of what shows settings shows no bounds.
+    Bounds are repeated in the descriptions, because most programs that show settings omit them.
     """
     (declared,) = (
         definition
@@ -36,7 +36,7 @@ def build_config_schema() -> dict[str, Any]:
 
 
 def describe_settings(properties: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a line for each setting: what it means, its bounds and its default."""
+    """Return a line for each setting: its meaning, its bounds and its default."""
     return "\n".join(
         f"  - {name}: {schema.get('description', '')}"
         + (f", default {json.dumps(schema['default'])}" if "default" in schema else "")
@@ -48,7 +48,7 @@ def _setting(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
     alternatives = schema.pop("anyOf", [{}])
     merged = {**alternatives[0], **schema}
     default = merged.pop("default", None)
-    # Entries of `queries` and `dashboards` are checked where their errors can name the place.
+    # Entries of `queries` and `dashboards` are checked where an error can name their place.
     if "$ref" in merged.get("items", {}):
         merged["items"] = {"type": "object"}
     if merged.pop("$ref", None):
@@ -84,7 +84,7 @@ def without_secrets(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dic
 
 # Environment variables, checked before the SDK reads them into the configuration.
 
-# Those that the SDK takes for true, and their opposites: it takes any other word for false.
+# Words that the SDK reads as true, and their opposites: it reads all other words as false.
 _FLAGS = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 _EXAMPLES = {"array": 'a JSON array, like ["..."]', "object": 'a JSON object, like {"...": "..."}'}
 _TYPES = {"array": list, "object": dict, "integer": int}
@@ -93,13 +93,13 @@ _TYPES = {"array": list, "object": dict, "integer": int}
 def find_wrong_variables(
     variables: Mapping[str, str], prefix: str, declared: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Yield what is wrong with environment variables, a line each, by the variable's name.
+    """Yield the problems of environment variables, one line each, with the variable's name.
 
-    A variable that resembles no setting may be anybody's, and is passed over.
+    A variable that resembles no setting may belong to another program, and is skipped.
 
     Args:
-        variables: of the environment.
-        prefix: what the names of the tap's variables begin with.
+        variables: Environment variables.
+        prefix: Start of the names of the tap's variables.
         declared: JSON Schema of each setting, those of the SDK included.
     """
     names = {name.upper(): name for name in declared}

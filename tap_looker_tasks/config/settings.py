@@ -1,4 +1,4 @@
-"""Config dict -> frozen, checked `Settings`, once."""
+"""The settings: `Settings.from_config` checks a config dict and returns a frozen `Settings`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _Entry = TypeVar("_Entry", QueryConfig, DashboardConfig)
 
 MAX_BATCH_SIZE = 250
 
-# How the path to an object of the configuration ends -> what it may hold.
+# Keys of an object of the configuration, by the end of its path.
 _KEYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "queries": QueryConfig.__struct_fields__,
@@ -58,8 +58,8 @@ _PositiveSeconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the tap, checked; field names are the setting names.
 
-    A setting is declared here alone: type, default, bounds, title, description, secret. The JSON
-    Schema given to the SDK, `--about`, `meltano.yml`, `plugin.yml` and the reference follow.
+    A setting is declared only here: type, default, bounds, title, description, secret. The JSON
+    Schema for the SDK, `--about`, `meltano.yml`, `plugin.yml` and the reference follow from it.
     """
 
     base_url: Annotated[
@@ -337,7 +337,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nothing_configured(self) -> str | None:
-        """What to set, in one line, if nothing says what to extract; None if something does."""
+        """The settings to add, in one line, if none names anything to extract; otherwise None."""
         if self.queries or self.dashboards or self.query_task_ids or self.query_task_ids_file:
             return None
         return (
@@ -347,11 +347,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Check a tap's config; settings of the Singer SDK in it are passed over.
+        """Check a tap's config; settings of the Singer SDK in it are skipped.
 
         Raises:
-            SettingsError: If the first wrong value found, by the name of its setting; of those that
-                are required, all that are missing.
+            SettingsError: If a value is wrong or missing; the message names the first wrong
+                setting, or all required ones that are missing.
         """
         missing = [
             field.name
@@ -384,9 +384,9 @@ def explain(error: msgspec.ValidationError, name: str = "", place: str = "") -> 
     """Return one line about a wrong value.
 
     Args:
-        error: what msgspec found.
-        name: the setting that was converted; nothing for a whole config.
-        place: what to call that setting.
+        error: Error from msgspec.
+        name: Setting that was converted; empty for a complete config.
+        place: Name of that setting in the message.
     """
     line = explain_error(str(error), place, lambda where: _keys_at(f"{name}{where}"))
     where, _, what = line.partition(": ")
@@ -397,20 +397,20 @@ def explain(error: msgspec.ValidationError, name: str = "", place: str = "") -> 
 
 
 def _keys_at(config_path: str) -> Sequence[str]:
-    """Return the keys that the object at a path, such as `queries[3].explore`, may hold."""
+    """Return the allowed keys of the object at a path, such as `queries[3].explore`."""
     parts = re.findall(r"[a-z_]+", config_path)
     return _KEYS_OF.get(parts[-1], ()) if parts else ()
 
 
 def _read_flag(value: object) -> object:
-    """Return what a word means that msgspec does not know; Meltano hands flags on as written."""
+    """Return the boolean of a word that msgspec does not know; Meltano passes flags unchanged."""
     return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
 
 
 def find_unknown_settings(config: Mapping[str, Any], declared: Collection[str]) -> list[str]:
-    """Return a line for each name that is no setting, with the one that was probably meant.
+    """Return a line for each name that is not a setting, with a similar setting.
 
-    Names that begin with `_` are Meltano's extras.
+    Names that start with `_` are Meltano's extras.
     """
     return [
         f"{name}: no such setting{did_you_mean(find_similar(name, declared))}"
@@ -423,10 +423,10 @@ SETTING_TYPES = {field.name: field.type for field in msgspec.structs.fields(Sett
 
 
 def refuse(found: Sequence[str]) -> None:
-    """Report everything that is wrong with the configuration at once.
+    """Report all problems of the configuration in one error.
 
     Raises:
-        SettingsError: If there is something.
+        SettingsError: If there are any.
     """
     if len(found) == 1:
         raise SettingsError(found[0])
@@ -436,19 +436,19 @@ def refuse(found: Sequence[str]) -> None:
 
 
 def refuse_sdk_errors(messages: Iterable[str]) -> None:
-    """Report what the SDK finds wrong with settings, each in one line.
+    """Report the SDK's errors about settings, each on one line.
 
     Raises:
-        SettingsError: If there is something.
+        SettingsError: If there are any.
     """
     refuse([name_setting_first(message) for message in messages])
 
 
 def _resolve_addresses(settings: Settings) -> Settings:
-    """Add what pasted addresses show.
+    """Add the parts of pasted addresses to their entries.
 
     Raises:
-        SettingsError: If some show nothing that can be configured there.
+        SettingsError: If an address shows nothing that can be configured there.
     """
     base_url = read_instance_url(settings.base_url)
     queries, wrong_queries = _resolve("queries", settings.queries, resolve_query, base_url)
@@ -465,7 +465,7 @@ def _resolve_addresses(settings: Settings) -> Settings:
 def _resolve(
     name: str, entries: Sequence[_Entry], resolve: Callable[[_Entry, str], _Entry], base_url: str
 ) -> tuple[tuple[_Entry, ...], list[str]]:
-    """Return entries with what their addresses show, and what is wrong with some, a line each."""
+    """Return entries with the parts of their addresses, and a line for each problem."""
     resolved, found = [], []
     for n, entry in enumerate(entries):
         try:

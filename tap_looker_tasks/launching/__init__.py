@@ -1,4 +1,4 @@
-"""Asks Looker about queries: discovery, doctor, launcher, stored queries."""
+"""Queries in Looker: search, discovery, checks, and the launch of their tasks."""
 
 from tap_looker_tasks.launching.discovery import (
     Discovery,

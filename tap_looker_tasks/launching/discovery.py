@@ -1,8 +1,8 @@
-"""Finds out what streams the configured queries become.
+"""Discovery: the streams of the configured queries, with their columns and keys.
 
-It runs a query only where an Explore's fields cannot be read: one row of it, and only if it may.
-Everything that does not depend on each other is looked up at the same time, each once: the
-dashboards first, then each query, and its Explore.
+A query is run only if its Explore's fields cannot be read, for one row, and only if that is
+allowed. Independent requests are sent concurrently, each once: the dashboards first, then each
+query, and its Explore.
 """
 
 from __future__ import annotations
@@ -59,23 +59,23 @@ if TYPE_CHECKING:
     from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries, StoredQuery
     from tap_looker_tasks.looker import LookerClient
 
-# Where a property's schema has none of these, the SDK ends the run.
+# If a property's schema has none of these, the SDK ends the run.
 _SAY_A_TYPE = frozenset({"type", "anyOf", "allOf"})
 _HIDDEN = "is not a field of the Explore, or hidden from this user"
 _REPLICATION_METHODS = ("FULL_TABLE", "INCREMENTAL")
-# Looker does not say which: who may not see an Explore is told that it is not there.
+# Looker does not distinguish: an Explore that a user cannot see is reported as missing.
 _NOT_READABLE = frozenset({403, 404})
 
 
 @dataclass(frozen=True, slots=True)
 class QueryStreamPlan:
-    """What a query's stream is like.
+    """Description of a query's stream.
 
     Attributes:
-        query: the query.
+        query: Configured query.
         schema: JSON Schema of its records.
-        is_typed: whether Looker has described its fields; otherwise only their names are known.
-        problem: Why the query must not run, though its columns are known.
+        is_typed: Whether Looker has described its fields; otherwise only their names are known.
+        problem: Reason why the query must not run, though its columns are known.
     """
 
     query: ConfiguredQuery
@@ -85,18 +85,18 @@ class QueryStreamPlan:
 
     @property
     def key_properties(self) -> tuple[str, ...]:
-        """Columns that tell its records apart."""
+        """Columns that identify its records."""
         return key_columns(self.query, self.schema["properties"])
 
     @property
     def replication_key(self) -> str | None:
-        """Column that an incremental query goes on from."""
+        """Column that an incremental query resumes from."""
         key = self.query.config.replication_key
         return None if key is None else _column_of(key, self.schema["properties"])
 
 
 def key_columns(query: ConfiguredQuery, columns: Iterable[str]) -> tuple[str, ...]:
-    """Choose the columns that tell the records of a query apart."""
+    """Return the columns that identify the records of a query."""
     if query.config.has_auto_key:
         return (ROW_KEY,)
     columns = frozenset(columns)
@@ -117,18 +117,18 @@ def configured_queries(
 ) -> Findings[ConfiguredQuery]:
     """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
 
-    Only dashboards are asked for, and Looks whose title names a stream that no catalog names.
+    Fetches only dashboards, and Looks whose title names a stream that no catalog names.
 
     Args:
-        settings: of the tap.
-        client: asks Looker.
-        stored_queries: what is known of queries so far.
-        logger: for what users should know.
-        schemas: of the streams in a catalog, by name.
+        settings: Settings of the tap.
+        client: Client of Looker's API.
+        stored_queries: Stored queries looked up so far.
+        logger: Logger for warnings to users.
+        schemas: Schemas of the streams in a catalog, by name.
 
     Raises:
         SettingsError: If a filter has no effect, or names clash.
-        RequestError: If Looker could not be asked.
+        RequestError: If a request to Looker fails.
     """
     found = find_queries(settings, client, stored_queries, logger, schemas)
     refuse(found.problems)
@@ -142,10 +142,10 @@ def find_queries(
     logger: logging.Logger,
     schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Findings[ConfiguredQuery]:
-    """Find the queries as `configured_queries` does, with what is wrong with the others.
+    """Return the queries like `configured_queries`, with the problems of the others.
 
     Raises:
-        RequestError: If Looker could not be asked.
+        RequestError: If a request to Looker fails.
     """
     dashboards = map_concurrently(
         partial(_find_tiles, client), enumerate(settings.dashboards), settings.max_connections
@@ -190,7 +190,7 @@ def _name_by_title(
     kept: Mapping[str, str],
     query: ConfiguredQuery,
 ) -> ConfiguredQuery | tuple[str, str]:
-    """Name the stream of a Look that is configured without a name; return why if it cannot be."""
+    """Name the stream of a Look without a configured name; return why if that is not possible."""
     if query.name:
         return query
     query = replace(query, content_path=f"/looks/{query.look_id}")
@@ -214,7 +214,7 @@ def _with_name(query: ConfiguredQuery, name: str) -> ConfiguredQuery:
 
 
 def _tell_apart(queries: Sequence[ConfiguredQuery]) -> list[ConfiguredQuery]:
-    """Let the names of Looks end in their IDs, where a title is another stream's name, too."""
+    """End the names of Looks in their IDs if a title is also another stream's name."""
     count = Counter(query.name for query in queries)
     return [
         _with_name(query, f"{query.name}_{query.look_id}")
@@ -258,13 +258,13 @@ def catalog_problems(
     replication_key: str | None,
     replication_method: str,
 ) -> list[str]:
-    """Return, a line each, what a run cannot obey of what a catalog says of a query's stream.
+    """Return, one line each, parts of a catalog's entry that a run cannot follow.
 
     Args:
-        plan: the query, and the schema that the catalog has.
-        key_properties: the catalog's.
-        replication_key: the catalog's.
-        replication_method: the catalog's.
+        plan: Query, and the schema in the catalog.
+        key_properties: Keys in the catalog.
+        replication_key: Replication key in the catalog.
+        replication_method: Replication method in the catalog.
     """
     properties, path = plan.schema["properties"], plan.query.config_path
     missing = [name for name in key_properties if name not in properties]
@@ -296,7 +296,7 @@ def _replication_key_problems(plan: QueryStreamPlan, replication_key: str | None
 
 
 class Discovery:
-    """Asks Looker what it knows of queries, and of each Explore once."""
+    """Describes the streams of queries by Looker's metadata; fetches each Explore once."""
 
     def __init__(
         self,
@@ -307,32 +307,32 @@ class Discovery:
         *,
         may_run: bool = True,
     ) -> None:
-        """Begin with nothing asked.
+        """Prepare; nothing is fetched yet.
 
         Args:
-            settings: the configuration.
-            client: asks Looker.
-            stored_queries: what is known of the queries already.
-            logger: for what users should know.
-            may_run: whether it may run a query for one row of it, where its Explore's fields
-                cannot be read; otherwise the types of those stay unknown.
+            settings: Configuration.
+            client: Client of Looker's API.
+            stored_queries: Stored queries looked up so far.
+            logger: Logger for warnings to users.
+            may_run: Whether it may run a query for one row if its Explore's fields cannot be read;
+                otherwise their types stay unknown.
         """
         self._may_run = may_run
         self._settings = settings
         self._client = client
         self._stored_queries = stored_queries
         self._logger = logger
-        # None for one that may not be read.
+        # None for an Explore that cannot be read.
         self._explores = Lookups[tuple[str, str], KnownFields | None]()
 
     def all_plans(self) -> Findings[QueryStreamPlan]:
-        """Describe the streams of all configured queries of this shard.
+        """Return the plans of all configured queries of this shard.
 
-        Streams that cannot run because of what others changed in Looker are failures.
+        Streams that cannot run because of a change in Looker are `failures`.
 
         Raises:
             SettingsError: If some cannot be run as configured; the message lists them all.
-            RequestError: If Looker could not be asked.
+            RequestError: If a request to Looker fails.
         """
         found = find_queries(self._settings, self._client, self._stored_queries, self._logger)
         plans = self.plans(found.values, found.problems)
@@ -341,15 +341,15 @@ class Discovery:
     def plans(
         self, queries: Sequence[ConfiguredQuery], problems: Sequence[str] = ()
     ) -> Findings[QueryStreamPlan]:
-        """Describe the stream of each query.
+        """Return the plan of each query's stream.
 
         Args:
-            queries: what to describe.
-            problems: what is wrong besides.
+            queries: Queries to describe.
+            problems: Problems found before, reported along.
 
         Raises:
             SettingsError: If some cannot be run as configured; the message lists them all.
-            RequestError: If Looker could not be asked.
+            RequestError: If a request to Looker fails.
         """
         found = map_concurrently(self._examine, queries, self._settings.max_connections)
         for examined in found:
@@ -434,10 +434,10 @@ class Discovery:
             raise
 
     def _probe(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
-        """Find the fields of a query in one row of it.
+        """Return the fields of a query from one row of its result.
 
         Raises:
-            ValueError: If it fails.
+            ValueError: If the query fails.
         """
         explore = f"{wanted.body['model']}/{wanted.body['view']}"
         self._logger.warning(

@@ -1,4 +1,4 @@
-"""Examines a configuration against Looker without running a query: `--doctor`."""
+"""Checks of a configuration against Looker without running a query: `--doctor`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PERMISSIONS = MappingProxyType(
 
 
 class Verdict(Enum):
-    """How an examination ended."""
+    """Result of a check."""
 
     GOOD = "ok"
     NOTE = "note"
@@ -44,12 +44,12 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was examined, and how it is.
+    """A check's subject and result.
 
     Attributes:
-        subject: such as a setting or a stream.
-        verdict: whether a run would fail over it.
-        details: in one line: what is, or what to change.
+        subject: Setting, stream or other subject.
+        verdict: Whether a run would fail over it.
+        details: What was found, or what to change, in one line.
     """
 
     subject: str
@@ -64,9 +64,9 @@ def run_checks(
     stored_queries: StoredQueries,
     logger: logging.Logger,
 ) -> Iterator[CheckResult]:
-    """Yield what a run with these settings would meet, the login first.
+    """Yield the checks of a run with these settings, the login first.
 
-    Makes the requests of a discovery, except that it never runs a query.
+    Sends the requests of a discovery, except that it never runs a query.
     """
     access = [*check_access(settings, client)]
     yield from access
@@ -122,7 +122,7 @@ def _examine_plan(
 
 
 def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
-    """Yield how the login went, and what the user may do if Looker shows it."""
+    """Yield the result of the login, and the user's permissions if Looker shows them."""
     try:
         version = _ask_for(client.versions).get("looker_release_version")
         user = _ask_for(client.me)
@@ -135,7 +135,7 @@ def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResu
     try:
         roles = client.user_roles(as_id(user.get("id")) or "")
     except TapError:
-        # Most users may not see roles, not even their own.
+        # Most users cannot see roles, not even their own.
         return
     sets = (as_object(role.get("permission_set")) for role in as_objects(roles))
     allowed = {permission for one in sets for permission in one.get("permissions") or ()}
@@ -172,7 +172,7 @@ def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:
 
 
 def _ask_for(operation: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return Looker's response; nothing where it may not be asked."""
+    """Return Looker's response; an empty one if the user cannot see it."""
     try:
         return operation()
     except RequestRejectedError:
@@ -180,7 +180,7 @@ def _ask_for(operation: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[CheckResult]:
-    """Yield the columns that targets cut off or take for the same."""
+    """Yield the columns that targets cut off or treat as the same."""
     names = [*plan.schema["properties"]]
     for name in names:
         if len(name.encode()) > longest:
@@ -206,7 +206,7 @@ def _examine_calls(
 
 
 def estimate_run(settings: Settings, queries: int, external_tasks: int = 0) -> Estimate:
-    """Estimate the calls of a run with these settings."""
+    """Return the estimated calls of a run with these settings."""
     return estimate_calls(
         queries,
         external_tasks,

@@ -1,4 +1,4 @@
-"""Shows what a run would send to Looker, without running a query: `--explain`."""
+"""Explanation of what a run would send to Looker, without running a query: `--explain`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Explanation:
-    """What a run with these settings and this state would do."""
+    """Requests and filters of a run with these settings and this state."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Explanation:
         keepers: Mapping[str, QueryKeeper],
         stored_queries: StoredQueries,
     ) -> None:
-        """Take what `Run` takes; the ledger's bookmark must be a copy, as it is changed."""
+        """Keep the arguments of `Run`; the ledger's bookmark, which changes, must be a copy."""
         self._settings = settings
         self._client = client
         self._ledger = ledger
@@ -43,15 +43,15 @@ class Explanation:
         self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
 
     def describe(self, keys: Mapping[str, Sequence[str]], *, with_sql: bool) -> dict[str, Any]:
-        """Describe the run and each of its queries, for a person and for programs.
+        """Describe the run and each of its queries, for users and for programs.
 
         Args:
             keys: Key columns of each query's stream, by name.
             with_sql: Whether to fetch the SQL that Looker would run; Looker then stores queries
-                that are changed by the configuration, as a run would.
+                that are changed by the configuration, as in a run.
 
         Raises:
-            RequestError: If Looker cannot be asked at all.
+            RequestError: If no request to Looker can succeed.
         """
         followed = [*self._ledger.tasks_to_follow()]
         estimate = estimate_run(self._settings, len(self._keepers), len(followed))

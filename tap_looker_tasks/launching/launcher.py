@@ -1,4 +1,4 @@
-"""Creates query tasks for configured queries, with bookmarks and changes merged in."""
+"""Launches of configured queries: bodies with bookmarks and changes, and their query tasks."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedQuery:
-    """A query as it is run.
+    """A query ready to run.
 
     Attributes:
         query_id: Looker's ID; None until Looker has stored the query.
         body: The query, with everything merged in; empty if its ID is known from an earlier run.
         fingerprint: Hash of its configuration.
-        limits: What its result is cut off at, as far as known.
-        server_table_calcs: Whether Looker must be asked to compute table calculations.
+        limits: Limits at which Looker cuts off its result, if known.
+        server_table_calcs: Whether the launch must request table calculations.
     """
 
     query_id: str | None
@@ -66,10 +66,10 @@ def prepare_query(
     query_timezone: str,
     keeper: QueryKeeper | None = None,
 ) -> PreparedQuery:
-    """Merge the configured changes, and the bookmark that `keeper` has, into a stored query.
+    """Return a stored query with the configured changes, and the bookmark of `keeper`.
 
     Raises:
-        ValueError: If the bookmark cannot be merged in.
+        ValueError: If the bookmark cannot be combined with the query.
     """
     query_timezone = query.config.time_zone(query_timezone)
     overrides = overrides_of(query.config, query.tile_filters)
@@ -104,7 +104,7 @@ def prepare_query(
 def new_client(
     settings: Settings, clock: Clock, logger: logging.Logger, calls: Counter[str]
 ) -> LookerClient:
-    """Build a client for the configured instance; it adds the calls it makes to `calls`."""
+    """Build a client for the configured instance; it adds its calls to `calls`."""
     connection = Connection(
         base_url=settings.base_url,
         client_id=settings.client_id,
@@ -119,7 +119,7 @@ def new_client(
 
 
 class Launcher:
-    """Launches the queries of one run; for any thread, one for each query at a time."""
+    """Launches the queries of one run; safe for concurrent use by threads, one for each query."""
 
     def __init__(
         self,
@@ -129,43 +129,43 @@ class Launcher:
         stored_queries: StoredQueries,
         clock: Clock,
     ) -> None:
-        """Take the queries, each with what state remembers of it, by name."""
+        """Keep the queries, each with its state, by name."""
         self._keepers = keepers
         self._client = client
         self._stored_queries = stored_queries
         self._settings = settings
         self._clock = clock
         self._prepared: dict[str, PreparedQuery] = {}
-        # Queries whose remembered id Looker does not take any more.
+        # Queries whose ID in state Looker no longer accepts.
         self._rejected: set[str] = set()
 
     def fingerprint(self, query_name: str) -> str:
-        """Return what tells runs of a query from those of one that was changed since.
+        """Return a hash that changes when the query changes in the configuration or in Looker.
 
         Raises:
-            RequestError: If it comes from a Look, which Looker does not have or show.
-            LookWithoutQueryError: If the Look's query is not there.
+            RequestError: If it comes from a Look that Looker does not have or show.
+            LookWithoutQueryError: If the Look's query is missing.
         """
         keeper = self._keepers[query_name]
         query, look_query_id = keeper.query, None
         if query.config.look_id is not None:
-            # People may give a Look another query.
+            # Users may give a Look another query.
             stored = self._stored_queries.find(query, self._client)
             stored.refuse_deleted()
             look_query_id = stored.query_id
         return fingerprint_of(query, self._settings, look_query_id, keeper.value)
 
     def configuration(self, query_name: str) -> str:
-        """Return what tells a query from what it was before its configuration changed."""
+        """Return a hash that changes when the query's configuration changes."""
         return fingerprint_of(self._keepers[query_name].query, self._settings)
 
     def prepare(self, query_name: str) -> None:
-        """Look a query up, and have Looker store what is to be run.
+        """Look a query up, and store the body to run in Looker.
 
-        A query that is configured as it was when it was last run needs neither.
+        A query with an unchanged configuration since its last run needs neither.
 
         Raises:
-            RequestError: If Looker does not have the query, or could not be asked.
+            RequestError: If Looker does not have the query, or a request fails.
             ValueError: If the query cannot be run as configured.
         """
         keeper = self._keepers[query_name]
@@ -183,12 +183,12 @@ class Launcher:
         self._prepared[query_name] = replace(query, query_id=query_id, fingerprint=wanted)
 
     def launch(self, launch: Launch) -> LaunchedTask:
-        """Create the task of a query that is prepared.
+        """Create the task of a prepared query.
 
         An ID from state that Looker rejects, as a restored instance does, is looked up again once.
 
         Raises:
-            RequestError: If Looker refuses to run it, or could not be asked.
+            RequestError: If Looker rejects the launch, or the request fails.
         """
         name = launch.query_name
         is_remembered = not self._prepared[name].body
@@ -225,12 +225,12 @@ class Launcher:
         )
 
     def remember(self, task: LaunchedTask, runtime: float | None, run_id: str | None) -> None:
-        """Note in state how a query was run whose result is delivered.
+        """Save in state the run of a query whose result is delivered.
 
         Args:
-            task: Its task.
+            task: Task of the query.
             runtime: Seconds it took; None if that is unknown or its result was cached.
-            run_id: The name of the run, if it has one.
+            run_id: Name of the run, if it has one.
         """
         keeper = self._keepers[task.query_name]
         last_run = QueryState(
@@ -245,7 +245,7 @@ class Launcher:
         keeper.note_delivered_in(run_id)
 
     def _is_reusable(self, task: LaunchedTask, keeper: QueryKeeper) -> bool:
-        """Return whether Looker's id is all that is needed to run the query once more."""
+        """Return whether Looker's ID is enough to run the query once more."""
         if keeper.column:
             return False
         if prepared := self._prepared.get(task.query_name):
@@ -259,9 +259,9 @@ def fingerprint_of(
     look_query_id: str | None = None,
     bookmark: object = None,
 ) -> str:
-    """Hash what determines the result of a configured query: the same in every run and process.
+    """Hash all that determines the result of a configured query: equal in every run and process.
 
-    The instance is a part of it: another one has other queries under the same ids.
+    The hash includes the instance, because another one has other queries under the same IDs.
     """
     config = msgspec.structs.replace(query.config, name="", url=None, primary_keys=())
     tile_body = query.tile_body and fingerprint(query.tile_body)
@@ -278,7 +278,7 @@ def fingerprint_of(
     return hashlib.sha256(msgspec.json.encode(determining, order="deterministic")).hexdigest()
 
 
-# The queries behind the configured ones, as Looker has them, each fetched once.
+# Stored queries behind the configured ones, each fetched once.
 
 _NOT_FOUND = 404
 _ID_REJECTED = frozenset({_NOT_FOUND, 422})
@@ -286,15 +286,15 @@ _ID_REJECTED = frozenset({_NOT_FOUND, 422})
 
 @dataclass(frozen=True, slots=True)
 class StoredQuery:
-    """A query as Looker has it.
+    """A query in Looker.
 
     Attributes:
         body: Looker's `Query`.
-        query_id: None for one that is not stored yet: it is written down in the configuration,
-            or in a dashboard.
-        title: the Look's.
-        description: the Look's.
-        problem: Why it must not run, though Looker still has it: its Look is in the trash.
+        query_id: Looker's ID; None for a query that is not stored yet, from the configuration or
+            from a dashboard.
+        title: Title of the Look.
+        description: Description of the Look.
+        problem: Reason why it must not run, though Looker still has it: its Look is in the trash.
     """
 
     body: Mapping[str, Any]
@@ -314,21 +314,21 @@ class StoredQuery:
 
 
 _LOOK = "Look"
-# Of all saved queries that state remembers.
+# Bodies of all saved queries in state.
 _MAX_BODIES_BYTES = 20_000
 
 
 class StoredQueries:
-    """What is known of the stored queries so far; for many threads."""
+    """Cache of stored queries; safe for concurrent use by threads."""
 
     def __init__(
         self, query_timezone: str, earlier_body: Callable[[ConfiguredQuery], Any] = lambda _: None
     ) -> None:
-        """Begin with nothing looked up.
+        """Start empty.
 
         Args:
-            query_timezone: Time zone of queries that are written down in the configuration.
-            earlier_body: Returns what state remembers of an unchanged saved query.
+            query_timezone: Time zone of queries that the configuration defines.
+            earlier_body: Function that returns the body of an unchanged saved query in state.
         """
         self._query_timezone = query_timezone
         self._earlier_body = earlier_body
@@ -339,9 +339,9 @@ class StoredQueries:
         """Look up the query behind a configured one.
 
         Raises:
-            RequestError: If Looker does not have it, may not show it, or could not be asked.
-            LookWithoutQueryError: If there is a Look, but its query is not there.
-            ValueError: If what Looker has is no query.
+            RequestError: If Looker does not have or show it, or a request fails.
+            LookWithoutQueryError: If there is a Look, but its query is missing.
+            ValueError: If Looker's response is not a query.
         """
         if query.config.explore is not None:
             return StoredQuery(explore_body(query.config.explore, self._query_timezone))
@@ -353,7 +353,7 @@ class StoredQueries:
             earlier = self._earlier_body(query)
             found = _read_query(earlier) if earlier else _look_up(source, id_, client)
             if source != _LOOK:
-                # Another query can be given to a Look, but saved queries never change.
+                # A Look may get another query, but saved queries never change.
                 self._bodies[source, id_] = found.body
             return found
 
@@ -362,7 +362,7 @@ class StoredQueries:
     def body_to_remember(self, keeper: QueryKeeper, queries: int) -> dict[str, Any] | None:
         """Return the saved query behind a configured one, if state has room for it.
 
-        State is written often, so that all bodies together stay short.
+        State is written often, so all bodies together are kept short.
         """
         body = self._bodies.get(_source_of(keeper.query.config))
         if body is None:
@@ -373,10 +373,10 @@ class StoredQueries:
 
 @contextmanager
 def name_what_is_not_there(what: str) -> Iterator[None]:
-    """Raise what Looker does not find as an error that names it.
+    """Name the object in the error when Looker does not find it.
 
     Raises:
-        RequestRejectedError: If Looker answered that it is not there.
+        RequestRejectedError: If Looker's response is HTTP 404.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Finds Looks, dashboards, Explores and fields by words: `--find`."""
+"""Search of Looks, dashboards, Explores and fields by words: `--find`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Content:
 
     Attributes:
         kind: `Look`, `dashboard` or `Explore`.
-        title: what users see.
-        place: its folder; of an Explore, its description.
-        source: what to paste: an address, or `model/explore`.
+        title: Title that users see.
+        place: Its folder; for an Explore, its description.
+        source: Text to paste: an address, or `model/explore`.
     """
 
     kind: str
@@ -44,11 +44,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class FoundContent:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         content: Looks, dashboards and Explores, in this order.
-        notes: a line for each kind that Looker does not show, or of which there is more.
+        notes: Line for each kind that Looker does not show, or has more of.
     """
 
     content: tuple[Content, ...]
@@ -57,15 +57,15 @@ class FoundContent:
 
 @dataclass(frozen=True, slots=True)
 class FoundField:
-    """A field of an Explore, as the person who configures it needs to know it.
+    """A field of an Explore, as needed for the configuration.
 
     Attributes:
-        name: what to paste.
+        name: Name to paste.
         kind: `dimension`, `measure`, `filter` or `parameter`; the last two can only be filtered.
-        type: LookML's.
-        label: what users see.
-        description: what the model's author says.
-        is_hidden: whether Looker's pages hide it.
+        type: LookML type.
+        label: Label that users see.
+        description: Description by the model's author.
+        is_hidden: Whether Looker's pages hide it.
     """
 
     name: str
@@ -77,17 +77,17 @@ class FoundField:
 
     @property
     def is_filter_only(self) -> bool:
-        """Whether it can be filtered by, but not selected."""
+        """Return whether it can be filtered by, but not selected."""
         return self.kind in {"filter", "parameter"}
 
 
 def search_content(words: Sequence[str], client: LookerClient, base_url: str) -> FoundContent:
-    """Find what this user may see and all words are in; without words, what is viewed most.
+    """Return visible content that matches all words; without words, the most viewed content.
 
-    Four requests at the same time, however much there is.
+    Sends four concurrent requests, for any amount of content.
 
     Raises:
-        RequestError: If Looker could not be asked.
+        RequestError: If a request to Looker fails.
     """
     wanted = [word.lower() for word in words]
     longest = max(wanted, key=len, default="")
@@ -142,11 +142,11 @@ def _explores(models: Iterable[object], *, shows_hidden: bool) -> Iterator[Conte
 
 
 def find_fields(model: str, explore: str, client: LookerClient) -> list[FoundField]:
-    """List the fields of an Explore, as its author ordered them.
+    """Return the fields of an Explore, in its author's order.
 
     Raises:
         RequestRejectedError: If Looker shows no such Explore; the message names those it shows.
-        RequestError: If Looker could not be asked.
+        RequestError: If a request to Looker fails.
     """
     try:
         described = client.lookml_model_explore(model, explore)

@@ -1,4 +1,4 @@
-"""One run: collector, workers and its end; the only place with threads."""
+"""One run: its collector, workers and end, in threads."""
 
 from tap_looker_tasks.run.collector import Idle
 from tap_looker_tasks.run.run import Run

@@ -1,13 +1,13 @@
-"""Collects beside delivery.
+"""The collector: follows, launches and fetches tasks while results are delivered.
 
-Three kinds of threads, and what each may touch:
+Three kinds of threads share the work:
 
-- The coordinator asks the board what to do, hands requests to workers, and tells the board what
-  they report. Nobody else touches the board while it runs.
-- Workers, at most one for each request in progress, make requests and report.
+- The coordinator requests the next action from the board, passes requests to workers, and reports
+  their results to the board. No other thread uses the board while it runs.
+- Workers, at most one for each request in progress, send requests and report.
 - The thread that delivers takes events, and never waits for Looker.
 
-Reports and events go through two queues; nothing else is shared.
+Reports and events pass through two queues; the threads share nothing else.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         TaskBoard,
     )
 
-# What waits for the target on disk, before launching pauses.
+# Bytes on disk that wait for the target before launching pauses.
 MAX_SPOOL_BYTES = 4 * 1024**3
 _IDLE_SECONDS = 0.25
 
@@ -78,7 +78,7 @@ class _End:
 
 
 class Collector:
-    """Follows and launches the tasks of a board, while what it yields is being delivered."""
+    """Follows and launches the tasks of a board, while its events are being delivered."""
 
     def __init__(  # noqa: PLR0913 - where decisions, requests and deliveries meet
         self,
@@ -92,16 +92,16 @@ class Collector:
         deliver_until: float = inf,
         budget: EndBudget = END_BUDGET,
     ) -> None:
-        """Put the parts together; nothing happens before `start`.
+        """Connect the parts; nothing starts before `start`.
 
         Args:
-            board: decides.
-            requests: makes requests.
-            client: whose requests are ended at the end.
-            answers: what they bring, until it is delivered.
-            clock: tells the time.
-            logger: for what users should know.
-            deliver_until: epoch seconds after which no other result is yielded.
+            board: Decides the next request.
+            requests: Performs requests.
+            client: Client whose requests are aborted at the end.
+            answers: Store of results until delivery.
+            clock: Clock of the run.
+            logger: Logger for warnings to users.
+            deliver_until: Epoch seconds after which no other result is yielded.
             budget: Seconds that the end may take.
         """
         self._budget = budget
@@ -118,20 +118,21 @@ class Collector:
         self._workers = Workers(requests.perform, self._reports, clock)
         self._coordinator = daemon(self._coordinate, "coordinator")
         self._must_end = False
-        # Whether all was told that is left to the next run.
+        # Whether all events of tasks left to the next run were reported.
         self._is_left = False
-        # Whether launching pauses, because too much waits for the target.
+        # Whether launching pauses, because too many results wait for the target.
         self._is_full = False
-        # Launches that STATE names, as counted by the thread that delivers; of them, those noted.
+        # Launches in STATE, counted by the thread that delivers; and those of them already
+        # recorded.
         self._named = self._named_noted = 0
         self._unknown_statuses: set[str] = set()
 
     def start(self) -> None:
-        """Begin to collect."""
+        """Start collecting."""
         self._coordinator.start()
 
     def close(self) -> None:
-        """End all requests and threads; one that hangs in the operating system is left."""
+        """End all requests and threads; a thread that hangs in the operating system is left."""
         self._end_coordinator()
         self._workers.end()
         self._client.abort()
@@ -141,10 +142,10 @@ class Collector:
     # On the thread that delivers.
 
     def events(self) -> Iterator[Event | Idle]:
-        """Yield what happens; outcomes in the order of completion, after all other news.
+        """Yield events; outcomes in the order of completion, after all other events.
 
         Raises:
-            TapError: If Looker could not be asked any more, or there is no room for results.
+            TapError: If no further request can succeed, or results cannot be stored.
         """
         while True:
             yield from self.news()
@@ -171,7 +172,7 @@ class Collector:
         return outcome.finished_at is not None and self._clock.now() >= self._deliver_until
 
     def _leave(self, outcome: Outcome) -> None:
-        """Leave what was collected to the next run, which asks for it again."""
+        """Leave a collected result to the next run, which fetches it again."""
         if outcome.answer:
             outcome.answer.discard()
         self._logger.warning(
@@ -180,28 +181,28 @@ class Collector:
         )
 
     def news(self) -> Iterator[ProgressEvent]:
-        """Yield what happened besides outcomes, without waiting."""
+        """Yield events other than outcomes, without waiting."""
         for event in self._events.take_all():
             if isinstance(event, Outcome | _End):
                 self._outcomes.append(event)
             else:
                 yield event
                 if isinstance(event, Launched):
-                    # STATE was written meanwhile; more may be launched.
+                    # STATE was written in the meantime, so more may be launched.
                     self._named += 1
                     self._reports.wake()
 
     def end(self, *, cancels: bool) -> Iterator[Event]:
-        """Begin nothing more; yield what was launched until then, and what becomes of it.
+        """Start nothing more; yield what was launched until then, and what becomes of it.
 
-        Launches in progress are waited for: what they create, no one else knows of.
+        Launches in progress are waited for, because only this run knows the tasks they create.
 
         Args:
-            cancels: whether what this tap launched and has not collected is cancelled.
+            cancels: Whether to cancel tasks that this tap launched and has not collected.
         """
         self._end_began_at = self._clock.now()
         if not self._end_coordinator():
-            # The board is still in its hands.
+            # The coordinator still uses the board.
             return
         yield from self.news()
         if cancels or not self._is_left:
@@ -212,7 +213,7 @@ class Collector:
 
     def _end_requests(self, *, cancels: bool) -> Iterator[Event]:
         if not self._board.is_awaiting():
-            # Requests for what is not delivered any more would only slow the others down.
+            # Requests for results that are no longer delivered would only slow down the others.
             self._client.abort()
         end_at = self._clock.now() + self._budget.requests
         while True:
@@ -283,7 +284,7 @@ class Collector:
         return self._board.next_action(self._clock.now())
 
     def _note(self, report: Report) -> None:
-        """Pass a report to the board, and what follows from it to those who deliver."""
+        """Pass a report to the board, and the resulting events to the thread that delivers."""
         if isinstance(report, StatusReceived):
             self._warn_of_answer(report)
         else:
@@ -319,33 +320,33 @@ class Collector:
 
 
 def _collected(event: Event) -> Iterator[Collected]:
-    """Yield the news of an outcome that is here, ahead of its turn to be delivered."""
+    """Yield the event of a collected outcome, ahead of its turn to be delivered."""
     if isinstance(event, Outcome) and event.finished_at is not None:
         answer = event.answer
         size, seconds = (answer.size_bytes, answer.transfer_seconds) if answer else (0, 0.0)
         yield Collected(event.task.query_task_id, event.status, size, seconds, event.finished_at)
 
 
-# Makes the requests that the board wants, and reports what comes of each.
+# Requests of the board, performed and reported.
 
 
 class RequestRunner:
-    """Makes requests, in any thread, many at the same time."""
+    """Performs requests; safe for concurrent use by threads."""
 
     def __init__(
         self, client: LookerClient, launcher: Launcher, answers: ResultStore, clock: Clock
     ) -> None:
-        """Make requests with `client`, and keep in `answers` what is to be delivered."""
+        """Send requests with `client`, and store results in `answers` until delivery."""
         self._client = client
         self._launcher = launcher
         self._answers = answers
         self._clock = clock
 
     def perform(self, request: Request) -> Iterator[Report]:
-        """Make a request; yield each thing it brings as soon as it is there, the end last."""
+        """Perform a request; yield each report as soon as it arrives, the end last."""
         try:
             yield from self._perform(request)
-        except Exception as error:  # noqa: BLE001 - whether the run can go on, the board says
+        except Exception as error:  # noqa: BLE001 - the board decides whether the run continues
             yield RequestFailed(request, error)
 
     def _perform(self, request: Request) -> Iterator[Report]:
@@ -371,7 +372,7 @@ class RequestRunner:
         yield RequestFinished(request)
 
     def _check_ended(self, query_task_id: str) -> None:
-        """Check that a task ended which Looker does not find to cancel.
+        """Check that a task has ended that Looker does not find to cancel.
 
         Raises:
             StillRunningError: If it still runs.
@@ -403,7 +404,7 @@ class RequestRunner:
                 yield StatusReceived(request, query_task_id, None, problem=problem)
             else:
                 yield self._report(request, query_task_id, answer, began_at)
-            # The next one has only now begun to arrive.
+            # The next entry starts to arrive only now.
             began_at = self._clock.now()
 
     def _report(

@@ -1,4 +1,4 @@
-"""One run: follows and launches query tasks, and notes in state what becomes of them."""
+"""One run: follows and launches query tasks, and saves their outcomes in state."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _Event = TypeVar("_Event", bound="Event | Idle")
 class Run:
     """Follows external tasks and tasks in flight, and launches the other queries.
 
-    What happens is noted in the ledger before it is yielded.
+    Each event is saved in the ledger before it is yielded.
 
     Attributes:
-        keepers: The queries of the run, each with what state remembers of it, by name.
+        keepers: Queries of the run, each with its state, by name.
         tasks: Tasks that existed before the run.
         queued: Names of the queries to launch, in order.
     """
@@ -93,31 +93,31 @@ class Run:
         )
 
     def start(self) -> None:
-        """Begin to collect."""
+        """Start collecting."""
         self._collector.start()
 
     def events(self) -> Iterator[Event | Idle]:
-        """Yield what happens; an outcome before it is noted, which `remember` does.
+        """Yield events; an outcome before it is saved, which `remember` does.
 
         Raises:
-            TapError: If no more requests can succeed, or there is no room for results.
+            TapError: If no further request can succeed, or results cannot be stored.
         """
         return self._noted(self._collector.events())
 
     def news(self) -> Iterator[ProgressEvent]:
-        """Yield what happened besides outcomes, without waiting."""
+        """Yield events other than outcomes, without waiting."""
         return self._noted(self._collector.news())
 
     def remember(
         self, outcome: Outcome, runtime: float | None, *, is_complete: bool, is_cached: bool = False
     ) -> None:
-        """Note an outcome, once the task's last record is written.
+        """Save an outcome, once the task's last record is written.
 
         Args:
-            outcome: The task's outcome.
+            outcome: Outcome of the task.
             runtime: Seconds the query took, as Looker reports them.
             is_complete: Whether its result arrived without an error.
-            is_cached: Whether Looker says that its result came from the cache.
+            is_cached: Whether Looker reports that its result came from the cache.
         """
         self._ledger.remember(outcome)
         task = outcome.task
@@ -129,7 +129,7 @@ class Run:
             return
         if task.query_name in self.queued:
             runtime = _runtime(outcome, task, runtime)
-        # Some Lookers say so of each result; one that took seconds came from no cache.
+        # Some Lookers report every result as cached; one that took seconds was not.
         if is_cached and (runtime or 0) < _MAX_CACHED_SECONDS:
             runtime = None
         self._launcher.remember(task, runtime, self._run_id)
@@ -145,7 +145,7 @@ class Run:
                 self._note(event)
                 yield event
             elif isinstance(event.task, LaunchedTask):
-                # An interrupt may have come before its launch was noted.
+                # An interrupt may have come before its launch was recorded.
                 self._ledger.note_launched(event.task)
         self._collector.close()
 
@@ -209,13 +209,13 @@ class Run:
 
 
 def _follow(task: LaunchedTask, now: float) -> FollowedTask:
-    """Follow a task in flight; Looker forgets tasks, so that an old one is lost without a grace."""
+    """Follow a task in flight; an old one is lost without a grace, since Looker forgets tasks."""
     is_old = now - task.launched_at > _MAX_TASK_AGE_SECONDS
     return FollowedTask(task, doubted_since=task.launched_at if is_old else None)
 
 
 def longest_first(keepers: Mapping[str, QueryKeeper]) -> list[str]:
-    """Order queries: those never run in the order configured, then the longest first."""
+    """Order queries: those never run in their configured order, then the longest first."""
 
     def shortness(query_name: str) -> float:
         expected = keepers[query_name].last_run.expected
@@ -225,9 +225,9 @@ def longest_first(keepers: Mapping[str, QueryKeeper]) -> list[str]:
 
 
 def _runtime(outcome: Outcome, task: LaunchedTask, reported: float | None) -> float | None:
-    """Return the seconds from the launch of a task to its end, as well as they are known.
+    """Return the seconds from the launch of a task to its end, as exactly as possible.
 
-    `json_bi` does not report them, and Looker does not count what a task waited for its turn.
+    `json_bi` does not report them, and Looker does not count the time a task waited for its turn.
     """
     if outcome.finished_at is None:
         return reported

@@ -1,4 +1,4 @@
-"""What all streams share: records that are typed already, and the short way out."""
+"""The base of all streams: records that are already typed, and a short path to the output."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ if TYPE_CHECKING:
     from tap_looker_tasks.tasks import Outcome
 
 
-# Free objects carry no `properties` key: targets drop the column when it is there and empty.
+# Free objects have no `properties` key: targets drop the column if it is there and empty.
 FREE_OBJECT = th.CustomType({"type": ["object", "null"]})
-# MariaDB and SQL Server refuse a key of unlimited text.
+# MariaDB and SQL Server reject a key of unlimited text.
 KEY_TEXT = th.StringType(max_length=MAX_KEY_LENGTH)
 FREE_OBJECTS = th.CustomType({"type": ["array", "null"], "items": {"type": ["object", "null"]}})
 
 
 class LookerTap(Tap):
-    """What streams use of the tap when they sync; `--discover` needs no settings before that."""
+    """The parts of the tap that streams use when they sync."""
 
     clock: Clock
-    # Streams that cannot run because of what others changed in Looker, each with the reason.
+    # Streams that cannot run because of a change in Looker, each with the reason.
     failures: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     @abstractmethod
     def settings(self) -> Settings:
-        """The configuration, checked."""
+        """The validated configuration."""
 
     @cached_property
     @abstractmethod
     def stored_queries(self) -> StoredQueries:
-        """The queries looked up so far: discovery and sync share them."""
+        """Queries looked up so far, shared by discovery and sync."""
 
     @property
     @abstractmethod
@@ -74,17 +74,17 @@ class LookerStream(Stream):
     _schema_is_written = False
 
     def __init__(self, tap: LookerTap, **given: Any) -> None:
-        """Take the tap, and what a stream of the SDK is given."""
+        """Keep the tap, and pass the other arguments to the SDK's stream."""
         super().__init__(tap, **given)
-        # A record of this logger does not pass the filters of those above it.
+        # A record of this logger does not pass the filters of its parents.
         self.logger.addFilter(filter_record)
 
     @property
     def takes_raw_json(self) -> bool:
-        """Whether records reach the message writer, or a BATCH file, as they are.
+        """Return whether records reach the message writer, or a BATCH file, unchanged.
 
-        Stream maps, flattening and Parquet files need decoded values; they cannot read the
-        JSON that the message writer would pass through.
+        Stream maps, flattening and Parquet files need decoded values, and cannot read the raw JSON
+        of the message writer.
         """
         first, *others = self.stream_maps
         batches = self.get_batch_config(self.config)
@@ -102,7 +102,7 @@ class LookerStream(Stream):
 
     @selected.setter
     def selected(self, value: bool | None) -> None:
-        """Leave the selection as it is: `--test` would select every stream."""
+        """Leave the selection unchanged: `--test` would select every stream."""
 
     @override
     def _write_schema_message(self) -> None:
@@ -113,7 +113,7 @@ class LookerStream(Stream):
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        # Each record is remembered in state as soon as it is out; only rows wait for a file.
+        # Each record is saved in state once it is written; only rows wait for a file.
         return None
 
     def selects(self, property_name: str) -> bool:
@@ -122,7 +122,7 @@ class LookerStream(Stream):
 
 
 class _ChunkCounter(metrics.Counter):
-    """Counts the records of a chunk, which the SDK takes for one."""
+    """Counts the records of a chunk, which the SDK counts as one."""
 
     step = 1
 
@@ -135,7 +135,7 @@ class RowStream(LookerStream):
     """A stream of result rows, delivered one task after the other.
 
     Attributes:
-        query: the query its tasks are launched for; None for external tasks.
+        query: Query that its tasks are launched for; None for external tasks.
     """
 
     state_partitioning_keys: ClassVar[tuple[str, ...]] = ()
@@ -147,7 +147,7 @@ class RowStream(LookerStream):
         if self.get_batch_config(self.config) is None:
             super()._write_activate_version_message(full_table_version)
             return
-        # Rows of a BATCH have no version: targets would take them for those to be deleted.
+        # Rows of a BATCH have no version: targets would delete them as old rows.
         self.logger.warning(
             "%s: rows of earlier runs stay in the target, as no version is activated with "
             "`batch_config`",
@@ -160,27 +160,27 @@ class RowStream(LookerStream):
 
     @property
     def keeper(self) -> QueryKeeper | None:
-        """What state remembers of its query; None for external tasks."""
+        """State of its query; None for external tasks."""
         return None
 
     @property
     def query_name(self) -> str | None:
-        """Name of the query its tasks are launched for; None for external tasks."""
+        """Name of the query that its tasks are launched for; None for external tasks."""
         return self.query.name if self.query else None
 
     @property
     def goes_in_chunks(self) -> bool:
-        """Whether records take the short way to the message writer, many at a time."""
+        """Return whether records reach the message writer in chunks, by a shorter path."""
         return self.takes_raw_json and self.ABORT_AT_RECORD_COUNT is None
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Return how rows go out as BATCH.
+        """Return the configuration of BATCH for the rows.
 
         Raises:
             SettingsError: If `batch_config` lacks something.
         """
-        # A test run wants a record.
+        # A test run needs a record.
         if self.ABORT_AT_RECORD_COUNT is not None:
             return None
         try:
@@ -214,7 +214,7 @@ class RowStream(LookerStream):
 
     @contextmanager
     def _translate_errors(self, file_format: str) -> Iterator[None]:
-        """Have what the SDK's files fail with end the run in one line."""
+        """End the run in one line when writing the SDK's files fails."""
         try:
             yield
         except ImportError as error:
@@ -226,7 +226,7 @@ class RowStream(LookerStream):
             raise StorageError(msg) from error
 
     def _map_records(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Yield records as selection and stream maps have them; the SDK's files ignore both.
+        """Yield records after selection and stream maps, which the SDK's files ignore.
 
         Raises:
             SettingsError: If stream maps make several streams of this one.
@@ -242,14 +242,14 @@ class RowStream(LookerStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        # With one more than a test run asks for, the SDK would end it as a failure.
+        # With one record more than a test run needs, the SDK would end it as a failure.
         return islice(self._records(), self.ABORT_AT_RECORD_COUNT)
 
     def _records(self) -> Iterator[Record]:
         for batch in self._batches:
             if self.goes_in_chunks:
                 self._record_counter.step = len(batch)
-                # The SDK leaves out what is deselected, but does not look into a chunk.
+                # The SDK removes deselected columns, but not within a chunk.
                 selected = batch.only([*filter(self.selects, batch.type.names)])
                 chunk = RecordChunk(selected.lines(), len(batch))
                 yield chunk
@@ -258,7 +258,7 @@ class RowStream(LookerStream):
                 yield from batch.records()
 
     def _check_written(self, chunk: RecordChunk) -> None:
-        """Check that the SDK handed a chunk on: a copy would be one empty record.
+        """Check that the SDK passed on a chunk: a copy would be one empty record.
 
         Raises:
             RowsLostError: If it did not.
@@ -280,11 +280,11 @@ class RowStream(LookerStream):
         return self._record_counter
 
     def find_problem(self, result: Result) -> str | None:  # noqa: ARG002 - streams of queries look at it
-        """Return why no row of a result may be delivered, in one line; None when all may."""
+        """Return why no row of a result can be delivered, in one line; None if all can."""
         return None
 
     def missing_columns(self, result: Result) -> tuple[str, ...]:  # noqa: ARG002 - as above
-        """Return the names of declared columns that a result does not have."""
+        """Return the names of declared columns that a result lacks."""
         return ()
 
     def deliver(
@@ -295,10 +295,10 @@ class RowStream(LookerStream):
         *,
         is_whole: bool,  # noqa: ARG002 - as above
     ) -> None:
-        """Sync the rows of one task, given as `batches`; `is_whole` if they are all there are."""
+        """Sync the rows of one task from `batches`; `is_whole` is whether these are complete."""
         self._batches = batches
         try:
             self.sync()
         finally:
-            # The stream stays, its results must not.
+            # The stream stays, but its results must not.
             del self._batches

@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from tap_looker_tasks.watch import RunWatch
 
 
-# A launch is noted in state no later than after so many rows.
+# A launch is in STATE after at most this many rows.
 _ROWS_AT_ONCE = 2000
 _TASKS_NAMED = 20
-# Of them together, so that the line says how many more there are.
+# For all tasks together, so that the line shows how many more there are.
 _NAMES_LENGTH = 1800
 
 
@@ -97,7 +97,7 @@ _COLUMNS: Mapping[str, tuple[Any, str]] = MappingProxyType(
 )
 
 
-# Of statuses that come without an error message.
+# Messages for statuses that come without one.
 _MEANINGS = MappingProxyType(
     {
         "absent": "Looker never reported this ID; is it old, or another instance's?",
@@ -112,8 +112,8 @@ _MEANINGS = MappingProxyType(
 class QueryTaskResultsStream(LookerStream):
     """One record per query task: its outcome and, unless a stream holds the rows, its result.
 
-    Syncing it is what follows the tasks: each one is delivered, rows first, as soon as its
-    outcome is known, and then remembered in state.
+    Its sync follows the tasks: each one is delivered, rows first, as soon as its outcome is known,
+    and then saved in state.
     """
 
     name = "query_task_results"
@@ -126,7 +126,7 @@ class QueryTaskResultsStream(LookerStream):
     ).to_dict()
 
     def __init__(self, tap: LookerTap, states: PacedStateWriter, watch: RunWatch) -> None:
-        """Write STATE to `states`, and show on `watch` what happens."""
+        """Write STATE to `states`, and show events on `watch`."""
         super().__init__(tap)
         self._states = states
         self._watch = watch
@@ -137,7 +137,7 @@ class QueryTaskResultsStream(LookerStream):
 
     @property
     def is_test_run(self) -> bool:
-        """Whether no more than some records of each stream are wanted."""
+        """Return whether only some records of each stream are requested."""
         return self.ABORT_AT_RECORD_COUNT is not None
 
     @override
@@ -158,15 +158,15 @@ class QueryTaskResultsStream(LookerStream):
         for event in run.events():
             match event:
                 case Idle():
-                    # Let the target have everything so far.
+                    # Give the target everything so far.
                     self._states.write_state(self._tap.state)
                     self._watch.tick()
                 case Outcome():
                     record, outcome = self._deliver(event, run)
-                    # The SDK takes out of it what is deselected.
+                    # The SDK removes deselected columns from it.
                     yield {**record}
                     self._watch.note_delivered(outcome, record)
-                    # Only now is the task's last record out.
+                    # Only now is the task's last record written.
                     run.remember(
                         outcome,
                         record["runtime_seconds"],
@@ -181,7 +181,7 @@ class QueryTaskResultsStream(LookerStream):
         yield from self._take_failure_records()
 
     def _take_failure_records(self) -> Iterator[Record]:
-        """Yield the records of queries that could not be launched since the last call."""
+        """Yield the records of queries that failed to launch since the last call."""
         while self._not_launched:
             failed = self._not_launched.pop(0)
             stream = self._row_streams.get(failed.query_name)
@@ -218,11 +218,11 @@ class QueryTaskResultsStream(LookerStream):
 
     @property
     def is_running(self) -> bool:
-        """Whether a sync has begun and not ended."""
+        """Return whether a sync has started and not ended."""
         return self._run is not None
 
     def end_run(self, *, cancels: bool) -> None:
-        """End the run cleanly, wherever it is; it takes a few seconds at most.
+        """End the run cleanly, at any point; it takes a few seconds at most.
 
         Nothing is written: the target may be gone.
         """
@@ -254,7 +254,7 @@ class QueryTaskResultsStream(LookerStream):
 
     @override
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        """Write the last STATE, everything being delivered now; only then report failures.
+        """Write the last STATE, with everything delivered; only then report failures.
 
         Raises:
             TasksNotCompletedError: If tasks did not complete, and `fail_on_task_error` is on.
@@ -266,7 +266,7 @@ class QueryTaskResultsStream(LookerStream):
             report_incomplete(self._incomplete, self.logger, fails=fails)
 
     def _deliver(self, outcome: Outcome, run: Run) -> tuple[Record, Outcome]:
-        """Deliver the task's rows; return its own record, and the outcome as it turned out."""
+        """Deliver the task's rows; return its own record, and the final outcome."""
         answer = outcome.answer.take() if outcome.answer else None
         result, data = Result(status=outcome.status), None
         self._watch.note_delivering(outcome)
@@ -306,7 +306,7 @@ class QueryTaskResultsStream(LookerStream):
         return stream.query if stream else None
 
     def _refuse_unusable(self, result: Result, outcome: Outcome) -> Result:
-        """Return the result; as an error when a query's rows, or their keys, are not in it."""
+        """Return the result; an error if a query's rows, or their keys, are missing from it."""
         if result.status != COMPLETE or outcome.finished_at is None:
             return result
         stream = self._stream_of(outcome.task)
@@ -318,7 +318,7 @@ class QueryTaskResultsStream(LookerStream):
         return replace(result, status=ERROR, error_message=problem, row_count=None, arrays=())
 
     def _check_completeness(self, result: Result, task: QueryTask) -> tuple[Result, bool]:
-        """Return the result, marked as truncated if it may be cut off, and whether it is whole."""
+        """Return the result, marked as truncated if it may be, and whether it is complete."""
         if result.row_count is None or self.is_test_run:
             return result, False
         stream = self._stream_of(task)
@@ -347,7 +347,7 @@ class QueryTaskResultsStream(LookerStream):
     def _note_between(
         self, batches: Iterator[RecordBatch], outcome: Outcome, run: Run
     ) -> Iterator[RecordBatch]:
-        """Yield parts of the batches, and act on what happens meanwhile after each."""
+        """Yield parts of the batches, and process other events after each."""
         for batch in batches:
             for part in batch.parts(_ROWS_AT_ONCE):
                 yield part
@@ -366,7 +366,7 @@ class QueryTaskResultsStream(LookerStream):
         if not self.takes_raw_json:
             return {"rows": list(result.rows())}
         if result.is_long:
-            # Whatever cannot be read must show now: half a line cannot be taken back.
+            # Unreadable rows must raise now: half a line cannot be taken back.
             for _ in result.flat_arrays():
                 pass
             return {"rows": ReadyJson(one_array(result.flat_arrays()))}
@@ -390,7 +390,7 @@ def report_incomplete(incomplete: Sequence[str], logger: logging.Logger, *, fail
     logger.warning("%s", msg)
 
 
-# The record of a task.
+# Records of tasks.
 
 
 def build_record(
@@ -404,11 +404,11 @@ def build_record(
     """Build the record of a task.
 
     Args:
-        outcome: what is known of the task.
-        result: what Looker sent with it; empty but for the status when that was nothing.
-        query: the one that the tap launched it for.
-        result_source: where Looker took the result from.
-        data: the result itself, when it is wanted here.
+        outcome: Outcome of the task.
+        result: Result that Looker sent; empty except for the status if there was none.
+        query: Query that the tap launched it for.
+        result_source: Source of the result in Looker.
+        data: The payload, if it is part of the record.
     """
     task = outcome.task
     launched = task if isinstance(task, LaunchedTask) else None
@@ -438,7 +438,7 @@ def build_record(
 def build_failure_record(
     query_name: str, reason: str, query: ConfiguredQuery | None, now: float
 ) -> dict[str, Any]:
-    """Build the record of a query that could not be launched, so that alerts by SQL see it."""
+    """Build the record of a query that failed to launch, so that alerts by SQL include it."""
     moment = to_rfc3339(now)
     nothing = dict.fromkeys(_COLUMNS)
     return nothing | {

@@ -94,11 +94,11 @@ class QueryStream(RowStream):
     """One record per row of a configured query, in typed columns."""
 
     parent_stream_type = QueryTaskResultsStream
-    # What the replication key came to in rows that were read to the end.
+    # Values of the replication key in rows that were read to the end.
     _latest: object = None
 
     def __init__(self, tap: LookerTap, plan: QueryStreamPlan) -> None:
-        """Take what is known of the query."""
+        """Keep the plan of the query's stream."""
         self.query: ConfiguredQuery = plan.query
         super().__init__(tap, name=plan.query.name, schema=dict(plan.schema))
         self.primary_keys = plan.key_properties
@@ -107,7 +107,7 @@ class QueryStream(RowStream):
     @cached_property
     @override
     def keeper(self) -> QueryKeeper:
-        """What state remembers of the query."""
+        """State of the query."""
         field = self.query.config.replication_key if self._is_incremental else None
         column = None if field is None else column_in_schema(self.schema, field)
         start_date = self.config.get("start_date")
@@ -115,7 +115,7 @@ class QueryStream(RowStream):
 
     @property
     def query_to_run(self) -> ConfiguredQuery:
-        """The query as it is to be launched: a test run asks for a few rows only."""
+        """The query to launch; in a test run, for a few rows only."""
         if self.ABORT_AT_RECORD_COUNT is None:
             return self.query
         config = msgspec.structs.replace(self.query.config, limit=_ROWS_OF_A_TEST_RUN)
@@ -131,10 +131,10 @@ class QueryStream(RowStream):
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Take the keys and the replication method of a catalog.
+        """Use the keys and the replication method of a catalog.
 
         Raises:
-            SettingsError: If they do not go with its schema, or with the configured query.
+            SettingsError: If they do not match its schema, or the configured query.
         """
         super().apply_catalog(catalog)
         refuse(
@@ -177,7 +177,8 @@ class QueryStream(RowStream):
         super().deliver(outcome, result, batches, is_whole=is_whole)
         self.keeper.move(self._latest, self._time_zone)
         if self._stream_version is not None:
-            # Targets may drop what this run did not deliver, now that all of it is there.
+            # Targets may delete all rows that this run did not deliver, since its rows are
+            # complete.
             self._write_activate_version_message(self._stream_version)
 
     @override
@@ -202,7 +203,7 @@ class QueryStream(RowStream):
         self._latest = advance.value if advance else None
 
     def _begin_advance(self, match: ColumnMatch, outcome: Outcome) -> BookmarkAdvance | None:
-        """Begin to move the bookmark; None if nothing says how far the result goes."""
+        """Start moving the bookmark; return None if the end of the result is unknown."""
         key, task = self.keeper.column, outcome.task
         if key is None or key.name in match.missing or not isinstance(task, LaunchedTask):
             return None
@@ -216,9 +217,10 @@ class QueryStream(RowStream):
         )
 
     def _next_version(self, now: float) -> int:
-        """Return a version above that of every earlier run, and remember it.
+        """Return a version above that of every earlier run, and save it.
 
-        Targets keep the rows of the highest one; a clock may have been set back since the last.
+        Targets keep the rows of the highest version; the clock may have been set back since the
+        last.
         """
         version, last = int(now * 1000), self.stream_state.get("version")
         if isinstance(last, int) and last >= version:
@@ -234,7 +236,7 @@ class QueryStream(RowStream):
         return version
 
     def _may_activate(self, *, is_whole: bool) -> bool:
-        """Return whether the rows are all there are, so that those of earlier runs may go."""
+        """Return whether the rows are complete, so that those of earlier runs may be deleted."""
         if self._is_incremental or self.ABORT_AT_RECORD_COUNT is not None:
             return False
         if not is_whole:
@@ -248,11 +250,11 @@ class QueryStream(RowStream):
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        # The SDK would move the bookmark with every record, and not know Looker's types.
+        # The SDK would move the bookmark with every record, without knowing Looker's types.
         pass
 
     def _match(self, result: Result) -> ColumnMatch:
-        """The columns wanted, and what a result has of them."""
+        """Return the requested columns that the result has."""
         return match_columns(
             self.schema,
             result,

@@ -1,4 +1,4 @@
-"""Shows what a run does, and what it did; receives events and decides nothing."""
+"""Observers of a run: live display, log lines, summary and report; they receive events only."""
 
 from tap_looker_tasks.watch.progress import RunWatch, tell_calls
 

@@ -1,4 +1,4 @@
-"""What has happened in a run, task by task; told with every moment, asks for nothing."""
+"""Facts of a run, task by task, from its events; every moment is a parameter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_ERROR_LENGTH = 20_000
 
 
 class Stage(Enum):
-    """Where a task is, or how it ended."""
+    """Progress of a task, or its end."""
 
     QUEUED = "queued"
     RUNNING = "running in Looker"
@@ -50,30 +50,30 @@ Phase = tuple[Stage, float, float]
 
 
 class TaskFacts(msgspec.Struct, eq=False, array_like=True):
-    """What is known of one query task, or of a query that has none yet.
+    """Facts of one query task, or of a query that has none yet.
 
-    A report holds these values as they are, in this order, which its script reads them in.
+    A report has these values unchanged, in the order in which its script reads them.
 
     Attributes:
-        name: the query's stream; None for an external task.
-        stage: where it is now.
-        query_task_id: Looker's id; None before the launch.
-        query_id: Looker's id of the query, when known.
-        link: address or path of the query in Looker's pages, when known.
-        attempt: number of the launch, from 1.
-        status: Looker's last word.
-        error: why it failed.
-        row_count: rows of the result, as Looker tells them or as delivered so far.
-        collected_bytes: size of the answer.
-        delivered_bytes: size of what was written for it.
-        runtime_seconds: as Looker reports it.
-        queued_at: epoch seconds, like all moments below; None for what did not happen.
-        running_at: launched, or followed for the first time in this run.
-        finished_at: its final status was seen.
-        collected_at: its result is here.
-        delivering_at: its first record is written.
-        ended_at: nothing more happens to it in this run.
-        is_launched: whether this run of the tap or an earlier one launched it.
+        name: Stream of the query; None for an external task.
+        stage: Current stage.
+        query_task_id: Looker's ID; None before the launch.
+        query_id: Looker's ID of the query, if known.
+        link: Address or path of the query in Looker's pages, if known.
+        attempt: Number of the launch, from 1.
+        status: Last status from Looker.
+        error: Reason of its failure.
+        row_count: Rows of the result, as Looker reports them or as delivered so far.
+        collected_bytes: Size of the response.
+        delivered_bytes: Size of the messages written for it.
+        runtime_seconds: Run time, as Looker reports it.
+        queued_at: Epoch seconds, like all moments below; None for what did not happen.
+        running_at: Moment when it was launched, or first followed in this run.
+        finished_at: Moment when its final status arrived.
+        collected_at: Moment when its result arrived.
+        delivering_at: Moment when its first record was written.
+        ended_at: Moment of its last event in this run.
+        is_launched: Whether this run of the tap or an earlier one launched it.
     """
 
     name: str | None
@@ -98,11 +98,11 @@ class TaskFacts(msgspec.Struct, eq=False, array_like=True):
 
     @property
     def title(self) -> str:
-        """The name that people know it by."""
+        """Name that users know it by."""
         return self.name or f"query task {self.query_task_id}"
 
     def phases(self, now: float) -> list[Phase]:
-        """Return what took time, in order; what is not over lasts until `now`."""
+        """Return the phases that took time, in order; an unfinished one lasts until `now`."""
         moments = (
             self.delivering_at,
             self.collected_at,
@@ -114,8 +114,7 @@ class TaskFacts(msgspec.Struct, eq=False, array_like=True):
         phases: list[Phase] = []
         for stage, begin in zip(_PHASES_BACKWARDS, moments, strict=True):
             if begin is not None:
-                # The parts of a run tell their moments on their own; none of them lasts below
-                # nothing.
+                # The parts of a run record their moments separately; no phase lasts below zero.
                 end = max(begin, end)
                 phases.append((stage, begin, end))
                 end = begin
@@ -123,28 +122,28 @@ class TaskFacts(msgspec.Struct, eq=False, array_like=True):
 
 
 def _page_of(query_id: str | None) -> str | None:
-    """Return the page of a query as it was run; an ID of 22 characters ends its share URL."""
+    """Return the page of a query that was run; an ID of 22 characters ends its share URL."""
     return f"/x/{query_id}" if query_id and len(query_id) == _SHARED_ID_LENGTH else None
 
 
 class RunFacts:
-    """What has happened in a run so far.
+    """Facts of a run so far.
 
     Attributes:
-        started_at: epoch seconds.
-        ended_at: epoch seconds; None while it goes on.
-        exit_status: of the command; None while it goes on.
-        error: why the run failed; None while it goes on, or when it did not.
-        tasks: all of them, and queries without one, in the order in which they were told of.
-        launches: tasks launched in this run.
-        row_count: rows delivered.
-        delivered_bytes: size of the rows delivered.
-        collected_bytes: size of the answers that came.
-        changes: how often something was told.
+        started_at: Epoch seconds of its start.
+        ended_at: Epoch seconds of its end; None until then.
+        exit_status: Exit status of the command; None until its end.
+        error: Reason of the run's failure; None until its end, or if it succeeded.
+        tasks: All tasks, and queries without one, in the order of their first event.
+        launches: Number of tasks launched in this run.
+        row_count: Number of rows delivered.
+        delivered_bytes: Size of the rows delivered.
+        collected_bytes: Size of the responses received.
+        changes: Number of events so far.
     """
 
     def __init__(self, started_at: float) -> None:
-        """Begin with nothing, at `started_at` in epoch seconds."""
+        """Start empty, at `started_at` in epoch seconds."""
         self.started_at = started_at
         self.ended_at: float | None = None
         self.exit_status: int | None = None
@@ -167,30 +166,30 @@ class RunFacts:
 
     @property
     def total(self) -> int:
-        """Tasks and queries of the run; a query launched again counts once."""
+        """Number of tasks and queries of the run; a query launched again counts once."""
         return len(self.tasks) - self.count(Stage.RELAUNCHED)
 
     def count(self, *stages: Stage) -> int:
-        """Return how many tasks are in one of the stages."""
+        """Return the number of tasks in any of the stages."""
         return sum(len(self._in_stage[stage]) for stage in stages)
 
     def in_stage(self, stage: Stage) -> Collection[TaskFacts]:
-        """Return the tasks in a stage; the one that is there for longest comes first."""
+        """Return the tasks in a stage; the one that has been there longest comes first."""
         return self._in_stage[stage].keys()
 
     def expected_seconds(self, task: TaskFacts) -> float | None:
-        """Return how long the task's query took in an earlier run, if that is known."""
+        """Return the seconds that the task's query took in an earlier run, if known."""
         return self._expected.get(task.name or "")
 
     def expect(self, name: str, runtime_seconds: float | None, page: str | None = None) -> None:
-        """Note how long a query took in an earlier run, and its page in Looker, if known."""
+        """Record a query's run time in an earlier run, and its page in Looker, if known."""
         if runtime_seconds is not None:
             self._expected[name] = runtime_seconds
         if page is not None:
             self._pages[name] = page
 
     def note(self, event: ProgressEvent, now: float) -> None:
-        """Note an event of the run at `now`, in epoch seconds."""
+        """Record an event of the run at `now`, in epoch seconds."""
         match event:
             case Launched(task):
                 name = task.query_name
@@ -205,7 +204,7 @@ class RunFacts:
                 self.cancelled(task.query_task_id, now)
 
     def queued(self, name: str, at: float) -> None:
-        """Note that a query waits for a slot."""
+        """Record that a query waits for a slot."""
         self._find_queued(name, at).queued_at = at
 
     def launched(
@@ -217,15 +216,15 @@ class RunFacts:
         at: float,
         link: str | None = None,
     ) -> None:
-        """Note that a query's task was created, in place of one that was lost, if there was one.
+        """Record the creation of a query's task, which replaces a lost one, if there was one.
 
         Args:
-            query_task_id: Looker's id of the task.
-            name: the query's stream.
-            query_id: Looker's id of the query.
-            attempt: number of the launch, from 1.
-            at: epoch seconds.
-            link: address or path of the query in Looker's pages, when known.
+            query_task_id: Looker's ID of the task.
+            name: Stream of the query.
+            query_id: Looker's ID of the query.
+            attempt: Number of the launch, from 1.
+            at: Epoch seconds.
+            link: Address or path of the query in Looker's pages, if known.
         """
         task = self._find_queued(name, at)
         task.query_task_id, task.query_id, task.attempt = query_task_id, query_id, attempt
@@ -235,14 +234,14 @@ class RunFacts:
         self._move(task, Stage.RUNNING)
 
     def followed(self, query_task_id: str, at: float, name: str | None = None) -> None:
-        """Note that a task is followed that exists already: external, or resumed with its name."""
+        """Record an existing task that is followed: external, or resumed with its name."""
         task = self._find(query_task_id)
         task.name, task.is_launched, task.running_at = name, name is not None, at
         if name:
             self._by_name[name] = task
 
     def finished(self, query_task_id: str, status: str, at: float) -> None:
-        """Note that a task has its final status in Looker."""
+        """Record that a task has its final status in Looker."""
         task = self._find(query_task_id)
         task.status, task.finished_at = status, at
         if task.running_at is not None:
@@ -251,20 +250,20 @@ class RunFacts:
         self._move(task, Stage.COLLECTING)
 
     def collected(self, query_task_id: str, size_bytes: int, at: float) -> None:
-        """Note that a task's result is here."""
+        """Record that a task's result has arrived."""
         task = self._find(query_task_id)
         task.collected_bytes, task.collected_at = size_bytes, at
         self.collected_bytes += size_bytes
         self._move(task, Stage.COLLECTED)
 
     def delivering(self, query_task_id: str, at: float) -> None:
-        """Note that a task's records are being written."""
+        """Record that a task's records are being written."""
         task = self._find(query_task_id)
         task.delivering_at = at
         self._move(task, Stage.DELIVERING)
 
     def rows(self, query_task_id: str, count: int, size_bytes: int, at: float) -> None:
-        """Note that some rows of a task were written."""
+        """Record that some rows of a task were written."""
         task = self._find(query_task_id)
         if task.delivering_at is None:
             self.delivering(query_task_id, at)
@@ -283,12 +282,12 @@ class RunFacts:
         runtime_seconds: float | None,
         at: float,
     ) -> None:
-        """Note that a task's last record is written; it failed unless it is complete."""
+        """Record that a task's last record is written; it failed unless it is complete."""
         task = self._find(query_task_id)
         task.status, task.runtime_seconds = status, runtime_seconds
         task.error = error and _safe_lines(error)
         if row_count is not None and not task.row_count:
-            # The rows went into the task's own record.
+            # The rows are in the task's own record.
             task.row_count = row_count
             self.row_count += row_count
         if task.delivering_at is not None:
@@ -298,36 +297,36 @@ class RunFacts:
         self._end(task, Stage.DELIVERED if is_good else Stage.FAILED, at)
 
     def not_launched(self, name: str, reason: str, at: float) -> None:
-        """Note that a query's task could not be created."""
+        """Record that a query's task could not be created."""
         task = self._find_queued(name, at)
         task.error = _safe_lines(reason)
         self._end(task, Stage.NOT_LAUNCHED, at)
 
     def cancelled(self, query_task_id: str, at: float) -> None:
-        """Note that the tap cancelled a task in Looker."""
+        """Record that the tap cancelled a task in Looker."""
         task = self._find(query_task_id)
-        # A task that timed out is cancelled too, and stays one that failed.
+        # A task that timed out is also cancelled, and stays a failed one.
         if task.ended_at is None:
             self._end(task, Stage.CANCELLED, at)
 
     def left(self, query_task_id: str, status: str, at: float) -> None:
-        """Note that a task is unfinished and left for the next run."""
+        """Record that a task is unfinished and left for the next run."""
         task = self._find(query_task_id)
         task.status = status
         self._end(task, Stage.LEFT, at)
 
     def ended(self, exit_status: int, error: str | None, at: float) -> None:
-        """Note that the run is over; whatever has not ended is left for the next run."""
+        """Record the end of the run; unfinished tasks are left for the next run."""
         self.ended_at, self.exit_status, self.error = at, exit_status, error
         for task in self.tasks:
             if task.ended_at is None:
                 self._end(task, Stage.LEFT, at)
 
     def time_left(self, now: float, slots: int) -> float | None:
-        """Return the seconds that the run will still take; None when nothing tells.
+        """Return the seconds that the run will still take; None if that cannot be estimated.
 
-        A query that no earlier run knows is taken to need as long as this run's tasks did on
-        average; a target, as long for what is here as for what it has taken.
+        A query unknown to earlier runs is estimated to need this run's average task time; a target,
+        as long for the collected results as it took for the delivered ones.
         """
         usual = self._mean_seconds()
         rests: list[float] = []
@@ -343,7 +342,7 @@ class RunFacts:
         return self._seconds_running / self._finishes if self._finishes else None
 
     def _seconds_to_deliver(self) -> float:
-        """Return how long it takes to deliver what is here, at the speed so far."""
+        """Return the estimated seconds to deliver the collected results, at the speed so far."""
         if not self._answer_bytes_delivered:
             return 0.0
         waiting = max(0, self.collected_bytes - self._answer_bytes_delivered)

@@ -1,4 +1,4 @@
-"""The live display on a terminal, drawn by rich; log lines go on above it."""
+"""The live display on a terminal, drawn by rich below the log lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _GAP = "  "
 
 
 class _Console(Console):
-    """A console that tells of a broken pipe as of any other failure; rich would end the run."""
+    """A console that raises a broken pipe like any other failure; rich would end the run."""
 
     @override
     def on_broken_pipe(self) -> None:
@@ -40,7 +40,7 @@ class _Console(Console):
 
 
 class LiveDisplay:
-    """Draws the run's facts at the bottom of a terminal, over and over."""
+    """Draws the run's facts at the bottom of a terminal, repeatedly."""
 
     def __init__(self, facts: RunFacts, stream: TextIO) -> None:
         """Draw on `stream`, which is a terminal; rich honors `NO_COLOR`."""
@@ -56,14 +56,14 @@ class LiveDisplay:
         self._undo = ExitStack()
 
     def start(self) -> None:
-        """Take over the terminal's last lines; handlers of logs write above them.
+        """Start the display in the terminal's last lines; log lines appear above it.
 
         Raises:
             OSError: If the terminal cannot be written to.
         """
         self._live.start()
         self._undo.callback(self._live.stop)
-        # It has what handlers use of a text stream.
+        # It has the methods of a text stream that handlers use.
         proxy: Any = FileProxy(self._console, self._stream)
         for handler in _handlers_of(self._stream):
             before = handler.setStream(proxy)
@@ -71,7 +71,7 @@ class LiveDisplay:
                 self._undo.callback(handler.setStream, before)
 
     def stop(self) -> None:
-        """Give the terminal back, without the display.
+        """Stop and remove the display.
 
         Raises:
             OSError: If the terminal cannot be written to.
@@ -79,7 +79,8 @@ class LiveDisplay:
         self._undo.close()
 
     def show(self, now: float, tasks: str, flow: str) -> None:
-        """Draw at `now`, in epoch seconds, with one line of where tasks are and one of the flow.
+        """Draw at `now`, in epoch seconds, with one line about tasks and one about the flow of
+        rows.
 
         Raises:
             OSError: If the terminal cannot be written to.
@@ -101,7 +102,7 @@ class LiveDisplay:
         return _InOneLine(bar, Text(f" {elapsed}", style="bold"))
 
     def _tasks_at_work(self, now: float) -> list[_Row]:
-        """Return what is being delivered, and what Looker works on for longest."""
+        """Return the tasks being delivered, and those that Looker has worked on longest."""
         rows = [
             _Row(_title(task), "delivering", "cyan", f"{task.row_count:,} rows")
             for task in islice(self._facts.in_stage(Stage.DELIVERING), 1)
@@ -123,7 +124,7 @@ class LiveDisplay:
 
 
 class _InOneLine:
-    """Renders one thing beside another, which a table would do at several times the cost."""
+    """Renders one item beside another; a table would take several times as long."""
 
     def __init__(self, first: ProgressBar, second: Text) -> None:
         self.first = first
@@ -135,7 +136,7 @@ class _InOneLine:
 
 
 class _Row(NamedTuple):
-    """What is shown of a task, in three columns; without a state, a line of its own."""
+    """A task in the display, in three columns; without a state, a line of text."""
 
     title: Text
     state: str = ""
@@ -144,7 +145,7 @@ class _Row(NamedTuple):
 
 
 def _align(rows: Sequence[_Row], width: int) -> Iterator[Text]:
-    """Yield one line for each row, whose title gives way where there is too little room."""
+    """Yield one line for each row; titles are shortened if there is too little room."""
     longest = max((row.title.cell_len for row in rows), default=0)
     taken = max((len(row.figure) for row in rows), default=0) + _STATE_WIDTH + 2 * len(_GAP)
     for row in rows:

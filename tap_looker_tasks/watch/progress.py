@@ -1,4 +1,4 @@
-"""Shows a run while it lasts: live on a terminal, else a line every few seconds."""
+"""Progress of a run: live on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.watch.live import LiveDisplay
 
 _SECONDS_BETWEEN_FRAMES = 0.5
-# While Looker works and nothing else happens, a line is due after so many intervals.
+# While Looker works and nothing else happens, a line is due after this many intervals.
 _MAX_SILENCE = 6
 _RATE_SECONDS = 10.0
 _TERMINALS_WITHOUT_CURSOR = {"", "dumb", "unknown"}
@@ -46,14 +46,14 @@ def shows_live(
 ) -> bool:
     """Return whether a live display can be shown on `errors`.
 
-    It needs a terminal that can move its cursor, which messages on `output` do not go to.
+    It needs a terminal that can move its cursor, and on which `output` is not shown.
     """
     can_move = environment.get("TERM", "") not in _TERMINALS_WITHOUT_CURSOR
     return can_move and _is_terminal(errors) and not _is_terminal(output)
 
 
 def tell_calls(calls: Counter[str], logger: logging.Logger) -> None:
-    """Log the calls of a command that was no run."""
+    """Log the calls of a command that was not a run."""
     if calls:
         logger.info("%s", describe_calls(calls, None))
 
@@ -62,7 +62,7 @@ class RunWatch:
     """Keeps the facts of a run and shows them while it lasts; decides nothing.
 
     Attributes:
-        facts: What has happened so far.
+        facts: Facts of the run so far.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class RunWatch:
         queued: Iterable[str],
         tasks: Iterable[QueryTask],
     ) -> None:
-        """Note which tasks are followed and which queries are queued, and show it."""
+        """Record followed tasks and queued queries, and show them."""
         now = self._clock.now()
         for name, keeper in keepers.items():
             expected = keeper.last_run.expected
@@ -108,7 +108,7 @@ class RunWatch:
         self._progress.__enter__()
 
     def end(self) -> None:
-        """Show nothing any more."""
+        """Stop showing the run."""
         self._progress.__exit__(None, None, None)
 
     def check_places(self, settings: Settings) -> None:
@@ -120,7 +120,7 @@ class RunWatch:
         places = {"report_path": settings.report_path, "summary_path": settings.summary_path}
         for name, pattern in places.items():
             if pattern:
-                # A run without a report need not wait for what makes one.
+                # A run without a report does not need its modules.
                 from tap_looker_tasks.watch import report  # noqa: PLC0415
 
                 report.check_place(name, pattern, self.facts.started_at)
@@ -128,7 +128,7 @@ class RunWatch:
     def log_end(
         self, error: BaseException | None, settings: Settings, config: Mapping[str, Any]
     ) -> None:
-        """Log what the run did, and write its report if one is configured.
+        """Log a summary of the run, and write its report if one is configured.
 
         Args:
             error: The exception that ends the command, if there is one.
@@ -141,7 +141,7 @@ class RunWatch:
             self._logger.info("%s", line)
         if not (settings.report_path or settings.summary_path):
             return
-        # A run without a report need not wait for what makes one.
+        # A run without a report does not need its modules.
         from tap_looker_tasks.watch import report  # noqa: PLC0415
 
         given = report.Circumstances(
@@ -161,29 +161,29 @@ class RunWatch:
             self._logger.warning("%s", failure.message)
 
     def tick(self) -> None:
-        """Show what is new, if it is time to."""
+        """Show new events, if it is time to."""
         self._progress.tick(self._clock.now())
 
     def note(self, event: ProgressEvent) -> None:
-        """Note what happened besides an outcome."""
+        """Record an event other than an outcome."""
         self.facts.note(event, self._clock.now())
         self.tick()
 
     def note_delivering(self, outcome: Outcome) -> None:
-        """Note that a task's records are about to be written."""
+        """Record that a task's records are about to be written."""
         self._written = self._output.bytes_written
         if outcome.finished_at is not None:
             self.facts.delivering(outcome.task.query_task_id, self._clock.now())
 
     def note_rows(self, outcome: Outcome, count: int) -> None:
-        """Note that some rows of a task were written."""
+        """Record that some rows of a task were written."""
         size = self._output.bytes_written - self._written
         self._written += size
         self.facts.rows(outcome.task.query_task_id, count, size, self._clock.now())
         self.tick()
 
     def note_delivered(self, outcome: Outcome, record: Mapping[str, Any]) -> None:
-        """Note that a task's last record is written."""
+        """Record that a task's last record is written."""
         now, query_task_id = self._clock.now(), outcome.task.query_task_id
         if outcome.finished_at is None:
             self.facts.left(query_task_id, outcome.status, now)
@@ -200,7 +200,7 @@ class RunWatch:
 
 
 class Progress:
-    """Shows what `facts` say, as long as it is entered; `tick` is to be called often."""
+    """Shows `facts` until it exits; `tick` is to be called often."""
 
     def __init__(  # noqa: PLR0913 - what is shown, and where
         self,
@@ -213,16 +213,16 @@ class Progress:
         stream: TextIO | None,
         interval: float = 10,
     ) -> None:
-        """Prepare to show.
+        """Prepare the display.
 
         Args:
-            facts: of the run.
-            logger: for lines, where no live display is possible.
-            calls: requests made to Looker so far, by operation.
-            call_limit: the most that are allowed, if there is a limit.
-            slots: tasks that may run in Looker at once.
-            stream: standard error; None when the process has none.
-            interval: seconds between lines.
+            facts: Facts of the run.
+            logger: Logger for lines, if no live display is possible.
+            calls: Number of requests to Looker so far, by operation.
+            call_limit: Maximum number of requests; None for no limit.
+            slots: Maximum number of tasks that run in Looker concurrently.
+            stream: Standard error; None if the process has none.
+            interval: Seconds between lines.
         """
         self._facts = facts
         self._logger = logger
@@ -238,13 +238,13 @@ class Progress:
         self._rows: deque[tuple[float, int]] = deque([(facts.started_at, facts.row_count)])
 
     def __enter__(self) -> Self:
-        """Show the live display, where there is a terminal for it."""
+        """Show the live display, if there is a terminal for it."""
         if self._stream is not None and shows_live(self._stream, sys.stdout, os.environ):
-            # A run that shows nothing need not wait for it.
+            # A run without a live display does not need its module.
             from tap_looker_tasks.watch.live import LiveDisplay  # noqa: PLC0415
 
             live = LiveDisplay(self._facts, self._stream)
-            # A terminal that went away ends no run.
+            # The loss of the terminal must not end the run.
             with suppress(OSError, ValueError):
                 live.start()
                 self._live = live
@@ -257,11 +257,11 @@ class Progress:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Take the live display away; log lines stay."""
+        """Remove the live display; log lines stay."""
         self._stop_live()
 
     def tick(self, now: float) -> None:
-        """Show what is new at `now`, in epoch seconds, if it is time to."""
+        """Show new facts at `now`, in epoch seconds, if it is time to."""
         if now < self._due_at:
             return
         self._note_rows(now)
@@ -273,11 +273,11 @@ class Progress:
             self._show_frame(self._live, now)
 
     def describe(self, now: float) -> str:
-        """Return one line of what the run does at `now`, in epoch seconds."""
+        """Return one line about the state of the run at `now`, in epoch seconds."""
         return ", ".join([self.describe_tasks(), self.describe_flow(now)])
 
     def describe_tasks(self) -> str:
-        """Return how many tasks are where."""
+        """Return the number of tasks in each stage."""
         facts = self._facts
         failed = facts.count(Stage.FAILED, Stage.NOT_LAUNCHED)
         queued = facts.count(Stage.QUEUED)
@@ -338,7 +338,7 @@ class Progress:
             self._rows.popleft()
 
     def _rate(self, now: float) -> float:
-        """Return the rows delivered a second of late."""
+        """Return the recent rate of delivery, in rows per second."""
         begin, before = self._rows[0]
         return (self._facts.row_count - before) / (now - begin) if now > begin else 0.0
 

@@ -1,4 +1,4 @@
-"""One HTML file that shows what a run did; it needs nothing else, and no network."""
+"""The report of a run: one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class ReportError(TapError):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a run was given, and what it used of that.
+    """Configuration of a run, and its use of Looker.
 
     Attributes:
-        configuration: settings and their values, without secrets.
-        base_url: of the Looker instance.
-        calls: requests made to Looker, by operation.
-        call_limit: the most that are allowed, if there is a limit.
-        slots: tasks that may run in Looker at once.
+        configuration: Settings and their values, without secrets.
+        base_url: URL of the Looker instance.
+        calls: Number of requests to Looker, by operation.
+        call_limit: Maximum number of requests; None for no limit.
+        slots: Maximum number of tasks that run in Looker concurrently.
     """
 
     configuration: Mapping[str, object]
@@ -64,9 +64,9 @@ def write_report(path_pattern: str, facts: RunFacts, given: Circumstances, now: 
     """Write the report of a run; return its path.
 
     Args:
-        path_pattern: Where to, with date patterns of `strftime` for the start of the run in UTC.
-        facts: What happened in the run.
-        given: What the run was given.
+        path_pattern: Path, with date patterns of `strftime` for the start of the run in UTC.
+        facts: Facts of the run.
+        given: Configuration of the run.
         now: Epoch seconds.
 
     Raises:
@@ -109,7 +109,7 @@ def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: 
 
 
 def check_place(setting: str, path_pattern: str, started_at: float) -> None:
-    """Check that a file of the run can be written, and make its folder.
+    """Check that a file of the run can be written, and create its folder.
 
     Raises:
         SettingsError: If it cannot be.
@@ -121,7 +121,7 @@ def check_place(setting: str, path_pattern: str, started_at: float) -> None:
 
 
 def write_whole(setting: str, path_pattern: str, started_at: float, content: bytes) -> Path:
-    """Write a file that is there as a whole or not at all; return its path.
+    """Write a file completely or not at all; return its path.
 
     Raises:
         ReportError: If it cannot be written.
@@ -138,7 +138,7 @@ def write_whole(setting: str, path_pattern: str, started_at: float, content: byt
 
 
 def _create_part(setting: str, path_pattern: str, started_at: float) -> tuple[Path, Path]:
-    """Create what becomes the file, at a name that no one can have planted, and its folders."""
+    """Create the part file, under a name that cannot be guessed, and its folders."""
     path = Path(path_pattern)
     try:
         path = Path(datetime.fromtimestamp(started_at, UTC).strftime(path_pattern))
@@ -160,7 +160,7 @@ def _cannot_write(setting: str, path: Path, error: Exception) -> ReportError:
 
 
 def _build_page(data: Mapping[str, object], summary: list[str]) -> bytes:
-    """Return the page, whose policy allows for its own scripts and nothing else."""
+    """Return the page, whose policy allows its own scripts and nothing else."""
     texts = {
         "style": _read("uPlot.min.css") + _read("report.css"),
         "chart": _read("uPlot.iife.min.js"),
@@ -190,7 +190,7 @@ def _hash_of(text: bytes) -> bytes:
 
 
 def _as_json(data: Mapping[str, object]) -> bytes:
-    """Return JSON that is safe within a `script` element: nothing in it can end that."""
+    """Return JSON that is safe within a `script` element: no text can close the element."""
     try:
         encoded = msgspec.json.encode(data, enc_hook=str)
     except (UnicodeEncodeError, OverflowError):
@@ -238,24 +238,24 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
 
 
 def _as_text(value: object) -> str:
-    """Return a value as JSON, in one line if it is short."""
+    """Return a value as JSON, on one line if it is short."""
     line = json.dumps(value, default=str, ensure_ascii=False)
     if len(line) <= _SHORT:
         return line
     return json.dumps(value, default=str, ensure_ascii=False, indent=2)
 
 
-# How many tasks were where over the time of a run, and what it waited for.
+# The number of tasks in each phase over the time of a run, and the bottleneck.
 
 SAMPLES = 400
 _HALF = 0.5
 
 
 class Cause(Enum):
-    """What would have to be faster at a moment for the run to end sooner.
+    """The part that would have to be faster at a moment for the run to end sooner.
 
-    Looker and the target work at the same time: as long as Looker has something to do, the
-    target keeps nobody waiting.
+    Looker and the target work concurrently: while Looker has queries to run, the target delays
+    nothing.
     """
 
     SLOTS = "queries wait, all slots in use"
@@ -266,14 +266,14 @@ class Cause(Enum):
 
 
 class Load(NamedTuple):
-    """What went on at the same time in a run.
+    """Load of a run over time.
 
     Attributes:
         moments: Middle of each sample, in seconds from the start of the run.
         tasks: For each of `PHASES`, the mean number of tasks in it during each sample.
         slots: The mean number of tasks that held a slot in Looker during each sample.
         most_slots: The most tasks that held a slot at the same time.
-        seconds: What the run waited for: seconds of each `Cause`, to a sample exactly.
+        seconds: Seconds the run waited for each `Cause`, to a sample exactly.
     """
 
     moments: tuple[float, ...]
@@ -287,7 +287,7 @@ class _Sums:
     """Seconds that tasks spent in each of some samples of equal width.
 
     With a width of 1 s, a task from 0.5 s to 2.25 s adds 0.5, 1 and 0.25 s to three samples: the
-    steps add a whole second from sample 0 to before sample 2, the rests correct both ends.
+    steps add a full second from sample 0 to before sample 2, the rests correct both ends.
     """
 
     def __init__(self, width: float, samples: int) -> None:
@@ -304,12 +304,12 @@ class _Sums:
 
     def means(self) -> tuple[float, ...]:
         sums = zip(accumulate(self._steps), self._rests, strict=True)
-        # Zero is added to what would be shown as -0.0.
+        # Zero is added to avoid -0.0.
         return tuple(round((step + rest) / self._width, 2) + 0.0 for step, rest in sums)
 
 
 def measure_load(facts: RunFacts, now: float, slots: int, samples: int = SAMPLES) -> Load:
-    """Return what went on at the same time in a run of which `slots` tasks may run at once."""
+    """Measure the load of a run in which up to `slots` tasks run concurrently."""
     start = facts.started_at
     width = max(now - start, 0.001) / samples
     stages = {stage: _Sums(width, samples) for stage in PHASES}
@@ -335,7 +335,7 @@ def measure_load(facts: RunFacts, now: float, slots: int, samples: int = SAMPLES
 
 
 def _cause_of(means: Sequence[float], slots: int) -> Cause:
-    """Return what was waited for in a sample: what went on for at least half of it."""
+    """Return the cause of waiting in a sample: what lasted for at least half of it."""
     queued, running, collecting, collected, delivering, in_slots = means
     if queued >= _HALF and in_slots >= slots - _HALF:
         return Cause.SLOTS
@@ -347,7 +347,7 @@ def _cause_of(means: Sequence[float], slots: int) -> Cause:
 
 
 def explain_load(load: Load, facts: RunFacts, now: float) -> str:
-    """Return a sentence on what the run waited for most."""
+    """Return a sentence on the cause that the run waited for most."""
     most = max(load.seconds)
     cause = [*Cause][load.seconds.index(most)]
     share = f"{most / max(sum(load.seconds), 0.001):.0%} of the run"

@@ -1,4 +1,4 @@
-"""What a run did, in a few lines that somebody who is called at night can act on."""
+"""The summary of a run: a few lines that someone paged at night can act on."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LINE_LENGTH = 500
 
 
 def summary_lines(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
-    """Return the lines that close a run; why it failed comes last.
+    """Return the lines of a run's summary; the reason of a failure comes last.
 
     Args:
-        facts: of the run.
-        calls: requests made to Looker, by operation.
-        call_limit: the most that are allowed, if there is a limit.
+        facts: Facts of the run.
+        calls: Number of requests to Looker, by operation.
+        call_limit: Maximum number of requests; None for no limit.
     """
     failed = [*facts.in_stage(Stage.FAILED), *facts.in_stage(Stage.NOT_LAUNCHED)]
     return [
@@ -63,7 +63,7 @@ def _describe_run(facts: RunFacts) -> str:
 def _name_tasks(
     what: str, tasks: Collection[TaskFacts], describe: Callable[[TaskFacts], str]
 ) -> Iterator[str]:
-    """Yield one line for each of the first tasks, and how many more there are."""
+    """Yield one line for each of the first tasks, and the number of others."""
     if not tasks:
         return
     yield f"{what}: {format_count(len(tasks), 'query task')}"
@@ -101,7 +101,7 @@ def _describe_end(facts: RunFacts) -> Iterator[str]:
         yield f"the run ended with exit code {facts.exit_status}{reason}"
 
 
-# Numbers as people read them.
+# Numbers in the form that users read.
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _BYTES_STEP = 1000
@@ -109,7 +109,7 @@ _TENTHS_BELOW = 10
 
 
 def format_duration(seconds: float) -> str:
-    """Return a length of time with its two largest units, such as `2 min 13 s`."""
+    """Return a duration with its two largest units, such as `2 min 13 s`."""
     if seconds < _TENTHS_BELOW:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
@@ -140,15 +140,15 @@ def format_count(count: int, singular: str, plural: str = "") -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return a text in one line, its spaces closed up, of at most `length` characters."""
+    """Return a text on one line, its spaces merged, of at most `length` characters."""
     return one_line(" ".join(text[: 10 * length].split()), length)
 
 
-# What is told of a command when it has ended: its summary, and the report of a run.
+# Log lines of a command's end: its summary, and the report of a run.
 
 
 def lines_to_log(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
-    """Return the summary without what the log says next: why the run failed."""
+    """Return the summary without its reason of a failure, which the log shows next."""
     if facts.error is None:
         return summary_lines(facts, calls, call_limit)
     if not facts.total:
@@ -168,7 +168,7 @@ def exit_status_of(error: BaseException | None) -> int:
 
 
 def describe_end(error: BaseException | None) -> str | None:
-    """Return what people are told of the exception that ends a command."""
+    """Return the description of the exception that ends a command."""
     if error is None or isinstance(error, SystemExit):
         return None
     match error:
