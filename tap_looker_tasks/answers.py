@@ -1,4 +1,4 @@
-"""The options that show something instead of running the tap, and what answers them."""
+"""Options that print something instead of running the tap, such as `--doctor`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def build_questions() -> list[click.Option]:
-    """Declare the options that show something instead of running the tap."""
+    """Return the options that print something instead of running the tap."""
     return [
         click.Option(
             ["--init"],
@@ -62,12 +62,12 @@ def build_questions() -> list[click.Option]:
 
 
 class Question(NamedTuple):
-    """What a command is to show instead of running the tap.
+    """Request to print something instead of running the tap.
 
     Attributes:
         find: Words to search for; None for no search.
         explains: Whether to show what a run would send.
-        with_sql: Whether to show SQL, too.
+        with_sql: Whether to show SQL also.
         lists_sources: Whether to write sources for dbt.
     """
 

@@ -1,4 +1,4 @@
-"""What commands print: tables, folded on a terminal and one line a row in a pipe."""
+"""Output of commands: tables, folded on a terminal and one line per row in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML that commands read and write; the sources of a dbt project among it: `--dbt-sources`."""
+"""YAML: reading and writing it, and the sources of a dbt project: `--dbt-sources`."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def _type_of(declared: Mapping[str, Any]) -> str | None:
 
 
 def to_yaml(value: object) -> str:
-    """Write YAML; text of several lines as a block."""
-    # Only here, as few commands need it.
+    """Return YAML; text of several lines becomes a block."""
+    # Imported here, since few commands need it.
     from ruamel.yaml import YAML  # noqa: PLC0415
     from ruamel.yaml.representer import RoundTripRepresenter  # noqa: PLC0415
 
     class Representer(RoundTripRepresenter):
-        """Writes YAML as people do."""
+        """Writes YAML in a common style."""
 
         @override
         def ignore_aliases(self, data: object) -> bool:
@@ -136,7 +136,7 @@ def to_yaml(value: object) -> str:
 
 
 def read_yaml(text: str) -> dict[str, Any] | None:
-    """Read YAML so that `to_yaml` writes it again with its comments.
+    """Parse YAML so that `to_yaml` writes it again with its comments.
 
     Raises:
         SettingsError: If it is not YAML.

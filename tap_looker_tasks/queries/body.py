@@ -31,8 +31,8 @@ _REFERENCE = re.compile(r"\$\{([\w.]+)")
 _REFERENCE_TO_ALL = re.compile(r"\$\{[\w.]+:(total)\}")
 _FUNCTION = re.compile(r"\b([A-Za-z_]+)\s*\(")
 _TEXT = re.compile(r'"[^"]*"')
-# <https://docs.cloud.google.com/looker/docs/functions-and-operators>: every other function, known
-# or not, may look at other rows.
+# Functions of <https://docs.cloud.google.com/looker/docs/functions-and-operators> without other
+# rows; every other function, known or not, may use them.
 _OF_ONE_ROW = frozenset(
     {
         *("abs", "acos", "asin", "atan", "ceiling", "cos", "degrees", "exp", "floor", "int", "ln"),
@@ -316,9 +316,9 @@ def _row_limit(limit: object) -> int | None:
 
 
 def body_problems(config: QueryConfig, body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the configuration asks of a query that it cannot do, each after its config key.
+    """Yield what the configuration requires and the query cannot do, each after its config key.
 
-    An incremental query is computed row by row, and a filter expression holds beside all filters.
+    An incremental query is computed row by row, and a filter expression applies beside all filters.
     """
     if config.replication_key:
         for name, reason in _computed_over_rows(body.get("dynamic_fields")):
@@ -336,7 +336,7 @@ def body_problems(config: QueryConfig, body: Mapping[str, Any]) -> Iterator[str]
 
 
 def _computed_over_rows(dynamic_fields: object) -> Iterator[tuple[str, str]]:
-    """Yield the table calculations that need other rows, each with what makes it need them."""
+    """Yield the table calculations that need other rows, each with the reason."""
     if not dynamic_fields:
         return
     found = msgspec.json.decode(str(dynamic_fields), type=list[dict[str, Any]] | None) or ()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COMPLETE = "complete"
 _SHARED_ID_LENGTH = 22
-# A report shows an error whole, up to this; a line of the log, its beginning.
+# Maximum length of an error in a report; a log line has its start only.
 _MAX_ERROR_LENGTH = 20_000
 
 

@@ -79,8 +79,7 @@ class LiveDisplay:
         self._undo.close()
 
     def show(self, now: float, tasks: str, flow: str) -> None:
-        """Draw at `now`, in epoch seconds, with one line about tasks and one about the flow of
-        rows.
+        """Draw at `now`, in epoch seconds; `tasks` and `flow` are one line of text each.
 
         Raises:
             OSError: If the terminal cannot be written to.
