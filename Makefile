@@ -36,9 +36,11 @@ docs: .venv/installed .venv/docs/installed ## the documentation as a site, in do
 	@.venv/docs/bin/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 	@echo "Open docs/_build/index.html"
 
-lint: .venv/installed ## ruff, linter and formatter
+lint: .venv/installed ## Python, its format, spelling and Markdown
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	git ls-files -z | xargs -0 $(BIN)/codespell
+	$(BIN)/rumdl check .
 
 types: .venv/installed ## mypy, strict
 	$(BIN)/mypy
