@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
@@ -26,7 +28,17 @@ _OK = 200
 _FINAL = frozenset({"complete", "error", "expired", "killed", "missing"})
 _FIELD = "name,type,category,time_interval,primary_key,convert_tz,datatype,dimension_group,hidden"
 _GROUPS = ("dimensions", "measures", "filters", "parameters")
-_MAX_DASHBOARDS = 4
+_OUTSIDE = "//"
+"""Begins paths that are not below `/api/4.0`."""
+_LOGOUT_SECONDS = 5.0
+_RUNNING_AT_ONCE = 8
+_INLINE_RUNS = (
+    *(("pivot", each) for each in ("json_detail", "json_bi", "json", "csv")),
+    *(("calculated", "json_detail"), ("not calculated", "json_detail"), ("lost", "json_detail")),
+    *(("converted UTC", "json_detail"), ("converted Asia/Kolkata", "json_detail")),
+    *(("unconverted UTC", "json_detail"), ("unconverted Asia/Kolkata", "json_detail")),
+    *(("types", "json_detail"), ("narrow", "json_detail")),
+)
 
 
 class NotTriedError(Exception):
@@ -48,11 +60,20 @@ class Form(dict[str, str]):
 
 @dataclass(frozen=True)
 class Request:
-    """A request to Looker: verb, path with its query string, body and headers."""
+    """A request to Looker.
+
+    Attributes:
+        verb: HTTP method.
+        path: Path with its query string.
+        body: JSON or `Form`; None for no body.
+        headers: Headers.
+        label: What the body is about, which tells requests to one path apart.
+    """
 
     verb: str
     path: str
     body: Any = None
+    label: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -163,6 +184,9 @@ class Probe:
         self._clock = clock
         self._sleep = sleep
         self._ends_at = clock() + MAX_SECONDS
+        self._calls = itertools.count(1)
+        self._threads = ThreadPoolExecutor(_RUNNING_AT_ONCE)
+        self._inline_runs: dict[tuple[str, str], Future[Reply]] = {}
 
     # ------------------------------------------------------------ requests
 
@@ -173,7 +197,7 @@ class Probe:
         *,
         body: object = None,
         token: str | None = None,
-        api: str = API,
+        label: str = "",
         query: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a request.
@@ -182,13 +206,15 @@ class Probe:
             NotTriedError: If no call or no time is left, or there is no response.
         """
         left = self._ends_at - self._clock()
-        if len(self.replies) >= MAX_CALLS or left <= 0:
+        # One call is left for the logout.
+        if next(self._calls) >= MAX_CALLS or left <= 0:
             give_up(f"{MAX_CALLS} calls or {MAX_SECONDS:.0f} s are used up")
         if token is None and not isinstance(body, Form):
             token = f"token {self.token}"
         headers = {"Authorization": token} if token else {}
-        target = f"{api}{path}{'?' if query else ''}{urlencode(query or {})}"
-        reply = self._send(Request(verb, target, body, headers), left)
+        path = path.removeprefix("/") if path.startswith(_OUTSIDE) else f"{API}{path}"
+        target = f"{path}{'?' if query else ''}{urlencode(query or {})}"
+        reply = self._send(Request(verb, target, body, label, headers), left)
         self.replies.append(reply)
         return reply
 
@@ -214,15 +240,17 @@ class Probe:
 
     @property
     def token(self) -> str:
-        """Return the access token of the first login."""
-        return str((self.login().json or {}).get("access_token"))
+        """Return the access token of the first login; empty if it failed."""
+        return _token(self.login())
 
     def close(self) -> None:
-        """Log out, if a call is left."""
-        key = ("login",)
-        if key in self.seen and self.seen[key][1] is None:
+        """Drop queries that wait to be run, and log out."""
+        self._threads.shutdown(cancel_futures=True)
+        if ("login",) in self.seen:
             with suppress(NotTriedError):
-                self.call("DELETE", "/logout")
+                headers = {"Authorization": f"token {self.token}"}
+                request = Request("DELETE", f"{API}/logout", headers=headers)
+                self.replies.append(self._send(request, _LOGOUT_SECONDS))
 
     @once
     def wrong_login(self) -> Reply:
@@ -237,7 +265,7 @@ class Probe:
     @once
     def logout(self) -> tuple[int, int, int]:
         """Log in again and out, and return the statuses: `logout`, the first token, the second."""
-        second = str((self.login(2).json or {}).get("access_token"))
+        second = _token(self.login(2))
         left = self.call("DELETE", "/logout", token=f"token {second}").status
         first = self.call("GET", "/user").status
         return left, first, self.call("GET", "/user", token=f"token {second}").status
@@ -246,12 +274,12 @@ class Probe:
     def outside(self) -> Reply:
         """Log in at a path without `/api/4.0`."""
         form = Form(client_id="looker-facts", client_secret="looker-facts")  # noqa: S106 - made up
-        return self.call("POST", "/login", body=form, api="")
+        return self.call("POST", f"{_OUTSIDE}login", body=form)
 
     @once
-    def at(self, path: str, *, api: str = API) -> Reply:
+    def at(self, path: str) -> Reply:
         """Return the response to a GET."""
-        return self.call("GET", path, api=api)
+        return self.call("GET", path)
 
     @once
     def roles(self) -> Any:  # noqa: ANN401 - JSON
@@ -304,7 +332,7 @@ class Probe:
         if not ids:
             found = self.found("dashboards", title="%", fields="id,title", limit="2")
             ids = [each["id"] for each in found]
-        return [self.dashboard(str(id_)) for id_ in ids[:_MAX_DASHBOARDS]]
+        return [self.dashboard(str(id_)) for id_ in ids]
 
     @once
     def dashboard(self, dashboard_id: str) -> Any:  # noqa: ANN401 - JSON
@@ -401,12 +429,12 @@ class Probe:
     def create(self, name: str) -> Reply:
         """Create the query of a name; names tell equal requests apart."""
         body = {} if name == "refused" else self.body(limit="500", query_timezone="UTC")
-        return self.call("POST", "/queries", body=body)
+        return self.call("POST", "/queries", body=body, label=name)
 
     @once
     def sql(self, name: str) -> Reply:
         """Return the SQL of a query, which the warehouse does not run."""
-        return self.call("POST", "/queries/run/sql", body=self._sql_body(name))
+        return self.call("POST", "/queries/run/sql", body=self._sql_body(name), label=name)
 
     def _sql_body(self, name: str) -> dict[str, Any]:
         text, date = self.chosen().texts[0], self.chosen().date
@@ -435,13 +463,28 @@ class Probe:
         found = {first: '"facts_a,facts_b"', self._number(): ">=5 AND <9"}
         return {**found, **({more[0]: ""} if more else {})}
 
-    @once
+    def start(self) -> None:
+        """Begin to run all queries of the checks, several at once."""
+        for name, result_format in _INLINE_RUNS:
+            with suppress(NotTriedError):
+                self._start(name, result_format)
+
+    def _start(self, name: str, result_format: str) -> Future[Reply]:
+        if (name, result_format) not in self._inline_runs:
+            flags = {"server_table_calcs": "true"} if name in {"calculated", "lost"} else {}
+            self._inline_runs[name, result_format] = self._threads.submit(
+                self.call,
+                "POST",
+                f"/queries/run/{result_format}",
+                body=self._inline_body(name),
+                label=name,
+                query={**flags, "limit": "1"},
+            )
+        return self._inline_runs[name, result_format]
+
     def inline(self, name: str, result_format: str = "json_detail") -> Reply:
-        """Run one row of a query while the command waits."""
-        flags = {"server_table_calcs": "true"} if name in {"calculated", "lost"} else {}
-        body = self._inline_body(name)
-        path = f"/queries/run/{result_format}"
-        return self.call("POST", path, body=body, query={**flags, "limit": "1"})
+        """Return the response to an inline run of one row."""
+        return self._start(name, result_format).result()
 
     def result(self, name: str, result_format: str = "json_detail") -> Any:  # noqa: ANN401 - JSON
         """Return the result of an inline run."""
@@ -451,7 +494,9 @@ class Probe:
         if name == "pivot":
             return self._pivot()
         if name == "narrow":
-            return {**self._pivot(), "column_limit": "1"}
+            chosen = self.chosen()
+            first, second, *_ = chosen.texts
+            return self.body(first, second, chosen.measure, pivots=[second], column_limit="1")
         if name in {"calculated", "not calculated"}:
             return self._calculating(self.chosen().measure)
         if name == "lost":
@@ -550,7 +595,7 @@ class Probe:
         else:
             query_id = _decode("POST /queries", self.create("first"))["id"]
         body = {"query_id": query_id, "result_format": result_format}
-        return self.call("POST", "/query_tasks", body=body, query={"limit": "1"})
+        return self.call("POST", "/query_tasks", body=body, label=name, query={"limit": "1"})
 
     @once
     def _tasks(self) -> dict[str, str]:
@@ -637,6 +682,11 @@ def _decode(operation: str, reply: Reply) -> Any:  # noqa: ANN401 - JSON
         message = reply.json.get("message") if isinstance(reply.json, dict) else reply.kind
         give_up(f"{operation}: HTTP {reply.status} ({message})")
     return reply.json
+
+
+def _token(reply: Reply) -> str:
+    found = reply.json.get("access_token") if isinstance(reply.json, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _are_final(entries: Mapping[str, Any], ids: list[str]) -> bool:

@@ -11,6 +11,7 @@ import hmac
 import json
 import re
 import secrets
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,11 +127,11 @@ class Disguise:
     def _number(self, text: str) -> str:
         """Return a number as JSON with other digits, without a leading zero that was not there."""
         drawn = iter(self._digest(text) * (len(text) // 64 + 1))
-        return re.sub(
-            r"(?<![\d.])[1-9]|(?<=[\d.])\d",
-            lambda found: str(next(drawn) % 9 + 1) if "e" not in text else found[0],
-            text,
+        mantissa, e, exponent = text.partition("e")
+        made_up = re.sub(
+            r"(?<![\d.])[1-9]|(?<=[\d.])\d", lambda _: str(next(drawn) % 9 + 1), mantissa
         )
+        return f"{made_up}{e}{exponent}"
 
 
 def mask(request: Request) -> str:
@@ -139,7 +140,7 @@ def mask(request: Request) -> str:
         lambda found: found[0] if found[0].lower() in _KNOWN and not found[0].isdecimal() else "*",
         request.path.replace("%2C", ",").replace("%3A", ":"),
     )
-    return f"{request.verb} {masked}"
+    return f"{request.verb} {masked} {request.label}".rstrip()
 
 
 class Recorder:
@@ -151,10 +152,16 @@ class Recorder:
         self._options = options
         self._disguise = Disguise()
         self._calls: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
 
     def __call__(self, request: Request, seconds: float) -> Reply:
         """Send a request, and keep its response disguised."""
         reply = self._send(request, seconds)
+        with self._lock:
+            self._calls.append(self._describe(request, reply))
+        return reply
+
+    def _describe(self, request: Request, reply: Reply) -> dict[str, Any]:
         headers = {k: v for k, v in reply.headers.items() if _KEPT_HEADERS.fullmatch(k)}
         if "link" in reply.headers:
             headers["link"] = self._disguise.text(reply.headers["link"])
@@ -168,8 +175,7 @@ class Recorder:
             call["text"] = self._disguise.text(reply.text, is_value=reply.kind == "text/csv")
         else:
             call["json"] = self._disguise.json(body)
-        self._calls.append(call)
-        return reply
+        return call
 
     def write(self, path: Path) -> None:
         """Write the recording; credentials are not part of it."""

@@ -235,6 +235,7 @@ def test_a_recording_replays_with_the_same_verdicts_and_nothing_of_the_original(
         ("2017-Q3", r"\d{4}-Q\d"),
         ("flights.count", r"[a-z]{7}\.[a-z]{5}"),
         (12.5, r"\d\d\.\d"),
+        (1.25e30, r"\d\.\d\de\+30"),
         (-1234, r"-\d{4}"),
         (10**30, r"\d{31}"),
         (True, "True"),
@@ -284,6 +285,8 @@ def test_what_cannot_be_checked_at_all(simulator: Simulator, tmp_path: Path) -> 
     run = partial(CliRunner().invoke, main)
     recording = tmp_path / "recording.json"
     recording.write_text("[]")
+    simulator.fault("not_json", operation="login")
+    not_json = command(simulator)
     results = {
         "set LOOKERSDK_CLIENT_ID and LOOKERSDK_CLIENT_SECRET": command(simulator, secret=""),
         "login: HTTP 404; check the URL, the client ID and the client secret": command(
@@ -292,6 +295,7 @@ def test_what_cannot_be_checked_at_all(simulator: Simulator, tmp_path: Path) -> 
         "no response from http://127.0.0.1:9 (ConnectionError); check the URL": command(
             simulator, "http://127.0.0.1:9"
         ),
+        "login: HTTP 200; check the URL, the client ID and the client secret": not_json,
         "URL must begin with https:// or http://, not 'looker'": command(simulator, "looker"),
         f"{recording} is not a recording of looker-facts": run(["--replay", str(recording)]),
     }
