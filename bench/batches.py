@@ -15,8 +15,7 @@ from bench.processes import BenchError
 from bench.report import Line, Series, times_as_fast
 from bench.throughput import ROWS, STOCK, TAP, TASKS, compared, explore_query
 from tap_looker_tasks.records.rows import RecordBatch, RecordType
-from tap_looker_tasks.singer.batch_files import BatchFiles
-from tap_looker_tasks.singer.message_writer import RecordChunk
+from tap_looker_tasks.singer.message_writer import BatchFiles, RecordChunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,8 +6,13 @@ from tap_looker_tasks.launching.discovery import (
     catalog_problems,
     configured_queries,
 )
-from tap_looker_tasks.launching.doctor import CheckResult, Verdict, check_access, run_checks
-from tap_looker_tasks.launching.explain import Explanation
+from tap_looker_tasks.launching.doctor import (
+    CheckResult,
+    Explanation,
+    Verdict,
+    check_access,
+    run_checks,
+)
 from tap_looker_tasks.launching.launcher import Launcher, StoredQueries, fingerprint_of, new_client
 from tap_looker_tasks.launching.search import (
     Content,

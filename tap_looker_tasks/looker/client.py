@@ -17,10 +17,9 @@ from tap_looker_tasks.errors import (
     RequestRejectedError,
     RetriableRequestError,
 )
-from tap_looker_tasks.looker.auth import SharedToken, Token, token_from
 from tap_looker_tasks.looker.http import LOGOUT, Http
 from tap_looker_tasks.looker.http_errors import page_in, unreadable
-from tap_looker_tasks.looker.retries import RetryState
+from tap_looker_tasks.looker.operation import RetryState, SharedToken, Token, token_from
 from tap_looker_tasks.results import (
     MalformedResponseError,
     NotAResultError,
@@ -33,9 +32,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
-    from tap_looker_tasks.looker.clock import Clock
     from tap_looker_tasks.looker.http import Connection, LookerResponse
-    from tap_looker_tasks.looker.retries import Operation
+    from tap_looker_tasks.looker.operation import Clock, Operation
     from tap_looker_tasks.results import RowArrays
 
     # A task's entry in a response, or the reason why it cannot be read.

@@ -19,7 +19,7 @@ from tap_looker_tasks.errors import (
     RetriableRequestError,
 )
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
-from tap_looker_tasks.looker.retries import Operation
+from tap_looker_tasks.looker.operation import Operation
 from tap_looker_tasks.looker.sockets import Adapter, Exchange, read_pieces
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.looker.operation import Clock
 
 
 LOGOUT = "logout"

@@ -22,7 +22,7 @@ from urllib3.exceptions import (
 )
 
 from tap_looker_tasks.errors import RequestRejectedError, RetriableRequestError, UnreachableError
-from tap_looker_tasks.looker.retries import MAX_RETRY_WAIT_SECONDS
+from tap_looker_tasks.looker.operation import MAX_RETRY_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from urllib3 import HTTPResponse, PoolManager, ProxyManager
 
-    from tap_looker_tasks.looker.clock import Clock
+    from tap_looker_tasks.looker.operation import Clock
 
 _CONNECT_TIMEOUT_SECONDS = 30
 

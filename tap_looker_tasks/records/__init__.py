@@ -32,7 +32,7 @@ from tap_looker_tasks.records.fields import (
     explore_fields,
     fields_in_result,
 )
-from tap_looker_tasks.records.names import (
+from tap_looker_tasks.records.keys import (
     MAX_KEY_LENGTH,
     QUERY_TASK_ID,
     ROW_KEY,
@@ -40,9 +40,9 @@ from tap_looker_tasks.records.names import (
     column_name,
     describe_renamed,
     find_column_name,
+    row_keys_of,
     shorten,
 )
-from tap_looker_tasks.records.row_keys import row_keys_of
 from tap_looker_tasks.records.rows import KeyCheck, RecordBatch, RecordType, RowReader
 from tap_looker_tasks.records.timestamps import (
     from_rfc3339,

@@ -23,16 +23,16 @@ from tap_looker_tasks.records.column_types import (
     column_type_of_raw,
 )
 from tap_looker_tasks.records.fields import ExploreField, custom_fields
-from tap_looker_tasks.records.names import (
+from tap_looker_tasks.records.keys import (
     MAX_KEY_LENGTH,
     OWN_NAMES,
     QUERY_TASK_ID,
     ROW_KEY,
     ROW_NUMBER,
+    describe_row_key,
     find_column_name,
     name_columns,
 )
-from tap_looker_tasks.records.row_keys import describe_row_key
 from tap_looker_tasks.results import as_object, as_text, read_json
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_looker_tasks.records.column_types import INTEGER, UNREADABLE
-from tap_looker_tasks.records.names import QUERY_TASK_ID, ROW_KEY, ROW_NUMBER
+from tap_looker_tasks.records.keys import QUERY_TASK_ID, ROW_KEY, ROW_NUMBER
 from tap_looker_tasks.records.timestamps import zone_named
 from tap_looker_tasks.results import (
     OBJECT_OF_RAWS,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from tap_looker_tasks.records.columns import Column
-    from tap_looker_tasks.records.row_keys import RowKeys
+    from tap_looker_tasks.records.keys import RowKeys
     from tap_looker_tasks.results import Pivot, Result
 
 _MAX_REMEMBERED_KEYS = 1_000_000

@@ -1,8 +1,8 @@
 """Singer output: messages on standard output, paced STATE, and BATCH files."""
 
-from tap_looker_tasks.singer.batch_files import BatchFiles
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.singer.message_writer import (
+    BatchFiles,
     MessageWriter,
     PacedStateWriter,
     ReadyJson,

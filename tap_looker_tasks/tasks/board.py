@@ -43,8 +43,6 @@ from tap_looker_tasks.errors import (
     RequestRejectedError,
     RetriableRequestError,
 )
-from tap_looker_tasks.tasks.launches import LaunchQueue
-from tap_looker_tasks.tasks.polls import PollSchedule
 from tap_looker_tasks.tasks.query_task import (
     ABSENT,
     ADDED,
@@ -75,6 +73,7 @@ from tap_looker_tasks.tasks.query_task import (
     outcome_of,
     phase_of,
 )
+from tap_looker_tasks.tasks.schedule import LaunchQueue, PollSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ import pytest
 from singer_sdk import Stream
 from upath import UPath
 
-from tap_looker_tasks.singer.batch_files import split_lines
+from tap_looker_tasks.singer.message_writer import split_lines
 from tap_looker_tasks.streams.base import RowStream
 from tests.tap.test_chunks import VALUES, scripted
 from tests.tap.test_streams import select, with_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_looker_tasks.looker.auth import token_from
+from tap_looker_tasks.looker.operation import token_from
 
 
 def test_a_token_is_renewed_a_minute_before_it_expires() -> None:

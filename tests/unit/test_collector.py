@@ -14,7 +14,7 @@ import pytest
 
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.errors import RequestError, SpoolError, TapError
-from tap_looker_tasks.looker.clock import SteadyClock
+from tap_looker_tasks.looker.operation import SteadyClock
 from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.run.collector import Collector, Idle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_looker_tasks.records.names import (
+from tap_looker_tasks.records.keys import (
     column_name,
     describe_renamed,
     find_column_name,

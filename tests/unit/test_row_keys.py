@@ -15,7 +15,7 @@ from tap_looker_tasks.config import QueryConfig
 from tap_looker_tasks.queries import field_problems
 from tap_looker_tasks.records.columns import columns_of, stream_schema
 from tap_looker_tasks.records.fields import ExploreField, KnownFields
-from tap_looker_tasks.records.row_keys import RowKeys, describe_row_key, row_keys_of
+from tap_looker_tasks.records.keys import RowKeys, describe_row_key, row_keys_of
 from tap_looker_tasks.results.result import Field, Result
 
 if TYPE_CHECKING:
