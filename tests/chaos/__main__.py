@@ -59,7 +59,7 @@ def main() -> int:
         started_at = time.monotonic()
         if given.answers:
             reading = read_damaged(Path(folder), given.answers, given.seed)
-            _print(f"damaged answers, seed {given.seed}", reading.told(), started_at)
+            _print(f"malformed responses, seed {given.seed}", reading.told(), started_at)
             problems += reading.problems
         started_at = time.monotonic()
         if given.runs:
@@ -73,7 +73,7 @@ def main() -> int:
             soak = run_soak(Path(folder), database, size)
             _print(f"soak, seed {given.seed}", soak.lines(), started_at)
             problems += soak.found(size)
-    sys.stdout.write("\n".join(["broken promises:", *(problems or ["none"])]) + "\n")
+    sys.stdout.write("\n".join(["broken guarantees:", *(problems or ["none"])]) + "\n")
     return int(bool(problems))
 
 

@@ -62,13 +62,13 @@ class Reader:
             for _, answer in split_answers(chunks, longest_entry=longest_entry):
                 self.reading.counts[self._deliver(answer)] += 1
         except MalformedResponseError:
-            self.reading.counts["refused as a whole"] += 1
+            self.reading.counts["response rejected"] += 1
         except Exception as error:  # noqa: BLE001 - this is what is looked for
             self.reading.problems.append(f"{error!r} {body[:2000]!r}")
 
     def _deliver(self, answer: TaskEntry | MalformedResponseError) -> str:
         if isinstance(answer, MalformedResponseError):
-            return "entry refused"
+            return "entry rejected"
         try:
             result = read_result(answer)
             match = match_columns(self._schema, result, lambda _: True)
@@ -79,7 +79,7 @@ class Reader:
                 assert len(written) == len(batch)
                 assert all(isinstance(json.loads(line), dict) for line in written)
         except MalformedResponseError:
-            return "result refused"
+            return "result rejected"
         known = result.status in {"complete", "error"}
         return f"delivered, {result.status if known else 'another status'}"
 

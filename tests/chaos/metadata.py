@@ -72,7 +72,7 @@ class Damages:
         """Yield a table."""
         for what, count in sorted(self.exits.items()):
             yield f"{what:24} {count:8,}"
-        yield f"{'answers damaged':24} {self.answers.total():8,}"
+        yield f"{'responses damaged':24} {self.answers.total():8,}"
         for what, count in self.answers.most_common():
             yield f"  {what:22} {count:8,}"
 

@@ -17,4 +17,4 @@ def test_damaged_answers_are_refused_or_delivered(tmp_path: Path) -> None:
     reading = read_damaged(tmp_path, 3_000, seed=1)
     assert reading.problems == []
     assert reading.lines > 1_000
-    assert {"refused as a whole", "result refused", "delivered, complete"} <= {*reading.counts}
+    assert {"response rejected", "result rejected", "delivered, complete"} <= {*reading.counts}
