@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk import RESTStream, Tap
-from singer_sdk import typing as th
+from singer_sdk import RESTStream, Tap, typing as th
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.pagination import PageNumberPaginator
 from typing_extensions import override

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
-from threading import Event as Signal
-from threading import Lock, Thread
+from threading import Event as Signal, Lock, Thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tap_looker_tasks.errors import RequestRejectedError

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.responses import Response
 
-from looker_simulator import admin_operations as admin
-from looker_simulator import content_operations as content
-from looker_simulator import task_operations as tasks
+from looker_simulator import (
+    admin_operations as admin,
+    content_operations as content,
+    task_operations as tasks,
+)
 from looker_simulator.exchange import DOCUMENTATION, PAGE_PARAMETERS, ApiRequest
 from looker_simulator.looker import Looker
 

@@ -1,35 +1,25 @@
 """The command line: the SDK's command with more options, input files, output and `--init`."""
 
 from tap_looker_tasks.cli.command import (
-    HELP,
-    ClosingCommand,
-    find_overridden_maps,
-    refuse_wrong_stream_maps,
-    register_streams,
+    HELP as HELP,
+    ClosingCommand as ClosingCommand,
+    find_overridden_maps as find_overridden_maps,
+    refuse_wrong_stream_maps as refuse_wrong_stream_maps,
+    register_streams as register_streams,
 )
 from tap_looker_tasks.cli.inputs import (
-    read_catalog,
-    read_file,
-    read_state,
-    read_task_ids,
+    read_catalog as read_catalog,
+    read_file as read_file,
+    read_state as read_state,
+    read_task_ids as read_task_ids,
 )
-from tap_looker_tasks.cli.output import print_content, print_fields, print_findings
-from tap_looker_tasks.cli.yaml import Table, describe_sources, to_yaml
-
-__all__ = [
-    "HELP",
-    "ClosingCommand",
-    "Table",
-    "describe_sources",
-    "find_overridden_maps",
-    "print_content",
-    "print_fields",
-    "print_findings",
-    "read_catalog",
-    "read_file",
-    "read_state",
-    "read_task_ids",
-    "refuse_wrong_stream_maps",
-    "register_streams",
-    "to_yaml",
-]
+from tap_looker_tasks.cli.output import (
+    print_content as print_content,
+    print_fields as print_fields,
+    print_findings as print_findings,
+)
+from tap_looker_tasks.cli.yaml import (
+    Table as Table,
+    describe_sources as describe_sources,
+    to_yaml as to_yaml,
+)

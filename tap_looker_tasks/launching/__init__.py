@@ -1,44 +1,28 @@
 """Queries in Looker: search, discovery, checks, and the launch of their tasks."""
 
 from tap_looker_tasks.launching.discovery import (
-    Discovery,
-    QueryStreamPlan,
-    catalog_problems,
-    configured_queries,
+    Discovery as Discovery,
+    QueryStreamPlan as QueryStreamPlan,
+    catalog_problems as catalog_problems,
+    configured_queries as configured_queries,
 )
 from tap_looker_tasks.launching.doctor import (
-    CheckResult,
-    Explanation,
-    Verdict,
-    check_access,
-    run_checks,
+    CheckResult as CheckResult,
+    Explanation as Explanation,
+    Verdict as Verdict,
+    check_access as check_access,
+    run_checks as run_checks,
 )
-from tap_looker_tasks.launching.launcher import Launcher, StoredQueries, fingerprint_of, new_client
+from tap_looker_tasks.launching.launcher import (
+    Launcher as Launcher,
+    StoredQueries as StoredQueries,
+    fingerprint_of as fingerprint_of,
+    new_client as new_client,
+)
 from tap_looker_tasks.launching.search import (
-    Content,
-    FoundContent,
-    FoundField,
-    find_fields,
-    search_content,
+    Content as Content,
+    FoundContent as FoundContent,
+    FoundField as FoundField,
+    find_fields as find_fields,
+    search_content as search_content,
 )
-
-__all__ = [
-    "CheckResult",
-    "Content",
-    "Discovery",
-    "Explanation",
-    "FoundContent",
-    "FoundField",
-    "Launcher",
-    "QueryStreamPlan",
-    "StoredQueries",
-    "Verdict",
-    "catalog_problems",
-    "check_access",
-    "configured_queries",
-    "find_fields",
-    "fingerprint_of",
-    "new_client",
-    "run_checks",
-    "search_content",
-]

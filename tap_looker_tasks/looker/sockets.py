@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import socket
-from concurrent.futures import CancelledError, Future, InvalidStateError
-from concurrent.futures import TimeoutError as NotInTimeError
+from concurrent.futures import (
+    CancelledError,
+    Future,
+    InvalidStateError,
+    TimeoutError as NotInTimeError,
+)
 from contextlib import suppress
 from functools import partial
 from http.client import HTTPResponse as HTTPClientResponse

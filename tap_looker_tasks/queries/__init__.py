@@ -1,54 +1,38 @@
 """Configured queries: their bodies, checks, bookmarks and dashboard tiles."""
 
 from tap_looker_tasks.queries.body import (
-    UNKNOWN_LIMITS,
-    Limits,
-    RunTime,
-    Shortfall,
-    body_problems,
-    changed_copy,
-    check_body,
-    determining_parts,
-    explore_body,
-    find_shortfalls,
-    fingerprint,
-    limits_of,
-    overrides_of,
+    UNKNOWN_LIMITS as UNKNOWN_LIMITS,
+    Limits as Limits,
+    RunTime as RunTime,
+    Shortfall as Shortfall,
+    body_problems as body_problems,
+    changed_copy as changed_copy,
+    check_body as check_body,
+    determining_parts as determining_parts,
+    explore_body as explore_body,
+    find_shortfalls as find_shortfalls,
+    fingerprint as fingerprint,
+    limits_of as limits_of,
+    overrides_of as overrides_of,
 )
-from tap_looker_tasks.queries.bookmark import BookmarkAdvance, combine_filters, from_bookmark
+from tap_looker_tasks.queries.bookmark import (
+    BookmarkAdvance as BookmarkAdvance,
+    combine_filters as combine_filters,
+    from_bookmark as from_bookmark,
+)
 from tap_looker_tasks.queries.checks import (
-    field_problems,
-    field_warnings,
-    visible_fields,
+    field_problems as field_problems,
+    field_warnings as field_warnings,
+    visible_fields as visible_fields,
 )
-from tap_looker_tasks.queries.keeper import QueryKeeper, QueryState, StreamState
-from tap_looker_tasks.queries.tiles import merge_ids, name_filters, name_from_title, tile_queries
-
-__all__ = [
-    "UNKNOWN_LIMITS",
-    "BookmarkAdvance",
-    "Limits",
-    "QueryKeeper",
-    "QueryState",
-    "RunTime",
-    "Shortfall",
-    "StreamState",
-    "body_problems",
-    "changed_copy",
-    "check_body",
-    "combine_filters",
-    "determining_parts",
-    "explore_body",
-    "field_problems",
-    "field_warnings",
-    "find_shortfalls",
-    "fingerprint",
-    "from_bookmark",
-    "limits_of",
-    "merge_ids",
-    "name_filters",
-    "name_from_title",
-    "overrides_of",
-    "tile_queries",
-    "visible_fields",
-]
+from tap_looker_tasks.queries.keeper import (
+    QueryKeeper as QueryKeeper,
+    QueryState as QueryState,
+    StreamState as StreamState,
+)
+from tap_looker_tasks.queries.tiles import (
+    merge_ids as merge_ids,
+    name_filters as name_filters,
+    name_from_title as name_from_title,
+    tile_queries as tile_queries,
+)

@@ -25,8 +25,7 @@ from tap_looker_tasks.results import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Iterable, Iterator, Set as AbstractSet
 
     from tap_looker_tasks.records.columns import Column
     from tap_looker_tasks.records.keys import RowKeys

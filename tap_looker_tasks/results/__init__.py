@@ -4,49 +4,30 @@
 `read_result` turns a task's payload in any format into a `Result` with rows.
 """
 
-from tap_looker_tasks.results.entries import NotAResultError, TaskEntry, read_body, split_answers
-from tap_looker_tasks.results.json_stream import RowArrays
+from tap_looker_tasks.results.entries import (
+    NotAResultError as NotAResultError,
+    TaskEntry as TaskEntry,
+    read_body as read_body,
+    split_answers as split_answers,
+)
+from tap_looker_tasks.results.json_stream import RowArrays as RowArrays
 from tap_looker_tasks.results.json_text import (
-    MalformedResponseError,
-    UnexpectedJsonError,
-    as_id,
-    as_object,
-    as_objects,
-    as_text,
-    quoted,
-    read_json,
+    MalformedResponseError as MalformedResponseError,
+    UnexpectedJsonError as UnexpectedJsonError,
+    as_id as as_id,
+    as_object as as_object,
+    as_objects as as_objects,
+    as_text as as_text,
+    quoted as quoted,
+    read_json as read_json,
 )
-from tap_looker_tasks.results.payload import read_result
+from tap_looker_tasks.results.payload import read_result as read_result
 from tap_looker_tasks.results.result import (
-    OBJECT_OF_RAWS,
-    ROWS,
-    Field,
-    Pivot,
-    Result,
-    first_byte,
-    one_array,
+    OBJECT_OF_RAWS as OBJECT_OF_RAWS,
+    ROWS as ROWS,
+    Field as Field,
+    Pivot as Pivot,
+    Result as Result,
+    first_byte as first_byte,
+    one_array as one_array,
 )
-
-__all__ = [
-    "OBJECT_OF_RAWS",
-    "ROWS",
-    "Field",
-    "MalformedResponseError",
-    "NotAResultError",
-    "Pivot",
-    "Result",
-    "RowArrays",
-    "TaskEntry",
-    "UnexpectedJsonError",
-    "as_id",
-    "as_object",
-    "as_objects",
-    "as_text",
-    "first_byte",
-    "one_array",
-    "quoted",
-    "read_body",
-    "read_json",
-    "read_result",
-    "split_answers",
-]

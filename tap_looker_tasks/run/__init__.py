@@ -1,6 +1,4 @@
 """One run: its collector, workers and end, in threads."""
 
-from tap_looker_tasks.run.collector import Idle
-from tap_looker_tasks.run.run import Run
-
-__all__ = ["Idle", "Run"]
+from tap_looker_tasks.run.collector import Idle as Idle
+from tap_looker_tasks.run.run import Run as Run

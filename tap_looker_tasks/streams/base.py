@@ -9,8 +9,7 @@ from importlib.metadata import version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk import Stream, Tap, metrics
-from singer_sdk import typing as th
+from singer_sdk import Stream, Tap, metrics, typing as th
 from singer_sdk.batch import Batcher
 from singer_sdk.helpers._batch import BatchFileFormat
 from singer_sdk.helpers.conform import TypeConformanceLevel

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tap_looker_tasks.config.addresses import read_address, write_address
 from tap_looker_tasks.config.entries import DashboardConfig, ExploreConfig, QueryConfig

@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tap_looker_tasks.results.entries import TaskEntry, read_payload, split_answers
 from tap_looker_tasks.results.json_text import MalformedResponseError

@@ -9,8 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tap_looker_tasks.records.columns import columns_of, match_columns, stream_schema
 from tap_looker_tasks.records.fields import explore_fields

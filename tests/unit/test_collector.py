@@ -43,8 +43,7 @@ from tap_looker_tasks.tasks.query_task import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_looker_tasks.tasks.query_task import Event as TaskEvent
-    from tap_looker_tasks.tasks.query_task import Report, Request
+    from tap_looker_tasks.tasks.query_task import Event as TaskEvent, Report, Request
 
 # What should happen happens in a moment; a test that waits longer has failed.
 PATIENCE = 10.0

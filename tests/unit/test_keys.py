@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from decimal import Decimal
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tap_looker_tasks.records.rows import KeyCheck, RecordBatch, RecordType
 

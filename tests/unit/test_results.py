@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tap_looker_tasks.results.entries import TaskEntry, read_answer
 from tap_looker_tasks.results.json_text import MalformedResponseError
