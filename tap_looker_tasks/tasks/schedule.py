@@ -1,4 +1,4 @@
-"""What to ask of Looker next: which query to prepare or launch, and which tasks to poll when.
+"""Choose the next request: which query to prepare or launch, and which tasks to poll when.
 
 Theory
 ------
