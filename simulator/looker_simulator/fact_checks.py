@@ -382,6 +382,10 @@ _RUNNING: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
             and re.search(r"<[^=][^<>]*2013-03-04", wheres[1])
         ),
     ),
+    "F1": (
+        lambda p: [p.explore().get("always_filter"), _where(p.sql("plain").text)],
+        lambda found: found[1] if found[0] else give_up("the Explore has no `always_filter`"),
+    ),
     "F3": (
         lambda p: [_where(p.sql("filters").text), *p.chosen().texts[1:2]],
         lambda found: len(found) == 2 and " ''" not in found[0],  # noqa: PLR2004
@@ -496,6 +500,10 @@ _RUNNING_INLINE: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
     "R13": (
         lambda p: p.result("not calculated"),
         {"fields": dict, "data": [_is_cells]},
+    ),
+    "N5": (
+        lambda p: len([pivot for pivot in p.result("pivot")["pivots"] if not pivot["is_total"]]),
+        lambda count: count == 50 or (count < 50 and give_up("the pivots have fewer values")),  # noqa: PLR2004
     ),
     "N7": (
         lambda p: [p.inline("narrow").status, *p.result("narrow")],

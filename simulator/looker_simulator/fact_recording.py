@@ -1,12 +1,13 @@
 """Recordings of what a Looker responded, with made-up values in place of its own.
 
-Words that the source of the checks contains stay, because they are Looker's or the command's own;
+Words in the texts of the checks' source stay, because they are Looker's or the command's own;
 so do true, false, null and the words yes and no. Any other letter becomes a letter, any digit a
 digit, and times are shifted, alike wherever a word occurs, by a key that is not kept.
 """
 
 from __future__ import annotations
 
+import ast
 import hmac
 import json
 import re
@@ -20,11 +21,24 @@ from looker_simulator import fact_checks, fact_probe
 from looker_simulator.fact_probe import Options, Reply, give_up
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from looker_simulator.fact_probe import Request, Send
 
-_SOURCE = "".join(Path(str(module.__file__)).read_text() for module in (fact_checks, fact_probe))
+
+def _literals(path: Path) -> Iterator[str]:
+    """Yield the texts of a module, and the names of arguments, but no docstrings."""
+    nodes = [*ast.walk(ast.parse(path.read_text()))]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.keyword) and node.arg:
+            yield node.arg
+        elif isinstance(node, ast.Constant) and id(node) not in docstrings:
+            yield str(node.value)
+
+
+_MODULES = (fact_checks, fact_probe)
+_SOURCE = "\n".join(text for each in _MODULES for text in _literals(Path(str(each.__file__))))
 _WORD = re.compile(r"\w+")
 _KNOWN = frozenset(word.lower() for word in _WORD.findall(_SOURCE))
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?")
@@ -184,7 +198,8 @@ class Recorder:
             name: self._disguise.text(value) if isinstance(value, str) else value
             for name, value in public.items()
         }
-        path.write_text(json.dumps({"options": options, "calls": self._calls}, indent=1) + "\n")
+        calls = ",\n".join(map(json.dumps, self._calls))
+        path.write_text(f'{{"options": {json.dumps(options)}, "calls": [\n{calls}\n]}}\n')
 
 
 class Replay:
