@@ -224,7 +224,7 @@ class _Init:
             SettingsError: If it is not one Look or dashboard, and there is no terminal.
         """
         found = search_content(words.split(), client, settings.base_url)
-        pages = [content for content in found.content if content.kind != "Explore"]
+        pages = [content for content in found.values if content.kind != "Explore"]
         if len(pages) == 1:
             return pages[0].source
         if not pages or not self._dialog.has_terminal:

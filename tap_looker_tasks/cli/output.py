@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from tap_looker_tasks.launching import Content, FoundField, Verdict
+from tap_looker_tasks.launching import Content, Verdict
 from tap_looker_tasks.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tap_looker_tasks.launching import CheckResult, FoundContent
+    from tap_looker_tasks.launching import CheckResult
+    from tap_looker_tasks.records import ExploreField
+    from tap_looker_tasks.wording import Findings
 
 _STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.FAILS: "bold red"}
 # Wider than any row: programs that read a table need unbroken lines.
@@ -44,17 +46,17 @@ def print_findings(findings: Iterable[CheckResult], file: TextIO) -> None:
     print_table(("", "What", "How it is"), rows, file)
 
 
-def print_content(found: FoundContent, file: TextIO) -> None:
+def print_content(found: Findings[Content], file: TextIO) -> None:
     """Print the result of a search, and below it the configuration of the first of each kind."""
-    if found.content:
-        rows = ((c.kind, c.title, c.place, c.source) for c in found.content)
+    if found.values:
+        rows = ((c.kind, c.title, c.place, c.source) for c in found.values)
         headings = ("What", "Title", "Folder, or what it is about", "Address, or model/explore")
         print_table(headings, rows, file)
     else:
         print("Nothing that this user may see has these words.", file=file)
     for note in found.notes:
         print(f"Note: {note}", file=file)
-    for line in _entries(found.content):
+    for line in _entries(found.values):
         print(line, file=file)
 
 
@@ -69,15 +71,15 @@ def _entries(content: Sequence[Content]) -> Iterable[str]:
         yield f"Fields of an Explore: tap-looker-tasks --config ... --find {first['Explore']}"
 
 
-def print_fields(model: str, explore: str, fields: Sequence[FoundField], file: TextIO) -> None:
+def print_fields(model: str, explore: str, fields: Sequence[ExploreField], file: TextIO) -> None:
     """Print the fields of an Explore, and below them a configuration to shorten."""
-    rows = ((_kind(f), f.type, f.label, f.description, f.name) for f in fields)
+    rows = ((_kind(f), f.type or "", f.label or "", f.description or "", f.name) for f in fields)
     print_table(("Kind", "Type", "Label", "Description", "Name"), rows, file)
     usable = [field.name for field in fields if not field.is_filter_only and not field.is_hidden]
     source = f"{{model: {model}, explore: {explore}, fields: [{', '.join(usable[:3])}]}}"
     print(f"queries:\n- name: {explore.lower()}\n  explore: {source}", file=file)
 
 
-def _kind(field: FoundField) -> str:
+def _kind(field: ExploreField) -> str:
     filter_only = " (filter only)" if field.is_filter_only else ""
-    return f"{field.kind}{filter_only}{' (hidden)' if field.is_hidden else ''}"
+    return f"{field.category}{filter_only}{' (hidden)' if field.is_hidden else ''}"

@@ -21,8 +21,6 @@ from tap_looker_tasks.launching.launcher import (
 )
 from tap_looker_tasks.launching.search import (
     Content as Content,
-    FoundContent as FoundContent,
-    FoundField as FoundField,
     find_fields as find_fields,
     search_content as search_content,
 )

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_looker_tasks.errors import RequestRejectedError
+from tap_looker_tasks.records import explore_fields
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 from tap_looker_tasks.threads import map_concurrently
-from tap_looker_tasks.wording import suggest_names
+from tap_looker_tasks.wording import Findings, suggest_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tap_looker_tasks.looker import LookerClient
+    from tap_looker_tasks.records import ExploreField
 
 MAX_SHOWN = 25
 # Looker matches one word; the others are matched here.
 _MAX_MATCHED = 500
 _LOOKML_FOLDER = "lookml"
 _NOT_FOUND = 404
-_FIELD_GROUPS = ("dimensions", "measures", "filters", "parameters")
+_KINDS = ("dimension", "measure", "filter", "parameter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +44,7 @@ class Content:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class FoundContent:
-    """Result of a search.
-
-    Attributes:
-        content: Looks, dashboards and Explores, in this order.
-        notes: Line for each kind that Looker does not show, or has more of.
-    """
-
-    content: tuple[Content, ...]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FoundField:
-    """A field of an Explore, as needed for the configuration.
-
-    Attributes:
-        name: Name to paste.
-        kind: `dimension`, `measure`, `filter` or `parameter`; the last two can only be filtered.
-        type: LookML type.
-        label: Label that users see.
-        description: Description by the model's author.
-        is_hidden: Whether Looker's pages hide it.
-    """
-
-    name: str
-    kind: str
-    type: str
-    label: str
-    description: str
-    is_hidden: bool
-
-    @property
-    def is_filter_only(self) -> bool:
-        """Return whether it can be filtered by, but not selected."""
-        return self.kind in {"filter", "parameter"}
-
-
-def search_content(words: Sequence[str], client: LookerClient, base_url: str) -> FoundContent:
+def search_content(words: Sequence[str], client: LookerClient, base_url: str) -> Findings[Content]:
     """Return visible content that matches all words; without words, the most viewed content.
 
     Sends four concurrent requests, for any amount of content.
@@ -107,7 +70,7 @@ def search_content(words: Sequence[str], client: LookerClient, base_url: str) ->
         shown += content[:MAX_SHOWN]
         if len(content) > MAX_SHOWN:
             notes[f"there are more {content[0].kind}s; add words to find others"] = None
-    return FoundContent(tuple(shown), tuple(notes))
+    return Findings(tuple(shown), notes=tuple(notes))
 
 
 def _search_one(
@@ -141,7 +104,7 @@ def _explores(models: Iterable[object], *, shows_hidden: bool) -> Iterator[Conte
                 yield Content("Explore", label or source, about, source)
 
 
-def find_fields(model: str, explore: str, client: LookerClient) -> list[FoundField]:
+def find_fields(model: str, explore: str, client: LookerClient) -> list[ExploreField]:
     """Return the fields of an Explore, in its author's order.
 
     Raises:
@@ -154,28 +117,9 @@ def find_fields(model: str, explore: str, client: LookerClient) -> list[FoundFie
         if error.http_status != _NOT_FOUND:
             raise
     else:
-        groups = as_object(described.get("fields"))
-        return [
-            field
-            for group in _FIELD_GROUPS
-            for entry in as_objects(groups.get(group))
-            if (field := _read_field(group.removesuffix("s"), entry))
-        ]
+        fields = explore_fields(described).values()
+        return sorted(fields, key=lambda field: _KINDS.index(str(field.category)))
     name = f"{model}/{explore}"
     known = [content.source for content in _explores(client.all_lookml_models(), shows_hidden=True)]
     msg = f"Looker shows this user no Explore {name}{suggest_names(name, known)}"
     raise RequestRejectedError(msg, http_status=_NOT_FOUND)
-
-
-def _read_field(kind: str, entry: Mapping[str, Any]) -> FoundField | None:
-    name = as_text(entry.get("name"))
-    if not name:
-        return None
-    return FoundField(
-        name=name,
-        kind=kind,
-        type=as_text(entry.get("type")) or "",
-        label=as_text(entry.get("label")) or "",
-        description=as_text(entry.get("description")) or "",
-        is_hidden=entry.get("hidden") is True,
-    )

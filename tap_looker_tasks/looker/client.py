@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-import requests
 
 from tap_looker_tasks.errors import (
     LoginFailedError,
@@ -74,7 +73,6 @@ class LookerClient:
         *,
         clock: Clock,
         logger: logging.Logger,
-        new_session: Callable[[], requests.Session] = requests.Session,
         calls: Counter[str] | None = None,
     ) -> None:
         """Prepare; the first operation logs in. New calls are added to `calls`."""
@@ -82,9 +80,7 @@ class LookerClient:
         self._connection = connection
         self._clock = clock
         self._logger = logger
-        self._http = Http(
-            connection, clock=clock, logger=logger, new_session=new_session, calls=self.calls
-        )
+        self._http = Http(connection, clock=clock, logger=logger, calls=self.calls)
         self._token = SharedToken(self._login, clock)
 
     def query_task_multi_results(
@@ -153,14 +149,12 @@ class LookerClient:
         `RetriableRequestError`.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_results>
         """
-        operation = self._http.begin("query_task_results")
         path = f"query_tasks/{_part(query_task_id)}/results"
+        return self._result("query_task_results", path, new_rows)
 
-        return self._result(operation, path, new_rows)
+    def _result(self, name: str, path: str, new_rows: Callable[[], RowArrays]) -> TaskEntry:
+        operation = self._http.begin(name)
 
-    def _result(
-        self, operation: Operation, path: str, new_rows: Callable[[], RowArrays]
-    ) -> TaskEntry:
         def ask() -> TaskEntry:
             with self._send(operation, "GET", path, is_long=True) as response:
                 return self._read_result(operation, response, new_rows)
@@ -343,9 +337,7 @@ class LookerClient:
         path = f"queries/{_part(query_id)}/run/json_detail?limit={limit}"
         if server_table_calcs:
             path += "&server_table_calcs=true"
-        operation = self._http.begin("run_query")
-
-        return self._result(operation, path, list)
+        return self._result("run_query", path, list)
 
     def abort(self) -> None:
         """Abort every operation in progress, in all threads; later ones are not affected.
@@ -385,16 +377,14 @@ class LookerClient:
                 repeats.wait_or_raise(error)
 
     def _object(self, name: str, path: str) -> dict[str, Any]:
-        operation = self._http.begin(name)
-        return self._repeated(
-            operation, lambda: self._decoded(operation, dict[str, Any], "GET", path)
-        )
+        return self._get(name, path, dict[str, Any])
 
     def _objects(self, name: str, path: str) -> list[dict[str, Any]]:
+        return self._get(name, path, list[dict[str, Any]])
+
+    def _get(self, name: str, path: str, type_: type[_T]) -> _T:
         operation = self._http.begin(name)
-        return self._repeated(
-            operation, lambda: self._decoded(operation, list[dict[str, Any]], "GET", path)
-        )
+        return self._repeated(operation, lambda: self._decoded(operation, type_, "GET", path))
 
     def _decoded(
         self, operation: Operation, type_: type[_T], verb: str, path: str, **request: Any

@@ -25,7 +25,7 @@ from tap_looker_tasks.looker.sockets import Adapter, Exchange, read_pieces
 if TYPE_CHECKING:
     import logging
     from collections import Counter
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -143,14 +143,13 @@ class Http:
         *,
         clock: Clock,
         logger: logging.Logger,
-        new_session: Callable[[], requests.Session],
         calls: Counter[str],
     ) -> None:
         """Prepare; nothing is sent yet."""
         self._connection = connection
         self._clock = clock
         self._logger = logger
-        self._sessions = Sessions(connection, new_session)
+        self._sessions = Sessions(connection)
         self._calls = calls
         self._lock = threading.Lock()
         self._aborted = threading.Event()
@@ -337,10 +336,9 @@ class Session(NamedTuple):
 class Sessions:
     """The sessions of one client; safe for concurrent use by threads."""
 
-    def __init__(self, connection: Connection, new_session: Callable[[], requests.Session]) -> None:
+    def __init__(self, connection: Connection) -> None:
         """Start without sessions."""
         self._connection = connection
-        self._new_session = new_session
         self._lock = Lock()
         self._all: list[Session] = []
         self._idle: list[Session] = []
@@ -368,7 +366,7 @@ class Sessions:
             session.http.close()
 
     def _begin(self) -> Session:
-        session, adapter = self._new_session(), Adapter()
+        session, adapter = requests.Session(), Adapter()
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         session.headers["User-Agent"] = user_agent()

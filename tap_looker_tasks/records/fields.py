@@ -31,6 +31,7 @@ class ExploreField:
             in the database's, which is unknown.
         datatype: Type of a time in the database: `date`, `datetime`, `epoch`, `timestamp`, ...
         is_primary_key: Whether it is the primary key of its view.
+        is_hidden: Whether Looker's pages hide it.
     """
 
     name: str
@@ -41,6 +42,12 @@ class ExploreField:
     converts_time_zone: bool = True
     datatype: str | None = None
     is_primary_key: bool = False
+    is_hidden: bool = False
+
+    @property
+    def is_filter_only(self) -> bool:
+        """Whether it can be used in filters only."""
+        return self.category in {"filter", "parameter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ def explore_fields(explore: Mapping[str, Any]) -> dict[str, ExploreField]:
             converts_time_zone=entry.get("convert_tz") is not False,
             datatype=as_text(entry.get("datatype")),
             is_primary_key=entry.get("primary_key") is True,
+            is_hidden=entry.get("hidden") is True,
         )
         for category, entry in found
         if (name := as_text(entry.get("name")))

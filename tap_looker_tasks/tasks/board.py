@@ -83,7 +83,6 @@ if TYPE_CHECKING:
         Action,
         Event,
         Report,
-        Request,
         StoredResult,
     )
 
@@ -176,12 +175,9 @@ class TaskBoard:
         return (
             self._queue.take_launch(now, self._slots_taken())
             or (Fetch(self._to_fetch.popleft()) if self._to_fetch else None)
-            or self._next_poll(now)
+            or (self._polls.take_poll(now) if self._may_poll() else None)
             or self._queue.take_preparation(now)
         )
-
-    def _next_poll(self, now: float) -> Poll | None:
-        return self._polls.take_poll(now) if self._may_poll() else None
 
     def _may_poll(self) -> bool:
         """Return whether a poll leaves connections for launches, which are short."""

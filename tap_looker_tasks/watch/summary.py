@@ -134,9 +134,9 @@ def format_bytes(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
-def format_count(count: int, singular: str, plural: str = "") -> str:
+def format_count(count: int, singular: str) -> str:
     """Return a number with its noun, such as `1 task` or `1,234 tasks`."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+    return f"{count:,} {singular}{'' if count == 1 else 's'}"
 
 
 def shorten(text: str, length: int) -> str:
