@@ -86,7 +86,7 @@ class Question(NamedTuple):
         question = cls(*(options.pop(name) for name in ("find", "explain", "sql", "dbt_sources")))
         count = (question.find is not None) + question.explains + question.lists_sources
         if count > 1 or (question.with_sql and not question.explains):
-            msg = "give one of --find, --explain, --dbt-sources; --sql goes with --explain"
+            msg = "give only one of --find, --explain and --dbt-sources; --sql requires --explain"
             raise click.UsageError(msg)
         return question if count else None
 

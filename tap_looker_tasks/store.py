@@ -254,7 +254,7 @@ class _File:
         view = memoryview(content)
         with self._lock, self._translated_errors():
             if self._file is None or part.blocks is None:
-                msg = "a result that waited in a file was already discarded"
+                msg = "a result in a temporary file was already discarded"
                 raise SpoolError(msg)
             for number, block in enumerate(part.blocks):
                 self._file.seek(block * BLOCK_BYTES)

@@ -98,8 +98,8 @@ def find_overridden_maps(stream_maps: Mapping[str, Any], names: Iterable[str]) -
         ]
         for key in matching[:-1]:
             yield (
-                f"stream_maps: {key!r} has no effect on {name}, because {matching[-1]!r} matches "
-                f"it, too, and stands later; write both into one map named {name!r}, the last one"
+                f"stream_maps: {key!r} has no effect on {name}, because {matching[-1]!r} also "
+                f"matches it and comes later; write both into one map named {name!r}, the last one"
             )
 
 

@@ -51,7 +51,7 @@ def build_init(declared: Mapping[str, Mapping[str, Any]], logger: logging.Logger
         NAME,
         help="Connect to Looker, choose what to extract, and write a project that runs.\n\n"
         "LOOKERSDK_BASE_URL, LOOKERSDK_CLIENT_ID and LOOKERSDK_CLIENT_SECRET, or the same names "
-        "with TAP_LOOKER_TASKS_, are read where they are set. The secret has no option, because "
+        "with TAP_LOOKER_TASKS_, are read if they are set. The secret has no option, because "
         "other users of the machine could read it.",
         params=[
             option("--base-url", "Address of the Looker instance.", envvar=_names("BASE_URL")),
@@ -61,7 +61,7 @@ def build_init(declared: Mapping[str, Mapping[str, Any]], logger: logging.Logger
             option("--target", "Where to load it.", type=click.Choice([*TARGETS])),
             option("--destination", "URL, dataset or folder of the target."),
             option("--folder", "Where to write the project.", default="."),
-            option("--yes", "Write without asking.", is_flag=True),
+            option("--yes", "Write without confirmation.", is_flag=True),
         ],
         callback=lambda **given: _Init(_Dialog(accepts=given.pop("yes")), declared, logger).run(
             **given
@@ -99,7 +99,7 @@ class _Dialog:
             return str(click.prompt(question, **more))
         if more.get("default") is not None:
             return str(more["default"])
-        msg = f"{option} is needed where there is no terminal"
+        msg = f"{option} is required without a terminal"
         raise click.UsageError(msg)
 
     def confirm(self, question: str, *, given: bool | None, default: bool, proposal: bool) -> bool:
@@ -144,7 +144,10 @@ class _Init:
                 found = self._complete(section, entry, config, client, incremental=incremental)
                 config.setdefault(section, []).append(found)
             if not config.get("queries") and not config.get("dashboards"):
-                msg = "nothing was chosen, so nothing is written"
+                msg = (
+                    "nothing was chosen, so nothing was written; choose a Look, dashboard or "
+                    "Explore"
+                )
                 raise RunError(msg)
             project = self._ask_for_target(config, target, destination, Path(folder))
             if not self._write(project):
@@ -306,7 +309,7 @@ class _Init:
 def _keys_of(entry: Mapping[str, Any]) -> str:
     if "primary_keys" in entry:
         return "each row has a key computed from its dimensions (_row_key)"
-    return "rows have no key, so each run's rows are new ones"
+    return "rows have no key, so each run adds all its rows"
 
 
 def _usable_plans(discovery: Discovery) -> Sequence[QueryStreamPlan]:

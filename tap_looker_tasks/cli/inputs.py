@@ -87,7 +87,7 @@ def read_file(
         msg = f"{file.name}: cannot be read as a JSON file: {error}"
         raise SettingsError(msg) from None
     if raw != content:
-        logger.warning("%s: what is null or empty there is taken as no state", file.name)
+        logger.warning("%s: ignored null and empty entries", file.name)
     return StringIO(msgspec.json.encode(content).decode())
 
 
@@ -119,7 +119,9 @@ def read_catalog(raw: object) -> dict[str, Any]:
         WrongShapeError: If it is not a catalog, because the run would silently deselect everything.
     """
     if not isinstance(raw, dict) or not isinstance(raw.get("streams"), list):
-        msg = "not a catalog: expected an object with an array of `streams`"
+        msg = (
+            "not a catalog: expected an object with an array of `streams`, as --discover writes it"
+        )
         raise WrongShapeError(msg)
     for number, entry in enumerate(raw["streams"]):
         _check_shape(entry, _CatalogEntry, f"streams[{number}]")
@@ -174,10 +176,10 @@ def _read_object(raw: object, place: str) -> dict[str, Any]:
 def _refuse_wrapped(state: Mapping[str, Any]) -> None:
     for key in _WRAPPERS:
         if isinstance(state.get(key), dict):
-            msg = f"no state, but something around it; give what is in its `{key}`"
+            msg = f"the state is wrapped; pass the object in its `{key}`"
             raise WrongShapeError(msg)
     if state and "currently_syncing" not in state:
-        msg = f"not a state of this tap: it has no `bookmarks`, but {', '.join(state)}"
+        msg = f"not a state of this tap: expected `bookmarks`, got {', '.join(state)}"
         raise WrongShapeError(msg)
 
 

@@ -53,7 +53,7 @@ def print_content(found: Findings[Content], file: TextIO) -> None:
         headings = ("What", "Title", "Folder, or what it is about", "Address, or model/explore")
         print_table(headings, rows, file)
     else:
-        print("Nothing that this user may see has these words.", file=file)
+        print("This user can see nothing with these words; try fewer.", file=file)
     for note in found.notes:
         print(f"Note: {note}", file=file)
     for line in _entries(found.values):

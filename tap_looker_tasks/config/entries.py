@@ -187,7 +187,9 @@ def name_problems(names: Iterable[tuple[str, str]]) -> list[str]:
         if not _NAME.fullmatch(name):
             found.append(f"{config_path}: {_not_a_name(name)}")
         elif name in RESERVED_NAMES:
-            found.append(f"{config_path}: {name} is the name of one of the tap's own streams")
+            found.append(
+                f"{config_path}: {name} is the name of one of the tap's streams; choose another"
+            )
         elif name in taken:
             found.append(f"{config_path}: {name} is the name at {taken[name]} already")
         taken.setdefault(name, config_path)
@@ -195,7 +197,9 @@ def name_problems(names: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _not_a_name(name: str) -> str:
-    return f"{name!r} cannot name a stream (small letters, digits and _, beginning with a letter)"
+    return (
+        f"{name!r} is not a stream name (lowercase letters, digits and _, starting with a letter)"
+    )
 
 
 def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
@@ -213,7 +217,7 @@ def _lookback_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
     if query.lookback is None:
         return
     if query.replication_key is None:
-        yield f"{config_path}: only a query with a replication_key has a bookmark to look back from"
+        yield f"{config_path}: lookback requires a replication_key"
     try:
         read_duration(query.lookback)
     except ValueError as error:
@@ -277,7 +281,7 @@ def _common_problems(
     config_path: str, entry: QueryConfig | DashboardConfig | TileConfig
 ) -> Iterator[str]:
     if entry.limit is not None and (entry.limit == 0 or entry.limit < UNLIMITED):
-        yield f"{config_path}.limit: {entry.limit} is no limit (1 or more, or -1 for all rows)"
+        yield f"{config_path}.limit: {entry.limit} is not a limit (1 or more, or -1 for all rows)"
     if isinstance(entry.primary_keys, str) and entry.primary_keys != AUTO:
         yield f"{config_path}.primary_keys: expected a list of fields, or auto"
 
@@ -428,5 +432,5 @@ def _check_task_id(query_task_id: object, place: str) -> str:
     if isinstance(query_task_id, str) and _TASK_ID.fullmatch(query_task_id):
         return query_task_id
     shown = repr(query_task_id)[:60]
-    msg = f"{place}: {shown} cannot be a query task id (letters, digits, - and _)"
+    msg = f"{place}: {shown} is not a query task ID (letters, digits, - and _)"
     raise SettingsError(msg)

@@ -243,7 +243,7 @@ def _find_tiles(
     found = tile_queries(name_filters(config, dashboard), dashboard, config_path, merged)
     if not dashboard.get("deleted"):
         return found
-    problem = f"dashboard {dashboard_id} is deleted"
+    problem = f"dashboard {dashboard_id} is deleted; restore it in Looker, or remove it here"
     return replace(found, values=tuple(replace(q, problem=problem) for q in found.values))
 
 
@@ -277,7 +277,7 @@ def catalog_problems(
         ),
     ]
     if replication_method not in _REPLICATION_METHODS:
-        found.append(f"{replication_method} is no replication method of this tap")
+        found.append(f"{replication_method} is not a replication method of this tap")
     elif replication_method == "INCREMENTAL":
         found += _replication_key_problems(plan, replication_key)
     return [
@@ -441,7 +441,8 @@ class Discovery:
         """
         explore = f"{wanted.body['model']}/{wanted.body['view']}"
         self._logger.warning(
-            "%s: the fields of Explore %s may not be read; running the query for one row",
+            "%s: the fields of Explore %s cannot be read by this user; running the query for one "
+            "row to find its types",
             query.config_path,
             explore,
         )
@@ -455,6 +456,6 @@ class Discovery:
         except (RequestRejectedError, ValueError) as error:
             failure, result = str(error), None
         if failure or not result:
-            msg = f"there is no Explore {explore} that may be read, and the query fails: {failure}"
+            msg = f"the Explore {explore} cannot be read, and the query fails: {failure}"
             raise ValueError(msg)
         return fields_in_result(query_fields(wanted.body), result.fields or ())

@@ -118,8 +118,8 @@ def _examine_plan(
     if not plan.is_typed:
         details = (
             "Looker shows no such Explore to this user: its name may be wrong, or the permission "
-            "to see it missing. Fields are not checked; `--discover` and a run ask for one row "
-            "of the query to find their types"
+            "to see it missing. Fields are not checked; `--discover` and a run fetch one row of "
+            "the query to find their types"
         )
         yield CheckResult(query.name, Verdict.NOTE, details)
     if plan.replication_key and not query.config.primary_keys:
@@ -169,12 +169,12 @@ def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:
     try:
         known = {as_text(zone.get("value")) for zone in client.all_timezones()} - {None}
     except TapError as error:
-        details += f"; whether Looker knows it is not known: {_in_one_line(error)}"
+        details += f"; cannot check whether Looker knows it: {_in_one_line(error)}"
         return CheckResult("query_timezone", Verdict.NOTE, details)
     if name in known:
         return CheckResult("query_timezone", Verdict.GOOD, details)
     hint = suggest_names(name, sorted(str(zone) for zone in known))
-    details += f", which is none of the {len(known)} time zones that Looker offers{hint}"
+    details += f", which is not among the {len(known)} time zones that Looker offers{hint}"
     return CheckResult("query_timezone", Verdict.NOTE, details)
 
 
@@ -195,7 +195,7 @@ def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[CheckResult]
             yield CheckResult(plan.query.name, Verdict.NOTE, details)
     folded = Counter(name.lower() for name in names)
     for same in (name for name, count in folded.items() if count > 1):
-        details = f"columns that differ by case only: {same}; BigQuery takes them for one"
+        details = f"columns that differ by case only: {same}; BigQuery treats them as one"
         yield CheckResult(plan.query.name, Verdict.NOTE, details)
 
 

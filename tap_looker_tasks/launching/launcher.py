@@ -383,7 +383,7 @@ def name_what_is_not_there(what: str) -> Iterator[None]:
     except RequestRejectedError as error:
         if error.http_status != _NOT_FOUND:
             raise
-        msg = f"there is no {what}"
+        msg = f"there is no {what}, or this user cannot see it"
     else:
         return
     raise RequestRejectedError(msg, http_status=_NOT_FOUND)
@@ -407,7 +407,11 @@ def _look_up(source: str, id_: str, client: LookerClient) -> StoredQuery:
 
 def _read_look(look_id: str, look: Mapping[str, Any]) -> StoredQuery:
     body = as_object(look.get("query"))
-    problem = f"Look {look_id} is deleted" if look.get("deleted") else None
+    problem = (
+        f"Look {look_id} is deleted; restore it in Looker, or remove it here"
+        if look.get("deleted")
+        else None
+    )
     if not body:
         raise LookWithoutQueryError(problem or f"Look {look_id} has no query")
     described = as_text(look.get("title")), as_text(look.get("description"))

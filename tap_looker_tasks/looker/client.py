@@ -166,12 +166,12 @@ class LookerClient:
     ) -> TaskEntry:
         base_url = self._connection.base_url
         if response.status in _NOT_READY:
-            msg = f"{operation.name}: {base_url} says that the result is not ready"
+            msg = f"{operation.name}: {base_url} reported that the result is not ready"
             raise RetriableRequestError(msg, safe_to_retry=True)
         try:
             return read_body(response.content_type, response.chunks(), new_rows)
         except NotAResultError as error:
-            msg = f"{operation.name}: {base_url} answered with no result: {error}"
+            msg = f"{operation.name}: {base_url} returned no result: {error}"
             refused = RequestRejectedError(msg, http_status=response.status)
         except MalformedResponseError as malformed:
             raise unreadable(operation.name, base_url, malformed) from None
@@ -404,7 +404,7 @@ class LookerClient:
                 return id_
             case int(number):
                 return str(number)
-        raise unreadable(operation.name, self._connection.base_url, "no id in the answer")
+        raise unreadable(operation.name, self._connection.base_url, "no id in the response")
 
     def _send(self, operation: Operation, verb: str, path: str, **request: Any) -> LookerResponse:
         """Send with a token; a token that Looker rejects is replaced once."""

@@ -242,8 +242,8 @@ class Http:
             left -= len(chunk)
             if left < 0:
                 msg = (
-                    f"{operation.name}: the answer of {self._connection.base_url} has more than "
-                    f"{longest} bytes; ask for less, or set max_response_bytes"
+                    f"{operation.name}: the response from {self._connection.base_url} exceeds "
+                    f"{longest} bytes; add filters or raise max_response_bytes"
                 )
                 raise ResponseTooLargeError(msg, http_status=response.status_code)
             yield chunk
@@ -265,7 +265,7 @@ class Http:
         """
         operation.check()
         if self._clock.now() >= operation.ends_at:
-            msg = f"{operation.name}: not called, because no time is left"
+            msg = f"{operation.name}: not called, because the time of the run is over"
             raise RetriableRequestError(msg, safe_to_retry=True)
         while (left := self._not_before - self._clock.now()) > 0:
             if self._not_before >= operation.ends_at:
@@ -278,7 +278,10 @@ class Http:
         with self._lock:
             # One call is reserved for the logout.
             if limit is not None and operation != LOGOUT and self._calls.total() + 1 >= limit:
-                msg = f"{operation}: not called, because api_call_limit is {limit}"
+                msg = (
+                    f"{operation}: not called, because the run has used its api_call_limit of "
+                    f"{limit}"
+                )
                 raise ApiCallLimitError(msg)
             self._calls[operation] += 1
 

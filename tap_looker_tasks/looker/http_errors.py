@@ -72,13 +72,15 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
         raise _no_answer(_causes(error), operation, base_url) from None
     except http.InvalidHeader:
         # The library's message would quote the header. The tap's own headers are checked earlier.
-        msg = f"{operation}: the answer of {base_url} has contradictory or invalid headers"
+        msg = f"{operation}: the response from {base_url} has contradictory or invalid headers"
         raise RetriableRequestError(msg) from None
     except HTTPError as error:
-        msg = f"{operation}: the answer of {base_url} was cut short ({_said(_causes(error)[-1])})"
+        msg = (
+            f"{operation}: the response from {base_url} was cut short ({_said(_causes(error)[-1])})"
+        )
         raise RetriableRequestError(msg) from None
     except (http.RequestException, OSError) as error:
-        msg = f"{operation}: cannot ask {base_url}: {_said(error)}"
+        msg = f"{operation}: cannot send a request to {base_url}: {_said(error)}"
         raise UnreachableError(msg) from None
 
 
@@ -94,7 +96,7 @@ def _no_answer(
         return UnreachableError(msg)
     is_by_proxy = any(isinstance(cause, http.ProxyError) for cause in causes)
     what_to_check = "the proxy that HTTPS_PROXY names" if is_by_proxy else "base_url"
-    msg = f"{operation}: no answer from {base_url} ({why}); check {what_to_check}"
+    msg = f"{operation}: no response from {base_url} ({why}); check {what_to_check}"
     never_sent = any(isinstance(cause, _NEVER_SENT) for cause in causes)
     return RetriableRequestError(msg, safe_to_retry=never_sent)
 
@@ -116,7 +118,7 @@ def read_error(
 ) -> RequestError:
     """Read an error response."""
     status = response.status_code
-    msg = f"{operation}: {base_url} answered HTTP {status}"
+    msg = f"{operation}: {base_url} returned HTTP {status}"
     if said := _message_in(body) or page_in(body):
         msg += f" ({said})"
     if advice := _advice(response, operation):
@@ -131,8 +133,8 @@ def read_error(
 def unreadable(operation: str, base_url: str, found: object) -> RetriableRequestError:
     """Build the error for a successful response that is not one of Looker's."""
     msg = (
-        f"{operation}: {base_url} did not answer as Looker's API does: "
-        f"{found}; check base_url, and what stands between here and Looker"
+        f"{operation}: {base_url} did not return a Looker API response: {found}; check base_url "
+        "and any proxy before it"
     )
     return RetriableRequestError(msg)
 

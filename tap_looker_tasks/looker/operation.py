@@ -83,7 +83,7 @@ class RetryState:
         pause = error.retry_after
         if pause is None:
             pause = backoff.full_jitter(next(self._pauses))
-        self._logger.warning("%s; trying again in %.1f s", error.message, pause)
+        self._logger.warning("%s; retrying in %.1f s", error.message, pause)
         if self._clock.wait(self._operation.aborted, pause):
             raise AbortedError(self._operation.name)
 
@@ -153,7 +153,7 @@ def token_from(answer: object, now: float) -> Token:
             lifetime = expires_in if isinstance(expires_in, int | float) else 3600
             # A token that lives shorter than the slack is still used for most of its life.
             return Token(access_token, now + max(lifetime - RENEWAL_SLACK_SECONDS, lifetime / 2))
-    msg = "no access_token, or none that a header can carry, in the answer to the login"
+    msg = "no usable access_token in the response to the login"
     raise ValueError(msg)
 
 

@@ -135,7 +135,7 @@ class _Connection(HTTPConnection):
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
-            msg = f"{self.host} does not let itself be connected to"
+            msg = f"timed out connecting to {self.host}"
             raise ConnectTimeoutError(self, msg) from error
         except OSError as error:
             raise NewConnectionError(self, str(error)) from error
@@ -296,7 +296,7 @@ class Exchange:
             self.shut()
         with suppress(CancelledError, NotInTimeError):
             return found.result(timeout=left)
-        msg = f"the address of {host} was not found in time"
+        msg = f"timed out looking up the address of {host}"
         raise TimeoutError(msg)
 
     def attach(self, sock: socket.socket) -> None:

@@ -109,7 +109,7 @@ def check_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         msgspec.convert(body, _Query)
     except msgspec.ValidationError as error:
-        msg = f"this is no query as Looker describes it: {error}"
+        msg = f"this is not a query in Looker's format: {error}"
         raise ValueError(msg) from None
     filters = body.get("filters") or {}
     if (texts := _as_texts(filters)) != filters:

@@ -197,7 +197,7 @@ def _local_moment(column: Column, bookmark: str, query_timezone: str, back: time
     # Without fractions of a second, or without the time if the field has none.
     moment = bookmark.replace("T", " ")[: 10 if column.column_type is DATE else 19]
     if not re.fullmatch(_MOMENT, moment, re.ASCII):
-        msg = f"{bookmark!r} is no {column.column_type.name}"
+        msg = f"{bookmark!r} is not a value of type {column.column_type.name}"
         raise ValueError(msg)
     back += _NO_TIME if column.converts_time_zone else _MARGIN
     return _earlier(moment.replace("/", "-"), back) if back else moment
@@ -308,7 +308,7 @@ class BookmarkAdvance:
         name, found = self._column.name, []
         if self._beyond:
             found.append(
-                f"{name}: {self._beyond} rows are of the future, the first {self._first_beyond!r}; "
+                f"{name}: {self._beyond} rows are in the future, the first {self._first_beyond!r}; "
                 "they are delivered, and the bookmark stays before the launch of the task"
             )
         if self._nulls:

@@ -99,8 +99,8 @@ def field_warnings(
     columns = [*columns]
     renamed = describe_renamed({c.field: c.name for c in columns}, longest_name)
     repeated = (
-        f"{config.replication_key} is in the database's time zone, so each run asks for a day "
-        "more: without primary_keys its rows are loaded again"
+        f"{config.replication_key} is in the database's time zone, so each run loads the last day "
+        "again; set primary_keys so that its rows replace the earlier ones"
         for column in columns
         if column.field == config.replication_key and not column.converts_time_zone
         if not config.primary_keys
@@ -175,12 +175,15 @@ def _replication_key_problems(
     if not _can_filter_from(column) or known[key].category == "table_calculation":
         what = column.looker_type or known[key].category or "field of an unknown type"
         yield (
-            f"{config_path}.replication_key: {key} is a {what}; only a date, date-time or number "
-            "that the database knows can be gone on from"
+            f"{config_path}.replication_key: {key} is a {what}; choose a date, date-time or number "
+            "of the database"
         )
         return
     if config.lookback and column.column_type.is_number:
-        yield f"{config_path}.lookback: {key} is a number; a time can only be taken from a moment"
+        yield (
+            f"{config_path}.lookback: {key} is a number, but a lookback requires a date or "
+            "date-time"
+        )
     filters = {**(body.get("filters") or {}), **config.filters}
     if not can_combine(column, filters.get(key)):
         yield (

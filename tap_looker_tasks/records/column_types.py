@@ -86,7 +86,7 @@ def read_number(value: object) -> int | Decimal | None:
     found = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     if found:
         return Decimal(found[0]) if found[1] or found[2] else int(found[0])
-    msg = f"{value!r} is no number"
+    msg = f"{value!r} is not a number"
     raise ValueError(msg)
 
 
@@ -97,7 +97,7 @@ def _integer(value: object) -> int | None:
     # A short text such as `1e1000000` may be a number with a million digits.
     if number.adjusted() < _MAX_INTEGER and (whole := int(number)) == number:
         return whole
-    msg = f"{value!r} is no integer"
+    msg = f"{value!r} is not an integer"
     raise ValueError(msg)
 
 
@@ -117,7 +117,7 @@ def _date(value: str | None) -> str | None:
     if value is None:
         return None
     if not _DATE.fullmatch(value):
-        msg = f"{value!r} is no date"
+        msg = f"{value!r} is not a date"
         raise ValueError(msg)
     return date.fromisoformat(value).isoformat()
 

@@ -110,7 +110,7 @@ def dimensions_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -
     names = query_fields(query)
     categories = {n: known[n].category if n in known else None for n in names}
     if unknown := [n for n in names if categories[n] not in _SELECTABLE]:
-        msg = f"nothing says whether {' and '.join(unknown)} is a dimension"
+        msg = f"Looker does not report whether {' and '.join(unknown)} is a dimension"
         raise ValueError(msg)
     return tuple(sorted(name for name in names if categories[name] == "dimension"))
 
@@ -291,7 +291,7 @@ class ColumnMatch:
     def differences(self) -> list[str]:
         """Return, one line each, differences between declared columns and result."""
         return [
-            *(f"{name} is not in the result any more" for name in self.missing),
+            *(f"{name} is no longer in the result" for name in self.missing),
             *(
                 f"{field} is in the result, but not in the catalog: discover again to load it"
                 for field in self.undeclared

@@ -84,7 +84,7 @@ def describe_renamed(names: dict[str, str], longest: int) -> list[str]:
             by_case[column_name(field).lower()].append(field)
     return [
         f"{' and '.join(map(repr, fields))} would be columns whose names differ by case only, "
-        f"which many targets take for one: they become {' and '.join(names[f] for f in fields)}"
+        f"which many targets treat as one: they become {' and '.join(names[f] for f in fields)}"
         if len(fields) > 1
         else f"{fields[0]!r} would be a column whose name has more than {longest} bytes "
         "(max_name_length), quotes or control characters, or differs from another by case only: "

@@ -173,7 +173,7 @@ class RowReader:
         kinds = {column.name: column.column_type.name for column in self._columns}
         return [
             *(
-                f"{name}: {number} has more than 64 bits, which many targets refuse in a column of "
+                f"{name}: {number} has more than 64 bits, which many targets reject in a column of "
                 "integers; declare it as a string in the catalog"
                 for name, number in self._too_great.items()
             ),

@@ -41,7 +41,7 @@ def to_utc(text: str, zone: tzinfo | None) -> str:
     found = _DATE_TIME.fullmatch(text)
     offset = _offset(found) if found and found["offset"] else zone
     if not found or offset is None:
-        msg = f"{text!r} is no date-time of a known time zone"
+        msg = f"{text!r} is not a date-time of a known time zone"
         raise ValueError(msg)
     time = ":".join((found["hour"], found["minute"] or "00", found["second"] or "00"))
     moment = datetime.fromisoformat(f"{found['date']}T{time}").replace(tzinfo=offset)
@@ -60,7 +60,7 @@ def to_local(text: str, zone: tzinfo | None) -> str:
         OverflowError: If it is outside the years 1 to 9999.
     """
     if zone is None:
-        msg = f"nothing says which time zone to write {text!r} in"
+        msg = f"no time zone is known to write {text!r} in"
         raise ValueError(msg)
     local = datetime.fromisoformat(to_utc(text, None)[:19] + "+00:00").astimezone(zone)
     while local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset():

@@ -199,7 +199,7 @@ def read_body(
         return TaskEntry(_COMPLETE, data=data, rows=rows)
     text = _read_text(chunks)
     if _is_page(content_type, text):
-        msg = "a page, as of a proxy or to sign in; check what stands between here and Looker"
+        msg = "an HTML page, such as a proxy's or a sign-in page; check any proxy before Looker"
         raise NotAResultError(msg)
     if not text.strip():
         return TaskEntry(_COMPLETE)
@@ -240,7 +240,7 @@ def _read_text(chunks: Iterable[bytes]) -> bytes:
     for chunk in chunks:
         left -= len(chunk)
         if left < 0:
-            msg = f"text of more than {MAX_TEXT_BYTES} bytes; ask for json_detail"
+            msg = f"text of more than {MAX_TEXT_BYTES} bytes; create the task with json_detail"
             raise NotAResultError(msg)
         parts.append(chunk)
     return b"".join(parts)

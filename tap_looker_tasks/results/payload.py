@@ -245,9 +245,9 @@ def _count(array: bytes) -> int:
         pass
     for row in read_json(ROWS.decode, array):
         if first_byte(row) != b"{":
-            msg = f"a row that is no object: {quoted(memoryview(row))}"
+            msg = f"a row that is not an object: {quoted(memoryview(row))}"
             raise MalformedResponseError(msg)
-    msg = "rows that are no objects"
+    msg = "rows that are not objects"
     raise MalformedResponseError(msg)
 
 

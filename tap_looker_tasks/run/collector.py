@@ -176,7 +176,8 @@ class Collector:
         if outcome.answer:
             outcome.answer.discard()
         self._logger.warning(
-            "query task %s: its result is left to the next run, as the time of this one is over",
+            "query task %s: not collected, because the time of this run is over; the next run "
+            "collects its result",
             outcome.task.query_task_id,
         )
 
@@ -305,7 +306,7 @@ class Collector:
         elif status not in PHASES and status not in self._unknown_statuses:
             self._unknown_statuses.add(status)
             self._logger.warning(
-                "Looker reports a status this tap does not know: %r; taken for unfinished", status
+                "Looker reported the unknown status %r; treating the task as unfinished", status
             )
 
     def _warn_of_failure(self, report: RequestFailed) -> None:
@@ -314,9 +315,9 @@ class Collector:
             case _ if isinstance(error, ApiCallLimitError):
                 self._logger.warning("%s; the rest is left to the next run", error)
             case Poll():
-                self._logger.warning("%s; asking for its tasks in smaller requests", error)
+                self._logger.warning("%s; polling its tasks in smaller requests", error)
             case Launch() if isinstance(error, RetriableRequestError) and error.safe_to_retry:
-                self._logger.warning("%s; launching less at once for a while", error)
+                self._logger.warning("%s; launching fewer queries for a while", error)
 
 
 def _collected(event: Event) -> Iterator[Collected]:
@@ -386,8 +387,8 @@ class RequestRunner:
                 and phase_of(answer.status) is Phase.UNFINISHED
             ):
                 msg = (
-                    "it is left running, as Looker does not let this user stop it (HTTP 404); "
-                    "check the permissions of the API user"
+                    "it still runs, because Looker does not allow this user to stop it (HTTP "
+                    "404); check the permissions of the API user"
                 )
                 raise StillRunningError(msg)
 
@@ -400,7 +401,7 @@ class RequestRunner:
         )
         for query_task_id, answer in answers:
             if isinstance(answer, MalformedResponseError):
-                problem = f"Looker's answer cannot be read: {answer}"
+                problem = f"Looker's response cannot be read: {answer}"
                 yield StatusReceived(request, query_task_id, None, problem=problem)
             else:
                 yield self._report(request, query_task_id, answer, began_at)

@@ -163,7 +163,7 @@ class Run:
             case CancelFailed(task, reason):
                 self._ledger.note_to_cancel(task)
                 self._logger.warning(
-                    "query task %s is not cancelled: %s; the next run tries again",
+                    "query task %s was not cancelled: %s; the next run cancels it",
                     task.query_task_id,
                     reason,
                 )
@@ -196,8 +196,8 @@ class Run:
         for task in resumed:
             if task.launched_at > now:
                 self._logger.warning(
-                    "%s: state is from the future: query task %s was launched at %s, which lies "
-                    "ahead of this machine's clock; it counts as launched now",
+                    "%s: in state, query task %s was launched at %s, which is ahead of this "
+                    "machine's clock; treating it as launched now. Check the clock",
                     task.query_name,
                     task.query_task_id,
                     to_rfc3339(task.launched_at),

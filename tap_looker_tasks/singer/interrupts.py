@@ -129,5 +129,5 @@ class Interrupts:
         self._still_seconds += _SECONDS_BETWEEN_ALARMS
         most = self._max_last_seconds if self._is_ending else _MAX_STILL_SECONDS
         if self._is_writing and self._still_seconds >= most:
-            msg = "nothing reads what is written"
+            msg = "the reader of standard output is gone"
             raise NoReaderError(msg)

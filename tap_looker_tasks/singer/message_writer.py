@@ -145,8 +145,8 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
                 self.is_target_gone = True
                 _silence_output()
                 msg = (
-                    f"the target takes no more ({error.strerror or error}): look for its own "
-                    "error; the next run goes on from the state that it kept"
+                    f"the target stopped reading ({error.strerror or error}); check its log. The "
+                    "next run resumes from its last saved state"
                 )
                 raise TargetClosedError(msg) from error
 

@@ -148,8 +148,8 @@ class RowStream(LookerStream):
             return
         # Rows of a BATCH have no version: targets would delete them as old rows.
         self.logger.warning(
-            "%s: rows of earlier runs stay in the target, as no version is activated with "
-            "`batch_config`",
+            "%s: rows of earlier runs stay in the target, because `batch_config` activates no "
+            "version",
             self.name,
         )
 
@@ -265,8 +265,8 @@ class RowStream(LookerStream):
         if not chunk.is_written:
             msg = (
                 f"{self.name}: {chunk.count} rows did not reach the output, because singer-sdk "
-                f"{version('singer-sdk')} does not pass records on as they are; install a version "
-                "of it that this tap was made for"
+                f"{version('singer-sdk')} changes records on their way; install the version that "
+                "this tap requires"
             )
             raise RowsLostError(msg)
 

@@ -102,7 +102,7 @@ _MEANINGS = MappingProxyType(
     {
         "absent": "Looker never reported this ID; is it old, or another instance's?",
         "missing": "Looker shows no such task to this user; is it another user's or instance's?",
-        "expired": "Looker had dropped the result; collect it within 5 minutes after its end",
+        "expired": "Looker no longer has the result; collect it within 5 minutes of its end",
         "killed": "someone stopped it in Looker",
         "timeout": "unfinished after task_timeout_seconds",
     }
@@ -195,7 +195,8 @@ class QueryTaskResultsStream(LookerStream):
             self.logger.warning("%s", settings.nothing_configured)
         if not claim_instance(self.stream_state, settings.base_url):
             msg = (
-                "state: it is of another Looker instance than base_url; start with another state, "
+                "state: it belongs to another Looker instance than base_url; use a separate state "
+                "for each instance, "
                 "or, if the instance has moved, remove `instance` from query_task_results there"
             )
             raise SettingsError(msg)

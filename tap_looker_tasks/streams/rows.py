@@ -225,8 +225,8 @@ class QueryStream(RowStream):
         version, last = int(now * 1000), self.stream_state.get("version")
         if isinstance(last, int) and last >= version:
             self.logger.warning(
-                "%s: state holds version %s, which lies ahead of this machine's clock, by which "
-                "it would be %s; the next one is used",
+                "%s: version %s in state is ahead of this machine's clock (%s); using the next "
+                "version. Check the clock",
                 self.name,
                 last,
                 version,
@@ -241,7 +241,7 @@ class QueryStream(RowStream):
             return False
         if not is_whole:
             self.logger.warning(
-                "%s: rows of earlier runs stay in the target, as the result may not be whole",
+                "%s: rows of earlier runs stay in the target, because the result may be incomplete",
                 self.name,
             )
         return is_whole

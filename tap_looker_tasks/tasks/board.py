@@ -237,7 +237,7 @@ class TaskBoard:
 
     def leave(self) -> list[Event]:
         """Return the events of tasks that a finished run leaves to the next one."""
-        no_answer = "no answer before the run ended; Looker may run it all the same"
+        no_answer = "no response before the run ended; Looker may still run it"
         cancels = (request.task for request in self._in_progress.of(Cancel))
         unfinished = (*self._followed.values(), *self._fetching.values())
         return [
@@ -411,7 +411,7 @@ class TaskBoard:
             case Poll():
                 return self._note_poll_failure(request, error, now)
             case Fetch(query_task_id):
-                problem = f"complete, but Looker does not give its result: {error}"
+                problem = f"complete, but Looker did not return its result: {error}"
                 fetched = self._fetching.pop(query_task_id)
                 return [outcome_of(fetched, ERROR, now, problem=problem)]
 

@@ -44,7 +44,7 @@ _MOMENT_SECONDS = 0.005
 _CHUNK_BYTES = 1 << 18
 _OUTCOMES = "query_task_results"
 # What is said of a launch that has no answer by the end.
-MAY_RUN = "Looker may run it all the same"
+MAY_RUN = "Looker may still run it"
 # They differ by task, and by where an incremental query goes on.
 _VOLATILE = ("_query_task_id", "_row_number")
 _LONG_FIELDS = ["flights.departure_date", "flights.carrier"]

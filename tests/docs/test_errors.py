@@ -34,7 +34,7 @@ BY_CONFIGURATION = (
     "query_task_ids",
     "queries[",
     ".../state.json",
-    "login: ... answered",
+    "login: ... returned",
 )
 ASKED_FOR = {"query_task_ids": ["x"]}
 
@@ -43,19 +43,19 @@ PROVOKED: Mapping[str, tuple[Mapping[str, Any], str | None]] = {
     "<settings>: required, but not set": ({"client_id": None}, None),
     "<setting>: expected ...": ({"batch_size": "many"}, None),
     "<setting>: no such setting; did you mean ...?": ({"batchsize": 3}, None),
-    "query_task_ids[<n>]: '...' cannot be a query task id ...": ({"query_task_ids": ["a,b"]}, None),
+    "query_task_ids[<n>]: '...' is not a query task ID ...": ({"query_task_ids": ["a,b"]}, None),
     "query_task_ids_file: cannot read ...": ({"query_task_ids_file": "/no/such/file"}, None),
     "queries[<n>].fields: ... is not a field of the Explore; did you mean ...?": (
         {"queries": [{"name": "a", "explore": {**FLIGHTS, "fields": ["flights.cont"]}}]},
         None,
     ),
-    "login: ... answered HTTP 404 ...; check client_id and client_secret, and base_url": (
+    "login: ... returned HTTP 404 ...; check client_id and client_secret, and base_url": (
         {**ASKED_FOR, "client_secret": "wrong"},
         None,
     ),
-    "...: no answer from ... (...); check base_url": (ASKED_FOR, "dropped"),
-    "...: ... did not answer as Looker's API does: ...": (ASKED_FOR, "not_json"),
-    "...: ... answered HTTP 503 ...": (ASKED_FOR, "unavailable"),
+    "...: no response from ... (...); check base_url": (ASKED_FOR, "dropped"),
+    "...: ... did not return a Looker API response: ...": (ASKED_FOR, "not_json"),
+    "...: ... returned HTTP 503 ...": (ASKED_FOR, "unavailable"),
     "<n> query task did not complete: <id> (<status>: <reason>)": (
         {"queries": [{"name": "a", "query_id": 5}]},
         None,
@@ -104,7 +104,7 @@ def test_an_answer_that_is_too_long_is_named_as_the_page_has_it(
 ) -> None:
     run = tap(query_task_ids=[simulator.create_task("3")], max_response_bytes=2000)
     message = (
-        "...: the answer of ... has more than <n> bytes; ask for less, or set max_response_bytes"
+        "...: the response from ... exceeds <n> bytes; add filters or raise max_response_bytes"
     )
     assert_printed(run, message)
 

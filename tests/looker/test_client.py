@@ -346,7 +346,7 @@ def test_a_launch_whose_login_failed_surely_did_not_happen(
 def test_an_answer_of_another_shape_is_no_id(connect: Connect, body: bytes) -> None:
     with RawServer(answering(with_body(body))) as server:
         client = connect(server.base_url)
-        expected = "did not answer as Looker's API does"
+        expected = "did not return a Looker API response"
         with pytest.raises(RetriableRequestError, match=expected):
             client.create_query_task("1", "json")
         with pytest.raises(RetriableRequestError, match=expected):
@@ -356,9 +356,7 @@ def test_an_answer_of_another_shape_is_no_id(connect: Connect, body: bytes) -> N
 def test_a_description_longer_than_any_is_not_read(connect: Connect) -> None:
     with RawServer(answering(with_body(b" " * 2_000))) as server:
         client = connect(server.base_url, max_response_bytes=1_000)
-        with pytest.raises(
-            ResponseTooLargeError, match=r"more than 1000 bytes.*max_response_bytes"
-        ):
+        with pytest.raises(ResponseTooLargeError, match=r"exceeds 1000 bytes.*max_response_bytes"):
             client.look("1")
 
 
@@ -454,7 +452,7 @@ def test_an_answer_by_tls_ends_in_time(connect: Connect, tls: tuple[ssl.SSLConte
     context, authority = tls
     with RawServer(drip, context) as server:
         hasty = connect(server.base_url, verify=str(authority), timeout_seconds=0.3)
-        with pytest.raises(RetriableRequestError, match="no answer"):
+        with pytest.raises(RetriableRequestError, match="no response"):
             hasty.look("1")
         client = connect(server.base_url, verify=str(authority))
         with ThreadPoolExecutor(1) as thread:
@@ -486,7 +484,7 @@ def status(line: str, body: bytes = b"", *headers: str) -> bytes:
 def test_a_token_that_no_header_can_carry_is_rejected_and_not_shown(connect: Connect) -> None:
     with RawServer(answering(b"")) as server:
         server.token_end = "\\r\\nX: hush"
-        with pytest.raises(RetriableRequestError, match="none that a header can carry") as caught:
+        with pytest.raises(RetriableRequestError, match="no usable access_token") as caught:
             connect(server.base_url).look("1")
     assert "hush" not in str(caught.value)
 
@@ -539,11 +537,11 @@ def test_a_validation_error_names_its_fields(connect: Connect, errors: bytes, sa
             "look",
             "503 (a page titled 'Corporate & proxy')",
         ),
-        (with_body(b"<!DOCTYPE html><p>"), "look", "as Looker's API does: a page without a title"),
+        (with_body(b"<!DOCTYPE html><p>"), "look", "a Looker API response: a page without a title"),
         (
             with_body(b"<html><head><title>Sign in</title>"),
             "look",
-            "as Looker's API does: a page titled 'Sign in'; check base_url",
+            "a Looker API response: a page titled 'Sign in'; check base_url",
         ),
     ],
 )

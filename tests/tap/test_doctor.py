@@ -64,7 +64,9 @@ def test_a_time_zone_that_looker_does_not_offer_is_noted(tap: Callable[..., Run]
     assert other.exit_code == 78
     old = tap("--doctor", query_timezone="Asia/Calcutta", queries=[AIRLINES])
     assert old.exit_code == 0
-    assert "note query_timezone queries run in Asia/Calcutta, which is none of the 12" in told(old)
+    assert "note query_timezone queries run in Asia/Calcutta, which is not among the 12" in told(
+        old
+    )
 
 
 def test_time_zones_that_looker_does_not_tell_fail_nothing(
@@ -73,7 +75,7 @@ def test_time_zones_that_looker_does_not_tell_fail_nothing(
     simulator.fault("not_found", operation="all_timezones")
     run = tap("--doctor", queries=[AIRLINES])
     assert run.exit_code == 0
-    assert "queries run in UTC; whether Looker knows it is not known" in told(run)
+    assert "queries run in UTC; cannot check whether Looker knows it" in told(run)
     assert "7 columns" in told(run)
 
 
@@ -84,7 +86,7 @@ def test_time_zones_of_another_shape_are_no_time_zones(
     monkeypatch.setattr(LookerClient, "all_timezones", lambda _: zones)
     assert "ok query_timezone queries run in UTC" in told(tap("--doctor", queries=[AIRLINES]))
     other = tap("--doctor", query_timezone="Asia/Tokyo", queries=[AIRLINES])
-    assert "which is none of the 1 time zones" in told(other)
+    assert "which is not among the 1 time zones" in told(other)
 
 
 def test_everything_that_would_fail_is_told_at_once(tap: Callable[..., Run]) -> None:

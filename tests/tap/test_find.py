@@ -50,7 +50,7 @@ def test_all_words_must_match_in_whatever_order(simulator: Simulator, tap: Tap) 
 def test_nothing_found_is_no_error(tap: Tap) -> None:
     run = tap("--find", "nothing like this")
     assert run.exit_code == 0
-    assert run.output.decode() == "Nothing that this user may see has these words.\n"
+    assert run.output.decode() == "This user can see nothing with these words; try fewer.\n"
 
 
 def test_what_is_below_the_table_can_be_pasted(simulator: Simulator, tap: Tap) -> None:

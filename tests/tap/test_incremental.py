@@ -163,7 +163,7 @@ def test_a_sentinel_does_not_move_the_bookmark(
         assert run.exit_code == 0
         assert found.pop(5) == future
         assert bookmark(run)["replication_key_value"] == max(found.values())
-        assert f"{column}: 1 rows are of the future, the first '{future}'" in run.log
+        assert f"{column}: 1 rows are in the future, the first '{future}'" in run.log
         again = tap(queries=[orders], state=run.state, result_format=result_format)
         assert 5 in {row["orders__id"] for row in again.records("flights")}
     finally:

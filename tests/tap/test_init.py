@@ -230,13 +230,13 @@ def test_on_a_terminal_a_change_may_be_declined(simulator: Simulator, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "exit_code", "reason"),
     [
-        ((), 1, "nothing was chosen, so nothing is written"),
+        ((), 1, "nothing was chosen, so nothing was written; choose a Look, dashboard or Explore"),
         (("--extract", "/sql/abc"), 78, "/sql/abc: this is an SQL Runner query; paste"),
         (("--extract", "orders"), 78, "'orders' finds several: "),
         (("--extract", "nothing at all"), 78, "'nothing at all' finds no Look or dashboard"),
         (("--extract", "/looks/999"), 78, "there is no Look 999"),
         (("--extract", "/looks/1", "--client-id", "wrong"), 78, "check client_id"),
-        (("--extract", "/looks/1", "--target", "postgres"), 2, "--destination is needed"),
+        (("--extract", "/looks/1", "--target", "postgres"), 2, "--destination is required"),
     ],
 )
 def test_what_cannot_go_on_writes_nothing_and_says_why(
@@ -280,7 +280,7 @@ def test_a_project_without_plugins_gets_them(simulator: Simulator, tmp_path: Pat
 def test_credentials_that_are_missing_are_named_by_option(tmp_path: Path) -> None:
     done = init(tmp_path, {"PATH": os.environ["PATH"]})
     assert done.returncode == 2
-    assert "--base-url is needed where there is no terminal" in done.stderr
+    assert "--base-url is required without a terminal" in done.stderr
 
 
 def test_help_lists_its_options(tmp_path: Path) -> None:

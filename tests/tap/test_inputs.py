@@ -33,7 +33,7 @@ def test_no_state_is_said(tap: Tap, tmp_path: Path, text: str) -> None:
     path.write_text(text)
     run = tap("--state", str(path))
     assert run.exit_code == 0
-    assert f"{path}: what is null or empty there is taken as no state" in run.log
+    assert f"{path}: ignored null and empty entries" in run.log
 
 
 @pytest.mark.parametrize("content", ["null", "[" * 5000 + "]" * 5000])

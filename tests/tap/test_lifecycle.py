@@ -266,7 +266,7 @@ def test_a_run_stops_before_the_limit_of_calls(slow: Simulator, tap: Tap) -> Non
     assert run.exit_code == 0
     assert len(slow.calls) <= 14
     assert slow.calls[-1].operation == "logout"
-    assert "api_call_limit is 14" in run.log
+    assert "api_call_limit of 14" in run.log
     assert in_flight(run)["airlines"]["query_task_id"] == slow.tasks()[0]
 
 
@@ -474,7 +474,7 @@ def test_an_interrupt_tells_of_a_launch_that_nobody_can_be_sure_of(
     assert slow.count("logout") == 1
     assert last_in_flight(output) == {}
     (line,) = [line for line in log.decode().splitlines() if "not launched" in line]
-    assert "no answer before the run ended; Looker may run it all the same" in line
+    assert "no response before the run ended; Looker may still run it" in line
 
 
 def test_an_interrupt_ends_a_run_in_time_though_looker_answers_nothing_any_more(

@@ -45,7 +45,7 @@ def test_a_failure_that_passes_is_not_seen(simulator: Simulator, tap: Tap, fault
 
 @pytest.mark.parametrize(
     ("fault", "told"),
-    [("server_error", "500"), ("bad_gateway", "502"), ("dropped", "no answer")],
+    [("server_error", "500"), ("bad_gateway", "502"), ("dropped", "no response")],
 )
 def test_a_failure_that_stays_ends_the_run(
     simulator: Simulator, tap: Tap, fault: str, told: str
@@ -82,7 +82,7 @@ def test_a_failure_before_the_sync_is_waited_out(
     }
     run = tap("--discover", **sources)
     assert run.exit_code == 0, run.log
-    assert "trying again in" in run.log
+    assert "retrying in" in run.log
     # Whoever runs `--discover` reads its output as one JSON object.
     names = {stream["tap_stream_id"] for stream in json.loads(run.output)["streams"]}
     assert {"airlines", "airports"} < names
@@ -121,7 +121,7 @@ def test_a_result_that_is_refused_is_no_complete_task(
     assert run.exit_code == 1
     assert run.only()["status"] == "error"
     assert run.only()["data"] is None
-    assert "Looker does not give its result" in run.only()["error_message"]
+    assert "Looker did not return its result" in run.only()["error_message"]
     assert id_ in run.error
     assert run.bookmark["finished"] == {}
     assert tap(query_task_ids=[id_], state=run.state).only()["status"] == "complete"
@@ -240,5 +240,5 @@ def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap
     gone = tap(queries=[{"name": "gone", "query_id": 999}])
     calls = "API calls made: 3 (1 login, 1 query, 1 logout): 0 query-based, 1 administrative"
     assert calls in gone.log
-    assert gone.error.endswith("there is no query 999)")
+    assert gone.error.endswith("there is no query 999, or this user cannot see it)")
     assert "delivered 0 of 1 query task" in gone.log

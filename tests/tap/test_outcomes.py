@@ -285,8 +285,8 @@ def test_an_answer_that_is_none_is_as_good_as_no_answer(
     bad = simulator.add_scripted_task([entry])
     run = tap(query_task_ids=[bad, good])
     assert run.statuses() == {good: "complete", bad: "absent"}
-    assert run.outcomes()[bad]["error_message"].startswith("Looker's answer cannot be read: ")
-    assert "absent: Looker's answer cannot be read" in run.error
+    assert run.outcomes()[bad]["error_message"].startswith("Looker's response cannot be read: ")
+    assert "absent: Looker's response cannot be read" in run.error
     assert run.bookmark["finished"] == {good: "complete"}
 
 

@@ -238,7 +238,7 @@ def test_state_of_another_instance_is_refused_with_the_way_out(
     elsewhere = simulator.base_url.replace("127.0.0.1", "localhost")
     refused = tap(queries=queries, state=first.state, base_url=elsewhere)
     assert refused.exit_code == 78
-    assert refused.error.startswith("state: it is of another Looker instance than base_url")
+    assert refused.error.startswith("state: it belongs to another Looker instance than base_url")
     assert len(simulator.tasks()) == 1
     moved = first.state
     del moved["bookmarks"]["query_task_results"]["instance"]

@@ -94,7 +94,7 @@ def test_a_target_that_dies_ends_the_run_in_one_line(
     assert "Exception ignored" not in log
     last = log.splitlines()[-1]
     assert "| ERROR" in last
-    assert "the target takes no more (Broken pipe): look for its own error" in last
+    assert "the target stopped reading (Broken pipe); check its log" in last
     assert is_cancelled(slow, launched) is cancels
 
 

@@ -373,13 +373,13 @@ def test_an_entry_says_more_than_its_address() -> None:
         (
             {"dashboards": [{"name": "a", "dashboard_id": 4, "tiles": [{"id": 1, "name": "B"}]}]},
             (
-                "dashboards[0].tiles[0].name: 'B' cannot name a stream (small letters, digits "
-                "and _, beginning with a letter)"
+                "dashboards[0].tiles[0].name: 'B' is not a stream name (lowercase letters, digits "
+                "and _, starting with a letter)"
             ),
         ),
         (
             {"dashboards": [{"name": "a", "dashboard_id": 4, "tiles": [{"id": 1, "limit": 0}]}]},
-            "dashboards[0].tiles[0].limit: 0 is no limit (1 or more, or -1 for all rows)",
+            "dashboards[0].tiles[0].limit: 0 is not a limit (1 or more, or -1 for all rows)",
         ),
     ],
 )

@@ -32,7 +32,7 @@ def test_columns_that_differ_by_case_end_in_a_hash_of_their_field() -> None:
     assert describe_renamed(names, 63) == [
         (
             "'k.Total' and 'k.total' would be columns whose names differ by case only, which many "
-            f"targets take for one: they become {names['k.Total']} and {names['k.total']}"
+            f"targets treat as one: they become {names['k.Total']} and {names['k.total']}"
         ),
         (
             f"{LONG!r} would be a column whose name has more than 63 bytes (max_name_length), "

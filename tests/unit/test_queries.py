@@ -131,16 +131,16 @@ def test_everything_wrong_is_said_at_once() -> None:
         ],
         [DashboardConfig(dashboard_id=1, name="1st"), DashboardConfig(dashboard_id=1, name="d")],
     )
-    not_a_name = "cannot name a stream (small letters, digits and _, beginning with a letter)"
+    not_a_name = "is not a stream name (lowercase letters, digits and _, starting with a letter)"
     sources = "exactly one of url, query_id, query_slug, look_id, explore is needed"
     assert found == [
         "queries[1].name: orders is the name at queries[0].name already",
         f"queries[2].name: 'Orders!' {not_a_name}",
-        "queries[3].name: query_task_rows is the name of one of the tap's own streams",
-        "queries[1].limit: 0 is no limit (1 or more, or -1 for all rows)",
+        "queries[3].name: query_task_rows is the name of one of the tap's streams; choose another",
+        "queries[1].limit: 0 is not a limit (1 or more, or -1 for all rows)",
         f"queries[2]: {sources}; found query_id and look_id",
         f"queries[3]: {sources}; found none",
-        "queries[4].limit: -2 is no limit (1 or more, or -1 for all rows)",
+        "queries[4].limit: -2 is not a limit (1 or more, or -1 for all rows)",
         "queries[4].fields: a query needs at least one field",
         f"dashboards[0].name: '1st' {not_a_name}",
     ]
@@ -205,7 +205,7 @@ def test_custom_fields_are_fields() -> None:
     wanted = config(filters={"buyers": ">1"}, primary_keys=("share",), replication_key="buyers")
     assert field_problems("queries[0]", wanted, body, ALL, 63) == []
     [problem] = field_problems("queries[0]", config(replication_key="share"), body, ALL, 63)
-    assert problem.startswith("queries[0].replication_key: share is a number; only a date")
+    assert problem.startswith("queries[0].replication_key: share is a number; choose a date")
     broken = body | {"dynamic_fields": "{"}
     [problem] = field_problems("queries[0]", config(), broken, ALL, 63)
     assert problem == "queries[0].dynamic_fields: not a JSON array of custom fields: '{'"
@@ -214,9 +214,9 @@ def test_custom_fields_are_fields() -> None:
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("orders.status", "is a string; only"),
-        ("orders.created_month", "is a date_month; only"),
-        ("orders.created_year", "is a date_year; only"),
+        ("orders.status", "is a string; choose"),
+        ("orders.created_month", "is a date_month; choose"),
+        ("orders.created_year", "is a date_year; choose"),
         ("orders.id", None),
         ("orders.created_date", None),
     ],
@@ -386,7 +386,7 @@ def test_a_bookmark_is_not_forced_upon_a_filter(kind: ColumnType, existing: str)
 def test_a_bookmark_that_is_none_is_refused(
     kind: ColumnType, bookmark: object, time_zone: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"no |which time zone"):
+    with pytest.raises(ValueError, match=r"no bookmark|not a |time zone"):
         bookmark_filter(column(kind), bookmark, time_zone)
 
 
@@ -552,7 +552,7 @@ def test_a_dashboard_filter_that_nothing_listens_to_is_refused() -> None:
     ],
 )
 def test_a_body_of_another_shape_is_refused(more: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="no query as Looker describes it") as raised:
+    with pytest.raises(ValueError, match="not a query in Looker's format") as raised:
         check_body(STORED | more)
     assert "\n" not in str(raised.value)
 

@@ -440,8 +440,8 @@ def test_an_unknown_format_is_not_guessed_at() -> None:
     [
         ("17", "Expected `str`, got `int`: '17'"),
         ('[{"a.b":NaN}]', "not JSON at byte 8: 'NaN}]'"),
-        ('[{"a.b":1},2]', "a row that is no object: '2'"),
-        ('{"data":[[]]}', "a row that is no object: '[]'"),
+        ('[{"a.b":1},2]', "a row that is not an object: '2'"),
+        ('{"data":[[]]}', "a row that is not an object: '[]'"),
         ('{"data":[', "not JSON: '{\"data\":['"),
     ],
 )

@@ -168,7 +168,8 @@ def test_auto_is_refused_where_nothing_says_what_rows_are_grouped_by(category: s
     query = QueryConfig(name="q", query_id=1, primary_keys="auto")
     (problem,) = field_problems("queries[0]", query, body, known, 63)
     assert problem == (
-        f"queries[0].primary_keys: nothing says whether {STATE} is a dimension, so auto cannot be "
+        f"queries[0].primary_keys: Looker does not report whether {STATE} is a dimension, so auto "
+        "cannot be "
         "used; name the keys"
     )
     assert field_problems("queries[0]", query, body, KnownFields(KNOWN), 63) == []
