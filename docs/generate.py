@@ -18,6 +18,8 @@ import msgspec
 from click.testing import CliRunner
 
 from looker_simulator.facts import FACTS
+from looker_simulator.faults import FAULTS
+from looker_simulator.routes import ROUTES
 from tap_looker_tasks import errors
 from tap_looker_tasks.looker import EDITIONS, KINDS, LookerClient, kind_of
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
@@ -250,6 +252,16 @@ def _first_line(docstring: str | None) -> str:
     return cleandoc(docstring or "").split("\n")[0]
 
 
+def _simulator_operations_table() -> str:
+    rows = sorted((route.path, route.verb, route.operation_id) for route in ROUTES)
+    return _table(("Operation", "Request"), ((f"`{n}`", f"`{v} {p}`") for p, v, n in rows))
+
+
+def _simulator_faults_table() -> str:
+    rows = ((f"`{name}`", kind.description) for name, kind in FAULTS.items())
+    return _table(("Fault", "Effect"), rows)
+
+
 _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "essential-settings": _essential_settings_table,
@@ -266,6 +278,8 @@ _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "command-line": _help_text,
         "modules": _modules_table,
         "looker-facts": _facts_table,
+        "simulator-operations": _simulator_operations_table,
+        "simulator-faults": _simulator_faults_table,
     }
 )
 

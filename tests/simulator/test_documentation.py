@@ -72,7 +72,8 @@ def test_the_scenario_is_played(written: Path, database: Database) -> None:
 
 
 def test_every_fault_is_described() -> None:
-    described = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE, re.MULTILINE))
+    _, _, faults = PAGE.partition("\n## Inject faults\n")
+    described = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", faults, re.MULTILINE))
     assert described == {name: kind.description for name, kind in FAULTS.items()}
 
 
