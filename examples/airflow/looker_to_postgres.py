@@ -1,23 +1,35 @@
-"""An Airflow 3 DAG: the tap's work, shared between as many workers as there are shards.
+"""Load Looker queries into PostgreSQL, shared between as many workers as there are shards.
 
 Each shard is a task of its own, with a state of its own in Meltano and a process that follows and
-launches its share of the queries. A pool called `looker` keeps all of them together below the
-number of queries that Looker runs at once for a user, 15 unless its administrator says otherwise:
+launches its share of the queries. The DAG's run ID is in the tap's log, summary and report. A pool
+called `looker` keeps all of them together below the number of queries that Looker runs at once for
+a user, 15 unless its administrator says otherwise:
 
     airflow pools set looker 15 "Queries at once of one Looker user"
 
 Workers need this project (or one with the same plugins), its `meltano` in PATH, a system database
 or state backend that all of them reach (MELTANO_DATABASE_URI, MELTANO_STATE_BACKEND_URI), and the
-settings in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
+settings in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_.... If LOOKER_ALERT_URL is set, a task that
+failed for the last time is posted there as `{"text": ...}`, which Slack and others take.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import subprocess
 from datetime import timedelta
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import pendulum
 from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 SHARDS = int(os.environ.get("LOOKER_SHARDS", "4"))
 POOL_SLOTS = int(os.environ.get("LOOKER_QUERIES_AT_ONCE", "15")) // SHARDS
@@ -25,6 +37,25 @@ POOL_SLOTS = int(os.environ.get("LOOKER_QUERIES_AT_ONCE", "15")) // SHARDS
 # meanwhile: 60, 120 and 240 s outlast that, however soon Airflow notices.
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=float(os.environ.get("LOOKER_RETRY_SECONDS", "60")))
+# A Meltano that hangs would keep its slots of the pool. Airflow ends it by SIGTERM.
+TIMEOUT = timedelta(minutes=float(os.environ.get("LOOKER_TIMEOUT_MINUTES", "120")))
+# The tap's exit code for wrong settings, state or credentials.
+WRONG_CONFIGURATION = 78
+
+
+def announce_failure(context: Context) -> None:
+    """Log, and post to LOOKER_ALERT_URL if it is set, which task failed and where its log is."""
+    instance = context["task_instance"]
+    shard = f" {instance.map_index}" if instance.map_index >= 0 else ""
+    message = (
+        f"{instance.dag_id}, run {context['run_id']}: {instance.task_id}{shard} failed: "
+        f"{context.get('exception')}. Log: {instance.log_url}"
+    )
+    logging.getLogger(__name__).error(message)
+    if url := os.environ.get("LOOKER_ALERT_URL"):
+        body = json.dumps({"text": message}).encode()
+        with urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=30):  # noqa: S310 - yours
+            pass
 
 
 @dag(
@@ -32,7 +63,11 @@ RETRY_DELAY = timedelta(seconds=float(os.environ.get("LOOKER_RETRY_SECONDS", "60
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,  # a shard's state is for one run at a time
+    tags=["looker", "meltano"],
+    doc_md=__doc__,
     default_args={
+        "execution_timeout": TIMEOUT,
+        "on_failure_callback": announce_failure,
         "retries": RETRIES,
         "retry_delay": RETRY_DELAY,
         "retry_exponential_backoff": 2,
@@ -41,15 +76,14 @@ RETRY_DELAY = timedelta(seconds=float(os.environ.get("LOOKER_RETRY_SECONDS", "60
 def looker_to_postgres() -> None:
     """Make the tables, then load all shards, each on whatever worker is free."""
 
-    @task.bash
-    def make_tables() -> str:
+    @task
+    def make_tables() -> None:
         """Send the target schemas without a record: shards would race to create tables."""
         # One after the other: two processes at once cannot set up Meltano's database.
-        return (
-            "set -e; schemas=$(mktemp); trap 'rm $schemas' EXIT; "
-            "meltano invoke tap-looker-tasks --test=schema > $schemas; "
-            "meltano invoke target-postgres < $schemas"
-        )
+        with TemporaryFile() as schemas:
+            _run_meltano("tap-looker-tasks", "--test=schema", stdout=schemas)
+            schemas.seek(0)
+            _run_meltano("target-postgres", stdin=schemas)
 
     @task
     def plan() -> list[int]:
@@ -77,6 +111,23 @@ def looker_to_postgres() -> None:
         )
 
     make_tables() >> load.expand(shard=plan())
+
+
+def _run_meltano(
+    *arguments: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
+) -> None:
+    """Invoke a plugin.
+
+    Raises:
+        AirflowFailException: If another try would fail, too.
+        AirflowException: If it failed otherwise.
+    """
+    command = ["meltano", "invoke", *arguments]
+    code = subprocess.run(command, stdin=stdin, stdout=stdout, check=False).returncode
+    if code:
+        failure = AirflowFailException if code == WRONG_CONFIGURATION else AirflowException
+        message = f"{' '.join(command)} ended with {code}; its log tells why"
+        raise failure(message)
 
 
 looker_to_postgres()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from tests.singer import stored_id
 from tests.warehouses.environments import PROJECT, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from looker_simulator.simulator import Simulator
@@ -52,19 +54,37 @@ class Airflow:
         self("db", "migrate")
         self("pools", "set", "looker", "4", "Queries at once of one Looker user")
 
-    def __call__(self, *arguments: str) -> str:
+    def __call__(self, *arguments: str, exit_code: int = 0, **more: str) -> str:
         done = subprocess.run(
             [self._bin / "airflow", *arguments],
             cwd=PROJECT,
-            env=self._environment,
+            env=self._environment | more,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stdout[-5000:]
+        assert done.returncode == exit_code, done.stdout[-5000:]
         return done.stdout
+
+
+@pytest.fixture
+def alerts() -> Iterator[list[str]]:
+    """Yield an address, and then the texts that are posted to it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(json.loads(body)["text"])
+            self.send_response(204)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        received = [f"http://127.0.0.1:{server.server_port}/"]
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield received
+        server.shutdown()
 
 
 @pytest.fixture
@@ -84,6 +104,23 @@ def test_shards_load_one_warehouse_and_keep_states_of_their_own(
         assert len(warehouse.rows(tmp_path.name, query["name"])) == 16
     # No query was run by both.
     assert simulator.count("create_query_task") == len(_QUERIES)
+
+
+def test_a_wrong_secret_is_tried_once_and_announced(
+    airflow: Airflow, simulator: Simulator, alerts: list[str]
+) -> None:
+    log = airflow(
+        *("dags", "test", "looker_to_postgres"),
+        exit_code=1,
+        TAP_LOOKER_TASKS_CLIENT_SECRET="wrong",
+        LOOKER_ALERT_URL=alerts[0],
+    )
+
+    assert "state=failed" in log, log[-5000:]
+    assert simulator.count("login") == 1
+    (told,) = alerts[1:]
+    assert "make_tables" in told
+    assert "ended with 78" in told
 
 
 def test_retries_outlast_the_hold_of_a_killed_meltano_on_its_state(tmp_path: Path) -> None:
