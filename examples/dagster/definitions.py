@@ -4,15 +4,20 @@ One partition is one process of the tap, which runs its share of the selected qu
 query is whole when all its partitions are materialized. `meltano` must be in PATH, and the settings
 of the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
 
-    dagster asset materialize -f definitions.py --select '*' --partition 0
+    dagster asset materialize -f definitions.py --select looker_tables
+    dagster asset materialize -f definitions.py --select 'airlines,orders' --partition 0
+
+`dagster dev -f definitions.py` serves the same with a schedule: every hour `looker_tables`, and, by
+the sensor, all shards when that is done. Turn on both.
 """
 
 import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from tempfile import TemporaryFile
-from typing import BinaryIO
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any, BinaryIO
 
 import dagster as dg
 
@@ -25,6 +30,8 @@ RETRY = dg.RetryPolicy(
     delay=float(os.environ.get("LOOKER_RETRY_SECONDS", "60")),
     backoff=dg.Backoff.EXPONENTIAL,
 )
+# The tap's exit code for wrong settings, state or credentials.
+WRONG_CONFIGURATION = 78
 _SHARD_NUMBERS = dg.StaticPartitionsDefinition([str(number) for number in range(SHARDS)])
 
 
@@ -50,18 +57,51 @@ def looker_queries(context: dg.AssetExecutionContext) -> Iterator[dg.Materialize
     shard = context.partition_key
     names = sorted(key.to_user_string() for key in context.selected_asset_keys)
     selected = (f"--select={name}.*" for name in (*names, "query_task_results"))
-    _run_meltano(
-        *("el", "tap-looker-tasks", "target-postgres", *selected),
-        f"--state-id=looker-to-postgres-shard-{shard}-of-{SHARDS}",
-        settings={
-            # A retry, or a run from where another failed, runs no query again that is delivered.
-            "TAP_LOOKER_TASKS_RUN_ID": context.run.root_run_id or context.run_id,
-            "TAP_LOOKER_TASKS_SHARD_COUNT": str(SHARDS),
-            "TAP_LOOKER_TASKS_SHARD_INDEX": shard,
-        },
-    )
+    with TemporaryDirectory() as folder:
+        summary = Path(folder) / "summary.json"
+        _run_meltano(
+            *("el", "tap-looker-tasks", "target-postgres", *selected),
+            f"--state-id=looker-to-postgres-shard-{shard}-of-{SHARDS}",
+            settings={
+                # A retry, or a run from where another failed, runs no query again that is
+                # delivered.
+                "TAP_LOOKER_TASKS_RUN_ID": context.run.root_run_id or context.run_id,
+                "TAP_LOOKER_TASKS_SHARD_COUNT": str(SHARDS),
+                "TAP_LOOKER_TASKS_SHARD_INDEX": shard,
+                "TAP_LOOKER_TASKS_SUMMARY_PATH": str(summary),
+            },
+        )
+        figures = json.loads(summary.read_bytes())
+    context.log.info("%s API calls of Looker", figures["api_calls"])
     for name in names:
-        yield dg.MaterializeResult(asset_key=name)
+        yield dg.MaterializeResult(asset_key=name, metadata=_describe(name, figures))
+
+
+tables_job = dg.define_asset_job("looker_tables_job", selection=[looker_tables])
+shards_job = dg.define_asset_job(
+    "looker_shards_job", selection=[looker_queries], partitions_def=_SHARD_NUMBERS
+)
+hourly = dg.ScheduleDefinition("looker_hourly", job=tables_job, cron_schedule="7 * * * *")
+
+
+@dg.asset_sensor(asset_key=looker_tables.key, job=shards_job)
+def looker_shards(
+    context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster's interface
+    asset_event: dg.EventLogEntry,
+) -> Iterator[dg.RunRequest]:
+    """Run every shard, each time the tables have been made."""
+    for shard in _SHARD_NUMBERS.get_partition_keys():
+        yield dg.RunRequest(run_key=f"{asset_event.run_id}-{shard}", partition_key=shard)
+
+
+def _describe(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of a query; they are empty in the shards that do not have it."""
+    of_query = [query for query in figures["queries"] if query["name"] == name]
+    return {
+        "dagster/partition_row_count": sum(query["row_count"] or 0 for query in of_query),
+        "looker_seconds": sum(query["runtime_seconds"] or 0.0 for query in of_query),
+        "query_tasks": [query["query_task_id"] for query in of_query],
+    }
 
 
 def _run_meltano(
@@ -84,7 +124,12 @@ def _run_meltano(
     )
     if done.returncode:
         description = f"meltano {arguments[0]} ended with {done.returncode}; its log tells why"
-        raise dg.Failure(description)
+        raise dg.Failure(description, allow_retries=done.returncode != WRONG_CONFIGURATION)
 
 
-definitions = dg.Definitions(assets=[looker_tables, looker_queries])
+definitions = dg.Definitions(
+    assets=[looker_tables, looker_queries],
+    jobs=[tables_job, shards_job],
+    schedules=[hourly],
+    sensors=[looker_shards],
+)

@@ -131,6 +131,7 @@ class RunFacts:
 
     Attributes:
         started_at: Epoch seconds of its start.
+        run_id: Setting `run_id`, if it is set.
         ended_at: Epoch seconds of its end; None until then.
         exit_status: Exit status of the command; None until its end.
         error: Reason of the run's failure; None until its end, or if it succeeded.
@@ -142,9 +143,10 @@ class RunFacts:
         changes: Number of events so far.
     """
 
-    def __init__(self, started_at: float) -> None:
+    def __init__(self, started_at: float, run_id: str | None = None) -> None:
         """Start empty, at `started_at` in epoch seconds."""
         self.started_at = started_at
+        self.run_id = run_id
         self.ended_at: float | None = None
         self.exit_status: int | None = None
         self.error: str | None = None

@@ -74,7 +74,7 @@ class RunWatch:
         config: Mapping[str, Any],
     ) -> None:
         """Watch a run with this configuration, which writes to `output`."""
-        self.facts = RunFacts(clock.now())
+        self.facts = RunFacts(clock.now(), config.get("run_id"))
         self._progress = Progress(
             self.facts,
             logger=logger,

@@ -85,6 +85,7 @@ def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: 
         ReportError: If it cannot be written; no part of it is left behind.
     """
     summary = {
+        "run_id": facts.run_id,
         "exit_code": facts.exit_status,
         "error": facts.error,
         "started_at": to_rfc3339(facts.started_at),

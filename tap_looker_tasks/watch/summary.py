@@ -53,10 +53,11 @@ def describe_calls(calls: Counter[str], call_limit: int | None) -> str:
 
 def _describe_run(facts: RunFacts) -> str:
     end = facts.started_at if facts.ended_at is None else facts.ended_at
+    named = "" if facts.run_id is None else f" (run_id {shorten(facts.run_id, _LINE_LENGTH)})"
     return (
         f"delivered {facts.count(Stage.DELIVERED):,} of {format_count(facts.total, 'query task')} "
         f"in {format_duration(end - facts.started_at)}: {format_count(facts.row_count, 'row')}, "
-        f"{format_bytes(facts.delivered_bytes or facts.collected_bytes)}"
+        f"{format_bytes(facts.delivered_bytes or facts.collected_bytes)}{named}"
     )
 
 

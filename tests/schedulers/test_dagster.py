@@ -19,7 +19,23 @@ if TYPE_CHECKING:
     from tests.warehouses.reading import Warehouse
 
 _SECONDS = 480
+_DEFINITIONS = "examples/dagster/definitions.py"
 _QUERIES = [{"name": f"airlines_{n}", "query_id": stored_id(1)} for n in range(3)]
+# What Dagster knows afterwards: the runs that the sensor requests, and the figures of a query.
+_INSPECT = """
+import json, runpy, sys
+import dagster as dg
+known = runpy.run_path(sys.argv[1])
+with dg.DagsterInstance.get() as instance:
+    context = dg.build_sensor_context(instance=instance, definitions=known["definitions"])
+    tick = known["looker_shards"].evaluate_tick(context)
+    (figures,) = [
+        materialization.metadata["dagster/partition_row_count"].value
+        for record in instance.fetch_materializations(dg.AssetKey("airlines_0"), limit=9).records
+        if (materialization := record.asset_materialization).metadata["query_tasks"].value
+    ]
+    print(json.dumps([[r.partition_key for r in tick.run_requests], figures]))
+"""
 
 
 @pytest.mark.slow
@@ -30,12 +46,9 @@ def test_a_query_is_whole_when_all_partitions_are_materialized(
     schema = tmp_path.name
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
 
-    def materialize(*options: str) -> None:
+    def run(command: str, *options: str) -> str:
         done = subprocess.run(
-            [
-                environment("dagster") / "dagster",
-                *("asset", "materialize", "-f", "examples/dagster/definitions.py", *options),
-            ],
+            [environment("dagster") / command, *options],
             cwd=PROJECT,
             env={
                 **os.environ,
@@ -52,6 +65,10 @@ def test_a_query_is_whole_when_all_partitions_are_materialized(
             check=False,
         )
         assert done.returncode == 0, done.stdout[-5000:]
+        return done.stdout
+
+    def materialize(*options: str) -> None:
+        run("dagster", "asset", "materialize", "-f", _DEFINITIONS, *options)
 
     materialize("--select", "looker_tables")
     assert warehouse.rows(schema, "airlines_0") == []
@@ -60,3 +77,5 @@ def test_a_query_is_whole_when_all_partitions_are_materialized(
 
     assert [len(warehouse.rows(schema, query["name"])) for query in _QUERIES] == [16, 16, 0]
     assert simulator.count("create_query_task") == 2
+    found = run("python", "-c", _INSPECT, _DEFINITIONS).splitlines()[-1]
+    assert json.loads(found) == [["0", "1"], 16]

@@ -63,6 +63,19 @@ def test_a_summary_is_written_for_programs(tap: Callable[..., Run], tmp_path: Pa
     assert summary["queries"][0]["name"] == "airlines"
 
 
+def test_a_run_is_named_in_its_log_summary_and_report(
+    tap: Callable[..., Run], tmp_path: Path
+) -> None:
+    summary, page = tmp_path / "summary.json", tmp_path / "report.html"
+    places = {"summary_path": str(summary), "report_path": str(page)}
+    run = tap(queries=[AIRLINES], run_id="nightly of the 4th", **places)
+
+    (closing,) = (line for line in run.log.splitlines() if "delivered 1 of 1 query task" in line)
+    assert closing.endswith("(run_id nightly of the 4th)")
+    assert json.loads(summary.read_text())["run_id"] == "nightly of the 4th"
+    assert "(run_id nightly of the 4th)" in page.read_text()
+
+
 def test_the_summary_says_what_is_left_to_the_next_run(
     simulator: Simulator, tap: Callable[..., Run]
 ) -> None:
