@@ -42,7 +42,7 @@ from tap_looker_tasks.launching import (
     Discovery,
     QueryStreamPlan,
     StoredQueries,
-    configured_queries,
+    find_queries,
     fingerprint_of,
     new_client,
 )
@@ -283,9 +283,8 @@ class TapLookerTasks(LookerTap):
                 name: {"properties": {}} | entry.schema.to_dict()
                 for name, entry in self.input_catalog.items()
             }
-            queries = configured_queries(
-                settings, self.client, self.stored_queries, self.logger, known
-            )
+            queries = find_queries(settings, self.client, self.stored_queries, self.logger, known)
+            refuse(queries.problems)
             self.failures = queries.failures
             plans = [QueryStreamPlan(q, known[q.name]) for q in queries.values if q.name in known]
             for query in queries.values:

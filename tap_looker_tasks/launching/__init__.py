@@ -4,7 +4,7 @@ from tap_looker_tasks.launching.discovery import (
     Discovery as Discovery,
     QueryStreamPlan as QueryStreamPlan,
     catalog_problems as catalog_problems,
-    configured_queries as configured_queries,
+    find_queries as find_queries,
 )
 from tap_looker_tasks.launching.doctor import (
     CheckResult as CheckResult,

@@ -108,12 +108,12 @@ def _column_of(field: str, columns: Iterable[str]) -> str:
     return find_column_name(field, columns) or column_name(field)
 
 
-def configured_queries(
+def find_queries(
     settings: Settings,
     client: LookerClient,
     stored_queries: StoredQueries,
     logger: logging.Logger,
-    schemas: Mapping[str, Mapping[str, Any]],
+    schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Findings[ConfiguredQuery]:
     """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
 
@@ -125,24 +125,6 @@ def configured_queries(
         stored_queries: Stored queries looked up so far.
         logger: Logger for warnings to users.
         schemas: Schemas of the streams in a catalog, by name.
-
-    Raises:
-        SettingsError: If a filter has no effect, or names clash.
-        RequestError: If a request to Looker fails.
-    """
-    found = find_queries(settings, client, stored_queries, logger, schemas)
-    refuse(found.problems)
-    return found
-
-
-def find_queries(
-    settings: Settings,
-    client: LookerClient,
-    stored_queries: StoredQueries,
-    logger: logging.Logger,
-    schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-) -> Findings[ConfiguredQuery]:
-    """Return the queries like `configured_queries`, with the problems of the others.
 
     Raises:
         RequestError: If a request to Looker fails.
@@ -161,7 +143,8 @@ def find_queries(
         *(look for look in looks if isinstance(look, ConfiguredQuery)),
         *(_keep_name(query, kept) for tiles in dashboards for query in tiles.values),
     ]
-    queries = [_shorten_name(query, settings.max_name_length) for query in _tell_apart(queries)]
+    longest = settings.max_name_length
+    queries = [_with_name(query, shorten(query.name, longest)) for query in _tell_apart(queries)]
     problems = [problem for tiles in dashboards for problem in tiles.problems]
     failures = [
         *(failure for failure in looks if not isinstance(failure, ConfiguredQuery)),
@@ -245,10 +228,6 @@ def _find_tiles(
         return found
     problem = f"dashboard {dashboard_id} is deleted; restore it in Looker, or remove it here"
     return replace(found, values=tuple(replace(q, problem=problem) for q in found.values))
-
-
-def _shorten_name(query: ConfiguredQuery, longest: int) -> ConfiguredQuery:
-    return _with_name(query, shorten(query.name, longest))
 
 
 def catalog_problems(

@@ -6,7 +6,7 @@ import os
 import sys
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tap_looker_tasks.config import page_of
 from tap_looker_tasks.tasks import LaunchedTask
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import logging
     from collections import Counter
     from collections.abc import Iterable, Mapping
-    from types import TracebackType
 
     from tap_looker_tasks.config import Settings
     from tap_looker_tasks.looker import Clock
@@ -105,11 +104,11 @@ class RunWatch:
         for task in tasks:
             resumed = task.query_name if isinstance(task, LaunchedTask) else None
             self.facts.followed(task.query_task_id, now, resumed)
-        self._progress.__enter__()
+        self._progress.start()
 
     def end(self) -> None:
         """Stop showing the run."""
-        self._progress.__exit__(None, None, None)
+        self._progress.stop()
 
     def check_places(self, settings: Settings) -> None:
         """Check that the files of the run can be written.
@@ -200,7 +199,7 @@ class RunWatch:
 
 
 class Progress:
-    """Shows `facts` until it exits; `tick` is to be called often."""
+    """Shows `facts` between `start` and `stop`; `tick` is to be called often."""
 
     def __init__(  # noqa: PLR0913 - what is shown, and where
         self,
@@ -237,7 +236,7 @@ class Progress:
         self._changes_told = facts.changes
         self._rows: deque[tuple[float, int]] = deque([(facts.started_at, facts.row_count)])
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         """Show the live display, if there is a terminal for it."""
         if self._stream is not None and shows_live(self._stream, sys.stdout, os.environ):
             # A run without a live display does not need its module.
@@ -249,16 +248,6 @@ class Progress:
                 live.start()
                 self._live = live
                 self._due_at = self._facts.started_at
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        """Remove the live display; log lines stay."""
-        self._stop_live()
 
     def tick(self, now: float) -> None:
         """Show new facts at `now`, in epoch seconds, if it is time to."""
@@ -324,9 +313,10 @@ class Progress:
         try:
             live.show(now, self.describe_tasks(), self.describe_flow(now))
         except (OSError, ValueError):
-            self._stop_live()
+            self.stop()
 
-    def _stop_live(self) -> None:
+    def stop(self) -> None:
+        """Remove the live display; log lines stay."""
         live, self._live = self._live, None
         if live is not None:
             with suppress(OSError, ValueError):

@@ -306,6 +306,7 @@ def test_ids_are_encoded_and_everything_is_asked_for_by_its_name(connect: Connec
         client.me()
         described = "name,type,label,description,convert_tz,datatype,is_fiscal,time_interval,"
         described += "primary_key,hidden"
+        parts = "title,deleted,dashboard_filters,dashboard_elements"
         groups = ",".join(
             f"{group}({described})" for group in ("dimensions", "measures", "filters", "parameters")
         )
@@ -315,8 +316,7 @@ def test_ids_are_encoded_and_everything_is_asked_for_by_its_name(connect: Connec
             "POST /api/4.0/query_tasks",
             f"DELETE /api/4.0/running_queries/{part}",
             f"GET /api/4.0/looks/{part}",
-            f"GET /api/4.0/dashboards/{part}"
-            "?fields=title,deleted,dashboard_filters,dashboard_elements",
+            f"GET /api/4.0/dashboards/{part}?fields={parts}",
             f"GET /api/4.0/queries/{part}/run/json_detail?limit=1&server_table_calcs=true",
             f"GET /api/4.0/lookml_models/{part}/explores/{part}?fields=fields({groups})",
             "GET /api/4.0/versions",

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_looker_tasks.watch.progress import Progress
-from tests.watch.told import CALLS, START, tell_half_a_run
+from tests.watch.told import CALLS, START, started, tell_half_a_run
 
 if TYPE_CHECKING:
     from tap_looker_tasks.watch.facts import RunFacts
@@ -26,7 +26,8 @@ def main() -> None:
     logger = logging.getLogger("tap-looker-tasks")
     facts = tell_half_a_run()
     arguments = {"logger": logger, "calls": CALLS, "call_limit": 1_000, "slots": 10}
-    with Progress(facts, stream=sys.stderr, **arguments) as progress:  # type: ignore[arg-type]
+    shown = Progress(facts, stream=sys.stderr, **arguments)  # type: ignore[arg-type]
+    with started(shown) as progress:
         if "close" in sys.argv:
             # Whoever else logs has that to themselves.
             logger.setLevel("ERROR")

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tap_looker_tasks.watch.facts import RunFacts
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_looker_tasks.watch.progress import Progress
+
 START = 1_400_000_000.0
 CALLS = Counter({"query_task_multi_results": 40, "create_query_task": 3, "login": 1})
+
+
+@contextmanager
+def started(progress: Progress) -> Iterator[Progress]:
+    progress.start()
+    try:
+        yield progress
+    finally:
+        progress.stop()
 
 
 def tell_half_a_run() -> RunFacts:
