@@ -1,1 +1,1 @@
-"""A Looker API 4.0 on loopback with a real query engine behind it."""
+"""A simulated Looker API 4.0 on loopback, with a real query engine."""

@@ -1,4 +1,4 @@
-"""Run `looker-simulator` as `python -m looker_simulator`."""
+"""Entry point of `python -m looker_simulator`."""
 
 from looker_simulator.command import serve
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LONGEST_QUERY_STRING = 10_240
 _GZIP_FROM_BYTES = 1024
-# Packing holds up the other requests: as little of it as there is.
+# Compression delays the other requests: use the fastest level.
 _GZIP_LEVEL = 1
 _NOT_FOUND = 404
 _VERBS = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def build_application(looker: Looker, network: Network) -> Starlette:
-    """Build the whole API as an ASGI application."""
+    """Build the complete API as an ASGI application."""
     api = [
         Route(route.path, endpoint=_Endpoint(looker, route), methods=[route.verb])
         for route in ROUTES
@@ -63,7 +63,7 @@ def build_application(looker: Looker, network: Network) -> Starlette:
 
 
 class _Endpoint:
-    """Reads a request, runs the operation on a thread, and answers."""
+    """Reads a request, runs the operation on a thread, and responds."""
 
     def __init__(self, looker: Looker, route: ApiRoute) -> None:
         self._looker = looker
@@ -73,7 +73,7 @@ class _Endpoint:
         try:
             response = await self._respond(Request(scope, receive))
         except ClientDisconnect:
-            # Nobody is there to be answered.
+            # The client is gone.
             return
         await response(scope, receive, send)
 
@@ -81,7 +81,7 @@ class _Endpoint:
         if len(request.url.query) > _LONGEST_QUERY_STRING:
             return answer_page(414, "414 URI Too Long")
         if "search" in request.path_params.values():
-            # A search that the simulator does not have, not an entry of that name.
+            # A search that the simulator lacks is not the ID of an entry.
             return await _answer_unknown(request)
         try:
             asked = await read_request(request)

@@ -1,4 +1,4 @@
-"""The built-in project: all flights of 2013, a made-up shop, Looker's own activity."""
+"""The built-in project: all flights of 2013, an invented shop, and Looker's own activity."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ _ORDERS = (
     dimension("orders.category", "string", "orders.category", "What was ordered; may be null"),
     dimension("orders.amount", "number", "orders.amount", "Dollars"),
     dimension("orders.address", "string", "orders.address", "An object, though declared a string"),
-    *date_group("orders.created", "orders.created", "When it was made", timeframes=_RAW_TOO),
+    *date_group("orders.created", "orders.created", "Moment of its creation", timeframes=_RAW_TOO),
     *date_group(
         "orders.shipped",
         "orders.shipped",
@@ -192,7 +192,7 @@ _ORDERS = (
         "orders.recent",
         "count",
         "count(*) filter ({% condition orders.recently %} orders.created {% endcondition %})",
-        "Number of orders that the filter-only field `recently` lets through",
+        "Number of orders that match the filter-only field `recently`",
     ),
     Field("orders.unit", "unquoted", "", "parameter", "Unit of `period`", default_value="month"),
     Field("orders.recently", "date_time", "", "filter", "What `recent` counts"),
@@ -201,7 +201,7 @@ _ORDERS = (
         "string",
         "{% condition orders.bought_by %} orders.customer {% endcondition %}",
         "filter",
-        "Customers, without a column of its own",
+        "Customers, without a separate column",
     ),
 )
 _AWKWARD = (
@@ -231,7 +231,7 @@ SHOP = Model.of(
     explore_of(
         "secrets",
         _FROM,
-        "Orders, but the fields may not be looked up (404); queries run",
+        "Orders, but the fields cannot be looked up (404); queries run",
         *_ORDERS,
         is_readable=False,
     ),
@@ -320,7 +320,9 @@ _DASHBOARD = (
     Field("dashboard.id", "string", "dashboard.id::varchar", description="Id", primary_key=True),
     dimension("dashboard.title", "string", "dashboard.title", "Title"),
     dimension("dashboard.is_deleted", "yesno", yesno("dashboard.deleted"), "In the trash"),
-    *date_group("dashboard.created", "dashboard.created", "When it was made", timeframes=_UNITS),
+    *date_group(
+        "dashboard.created", "dashboard.created", "Moment of its creation", timeframes=_UNITS
+    ),
     measure(
         "dashboard.count",
         "count_distinct",
@@ -429,6 +431,6 @@ BUILTIN = Project(
     models={model.name: model for model in (FLIGHTS_2013, SHOP, SYSTEM_ACTIVITY)},
     content=CONTENT,
     connect=connect,
-    description="All flights that left New York in 2013, a made-up shop, Looker's own activity",
+    description="All flights that left New York in 2013, an invented shop, Looker's own activity",
 )
 """What is served unless the user brings models and data."""

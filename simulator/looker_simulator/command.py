@@ -1,4 +1,4 @@
-"""The options of the command `looker-simulator`."""
+"""The command `looker-simulator` and its options."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class _SecondsRange(click.ParamType[tuple[float, float]]):
-    """`0.5`, or `1-3` for anything between."""
+    """`0.5`, or `1-3` for a random value between them."""
 
     name = "seconds"
 
@@ -52,7 +52,7 @@ class _SecondsRange(click.ParamType[tuple[float, float]]):
 
 
 class _Fault(click.ParamType[tuple[str, int | None]]):
-    """`name`, or `name:3` for so many requests, or `name:always`."""
+    """`name`, `name:3` for three requests, or `name:always`."""
 
     name = "name[:times]"
 
@@ -92,7 +92,7 @@ def _lines(rows: Iterator[tuple[str, str]]) -> Iterator[str]:
 
 
 def _read_project(data: Path | None, model: Path | None) -> Project:
-    """Return what is to be served; what of it is not understood goes to standard error."""
+    """Return the project to serve; warnings about its files go to standard error."""
     if data is None and model is None:
         return BUILTIN
     if data is None or model is None:
@@ -105,7 +105,7 @@ def _read_project(data: Path | None, model: Path | None) -> Project:
 
 
 def _make_certificate(folder: Path, host: str) -> Path:
-    """Make a certificate for loopback and an address, with its key in the same file."""
+    """Create a certificate for loopback and an address, with its key in the same file."""
     path = folder / "certificate.pem"
     names = ",".join(dict.fromkeys(("DNS:localhost", "IP:127.0.0.1", f"IP:{host}")))
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"]
@@ -145,7 +145,7 @@ def _make_certificate(folder: Path, host: str) -> Path:
     type=click.IntRange(min=1),
     default=15,
     show_default=True,
-    help="Queries at once; the others queue.",
+    help="Maximum number of concurrent queries; the others queue.",
 )
 @click.option(
     "--result-ttl",
@@ -190,7 +190,7 @@ def _make_certificate(folder: Path, host: str) -> Path:
 @click.option(
     "--scenario",
     type=_FILE,
-    help="YAML file that says what happens to given tasks and queries.",
+    help="YAML file with scripts of given tasks and queries.",
 )
 @click.option(
     "--variant",
@@ -205,7 +205,7 @@ def _make_certificate(folder: Path, host: str) -> Path:
     "faults",
     type=_Fault(),
     multiple=True,
-    help="Let something go wrong, once, so many times or always; see below.",
+    help="Fault that happens once, N times or always; see below.",
 )
 def serve(
     data: Path | None,
@@ -216,21 +216,21 @@ def serve(
     tls: bool,
     **options: Any,
 ) -> None:
-    """Serve a Looker API 4.0 on this machine, with real queries behind it.
+    """Serve a Looker API 4.0 on this machine, with a real query engine.
 
-    Unless --data and --model are given, the data are all flights that left New York in 2013, a
-    made-up shop, and Looker's own activity. Credentials are "simulator" and "simulator". It
-    listens on loopback, unless --host says otherwise, until it is interrupted.
+    Unless --data and --model are given, the data are all flights that left New York in 2013, an
+        invented shop, and Looker's own activity. Credentials are "simulator" and "simulator". It
+        listens on loopback, unless --host says otherwise, until it is interrupted.
 
-    Faults can also be switched on while it runs: POST {"name": ..., "times": ...} to
-    /simulator/faults, DELETE them there; GET /simulator/calls lists the requests so far.
+        Faults can also be switched on while it runs: POST {"name": ..., "times": ...} to
+        /simulator/faults, DELETE them there; GET /simulator/calls lists the requests so far.
     """
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     if not ip_address(options["host"]).is_loopback:
         click.echo(
-            f"Warning: whoever reaches {options['host']} can log in, "
+            f"Warning: any client that reaches {options['host']} can log in, "
             "because the secret of the simulator is known",
             err=True,
         )

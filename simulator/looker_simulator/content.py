@@ -1,4 +1,4 @@
-"""What users store in Looker, and how Looker's API describes it, models and Explores included."""
+"""Stored content of Looker, and its descriptions by the API, of models and Explores also."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ _OWNER = "1"
 
 @dataclass(frozen=True)
 class Content:
-    """What people have stored in a Looker.
+    """Stored content of a Looker.
 
     Attributes:
-        queries: bodies, by id.
-        titles: what the queries are about, by id.
-        looks: title and `query_id`, by id.
-        dashboards: title, filters and elements, by id.
-        folders: name and `parent_id`, by id.
-        merge_queries: source queries and the fields they are joined by, by id.
+        queries: Bodies, by id.
+        titles: Titles of the queries, by id.
+        looks: Title and `query_id`, by id.
+        dashboards: Title, filters and elements, by id.
+        folders: Name and `parent_id`, by id.
+        merge_queries: Source queries and the fields they are joined by, by id.
     """
 
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -80,12 +80,12 @@ _SLUG = re.compile(r"query(\d{17})")
 
 
 def query_slug(key: str) -> str:
-    """Return the id of a query: 22 characters, as Looker's are, unless it has one of its own."""
+    """Return the id of a query: 22 characters, like Looker's, unless it has another."""
     return f"query{int(key):017}" if key.isdecimal() else key
 
 
 def query_key(query_id: str) -> str:
-    """Return the key that a query is kept under: the number in an id that `query_slug` makes."""
+    """Return the key that a query is stored under: the number in an id of `query_slug`."""
     found = _SLUG.fullmatch(query_id)
     return str(int(found[1])) if found else query_id
 
@@ -122,7 +122,7 @@ def _expanded_url(body: Mapping[str, Any]) -> str:
 
 
 def find_mistakes(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what is wrong in the body of a query: field, code and message of each mistake."""
+    """Return the mistakes in the body of a query: field, code and message of each."""
     mistakes = [
         (key, "missing_field", f"{key} must name {what}")
         for key, what in (("model", "a model"), ("view", "an Explore"))
@@ -158,10 +158,10 @@ def as_look(
     """Describe a Look: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Look>.
 
     Args:
-        look_id: its id.
-        look: what is stored of it.
-        body: of its query; None if it lost it.
-        folders: all folders, by id.
+        look_id: ID of the Look.
+        look: Stored title, `query_id` and other keys.
+        body: Body of its query; None if it has lost its query.
+        folders: All folders, by id.
     """
     return {
         **_common(look_id, look, folders),
@@ -204,7 +204,7 @@ def as_dashboard(
 
 
 def _dashboard_only(dashboard_id: str) -> dict[str, Any]:
-    """Return what short and long descriptions of a dashboard have in common."""
+    """Return the keys that short and long descriptions of a dashboard share."""
     model, of_lookml, _ = dashboard_id.partition("::")
     return {
         "hidden": False,
@@ -219,7 +219,7 @@ def _dashboard_only(dashboard_id: str) -> dict[str, Any]:
 def _common(
     id_: str, stored: Mapping[str, Any], folders: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return what Looks and dashboards have in common."""
+    """Return the keys that Looks and dashboards share."""
     default = _LOOKML if "::" in id_ else _SHARED
     folder_id = str(stored.get("folder_id") or default)
     is_deleted = bool(stored.get("deleted"))
@@ -281,7 +281,7 @@ def as_merge_query(merge_query_id: str, merged: Mapping[str, Any]) -> dict[str, 
 
 
 def with_listen_objects(dashboard: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a dashboard whose tiles listen by an object from filter to field, as they once did."""
+    """Return a dashboard whose tiles have `listen` objects from filter to field, as formerly."""
     elements = []
     for element in dashboard["dashboard_elements"]:
         maker = element.get("result_maker")

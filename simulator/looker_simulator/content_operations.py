@@ -1,4 +1,4 @@
-"""Operations on what people store in Looker: queries, Looks, dashboards, models.
+"""Operations on stored content: queries, Looks, dashboards, folders and models.
 
 Each function is named after its operationId.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from looker_simulator.exchange import ApiRequest
 
 
-# Some of those that Looker offers; it knows others, too.
+# Some of the time zones that Looker offers; it accepts others also.
 TIME_ZONES = (
     *("UTC", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
     *("America/Sao_Paulo", "Europe/London", "Europe/Berlin", "Asia/Kolkata", "Asia/Tokyo"),
@@ -87,7 +87,7 @@ def all_timezones(_: Looker, __: ApiRequest) -> Response:
 
 
 def look(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /looks/{look_id}`; what is in the trash is still given."""
+    """Answer `GET /looks/{look_id}`; Looks in the trash are included."""
     described = looker.describe_look_with_query(request.path["look_id"])
     if not looker.sees(looker.user_of(request.token), described, "see_looks"):
         raise HttpError(404, "Not found")

@@ -1,4 +1,4 @@
-"""What Looker does not have: a page, faults on demand, and the calls so far."""
+"""Additions to Looker's API: a page, faults on demand, and the calls so far."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGE_HEADERS: Mapping[str, str] = {
         "connect-src 'self'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
-"""It needs nothing from elsewhere, and nobody may frame it."""
+"""It needs no other server, and no page may frame it."""
 
 _SHOWN = 100
 _LONGEST_PATH = 160
@@ -52,7 +52,7 @@ _STATUS_CLASSES: Mapping[str, str] = {
 
 
 def render_page(looker: Looker) -> str:
-    """Render the page; it fetches itself again each second."""
+    """Render the page, which reloads each second."""
     template = files(__package__ or "").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         description=escape(looker.database.project.description),
@@ -138,7 +138,7 @@ def _call_row(call: Call, now: float) -> tuple[str, ...]:
         _cell(f"{now - call.at:.0f} s"),
         _cell(call.operation),
         _cell(path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…", "id wide"),
-        _cell(str(call.status) if call.status else "no answer", "bad" if is_bad else "good"),
+        _cell(str(call.status) if call.status else "no response", "bad" if is_bad else "good"),
     )
 
 
@@ -169,7 +169,7 @@ _FOREIGN = frozenset({"cross-site", "same-site"})
 
 
 def control_routes(looker: Looker) -> list[Route]:
-    """Build the routes that control a simulated Looker."""
+    """Return the routes that control a simulated Looker."""
 
     async def add_fault(request: Request) -> Response:
         is_form = "form" in request.headers.get("Content-Type", "")

@@ -1,4 +1,4 @@
-"""What a model declares, read from LookML or YAML, before it is made sense of.
+"""Declarations of a model, read from LookML or YAML, before they are interpreted.
 
 <https://docs.cloud.google.com/looker/docs/what-is-lookml>
 """
@@ -27,35 +27,35 @@ _YES = frozenset({"yes", "true"})
 
 
 class Place(NamedTuple):
-    """Where something is declared."""
+    """Place of a declaration in a file."""
 
     file: str
     line: int
 
     @override
     def __str__(self) -> str:
-        """Return it as messages have it."""
+        """Return the place in the form of messages."""
         return f"{self.file}, line {self.line}"
 
 
 class ModelError(ValueError):
-    """A model, scenario or data folder that cannot be served; the message says what to change."""
+    """A model, scenario or data folder that cannot be served; the message shows the change."""
 
     def __init__(self, place: Place | str, message: str) -> None:
-        """Begin the message with the place: a file's, or what stands for it."""
+        """Start the message with the place, or with a text that replaces it."""
         super().__init__(f"{place}: {message}")
 
 
 @dataclass(frozen=True)
 class Block:
-    """`kind: name { ... }`.
+    """A block of LookML: `kind: name { ... }`.
 
     Attributes:
-        kind: LookML's word, such as `dimension`.
-        name: empty for blocks without one.
-        place: of its first line.
-        properties: text, lists of texts, or lists of pairs, by LookML's word.
-        blocks: the blocks in it.
+        kind: LookML's keyword, such as `dimension`.
+        name: Name of the block; empty for blocks without one.
+        place: Place of its first line.
+        properties: Text, lists of texts, or lists of pairs, by LookML's keyword.
+        blocks: Blocks in it.
     """
 
     kind: str
@@ -77,7 +77,7 @@ class Block:
         """Return a property that is a list of numbers, or one, as text.
 
         Raises:
-            ModelError: If it is not there, or something else.
+            ModelError: If the property is missing, or of another kind.
         """
         found = self.texts(key)
         if not found or not all(_NUMBER.fullmatch(entry.strip()) for entry in found):
@@ -93,18 +93,18 @@ class Block:
         return pairs
 
     def is_set(self, key: str, *, default: bool = False) -> bool:
-        """Return whether a property says yes."""
+        """Return whether a property is `yes`."""
         return self.text(key).lower() in _YES if key in self.properties else default
 
     def of_kind(self, *kinds: str) -> Iterator[Block]:
-        """Yield the blocks in it that are of some kinds."""
+        """Yield the blocks in it that are of any of the kinds."""
         yield from (block for block in self.blocks if block.kind in kinds)
 
     def require(self, key: str) -> str:
         """Return a property that is text.
 
         Raises:
-            ModelError: If it is not there.
+            ModelError: If the property is missing.
         """
         found = self.text(key)
         if not found:
@@ -115,7 +115,7 @@ class Block:
         """Raise an error that names this block and its place.
 
         Raises:
-            ModelError: If in any case.
+            ModelError: If called.
         """
         raise ModelError(self.place, f"{self.kind} {self.name}: {message}")
 
@@ -126,15 +126,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Declarations:
-    """Everything that a model declares.
+    """All declarations of a model.
 
     Attributes:
-        model: name of the model.
-        views: by name.
-        explores: in their order.
-        access_grants: of the model.
+        model: Name of the model.
+        views: Views by name.
+        explores: Explores in their order.
+        access_grants: Access grants of the model.
         content: `queries`, `looks` and `dashboards` beside the model, by id.
-        warnings: what was not understood.
+        warnings: Lines on declarations that were not understood.
     """
 
     model: str
@@ -146,11 +146,11 @@ class Declarations:
 
 
 class YamlText(NamedTuple):
-    """What a file holds.
+    """Content of a YAML file.
 
     Attributes:
-        root: its nodes, which know their lines; None for an empty file.
-        value: the same as Python has it.
+        root: Its nodes, with their lines; None for an empty file.
+        value: Its value in Python.
     """
 
     root: yaml.Node | None
@@ -158,10 +158,10 @@ class YamlText(NamedTuple):
 
 
 def read_yaml(path: Path) -> YamlText:
-    """Read a file.
+    """Read a YAML file.
 
     Raises:
-        ModelError: If it cannot be read, or is no YAML.
+        ModelError: If it cannot be read, or is not YAML.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -195,10 +195,10 @@ _EXPECTED = "expected `model`, `views`, `explores`, and maybe `queries`, `looks`
 
 
 def read_yaml_model(path: Path) -> Declarations:
-    """Read a model.
+    """Read a model in YAML.
 
     Raises:
-        ModelError: If the file cannot be read, is no YAML, or declares something else.
+        ModelError: If the file cannot be read, is not YAML, or declares something else.
     """
     root, found = read_yaml(path)
     place = Place(path.name, 1)
@@ -270,7 +270,7 @@ def _read_property(path: Path, node: yaml.Node) -> Any:  # noqa: ANN401 - text, 
 
 
 def _read_content(path: Path, key: str, node: yaml.Node, found: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
-    """Return `queries`, `looks` or `dashboards` as the API has them, by id."""
+    """Return `queries`, `looks` or `dashboards` as the API describes them, by id."""
     if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
         place = Place(path.name, node.start_mark.line + 1)
         raise ModelError(place, f"expected `{key}` as ids with an object below each")
@@ -289,7 +289,7 @@ _QUIET = frozenset(
 
 
 class _Lexer(Lexer):
-    """Refuses a single semicolon outside SQL, which the library would look at for ever."""
+    """Rejects a single semicolon outside SQL, with which the library would loop forever."""
 
     _is_in_sql = False
 
@@ -313,7 +313,7 @@ def read_lookml(path: Path) -> Declarations:
     """Read a model file and the files that it includes.
 
     Raises:
-        ModelError: If a file cannot be read, or is no LookML.
+        ModelError: If a file cannot be read, or is not LookML.
     """
     warnings: list[str] = []
     blocks: list[Block] = []
@@ -390,9 +390,9 @@ def _read_entry(node: Any) -> str | tuple[str, str]:  # noqa: ANN401 - a pair or
 
 
 def _find_included(model: Path, pattern: str) -> Iterator[Path]:
-    """Yield the files of an include; a slash first means the project's folder.
+    """Yield the files of an include; a leading slash is the project's folder.
 
-    That is the model's own, or the one above it.
+    That is the model's own folder, or its parent.
     """
     relative = pattern.removeprefix("/")
     named = [relative] if relative.endswith(".lkml") else [f"{relative}.lkml", relative]

@@ -1,4 +1,4 @@
-"""Runs the body of a Looker query on DuckDB."""
+"""The query engine: runs the body of a Looker query on DuckDB."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query resulted in.
+    """Result of a query.
 
     Attributes:
-        query: the body that was run.
-        explore: the Explore it was run on.
-        fields: its fields, pivots among them, in the order asked for.
-        columns: names of the fields in `rows`; table calculations only if asked for.
-        rows: tuples of values; with pivots, one for each row and pivot value.
-        truncated: whether there were more rows than the limit.
-        columns_truncated: whether there were more pivot values than the column limit.
-        sql: what the database was asked.
-        timezone: what date-times are told in.
-        totals: values of the measures over all rows, for each pivot value; None unless asked for.
-        row_totals: values of the measures over all pivot values, by the dimensions of a row.
-        subtotals: values of the measures by the first dimensions and pivot value, by their number.
+        query: Body of the query.
+        explore: Explore it was run on.
+        fields: Its fields, pivots included, in the requested order.
+        columns: Names of the fields in `rows`; table calculations only if requested.
+        rows: Tuples of values; with pivots, one for each row and pivot value.
+        truncated: Whether there were more rows than the limit.
+        columns_truncated: Whether there were more pivot values than the column limit.
+        sql: Statement that the database ran.
+        timezone: Time zone of its date-times.
+        totals: Values of the measures over all rows, for each pivot value; None unless requested.
+        row_totals: Values of the measures over all pivot values, by the dimensions of a row.
+        subtotals: Values of the measures by the first dimensions and pivot value, by their number.
     """
 
     query: Mapping[str, Any]
@@ -54,13 +54,13 @@ class Answer:
 
     @property
     def dimensions(self) -> list[str]:
-        """Return the names of the dimensions that stay in rows, in the order asked for."""
+        """Return the names of the dimensions that stay in rows, in the requested order."""
         dimensions = (f.name for f in self.fields if not f.is_measure)
         return [name for name in dimensions if name not in self.pivots]
 
     @property
     def measures(self) -> list[str]:
-        """Return the names of what is computed for each row, or each row and pivot value."""
+        """Return the names of fields computed for each row, or each row and pivot value."""
         return [f.name for f in self.fields if f.is_measure and f.name in self.columns]
 
     def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -79,7 +79,7 @@ class Answer:
 
 
 def limit_rows(answer: Answer, limit: int | None) -> Answer:
-    """Leave as many rows as asked for; what a pivot spreads over columns is one row."""
+    """Limit the rows of a result; the pivot values of a row count as one."""
     if limit is None:
         return answer
     if not answer.pivots:
@@ -96,7 +96,7 @@ def limit_rows(answer: Answer, limit: int | None) -> Answer:
 
 
 def fill_dates(answer: Answer) -> Answer:
-    """Add a row for each day that is missing between the first and the last, on top of the limit.
+    """Add a row for each missing day between the first and the last, on top of the limit.
 
     The other columns of such a row are null.
     """
@@ -113,7 +113,7 @@ def fill_dates(answer: Answer) -> Answer:
 
 
 def limit_columns(answer: Answer, limit: int | None) -> Answer:
-    """Leave as many pivot values as asked for: the first ones, as they are ordered."""
+    """Limit the pivot values of a result to the first ones, in their order."""
     if limit is None or not answer.pivots:
         return answer
     places = [answer.columns.index(name) for name in answer.pivots]
@@ -137,8 +137,8 @@ class QueryFailedError(Exception):
     """The query cannot be run.
 
     Attributes:
-        message: why.
-        sql: what the database was asked; None when it did not come to that.
+        message: Reason.
+        sql: Statement that the database ran; None if it ran none.
     """
 
     def __init__(self, message: str, sql: str | None = None) -> None:
@@ -152,7 +152,7 @@ class Database:
     """The tables of a project, ready for queries from any thread.
 
     Attributes:
-        project: the models, and what is stored beside them.
+        project: Models and stored content.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Database:
         project: Project = BUILTIN,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take a connection to the loaded tables; `now` is what relative filters start from."""
+        """Use a connection to the loaded tables; relative filters start from `now`."""
         self.project = project
         self._connection = connection
         self._now = now
@@ -178,10 +178,10 @@ class Database:
         """Run a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>.
 
         With `only_sql`, the database runs nothing, and there are no rows. Table calculations are
-        computed only with `server_table_calcs`; without, they are named and have no values.
+        computed only with `server_table_calcs`; without, they have names and no values.
 
         Raises:
-            QueryFailedError: If it asks for what is not there, or the database refused it.
+            QueryFailedError: If the query names something unknown, or the database rejects it.
         """
         explore = self._explore_of(query)
         try:
@@ -217,12 +217,12 @@ class Database:
         return self._with_totals(answer, statement)
 
     def find_explore(self, model: str, explore: str) -> Explore | None:
-        """Find an Explore; None: there is none."""
+        """Return an Explore; None if there is none of that name."""
         found = self.project.models.get(model)
         return found.explores.get(explore) if found else None
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Close the database and release its memory."""
         self._connection.close()
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -243,7 +243,7 @@ class Database:
         return found
 
     def _with_totals(self, answer: Answer, statement: Statement) -> Answer:
-        """Add the totals, row totals and subtotals that the query asks for."""
+        """Add the totals, row totals and subtotals that the query requests."""
 
         def aggregate(*dimensions: str) -> list[dict[str, Any]]:
             columns, sql = statement.aggregates(dimensions)
@@ -267,15 +267,15 @@ class Database:
 
 
 def load_database(project: Project = BUILTIN) -> Database:
-    """Load a project's tables and make them ready for queries; a second for the built-in ones."""
+    """Load a project's tables, which takes a second for the built-in ones."""
     return Database(project.connect(), project)
 
 
 def _check_keys(query: Mapping[str, Any], statement: Statement) -> None:
-    """Reject what the simulator would have to drop silently.
+    """Reject keys that the simulator would have to ignore silently.
 
     Raises:
-        InvalidQueryError: If it names the key.
+        InvalidQueryError: If the query has such a key.
     """
     names = [field.name for field in statement.fields]
     for key in ("pivots", "subtotals", "fill_fields"):

@@ -1,4 +1,4 @@
-"""A request as it was read, and the responses to it: JSON, results, parts of lists, errors."""
+"""A parsed request, and the responses to it: JSON, results, parts of lists, errors."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was answered.
+    """A request that has its response.
 
     Attributes:
-        operation: Looker's operationId.
-        path: of the URL.
-        query: its query string, as it came.
-        status: HTTP status of the answer; 0 when there was none.
-        at: seconds of the clock.
-        query_task_ids: tasks asked for by `query_task_multi_results`.
+        operation: Operation ID in Looker's API.
+        path: Path of the URL.
+        query: Query string, unparsed.
+        status: HTTP status of the response; 0 if there was none.
+        at: Seconds of the clock.
+        query_task_ids: Tasks polled by `query_task_multi_results`.
     """
 
     operation: str
@@ -51,17 +51,17 @@ _TRUE = frozenset({"true", "1"})
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """A request, read.
+    """A parsed request.
 
     Attributes:
-        url: without its query string.
-        path: parameters in the path, by name.
-        query: parameters in the query string, by name.
-        query_task_ids: tasks asked for by `query_task_multi_results`.
-        body: decoded JSON object; an empty one when there is none.
-        form: fields of a form, by name.
-        token: of the session.
-        faults: what happens to it, by name.
+        url: URL without its query string.
+        path: Parameters in the path, by name.
+        query: Parameters in the query string, by name.
+        query_task_ids: Tasks polled by `query_task_multi_results`.
+        body: Decoded JSON object; an empty one if there is none.
+        form: Fields of a form, by name.
+        token: Token of the session.
+        faults: Faults of the request, by name.
     """
 
     url: str
@@ -75,11 +75,11 @@ class ApiRequest:
 
     @property
     def fields(self) -> str | None:
-        """Return which parts of the answer are wanted; None: all."""
+        """Return the requested parts of the response; None for all."""
         return self.query.get("fields")
 
     def faults_of(self, query_task_id: str, query_id: str) -> frozenset[str]:
-        """Return the names of the faults that happen to one of the tasks asked for."""
+        """Return the names of the faults of one of the polled tasks."""
         return frozenset(
             name
             for name, fault in self.faults.items()
@@ -87,14 +87,14 @@ class ApiRequest:
         )
 
     def is_set(self, name: str) -> bool:
-        """Return whether a parameter of the query string says true."""
+        """Return whether a parameter of the query string is true."""
         return self.query.get(name, "").lower() in _TRUE
 
     def number(self, name: str) -> int | None:
-        """Return a number of the query string; None if it is not there.
+        """Return a number of the query string; None if it is missing.
 
         Raises:
-            HttpError: If it is something else.
+            HttpError: If it is not a number.
         """
         text = self.query.get(name)
         if not text:
@@ -140,13 +140,16 @@ _SYMBOL = re.compile(r"[^\s,()]+|[,()]")
 
 
 def select_fields(value: Any, fields: str | None) -> Any:  # noqa: ANN401 - JSON
-    """Return the wanted parts of an answer; all of it when `fields` is empty or None."""
+    """Return the requested parts of a value; all of it if `fields` is empty or None.
+
+    For example, `id,query(model)` leaves `{"id": 1, "query": {"model": "shop"}}` of a Look.
+    """
     wanted = _read(iter(_SYMBOL.findall(fields or "")))
     return _select(value, wanted)
 
 
 def _read(symbols: Iterator[str]) -> dict[str, Any]:
-    """Read names up to the closing parenthesis; each holds the names wanted within it."""
+    """Parse names up to the closing parenthesis, each with the names requested within it."""
     wanted: dict[str, Any] = {}
     latest = ""
     for symbol in symbols:
@@ -186,13 +189,13 @@ _CONTENT_TYPES = {
 def answer_json(
     value: object, fields: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with JSON, or those parts of it that are requested."""
+    """Respond with JSON, or with its requested parts."""
     body = formats.encode(select_fields(value, fields))
     return Response(body, headers=headers, media_type=JSON)
 
 
 def answer_result(result_format: str, data: bytes) -> Response:
-    """Answer with the result of a query, from the JSON it is kept as."""
+    """Respond with the result of a query, converted from its JSON."""
     content_type = _CONTENT_TYPES.get(result_format)
     if content_type is None:
         return Response(data, media_type=JSON)
@@ -203,12 +206,12 @@ def answer_result(result_format: str, data: bytes) -> Response:
 
 
 def answer_nothing(status: int = 204) -> Response:
-    """Answer without a body."""
+    """Respond without a body."""
     return Response(status_code=status)
 
 
 def answer_error(error: HttpError, verb: str = "get", path: str = "") -> Response:
-    """Answer as Looker rejects a request; the path is that of the operation, with its braces."""
+    """Respond as Looker rejects a request; the path is that of the operation, with its braces."""
     named = re.sub(r"\{(\w+)\}", r":\1", path)
     body: dict[str, Any] = {"message": error.message}
     if error.errors:
@@ -218,7 +221,7 @@ def answer_error(error: HttpError, verb: str = "get", path: str = "") -> Respons
 
 
 def answer_page(status: int, title: str) -> Response:
-    """Answer with a page, as a proxy does."""
+    """Respond with a page, as a proxy does."""
     return HTMLResponse(f"<html><h1>{title}</h1></html>", status)
 
 
@@ -232,7 +235,7 @@ def answer_search(request: ApiRequest, entries: Sequence[Entry]) -> Response:
     if request.is_set("not_owned_by") and "user_id" in wanted:
         owner = wanted.pop("user_id")
         entries = [entry for entry in entries if str(entry.get("user_id")) != owner]
-    # What is in the trash is found only by a search for it.
+    # Content in the trash is found only by a search for it.
     if "deleted" not in wanted:
         entries = [entry for entry in entries if not entry.get("deleted")]
     if wanted:
@@ -246,9 +249,9 @@ def answer_search(request: ApiRequest, entries: Sequence[Entry]) -> Response:
 
 
 def answer_part(request: ApiRequest, entries: Sequence[Entry]) -> Response:
-    """Return the part of a list that `sorts`, `limit` and `offset` ask for.
+    """Return the part of a list that `sorts`, `limit` and `offset` select.
 
-    With a limit, the headers `Link` and `X-Total-Count` say where the other parts are:
+    With a limit, the headers `Link` and `X-Total-Count` describe the other parts:
     <https://github.com/looker-open-source/sdk-codegen/blob/main/docs/paging.md>.
     """
     entries = _sort(entries, request.query.get("sorts", ""))

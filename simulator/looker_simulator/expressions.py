@@ -1,4 +1,4 @@
-"""Looker expressions -> SQL: table calculations, custom fields, filter expressions.
+"""Looker expressions translated to SQL: table calculations, custom fields, filter expressions.
 
 <https://docs.cloud.google.com/looker/docs/looker-functions-and-operators>
 
@@ -52,7 +52,7 @@ _OVER_ROWS: Mapping[str, str] = {
     "running_total": "sum({}) over ({{order}}rows unbounded preceding)",
     "sum": "sum({}) over ()",
 }
-"""Functions over the rows of the result; `{order}` stands for the order of the rows."""
+"""Functions over the rows of the result; `{order}` is replaced by the order of the rows."""
 _CONDITIONS: Mapping[str, tuple[int, str]] = {
     "contains": (2, "contains({}, {})"),
     "ends_with": (2, "ends_with({}, {})"),
@@ -64,12 +64,12 @@ Kind = Literal["value", "condition", "yesno"]
 
 
 class ExpressionError(ValueError):
-    """The expression cannot be read, or has what the simulator does not compute."""
+    """The expression cannot be parsed, or has a function that the simulator does not compute."""
 
 
 @dataclass(frozen=True)
 class Sql:
-    """What an expression, or a part of it, became.
+    """SQL of an expression, or of a part of it.
 
     Attributes:
         text: The SQL.
@@ -81,12 +81,12 @@ class Sql:
 
     @property
     def condition(self) -> str:
-        """Return it as a condition."""
+        """Return the SQL as a condition."""
         return f"({self.text} = 'Yes')" if self.kind == "yesno" else self.text
 
     @property
     def value(self) -> str:
-        """Return it as a value that results can hold."""
+        """Return the SQL as a value for results."""
         if self.kind != "condition":
             return self.text
         return f"case when {self.text} then 'Yes' else 'No' end"
@@ -102,13 +102,13 @@ def translate(
     """Translate an expression.
 
     Args:
-        expression: In Looker's language.
-        find_field: Returns the SQL of a field, by its name.
-        match: Returns the condition of a filter expression on a field.
+        expression: Expression in Looker's language.
+        find_field: Function that returns the SQL of a field by its name.
+        match: Function that returns the condition of a filter expression on a field.
         over_rows: Whether functions over the rows of the result are allowed.
 
     Raises:
-        ExpressionError: If it cannot be read, or names a function that is not computed.
+        ExpressionError: If it cannot be parsed, or names a function that is not computed.
     """
     parser = _Parser(expression, find_field, match, over_rows=over_rows)
     return parser.read_all()
@@ -207,7 +207,7 @@ class _Parser:
         found = self._read_sign()
         while sign := self._take("*", "/"):
             right = self._read_sign().value
-            # Looker divides by nothing as databases do: null.
+            # In Looker, as in databases, a division by zero is null.
             right = f"nullif({right}, 0)" if sign == "/" else right
             found = Sql(f"({found.value} {sign} {right})")
         return found

@@ -1,4 +1,4 @@
-"""What each fact about Looker looks like in its responses: the table of checks."""
+"""The table of checks: the expected parts of Looker's responses for each fact."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 MISSING = object()
-"""Expected in place of a key that must not be there."""
+"""Pattern for a key that must be missing."""
 _MAX_SHOWN = 100
 _GZIP_FROM_CHARACTERS = 4096
 
 
 class Check(NamedTuple):
-    """How a fact is checked.
+    """Check of a fact.
 
     Attributes:
-        look: Returns what Looker responded.
-        expected: Pattern for it: a value, a type, a regular expression, a dict of keys, a list
-            with the pattern of each element, a tuple of alternatives, or a predicate.
+        look: Function that returns the part of Looker's responses.
+        expected: Pattern for that part: a value, a type, a regular expression, a dict of keys, a
+            list with the pattern of each element, a tuple of alternatives, or a predicate.
         needs_run: Whether it creates a query or runs one row.
     """
 
@@ -35,7 +35,7 @@ class Check(NamedTuple):
 
 
 def find_difference(expected: Any, found: Any, place: str = "") -> str | None:  # noqa: ANN401 - JSON
-    """Return where a response differs from a pattern, and what is there; None if it matches."""
+    """Return the place and value at which a response differs from a pattern; None if it matches."""
     if isinstance(expected, dict) and isinstance(found, dict):
         return _first(
             find_difference(pattern, found.get(key, MISSING), f"{place}.{key}".strip("."))
@@ -85,7 +85,7 @@ def _entries(probe: Probe) -> list[Any]:
 
 
 def _where(sql: str) -> str:
-    """Return what follows the first WHERE of a statement, in lower case."""
+    """Return the text after the first WHERE of a statement, in lower case."""
     return sql.lower().partition("where")[2]
 
 

@@ -1,4 +1,4 @@
-"""What `looker-facts` asks a running Looker: each request once, when the first check needs it."""
+"""Requests of `looker-facts` to a running Looker: each once, when the first check needs it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _INLINE_RUNS = (
 
 
 class NotTriedError(Exception):
-    """A check that cannot be made, with the reason."""
+    """A check that cannot be performed, with the reason."""
 
 
 def give_up(reason: str) -> NoReturn:
     """End a check.
 
     Raises:
-        NotTriedError: Always.
+        NotTriedError: If called.
     """
     raise NotTriedError(reason)
 
@@ -108,7 +108,7 @@ Raises:
 
 
 class Options(NamedTuple):
-    """What a user chooses, instead of what the command finds by itself."""
+    """A user's choices; the command finds the others on its own."""
 
     client_id: str = ""
     client_secret: str = ""
@@ -120,7 +120,7 @@ class Options(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """An Explore, and the fields of it that queries are made of."""
+    """An Explore, and its fields for the queries."""
 
     model: str
     explore: str
@@ -140,7 +140,7 @@ _R = TypeVar("_R")
 
 
 def once(ask: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Keep what a method of the probe returned or raised, for each of its arguments."""
+    """Cache the result or exception of a probe's method, for each of its arguments."""
 
     @wraps(ask)
     def kept(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -164,7 +164,7 @@ class Probe:
 
     Attributes:
         replies: All responses so far.
-        polls: Responses of `multi_results`, decoded, each with the IDs that it was asked for.
+        polls: Responses of `multi_results`, decoded, each with its requested IDs.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Probe:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the way to send requests, and what the user chose."""
+        """Keep the function that sends requests, and the user's choices."""
         self.options = options
         self.replies: list[Reply] = []
         self.polls: list[tuple[list[str], Reply]] = []
@@ -230,8 +230,8 @@ class Probe:
 
     @once
     def login(self, number: int = 1) -> Reply:
-        """Log in; each number is a login of its own."""
-        assert number  # noqa: S101 - the number only tells logins apart
+        """Log in; each number is a separate login."""
+        assert number  # noqa: S101 - the number only distinguishes logins
         return self._login(self.options.client_secret)
 
     def _login(self, secret: str) -> Reply:
@@ -259,7 +259,7 @@ class Probe:
 
     @once
     def me(self, scheme: str = "token", token: str = "") -> Reply:
-        """Return who is logged in."""
+        """Return the logged-in user."""
         return self.call("GET", "/user", token=f"{scheme} {token or self.token}")
 
     @once
@@ -294,10 +294,10 @@ class Probe:
         return self.call("GET", f"/{what}/search", query=query)
 
     def found(self, what: str, **query: str) -> list[Any]:
-        """Return what a search finds.
+        """Return the results of a search.
 
         Raises:
-            NotTriedError: If it is nothing.
+            NotTriedError: If there are none.
         """
         found = _decode(f"GET /{what}/search", self.search(what, **query))
         if not found:
@@ -354,7 +354,7 @@ class Probe:
         return [tile for each in self.dashboards() for tile in each["dashboard_elements"]]
 
     def listening(self) -> list[Any]:
-        """Return what tiles listen to."""
+        """Return the filters that tiles listen to."""
         found = [
             filterable.get("listen")
             for tile in self.tiles()
@@ -370,7 +370,7 @@ class Probe:
 
     @once
     def merge_query(self) -> Any:  # noqa: ANN401 - JSON
-        """Return what a tile with merged results consists of."""
+        """Return the source queries of a tile with merged results."""
         ids = [tile["merge_result_id"] for tile in self.tiles() if tile.get("merge_result_id")]
         if not ids:
             give_up("no tile with merged results is found; name one: --dashboard")
@@ -401,7 +401,7 @@ class Probe:
 
     @once
     def chosen(self) -> Chosen:
-        """Choose the fields that queries are made of."""
+        """Choose the fields for the queries."""
         model, explore = self._explore_name()
         groups = self.explore()["fields"]
         shown = {f["name"]: f for g in _GROUPS[:2] for f in groups[g] if not f.get("hidden")}
@@ -427,7 +427,7 @@ class Probe:
 
     @once
     def create(self, name: str) -> Reply:
-        """Create the query of a name; names tell equal requests apart."""
+        """Create the query of a name; names distinguish equal requests."""
         body = {} if name == "refused" else self.body(limit="500", query_timezone="UTC")
         return self.call("POST", "/queries", body=body, label=name)
 
@@ -632,7 +632,7 @@ class Probe:
 
     @once
     def extra_poll(self, what: str) -> Reply:
-        """Poll a task that is not there beside one that is, or too many tasks."""
+        """Poll an unknown task together with a known one, or too many tasks."""
         ids = [f"{number:032x}" for number in range(300)]
         if what == "made-up":
             ids = [self.task_id("detail"), MADE_UP_TASK]
@@ -668,7 +668,7 @@ class Probe:
 
     @once
     def kill(self, name: str) -> Reply:
-        """Cancel a task that is finished, or one that is not there."""
+        """Cancel a finished task, or an unknown one."""
         id_ = MADE_UP_TASK
         if name != "made-up":
             id_ = self.task_id(name)

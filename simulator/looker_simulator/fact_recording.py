@@ -1,4 +1,4 @@
-"""Recordings of what a Looker responded, with made-up values in place of its own.
+"""Recordings of a Looker's responses, with random values instead of the real ones.
 
 Words in the texts of the checks' source stay, because they are Looker's or the command's own;
 so do true, false, null and the words yes and no. Any other letter becomes a letter, any digit a
@@ -60,10 +60,10 @@ _MAX_TRIES = 50
 
 
 class Disguise:
-    """Made-up words, numbers and times, the same for the same original."""
+    """Replacements of words, numbers and times, equal for equal originals."""
 
     def __init__(self, key: bytes | None = None) -> None:
-        """Take the key of the replacements; a random one by default."""
+        """Keep the key of the replacements; a random one by default."""
         self._key = key or secrets.token_bytes(32)
         self._by_word: dict[str, str] = {}
         self._taken: set[str] = set()
@@ -74,7 +74,7 @@ class Disguise:
         return hmac.digest(self._key, text.encode(), "sha512")
 
     def json(self, value: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON
-        """Return decoded JSON, disguised; `key` is where it comes from."""
+        """Return decoded JSON, disguised; `key` is its key in the response."""
         if isinstance(value, dict):
             return {self.text(name): self.json(inner, name) for name, inner in value.items()}
         if isinstance(value, list):
@@ -139,7 +139,7 @@ class Disguise:
         return made_up
 
     def _number(self, text: str) -> str:
-        """Return a number as JSON with other digits, without a leading zero that was not there."""
+        """Return a number as JSON with other digits; no leading zero is added."""
         drawn = iter(self._digest(text) * (len(text) // 64 + 1))
         mantissa, e, exponent = text.partition("e")
         made_up = re.sub(
@@ -149,7 +149,7 @@ class Disguise:
 
 
 def mask(request: Request) -> str:
-    """Return verb and path of a request, without what is not a word of the checks."""
+    """Return verb and path of a request, without words that are not in the checks."""
     masked = _WORD.sub(
         lambda found: found[0] if found[0].lower() in _KNOWN and not found[0].isdecimal() else "*",
         request.path.replace("%2C", ",").replace("%3A", ":"),
@@ -161,7 +161,7 @@ class Recorder:
     """Sends requests, and keeps the responses."""
 
     def __init__(self, send: Send, options: Options) -> None:
-        """Take the way to send requests, and what the user chose."""
+        """Keep the function that sends requests, and the user's choices."""
         self._send = send
         self._options = options
         self._disguise = Disguise()

@@ -28,7 +28,7 @@ HOLDS, DIFFERS, NOT_TRIED = "holds", "does not hold", "not tried"
 
 
 class Fact(NamedTuple):
-    """What is assumed about Looker.
+    """A fact that is assumed about Looker.
 
     Attributes:
         id: Letter of the subject, and a number.
@@ -36,7 +36,7 @@ class Fact(NamedTuple):
         evidence: Codes of the sources, which the documentation explains.
         certainty: certain, likely or open.
         relied_on_by: Module of `tap_looker_tasks` that relies on it; empty if none does.
-        not_tried: Why there is no check; empty if there is one.
+        not_tried: Reason why there is no check; empty if there is one.
         validated: Release and date of the last check against a real Looker; empty for never.
     """
 
@@ -50,7 +50,7 @@ class Fact(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of a fact: `holds`, `does not hold` or `not tried`, and the detail."""
+    """Result of a fact: `holds`, `does not hold` or `not tried`, and the detail."""
 
     fact: Fact
     verdict: str
@@ -92,7 +92,7 @@ def _check(fact: Fact, probe: Probe) -> Verdict:
 
 
 def sender(url: str, session: requests.Session) -> Send:
-    """Return the way to send requests to a Looker."""
+    """Return a function that sends requests to a Looker."""
     base = url.rstrip("/").partition("/api/")[0]
 
     def send(request: Request, seconds: float) -> Reply:
@@ -141,7 +141,7 @@ class CannotCheckError(click.ClickException):
 @click.argument("url", required=False, envvar="LOOKERSDK_BASE_URL")
 @click.option("--client-id", envvar="LOOKERSDK_CLIENT_ID", show_envvar=True, default="")
 @click.option("--run", is_flag=True, help="Also create queries and run one row of them.")
-@click.option("--look", metavar="ID", help="Look to begin with; otherwise the first one found.")
+@click.option("--look", metavar="ID", help="Look to start with; by default, the first one found.")
 @click.option("--explore", metavar="MODEL/EXPLORE", help="Explore to query; otherwise the Look's.")
 @click.option("--dashboard", metavar="ID", help="Dashboard to read; otherwise the first two found.")
 @click.option("--failing-query", metavar="ID", help="A query that fails in its database.")
@@ -149,7 +149,7 @@ class CannotCheckError(click.ClickException):
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the responses, with made-up values, to a file that you can attach to a report.",
+    help="Write the responses, with invented values, to a file that you can attach to a report.",
 )
 @click.option(
     "--replay",
@@ -170,7 +170,7 @@ def main(
     """Check what tap-looker-tasks assumes about Looker against the one at URL.
 
     It reads only, unless you add --run, and never changes content. The client secret comes from
-    LOOKERSDK_CLIENT_SECRET. At most 80 calls are made. The exit code is 0 if all facts that were
+    LOOKERSDK_CLIENT_SECRET. It sends at most 80 calls. The exit code is 0 if all facts that were
     tried hold, 1 if one does not, and 2 if nothing could be checked.
     """
     with requests.Session() as session:
@@ -199,7 +199,7 @@ def main(
 def _source(
     url: str | None, replay: Path | None, chosen: Mapping[str, Any], session: requests.Session
 ) -> tuple[Options, Send]:
-    """Return what was chosen, and where responses come from.
+    """Return the user's choices, and the source of the responses.
 
     Raises:
         ValueError: If neither is a URL or a recording.
@@ -208,7 +208,7 @@ def _source(
         found = Replay(replay)
         return found.options, found
     if urlsplit(url or "").scheme not in {"http", "https"}:
-        msg = f"URL must begin with https:// or http://, not {url!r}"
+        msg = f"URL must start with https:// or http://, not {url!r}"
         raise ValueError(msg)
     secret = os.environ.get("LOOKERSDK_CLIENT_SECRET", "")
     if not (chosen["client_id"] and secret):

@@ -1,4 +1,4 @@
-"""What can go wrong on demand, by name, and when."""
+"""Faults on demand: their names, and the requests that they affect."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NEVER_BY_DEFAULT = frozenset({"login", "logout", "simulator", "alive"})
 
 @dataclass(frozen=True)
 class FaultKind:
-    """One thing that can go wrong.
+    """A kind of fault.
 
     Attributes:
-        description: one line for `--help`.
-        operation: operationId it concerns unless told otherwise; None for all but the login.
+        description: One line for `--help`.
+        operation: Operation ID that it affects by default; None for all except the login.
     """
 
     description: str
@@ -115,16 +115,16 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fault that waits for the requests it concerns.
+    """A fault that waits for the requests it affects.
 
     Attributes:
-        name: one of `FAULTS`.
-        times: to so many requests; None: until cleared.
-        operation: operationId it concerns; None: what is usual for the fault.
-        after: lets so many requests pass before.
-        seconds: how long, for those that take their time.
-        query_task_id: concerns only requests that name this task, whatever their operation.
-        query_id: concerns only requests that name this query or a task of it.
+        name: Name in `FAULTS`.
+        times: Number of requests it affects; None until it is cleared.
+        operation: Operation ID it affects; None for the fault's default.
+        after: Number of requests that pass before it.
+        seconds: Duration of faults that take time.
+        query_task_id: Task that a request must name to be affected, in any operation.
+        query_id: Query that a request must name, directly or by one of its tasks.
     """
 
     name: str
@@ -146,12 +146,12 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(msg)
 
     def concerns(self, operation: str, named: Collection[str], query_ids: Collection[str]) -> bool:
-        """Return whether it may happen to a request.
+        """Return whether the fault affects a request.
 
         Args:
-            operation: its operationId.
-            named: ids of the tasks that it names.
-            query_ids: of the queries that it names, and of those tasks.
+            operation: Operation ID of the request.
+            named: IDs of the tasks that it names.
+            query_ids: IDs of the queries that it names, and of those tasks.
         """
         if self.query_task_id is not None or self.query_id is not None:
             is_named = self.query_task_id in named or self.query_id in query_ids
@@ -167,7 +167,7 @@ class _Armed:
     after: int
 
     def happens(self) -> bool:
-        """Count a request, and return whether the fault happens to it."""
+        """Count a request, and return whether the fault affects it."""
         if self.after:
             self.after -= 1
             return False
@@ -177,25 +177,25 @@ class _Armed:
 
 
 class Faults:
-    """Faults waiting for the next requests they concern."""
+    """Faults that wait for the next requests they affect."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start without faults."""
         self._armed: list[_Armed] = []
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
-        """Let a fault happen to the next requests it concerns."""
+        """Add a fault, which affects the next requests it matches."""
         with self._lock:
             self._armed.append(_Armed(fault, fault.times, fault.after))
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         with self._lock:
             self._armed.clear()
 
     def waiting(self) -> list[Fault]:
-        """Return the faults still waiting, with the times and requests that are left."""
+        """Return the waiting faults, with the times and requests that are left."""
         with self._lock:
             return [
                 msgspec.structs.replace(armed.fault, times=armed.times, after=armed.after)
@@ -205,7 +205,7 @@ class Faults:
     def take(
         self, operation: str, named: Collection[str], query_ids: Collection[str]
     ) -> dict[str, Fault]:
-        """Return the faults that happen to one request, by name, and count them.
+        """Return the faults of one request, by name, and count them.
 
         The arguments are those of `Fault.concerns`.
         """

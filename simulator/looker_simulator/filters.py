@@ -1,4 +1,8 @@
-"""Looker's filter expressions -> SQL conditions."""
+"""Looker's filter expressions translated to SQL conditions.
+
+For example, `7 days` on a date becomes a comparison with the first moment of that interval and the
+first moment after it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ _NO = frozenset({"no", "false"})
 
 
 class FilterError(ValueError):
-    """The expression is none that Looker knows for a field of this type."""
+    """Looker has no such expression for a field of this type."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class Filter:
     """A filter expression for one field.
 
     Attributes:
-        sql: the field's SQL expression.
-        expression: what the user wrote.
-        now: the present in the query's time zone, without an offset.
+        sql: SQL expression of the field.
+        expression: Filter expression of the user.
+        now: Present time in the query's time zone, without an offset.
     """
 
     sql: str
@@ -44,17 +48,17 @@ class Filter:
     now: datetime
 
     def on_text(self) -> str:
-        """Write the condition for a string, tier or zipcode."""
+        """Return the condition for a string, tier or zipcode."""
         terms = [_text_term(self.sql, *term) for term in _text_terms(self.expression)]
         return _either([c for c, negated in terms if not negated], [c for c, n in terms if n])
 
     def on_number(self) -> str:
-        """Write the condition for a number."""
+        """Return the condition for a number."""
         parts = re.split(r"\s+and\s+", self.expression, flags=re.IGNORECASE)
         return " and ".join(f"({self._any_number(part)})" for part in parts)
 
     def on_yesno(self) -> str:
-        """Write the condition for a yesno."""
+        """Return the condition for a yesno."""
         word = self.expression.strip().lower()
         if not word:
             return "true"
@@ -63,7 +67,7 @@ class Filter:
         return f"{self.sql} = '{'Yes' if word in _YES else 'No'}'"
 
     def on_date(self) -> str:
-        """Write the condition for a date or date-time."""
+        """Return the condition for a date or date-time."""
         text = self.expression.strip()
         if not text or text.lower() == "any time":
             return "true"
@@ -145,7 +149,7 @@ class Filter:
         return ((_MOMENT, _written), (_SPAN, self._span), (_NAMED_SPAN, self._named_span))
 
     def _span(self, match: re.Match[str]) -> tuple[datetime, datetime]:
-        """Read a span: `7 days` ends with today; `7 days ago` is one day."""
+        """Return the interval of a span: `7 days` ends with today, and `7 days ago` is one day."""
         count, unit = int(match[1]), match[2]
         start = _start_of(unit, self.now)
         if match[3]:
@@ -162,7 +166,7 @@ class Filter:
 
 
 def _either(positive: list[str], negative: list[str]) -> str:
-    """Write that any of the positive conditions holds, and all of the negative ones."""
+    """Return a condition for any of the positive conditions and all of the negative ones."""
     conditions = [f"({' or '.join(positive)})"] if positive else []
     return " and ".join(conditions + [f"({condition})" for condition in negative]) or "true"
 
@@ -204,7 +208,7 @@ def _text_term(sql: str, pattern: str, wild: bool, negated: bool) -> tuple[str, 
 
 
 def _written(match: re.Match[str]) -> tuple[datetime, datetime]:
-    """Read a moment as written, and the end of the unit it is written in."""
+    """Return a written moment, and the end of the unit it is written in."""
     parts = [int(part) for part in match.groups() if part is not None]
     start = datetime(*(parts + [1] * max(0, 3 - len(parts))))  # type: ignore[arg-type]  # noqa: DTZ001 - local time of the query
     unit = ("year", "month", "day", "hour", "minute", "second")[len(parts) - 1]

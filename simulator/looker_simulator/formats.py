@@ -1,4 +1,4 @@
-"""A query's answer -> the payload of a query task, in every format."""
+"""Payloads of query tasks in every result format, from a query's result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT_FORMATS = frozenset({"csv", "html", "md", "sql", "txt", "xlsx"})
 DETAILED_FORMATS = frozenset({"json_detail", "json_fe"})
 """Formats that have a place for errors."""
 UNWRITTEN_FORMATS = frozenset({"gsxml", "jpg", "odc", "pdf", "png"})
-"""Formats of Looker that are refused: images, and what only spreadsheets of others read."""
+"""Formats of Looker that are rejected: images, and those of spreadsheet programs."""
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _PIVOT_SEPARATOR = "|FIELD|"
 _ROW_TOTAL = "$$$_row_total_$$$"
@@ -41,7 +41,7 @@ NOTE = {
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """How a result is written.
+    """Options that change the form of a result.
 
     Attributes:
         apply_formatting: Whether numbers are written as text, with separators of thousands.
@@ -55,12 +55,12 @@ class ResultOptions:
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Self:
-        """Read the options of a task."""
+        """Return the options of a task."""
         return cls(**{name: bool(about.get(name)) for name in cls.__dataclass_fields__})
 
 
 def encode(value: object) -> bytes:
-    """Write JSON, with every digit."""
+    """Return a value as JSON, with every digit."""
     return _ENCODER.encode(value)
 
 
@@ -103,7 +103,7 @@ def build_failure(failure: QueryFailedError, result_format: str, *, query_task_i
             "data": [],
             "errors": [
                 {
-                    "message": "The database refused the query.",
+                    "message": "The database rejected the query.",
                     "message_details": failure.message,
                     "params": failure.sql,
                     "edit_url": None,
@@ -188,7 +188,7 @@ def _subtotal_rows(answer: Answer, depth: int) -> Iterator[dict[str, Any]]:
 
 
 def _dressed(row: dict[str, Any], options: ResultOptions) -> dict[str, Any]:
-    """Return a row whose cells have what the options ask for beside their values."""
+    """Return a row whose cells have the options' additions beside their values."""
     if not (options.apply_formatting or options.generate_drill_links):
         return row
     return {name: _dressed_cell(cell, options) for name, cell in row.items()}
@@ -204,7 +204,7 @@ def _dressed_cell(cell: Any, options: ResultOptions) -> Any:  # noqa: ANN401 - J
 
 
 def _formatted(value: object) -> object:
-    """Return a number as people read it; anything else unchanged."""
+    """Return a number in the form that users read; anything else unchanged."""
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     return f"{value:,}" if is_number else value
 
@@ -222,7 +222,7 @@ def _format_values(answer: Answer) -> Answer:
 
 
 def _apply_vis(answer: Answer) -> Answer:
-    """Leave out the fields that `vis_config` hides, and name others by its labels."""
+    """Remove the fields that `vis_config` hides, and rename others by its labels."""
     config = answer.query.get("vis_config") or {}
     hidden, labels = config.get("hidden_fields"), config.get("series_labels")
     hidden = hidden if isinstance(hidden, list) else []
@@ -315,7 +315,7 @@ def _cell_rows(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _spread(answer: Answer, found: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows of cells; what a measure is for each pivot value is a cell of cells."""
+    """Yield rows of cells; a measure's cell has a cell for each pivot value."""
     if not answer.pivots:
         for row in found:
             yield {name: {"value": value} for name, value in row.items()}
@@ -370,7 +370,7 @@ def _pivot_columns(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _table(answer: Answer) -> Table:
-    """Return a result as a table; pivot values are columns, under a line of their own."""
+    """Return a result as a table; pivot values are columns, under separate heading lines."""
     labels = {field.name: field.label for field in answer.fields}
     if not answer.pivots:
         names = answer.columns

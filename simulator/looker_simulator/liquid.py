@@ -2,9 +2,9 @@
 
 <https://docs.cloud.google.com/looker/docs/liquid-variable-reference>
 
-`{% if orders.unit._parameter_value == 'week' %} a {% else %} b {% endif %}` and
-`{% condition orders.recently %} orders.created {% endcondition %}` are what
-[python-liquid](https://pypi.org/project/python-liquid/) makes of them, with two tags of Looker.
+`{% if orders.unit._parameter_value == 'week' %} a {% else %} b {% endif %}` and `{% condition
+orders.recently %} orders.created {% endcondition %}` are expanded by
+[python-liquid](https://pypi.org/project/python-liquid/), with two of Looker's tags.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ _END = "endcondition"
 
 @dataclass(frozen=True)
 class LiquidValues:
-    """What Liquid in a query's SQL refers to.
+    """Values that Liquid in a query's SQL refers to.
 
     Attributes:
-        parameter: Returns the SQL of a parameter's value, by the name of the parameter.
-        condition: Returns the SQL of a condition, by the name of a filter and the SQL it compares.
+        parameter: Function that returns the SQL of a parameter's value, by the parameter's name.
+        condition: Function that returns the SQL of a condition, by a filter's name and the SQL it
+            compares.
         fields: `_parameter_value`, `_is_filtered`, `_is_selected` and `_in_query`, by view and
             field.
         filters: Filter expressions of the query, by field.
@@ -51,7 +52,7 @@ class LiquidValues:
 
 
 def expand_liquid(sql: str, values: Callable[[], LiquidValues]) -> str:
-    """Return SQL with its Liquid replaced; the values are read only where there is Liquid.
+    """Return SQL with its Liquid expanded; `values` is called only if there is Liquid.
 
     Raises:
         ValueError: If it is not Liquid.
@@ -76,7 +77,7 @@ def expand_liquid(sql: str, values: Callable[[], LiquidValues]) -> str:
 
 
 def find_liquid_mistake(sql: str) -> str:
-    """Return what `expand_liquid` would reject in SQL; empty for nothing."""
+    """Return the mistake for which `expand_liquid` would reject SQL; empty for none."""
     if not _HAS_LIQUID.search(sql):
         return ""
     try:
@@ -137,7 +138,7 @@ class _ConditionTag(Tag):
 
 
 def _build_environment() -> Environment:
-    # A name that is not there is a mistake, not nothing.
+    # An unknown name is a mistake, not an empty text.
     environment = Environment(undefined=StrictUndefined)
     environment.add_tag(_ParameterTag)
     environment.add_tag(_ConditionTag)

@@ -1,4 +1,4 @@
-"""What the simulated Looker knows: tokens, queries, tasks, calls."""
+"""State of the simulated Looker: tokens, queries, tasks, content and calls."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _DOWNLOAD_LIMIT = 5000
 
 
 class HttpError(Exception):
-    """A request that Looker refuses."""
+    """A request that Looker rejects."""
 
     def __init__(self, status: int, message: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
-        """Take the HTTP status, Looker's message, and what is wrong with each field of a body."""
+        """Keep the HTTP status, Looker's message, and the mistake in each field of a body."""
         super().__init__(message)
         self.status = status
         self.message = message
@@ -40,7 +40,7 @@ class HttpError(Exception):
 
 
 def reject_fields(*errors: tuple[str, str, str]) -> HttpError:
-    """Build the error for a body: field, code and message of each mistake."""
+    """Build the error for a body from the field, code and message of each mistake."""
     keys = ("field", "code", "message")
     details = [dict(zip(keys, error, strict=True)) for error in errors]
     return HttpError(422, "Validation Failed", details)
@@ -48,20 +48,21 @@ def reject_fields(*errors: tuple[str, str, str]) -> HttpError:
 
 @dataclass
 class Looker:
-    """What the simulated Looker knows.
+    """State of the simulated Looker.
 
     Attributes:
-        users: who may log in.
-        variants: names of `VARIANTS` that hold.
-        queries: bodies of the stored and created queries, by id.
-        looks: title and `query_id` of the stored and added Looks, by id.
-        dashboards: title, filters and elements of the stored and added dashboards, by id.
-        folders: name and `parent_id`, by id.
-        merge_queries: what merged results consist of, by id.
-        calls: requests answered, in order.
-        workspaces: `dev` or `production`, by token; production unless set.
-        cancelled: tasks that `kill_query` ended.
-        hidden_fields: what an access grant hides from the user: left out of Explores and results.
+        users: Users that can log in.
+        variants: Names of the `VARIANTS` in use.
+        queries: Bodies of the stored and created queries, by id.
+        looks: Title and `query_id` of the stored and added Looks, by id.
+        dashboards: Title, filters and elements of the stored and added dashboards, by id.
+        folders: Name and `parent_id`, by id.
+        merge_queries: Source queries of merged results, by id.
+        calls: Requests with their responses, in order.
+        workspaces: Workspace, `dev` or `production`, by token; production unless set.
+        cancelled: Tasks that `kill_query` ended.
+        hidden_fields: Fields that an access grant hides from the user: left out of Explores and
+            results.
     """
 
     database: Database
@@ -84,7 +85,7 @@ class Looker:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        """Begin with what is stored beside the models."""
+        """Start with the content stored beside the models."""
         stored = self.database.project.content
         self.queries = {**stored.queries}
         self.looks = {**stored.looks}
@@ -93,7 +94,7 @@ class Looker:
         self.merge_queries = {**stored.merge_queries}
 
     def login(self, client_id: str, client_secret: str) -> dict[str, Any]:
-        """Give out a token."""
+        """Log in and return a new token."""
         user = self._find_user(client_id, client_secret)
         if user is None:
             raise HttpError(404, "Not found")
@@ -108,11 +109,11 @@ class Looker:
         return next((u for u in self.users if (u.client_id, u.client_secret) == given), None)
 
     def logout(self, token: str) -> None:
-        """Take a token back."""
+        """Revoke a token."""
         self._tokens.pop(token, None)
 
     def accepts(self, token: str) -> bool:
-        """Return whether a token is good."""
+        """Return whether a token is valid."""
         expires_at, _ = self._tokens.get(token, (0.0, None))
         return expires_at > self.clock()
 
@@ -120,7 +121,7 @@ class Looker:
         """Return the user that logged in for a token.
 
         Raises:
-            HttpError: If the token is not good any more.
+            HttpError: If the token is no longer valid.
         """
         if token not in self._tokens:
             raise HttpError(401, "Requires authentication.")
@@ -130,7 +131,7 @@ class Looker:
         """Return the user of a token, who must have a permission.
 
         Raises:
-            HttpError: If the user has not: Looker answers as if there were nothing.
+            HttpError: If the user does not have it; the response is that of a missing object.
         """
         user = self.user_of(token)
         if not user.may(permission, model):
@@ -138,7 +139,7 @@ class Looker:
         return user
 
     def create_query(self, body: Mapping[str, Any]) -> str:
-        """Store a query, unless there is one like it; returns the key it is kept under."""
+        """Store a query, unless there is one like it; return the key that it is stored under."""
         described = _comparable(body)
         with self._lock:
             for key, found in self.queries.items():
@@ -151,14 +152,15 @@ class Looker:
             return key
 
     def body_of(self, query_id: str) -> Mapping[str, Any]:
-        """Return the body of a query, by its id or the key it is kept under."""
+        """Return the body of a query, by its id or the key that it is stored under."""
         return _known(self.queries, content.query_key(query_id))
 
     def query_key(self, query_id: object) -> str:
-        """Return the key that a query is kept under, by its id.
+        """Return the key that a query is stored under, by its id.
 
         Raises:
-            HttpError: If there is none, or it is a number where Looker has none any more.
+            HttpError: If there is no such query, or the id is a number, which Looker no longer
+                accepts.
         """
         text = str(query_id)
         if text.isdecimal() and "numeric_ids" not in self.variants:
@@ -168,17 +170,17 @@ class Looker:
         return key
 
     def query_id(self, key: str) -> str:
-        """Return the id of a query as the API has it."""
+        """Return the id of a query in the API."""
         key = content.query_key(key)
         return key if "numeric_ids" in self.variants else content.query_slug(key)
 
     def describe_query(self, key: str) -> dict[str, Any]:
-        """Describe a query, by its id or the key it is kept under."""
+        """Describe a query, by its id or the key that it is stored under."""
         key = content.query_key(key)
         return content.as_query(self.query_id(key), key, self.body_of(key))
 
     def with_query_ids(self, described: Any) -> Any:  # noqa: ANN401 - JSON
-        """Return a description in which queries have the ids that the API has."""
+        """Return a description in which queries have their ids in the API."""
         if isinstance(described, list):
             return [self.with_query_ids(entry) for entry in described]
         if not isinstance(described, dict):
@@ -196,10 +198,10 @@ class Looker:
         return self.hidden_fields | user.hidden_fields(found, explore)
 
     def visible(self, body: Mapping[str, Any], user: User) -> Mapping[str, Any]:
-        """Return a query as it is run for a user: without the fields hidden, within the limit.
+        """Return a query for a user: without hidden fields, and within the user's limit.
 
         Raises:
-            HttpError: If the user may not query the model.
+            HttpError: If the user has no permission to query the model.
         """
         model = str(body.get("model"))
         if not (user.may("access_data", model) and user.may("explore", model)):
@@ -256,12 +258,12 @@ class Looker:
         return {**tile, "query": self.describe_query(key)} if key in self.queries else {**tile}
 
     def describe_folder(self, folder_id: str) -> dict[str, Any]:
-        """Describe a folder, without what is in it."""
+        """Describe a folder, without its content."""
         _known(self.folders, folder_id)
         return content.as_folder(folder_id, self.folders)
 
     def merge_query(self, merge_query_id: str) -> dict[str, Any]:
-        """Describe what merged results consist of."""
+        """Describe the source queries of merged results."""
         found = _known(self.merge_queries, merge_query_id)
         return dict(self.with_query_ids(content.as_merge_query(merge_query_id, found)))
 
@@ -271,9 +273,9 @@ class Looker:
         """Start a run of a stored query.
 
         Args:
-            about: what the request says: `query_id`, `result_format`, and so on.
-            user: for whom.
-            limit: most rows, in place of the query's.
+            about: Parameters of the request: `query_id`, `result_format`, and so on.
+            user: User that runs it.
+            limit: Maximum number of rows, instead of the query's.
         """
         missing = [name for name in ("query_id", "result_format") if not about.get(name)]
         if missing:
@@ -288,7 +290,7 @@ class Looker:
 
 
 def _cap(limit: object) -> str:
-    """Return a limit as it is for users without `download_without_limit`."""
+    """Return a limit, capped as for users without `download_without_limit`."""
     rows = int(str(limit)) if re.fullmatch(r"-?\d{1,9}", str(limit)) else 0
     if limit is None or not rows:
         return str(limit or 500)
@@ -299,7 +301,7 @@ def check_format(result_format: str) -> None:
     """Check the format of a result.
 
     Raises:
-        HttpError: If there is none of that name, or the simulator does not write it.
+        HttpError: If there is no such format, or the simulator does not write it.
     """
     if result_format in formats.UNWRITTEN_FORMATS:
         raise HttpError(400, f"The simulator does not write the format {result_format}")

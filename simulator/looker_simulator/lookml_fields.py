@@ -1,4 +1,4 @@
-"""The views that an Explore joins -> its fields, with their SQL."""
+"""Fields of an Explore, with their SQL, from the views that it joins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PARTS: Mapping[str, tuple[str, str]] = {
     "quarter_of_year": ("date_quarter_of_year", "'Q' || quarter({0})"),
     "week_of_year": ("date_week_of_year", "weekofyear({0})"),
 }
-"""Timeframes that tell a part of a date: type of the field, and its SQL."""
+"""Timeframes that are a part of a date: type of the field, and its SQL."""
 
 _AGGREGATES: Mapping[str, str] = {
     "average": "avg({0})",
@@ -57,7 +57,7 @@ _COMPUTED = frozenset({"number", "string", "yesno"})
 
 
 def _write_aggregate(type_: str, sql: str, percentile: str, condition: str) -> str:
-    """Write an aggregate of an expression over the rows that a condition lets through, if any."""
+    """Return an aggregate of an expression over the rows that meet a condition, if any."""
     if type_ == "percentile":
         text = f"quantile_cont({sql}, {float(percentile) / 100})"
     else:
@@ -66,13 +66,13 @@ def _write_aggregate(type_: str, sql: str, percentile: str, condition: str) -> s
 
 
 def _write_count(key: str, condition: str) -> str:
-    """Write a count of rows, or of what is not null and distinct of a key."""
+    """Return a count of rows, or of the distinct values of a key that are not null."""
     text = f"count(distinct {key})" if key else "count(*)"
     return f"{text} filter ({condition})" if condition else text
 
 
 def _write_tiers(sql: str, limits: list[str], style: str) -> str:
-    """Write the tiers of a number: <https://docs.cloud.google.com/looker/docs/reference/param-dimension-filter-parameter-types#tier>."""
+    """Return the tiers of a number: <https://docs.cloud.google.com/looker/docs/reference/param-dimension-filter-parameter-types#tier>."""
     below, between, above, undefined = _STYLES.get(style, _STYLES["classic"])
     step = 1 if style == "integer" else 0
     cases = [f"when {sql} < {limits[0]} then '{below.format(limits[0])}'"]
@@ -92,7 +92,7 @@ _STYLES: Mapping[str, tuple[str, str, str, str]] = {
 
 
 def _show(type_: str, sql: str) -> str:
-    """Write an expression as results show it."""
+    """Return an expression in the form of results."""
     return yesno(sql) if type_ == "yesno" else sql
 
 
@@ -127,18 +127,18 @@ _SHOWN_ONLY = frozenset(
         *("value_format_name", "allow_fill", "bypass_suggest_restrictions", "full_suggestions"),
     }
 )
-"""What changes nothing of the rows that the API answers with."""
+"""Properties without influence on the rows of results."""
 
 
 class FieldBuilder:
     """Builds the fields of one Explore.
 
     Attributes:
-        warnings: what was not understood.
+        warnings: Lines on declarations that were not understood.
     """
 
     def __init__(self, views: Mapping[str, Block], base: str) -> None:
-        """Take the views by the name they are joined as, and the name of the first."""
+        """Keep the views by the name they are joined as, and the name of the first."""
         self.warnings: list[str] = []
         self._views = views
         self._base = base
@@ -151,10 +151,10 @@ class FieldBuilder:
         }
 
     def fields(self) -> Iterator[Field]:
-        """Yield all fields; what cannot be understood is left out, with a warning.
+        """Yield all fields; those that cannot be understood are left out, with a warning.
 
         Raises:
-            ModelError: If something is missing, or refers to what is not there.
+            ModelError: If something is missing, or refers to something that is missing.
         """
         for alias, view in self._views.items():
             for block in view.of_kind(*_DIMENSIONS, "measure", "filter", "parameter"):
@@ -162,10 +162,10 @@ class FieldBuilder:
                 yield from self._build(alias, block)
 
     def expand(self, alias: str, sql: str, block: Block) -> str:
-        """Return SQL of a block with what `${...}` refers to; Liquid's names get their view.
+        """Return SQL of a block with its `${...}` expanded; Liquid's names get their view.
 
         Raises:
-            ModelError: If it refers to what is not there, or to itself.
+            ModelError: If it refers to something that is missing, or to itself.
         """
         sql = sql.strip().removesuffix(";;").replace("${TABLE}", f'"{alias}"')
         sql = _LIQUID_NAME.sub(lambda match: f"{match[1]}{alias}.{match[2]}", sql)
@@ -186,7 +186,7 @@ class FieldBuilder:
         return f"({sql})"
 
     def _resolve(self, alias: str, block: Block, name: str) -> str:
-        """Return what a reference to a field stands for; a yesno is a condition there."""
+        """Return the SQL of a reference to a field; a yesno is a condition there."""
         if block.kind == "dimension" and block.text("type") == "yesno":
             return self.expand(alias, block.require("sql"), block)
         field = next(f for f in self._build(alias, block) if f.name == f"{alias}.{name}")
@@ -231,13 +231,13 @@ class FieldBuilder:
             sql = self._case(alias, case)
         else:
             if type_ not in _PLAIN:
-                self._warn(block, f"type {type_} is not understood; it is taken for a string")
+                self._warn(block, f"type {type_} is not understood; it is treated as a string")
                 type_ = "string"
             sql = _show(type_, self._sql(alias, block))
         return self._field(alias, block, type_, sql)
 
     def _sql(self, alias: str, block: Block) -> str:
-        """Return the SQL of a field; without any, it is the column of its name."""
+        """Return the SQL of a field; without any, the column of its name."""
         return self.expand(alias, block.text("sql") or f"${{TABLE}}.{block.name}", block)
 
     def _case(self, alias: str, case: Block) -> str:
@@ -273,7 +273,7 @@ class FieldBuilder:
         sql, name = self._sql(alias, block), f"{alias}.{block.name}"
         datatype = block.text("datatype", "datetime")
         if datatype not in {"date", "datetime", "timestamp"}:
-            self._warn(block, f"datatype {datatype} is not understood; it is taken for datetime")
+            self._warn(block, f"datatype {datatype} is not understood; it is treated as datetime")
         if datatype == "date":
             return day_group(name, sql, block.text("description"), units)
         converts = block.is_set("convert_tz", default=True)
@@ -318,7 +318,7 @@ class FieldBuilder:
         )
 
     def _counted_key(self, alias: str) -> str:
-        """Return what a count of a joined view counts: its keys; of the first view, rows."""
+        """Return the counted SQL of a joined view, its keys; for the first view, its rows."""
         view = self._views[alias]
         keys = [d for d in view.of_kind("dimension") if d.is_set("primary_key")]
         return self._sql(alias, keys[0]) if keys and alias != self._base else ""
@@ -370,7 +370,7 @@ def _field_names(block: Block) -> list[str]:
 
 
 def _describe(field: Field, alias: str, block: Block) -> Field:
-    """Return a field with what its block says about it."""
+    """Return a field with the properties of its block."""
     label, suffix = block.text("label"), field.name.rpartition("_")[2].title()
     if label and block.kind == "dimension_group":
         label = f"{label} {suffix}"

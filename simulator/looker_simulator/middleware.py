@@ -1,4 +1,4 @@
-"""Between a client and the API: round trips, a proxy's patience, faults, the record of calls."""
+"""Middleware between a client and the API: round trips, a proxy's timeout, faults, and calls."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _PIECE_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Network:
-    """How far away Looker is.
+    """The network before Looker.
 
     Attributes:
-        round_trip_seconds: what every request takes beforehand.
-        stall_timeout_seconds: how long a client may leave an answer unread; None: for ever.
-        find_transport: finds the connection of a client by its address.
+        round_trip_seconds: Seconds that every request takes first.
+        stall_timeout_seconds: Seconds that a client may leave a response unread; None for no limit.
+        find_transport: Function that returns the connection of a client by its address.
     """
 
     round_trip_seconds: float
@@ -55,12 +55,12 @@ class NetworkMiddleware:
     """ASGI middleware, outermost: every request takes a round trip, and must be read."""
 
     def __init__(self, app: ASGIApp, *, network: Network) -> None:
-        """Take the application and the network before it."""
+        """Keep the application and the network before it."""
         self._app = app
         self._network = network
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request after a round trip, as long as the client reads."""
+        """Respond after a round trip, while the client reads."""
         await asyncio.sleep(self._network.round_trip_seconds)
         timeout = self._network.stall_timeout_seconds
         if timeout is not None:
@@ -74,7 +74,7 @@ class NetworkMiddleware:
 
 
 class _Impatient:
-    """Sends a body piece by piece; closes the connection when nobody takes one for a while."""
+    """Sends a body in pieces; closes the connection if none is read for a while."""
 
     def __init__(self, send: Send, timeout: float, close: Callable[[], None]) -> None:
         self._send = send
@@ -105,7 +105,7 @@ class _Impatient:
 
 FindTransport = Callable[[Any], "asyncio.Transport | None"]
 """Finds the connection of a client by its address; None when it is gone."""
-# Closing sends RST in place of FIN.
+# Closing sends RST instead of FIN.
 _NO_LINGER = struct.pack("ii", 1, 0)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _UNTIL_READ_SECONDS = 0.05
@@ -113,12 +113,12 @@ _UNTIL_READ_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class WireAnswer:
-    """An answer that was not sent yet.
+    """A response that was not sent yet.
 
     Attributes:
-        status: of HTTP.
-        headers: names in lower case, and values; without those that frame the body.
-        body: as it would be sent, maybe packed.
+        status: HTTP status.
+        headers: Names in lower case, and values; without those that frame the body.
+        body: Body to send, perhaps compressed.
     """
 
     status: int
@@ -133,7 +133,7 @@ class WireAnswer:
         return b"\r\n".join([*lines, b"", b""])
 
     def sized_head(self) -> bytes:
-        """Return the head of the whole body."""
+        """Return the head of the complete body."""
         return self.head((b"content-length", str(len(self.body)).encode()))
 
     @property
@@ -143,7 +143,7 @@ class WireAnswer:
 
 
 async def capture_answer(app: ASGIApp, scope: Scope, receive: Receive) -> WireAnswer:
-    """Run an application, and keep its answer."""
+    """Run an application, and keep its response."""
     status = 500
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body = bytearray()
@@ -161,7 +161,7 @@ async def capture_answer(app: ASGIApp, scope: Scope, receive: Receive) -> WireAn
 
 
 def reset_connection(transport: asyncio.Transport) -> None:
-    """Close a connection with RST, whatever is still to be sent."""
+    """Close a connection with RST, even with unsent bytes."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
 
@@ -217,7 +217,7 @@ WRITERS: Mapping[str, Callable[[asyncio.Transport, WireAnswer, float], Awaitable
     "cut_short_gzip": _cut_gzip,
     "reset_in_body": _reset_in_body,
 }
-"""How faults write an answer, by name of the fault; they end before the connection is closed."""
+"""Functions that send a response with a fault, by name; they end before the connection closes."""
 
 
 _DEMANDED = "A fault on demand"
@@ -265,9 +265,9 @@ _ANSWERS: Mapping[str, Callable[[Fault], Response]] = {
 
 
 def find_answer(faults: Mapping[str, Fault], query_task_ids: Collection[str]) -> Response | None:
-    """Return what the faults answer in place of the truth; None: nothing.
+    """Return the response of the faults, instead of the real one; None for the real one.
 
-    It may take a second: run it on a thread.
+    It may take a second, so it belongs on a thread.
     """
     for name, fault in faults.items():
         if name in _ANSWERS:
@@ -280,7 +280,7 @@ def find_answer(faults: Mapping[str, Fault], query_task_ids: Collection[str]) ->
 
 
 def _bomb(status: int, query_task_ids: Collection[str]) -> Response:
-    """Answer with one string of a gigabyte, well packed: data of the first task, or a message."""
+    """Respond with one string of a gigabyte, compressed: data of the first task, or a message."""
     head, tail = b'{"message":"', b'"}'
     for id_ in [*query_task_ids][:1]:
         head = b"{" + msgspec.json.encode(id_) + b':{"status":"complete","data":"'
@@ -290,7 +290,7 @@ def _bomb(status: int, query_task_ids: Collection[str]) -> Response:
 
 @cache
 def _packed(head: bytes, tail: bytes) -> bytes:
-    """Build a head, a gigabyte of one letter and a tail, packed, without ever having them."""
+    """Return a head, a gigabyte of one letter and a tail, compressed in constant memory."""
     megabyte = b"a" * _MEGABYTE
     checksum = zlib.crc32(head)
     for _ in range(_BOMB_MEGABYTES):
@@ -298,7 +298,7 @@ def _packed(head: bytes, tail: bytes) -> bytes:
     checksum = zlib.crc32(tail, checksum)
     size = len(head) + _MEGABYTE * _BOMB_MEGABYTES + len(tail)
     end = checksum.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
-    # Each part starts afresh, so that one packed megabyte can stand for all.
+    # Each part is compressed separately, so one compressed megabyte can be repeated.
     parts = (_flushed(head), _flushed(megabyte) * _BOMB_MEGABYTES, _finished(tail))
     return _GZIP_HEAD + b"".join(parts) + end
 
@@ -317,10 +317,10 @@ _NOT_RECORDED = frozenset({"simulator", "alive"})
 
 
 class FaultMiddleware:
-    """ASGI middleware, outside of all that changes an answer."""
+    """ASGI middleware, outside of all other middleware that changes a response."""
 
     def __init__(self, app: ASGIApp, *, looker: Looker, find_transport: FindTransport) -> None:
-        """Take the application, and how to find a client's connection."""
+        """Keep the application, and a function that returns a client's connection."""
         self._app = app
         self._looker = looker
         self._find_transport = find_transport
@@ -344,7 +344,7 @@ class FaultMiddleware:
             await self._write(writer, request, receive)
 
     async def _answering_app(self, request: _Request) -> ASGIApp:
-        """Return who answers: the faults, or the application."""
+        """Return the application that responds: a fault's, or the real one."""
         if not request.faults:
             return self._app
         answer = await asyncio.to_thread(find_answer, request.faults, request.named_ids)
@@ -374,7 +374,7 @@ class FaultMiddleware:
 
 
 class _Request:
-    """A request, as far as faults and the record of calls go."""
+    """The parts of a request that faults and the record of calls need."""
 
     def __init__(self, scope: Scope, looker: Looker) -> None:
         self.scope = scope
@@ -396,11 +396,11 @@ class _Request:
         tasks = (self._looker.tasks.find(id_) for id_ in self.named_ids)
         of_tasks = {task.query_id for task in tasks if task}
         keys = of_tasks | ({*map(query_key, parts)} if "queries" in parts else set())
-        # A fault may name a query by its number as well as by its id.
+        # A fault may name a query by its number or by its id.
         return keys | {*map(query_slug, keys)}
 
     def record(self, status: int) -> None:
-        """Record that it was answered."""
+        """Record the response."""
         if self._operation not in _NOT_RECORDED:
             at = self._looker.clock()
             path = self.scope["path"]
@@ -408,7 +408,7 @@ class _Request:
             self._looker.calls.append(call)
 
     def record_with(self, send: Send) -> Send:
-        """Return `send`, with the request recorded before the client has the answer."""
+        """Return `send`, with the request recorded before the client has the response."""
 
         async def record_and_send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -419,6 +419,6 @@ class _Request:
 
 
 async def _until_disconnected(receive: Receive) -> None:
-    """Wait for the server to notice that the connection is closed, or it would answer."""
+    """Wait until the server notices that the connection is closed; otherwise it would respond."""
     while (await receive())["type"] != "http.disconnect":
         pass

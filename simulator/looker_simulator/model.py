@@ -1,4 +1,4 @@
-"""What is served: a project of models, their Explores, and the fields that can be queried."""
+"""Projects to serve: models, their Explores, and the fields that can be queried."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ _NUMERIC_TYPES = frozenset(
 
 @dataclass(frozen=True)
 class Field:
-    """A dimension, a measure, or what only filters.
+    """A dimension, a measure, or a filter-only field.
 
     Attributes:
-        name: view and field, such as `flights.carrier`.
+        name: View and field, such as `flights.carrier`.
         type: Looker's type of the field.
-        sql: its expression over the tables of its Explore, an aggregate for a measure;
-            `{timezone}` stands for the query's, `{now}` for the present in UTC, and Liquid's
-            `parameter` and `condition` for what the query filters by. Of a filter-only field, the
-            condition it adds, if any.
+        sql: Expression over the tables of its Explore, an aggregate for a measure. `{timezone}` is
+            replaced by the query's, `{now}` by the present in UTC, and Liquid's `parameter` and
+            `condition` by the query's filters. For a filter-only field, the condition it adds, if
+            any.
         category: Looker's word for the kind of field.
-        description: one sentence.
-        filter_sql: the expression that filters compare; `sql` when empty.
-        label: view and field, as people see them; made from the name when empty.
-        convert_tz: whether values of a date are told in the query's time zone; None if no date.
-        datatype: `datetime` or `date`: what the database holds; None if no date.
-        default_value: of a parameter: what stands in when the query does not set it.
-        primary_key: whether it is the key of its view.
-        hidden: whether it is not shown to people.
-        grants: names of the access grants that a user needs to see it.
+        description: Description in one sentence.
+        filter_sql: Expression that filters compare; `sql` if empty.
+        label: Label of view and field; derived from the name if empty.
+        convert_tz: Whether values of a date are in the query's time zone; None for other types.
+        datatype: `datetime` or `date`, the type in the database; None for other types.
+        default_value: Value of a parameter that the query does not set.
+        primary_key: Whether it is the key of its view.
+        hidden: Whether Looker hides it from users.
+        grants: Names of the access grants that a user needs to see it.
     """
 
     name: str
@@ -96,17 +96,17 @@ class Field:
 
     @property
     def view(self) -> str:
-        """Return the view it belongs to."""
+        """Return the name of its view."""
         return self.name.partition(".")[0]
 
     @property
     def label_short(self) -> str:
-        """Return what people see of it within its view."""
+        """Return its label within its view."""
         return self.name.rpartition(".")[2].replace("_", " ").title()
 
     @property
     def notation(self) -> str | None:
-        """Return how its values are written, for `strftime`; None if no date."""
+        """Return the format of its values for `strftime`; None if it is not a date."""
         if self.type == "date_raw" and self.datatype == "date":
             return DATE_TYPES["date_date"]
         return DATE_TYPES.get(self.type)
@@ -117,16 +117,16 @@ class Explore:
     """Fields that can be queried together.
 
     Attributes:
-        name: what `Query.view` holds.
-        tables: the FROM clause.
-        fields: by name.
-        description: one sentence.
-        is_readable: whether its fields may be looked up; its queries run in any case.
-        condition: SQL that every query of it is filtered by.
-        label: what people see.
-        always_filter: filters that apply unless the query sets them.
-        conditional_filter: filters that apply unless the query sets one of them, or of `unless`.
-        unless: fields; a filter on one of them lifts `conditional_filter`.
+        name: Value of `Query.view`.
+        tables: FROM clause.
+        fields: Fields by name.
+        description: Description in one sentence.
+        is_readable: Whether its fields can be looked up; its queries run in any case.
+        condition: SQL that filters every query of it.
+        label: Label that users see.
+        always_filter: Filters that apply unless the query sets them.
+        conditional_filter: Filters that apply unless the query sets one of them, or of `unless`.
+        unless: Fields; a filter on one of them lifts `conditional_filter`.
     """
 
     name: str
@@ -141,14 +141,14 @@ class Explore:
     unless: frozenset[str] = frozenset()
 
     def default_filters(self, filters: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the filters that a query with some filters gets besides."""
+        """Return the filters that the Explore adds to those of a query."""
         if filters.keys() & (self.unless | self.conditional_filter.keys()):
             return self.always_filter
         return {**self.always_filter, **self.conditional_filter}
 
     @property
     def title(self) -> str:
-        """Return what people see."""
+        """Return the label that users see."""
         return self.label or self.name.replace("_", " ").title()
 
 
@@ -157,9 +157,9 @@ class Model:
     """A LookML model.
 
     Attributes:
-        name: what `Query.model` holds.
-        explores: by name.
-        access_grants: user attribute and the values that are granted, by name.
+        name: Value of `Query.model`.
+        explores: Explores by name.
+        access_grants: User attribute and granted values, by name.
     """
 
     name: str
@@ -198,7 +198,7 @@ def dimension(name: str, type_: str, sql: str, description: str = "") -> Field:
 
 
 def measure(name: str, type_: str, sql: str, description: str = "") -> Field:
-    """Build a measure, of an aggregate."""
+    """Build a measure from its aggregate."""
     return Field(name, type_, sql, "measure", description)
 
 
@@ -212,8 +212,8 @@ def date_group(
 ) -> Iterator[Field]:
     """Yield the dimensions of a dimension group, from a timestamp in UTC.
 
-    Values are told in the query's time zone with `convert_tz`, but for `raw`; filters are read in
-    it in any case, as Looker does.
+    Values are in the query's time zone with `convert_tz`, except for `raw`; filters are always read
+    in that zone, as in Looker.
     """
     local = in_query_timezone(utc)
     for unit in timeframes:
@@ -245,12 +245,12 @@ def day_group(
 
 
 def in_query_timezone(utc: str) -> str:
-    """Write a timestamp in UTC as one in the query's time zone."""
+    """Return the SQL of a timestamp in UTC in the query's time zone."""
     return f"timezone('{{timezone}}', timezone('UTC', {utc}))"
 
 
 def tier(sql: str, *limits: int) -> str:
-    """Write Looker's classic tiers: `Below 500`, `500 to 999`, ..., `2000 or Above`."""
+    """Return the SQL of Looker's classic tiers: `Below 500`, `500 to 999`, ..., `2000 or Above`."""
     cases = [f"when {sql} < {limits[0]} then 'Below {limits[0]}'"]
     for low, high in pairwise(limits):
         cases.append(f"when {sql} < {high} then '{low} to {high - 1}'")
@@ -259,19 +259,19 @@ def tier(sql: str, *limits: int) -> str:
 
 
 def yesno(condition: str) -> str:
-    """Write a condition as Looker's `Yes` and `No`."""
+    """Return the SQL of a condition as Looker's `Yes` and `No`."""
     return f"case when {condition} then 'Yes' else 'No' end"
 
 
 @dataclass(frozen=True)
 class Project:
-    """What a simulated Looker serves.
+    """Models and content that a simulated Looker serves.
 
     Attributes:
-        models: by name.
-        content: stored queries, Looks and dashboards.
-        connect: opens a database with all tables; takes about a second for the built-in ones.
-        description: one sentence.
+        models: Models by name.
+        content: Stored queries, Looks and dashboards.
+        connect: Function that opens a database with all tables; a second for the built-in ones.
+        description: Description in one sentence.
     """
 
     models: Mapping[str, Model]

@@ -1,4 +1,4 @@
-"""Users of the simulated Looker: what they may do, and what is hidden from them."""
+"""Users of the simulated Looker: their permissions, and the fields hidden from them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class User:
         client_id: Client ID to log in with.
         client_secret: Client secret to log in with.
         name: Display name.
-        permissions: What the user may do; None for everything.
-        models: Names of the models it may be done in; None for all.
+        permissions: Names of the user's permissions; None for all.
+        models: Names of the models they apply to; None for all.
         folders: IDs of the folders whose content the user sees; None for all.
         attributes: Values of user attributes, by name, for Liquid and access grants.
     """
@@ -57,13 +57,13 @@ class User:
         return {**own, "last_name": last, "locale": "en", **self.attributes}
 
     def may(self, permission: str, model: str | None = None) -> bool:
-        """Return whether the user has a permission, for a model where one is named."""
+        """Return whether the user has a permission, for a model if one is named."""
         if self.permissions is not None and permission not in self.permissions:
             return False
         return model is None or self.models is None or model in self.models
 
     def sees_folder(self, folder_id: str | None) -> bool:
-        """Return whether the user sees what is in a folder."""
+        """Return whether the user sees the content of a folder."""
         return self.folders is None or folder_id in self.folders
 
     def hidden_fields(self, model: Model | None, explore: str) -> set[str]:
@@ -114,7 +114,7 @@ def as_role(user: User) -> dict[str, Any]:
 
 
 def as_permission_set(user: User) -> dict[str, Any]:
-    """Describe what a user may do."""
+    """Describe the permissions of a user."""
     allowed = PERMISSIONS if user.permissions is None else sorted(user.permissions)
     return {
         "id": user.id,

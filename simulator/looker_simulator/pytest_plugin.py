@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from looker_simulator.model import Project
     from looker_simulator.simulator import Simulator
 
-# Every pytest of the environment loads this module: the simulator is imported where it is used.
+# Every pytest of the environment loads this module, so it imports the simulator only when used.
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def looker_project() -> Project:
-    """Return what the simulated Looker serves; define it anew to serve something else."""
+    """Return the project of the simulated Looker; override the fixture to serve another one."""
     from looker_simulator.builtin import BUILTIN  # noqa: PLC0415 - see above
 
     return BUILTIN
@@ -41,7 +41,7 @@ def looker_project() -> Project:
 
 @pytest.fixture(scope="session")
 def looker_database(looker_project: Project) -> Iterator[Database]:
-    """Yield the loaded tables; they are loaded once, about a second for the built-in ones."""
+    """Yield the loaded tables, loaded once: about a second for the built-in ones."""
     from looker_simulator.engine import load_database  # noqa: PLC0415 - see above
 
     database = load_database(looker_project)

@@ -1,4 +1,4 @@
-"""Which verb and path is which operation of Looker's API, and their description as OpenAPI."""
+"""Routes of Looker's API: operations by verb and path, and their description as OpenAPI."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Operation = Callable[[Looker, ApiRequest], Response]
 
 
 class ApiRoute(NamedTuple):
-    """An operation, and the requests that are for it.
+    """An operation, and the requests that it matches.
 
     Attributes:
         verb: HTTP method.
-        path: below `/api/4.0`, with parameters in braces.
-        operation: named after its operationId.
-        query: names of the parameters in the query string that count.
+        path: Path below `/api/4.0`, with parameters in braces.
+        operation: Function named after the operationId.
+        query: Names of the parameters in the query string that are used.
     """
 
     verb: str
@@ -53,7 +53,7 @@ class ApiRoute(NamedTuple):
         return getattr(self.operation, "__name__", "")
 
     def matches(self, verb: str, parts: list[str]) -> bool:
-        """Return whether it is for a request to a path of these parts."""
+        """Return whether a request to a path of these parts matches."""
         known = self.path.split("/")
         return (
             verb == self.verb
@@ -171,7 +171,7 @@ ROUTES = (
 
 
 def find_operation(verb: str, path: str) -> str:
-    """Return the operationId of a request; for what is not Looker's API, a word for it."""
+    """Return the operationId of a request; outside of Looker's API, another word for it."""
     if not path.startswith(f"{API}/"):
         return "alive" if path == "/alive" else "simulator"
     parts = path.removeprefix(API).split("/")
@@ -181,7 +181,7 @@ def find_operation(verb: str, path: str) -> str:
 
 _IN_PATH = re.compile(r"\{(\w+)\}")
 _PARAMETERS: Mapping[str, str] = {
-    "fields": "Parts of the answer that are wanted, such as `id,query(model)`",
+    "fields": "Requested parts of the response, such as `id,query(model)`",
     "limit": "Maximum number of rows or entries",
     "offset": "Entries to skip",
     "page": "Deprecated: page number",
@@ -195,11 +195,11 @@ _PARAMETERS: Mapping[str, str] = {
     "cache_only": "Accepted: nothing is cached",
     "force_production": "Accepted: there is no other mode",
     "generate_drill_links": "Whether cells have `links`; they are empty",
-    "image_height": "Accepted: images are refused",
-    "image_width": "Accepted: images are refused",
+    "image_height": "Accepted: images are rejected",
+    "image_width": "Accepted: images are rejected",
     "path_prefix": "Accepted: there are no links to prefix",
     "rebuild_pdts": "Accepted: there are no derived tables to rebuild",
-    "query_task_ids": "Tasks asked for, with commas between them",
+    "query_task_ids": "Tasks to poll, with commas between them",
     "server_table_calcs": "Whether table calculations are computed",
 }
 _ERRORS: Mapping[str, str] = {
@@ -211,7 +211,7 @@ _ERRORS: Mapping[str, str] = {
 
 
 def describe_api(base_url: str) -> dict[str, Any]:
-    """Return an OpenAPI description of the operations that are implemented."""
+    """Return an OpenAPI description of the implemented operations."""
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in ROUTES:
         paths[route.path][route.verb.lower()] = _describe(route)
@@ -220,7 +220,7 @@ def describe_api(base_url: str) -> dict[str, Any]:
         "info": {
             "title": "What the simulator has of Looker's API",
             "version": "4.0",
-            "description": "Faults can let any operation answer something else.",
+            "description": "Any operation may respond otherwise because of faults.",
         },
         "externalDocs": {"url": DOCUMENTATION},
         "servers": [{"url": f"{base_url}{API}"}],

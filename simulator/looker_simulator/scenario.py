@@ -1,4 +1,4 @@
-"""What happens to given tasks and queries: a script in YAML."""
+"""Scenarios: scripted responses and faults of given tasks and queries, in YAML."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `multi_results` says of a task, so many times.
+    """A scripted entry of a task in `multi_results`.
 
     Attributes:
-        status: Looker's word; what is not said besides is left out.
+        status: Looker's status; the entry has only the keys that are given.
         result_source: `query` or null.
-        data: the payload, of any shape.
-        entry: the whole entry in place of the three, of any shape.
-        raw: the same, as text that need not be JSON.
-        is_absent: the task is left out of the answer.
-        times: so many answers; the last one of a script stays for ever.
+        data: Payload, of any shape.
+        entry: Complete entry of any shape, instead of the three.
+        raw: Complete entry as text, which need not be JSON.
+        is_absent: Whether the task is left out of the response.
+        times: Number of responses with this entry; the last entry of a script stays.
     """
 
     status: str | None = None
@@ -48,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: int = 1
 
     def repeat(self) -> Iterator[ScriptedAnswer]:
-        """Yield it as often as it is given; without any words, it is what is so."""
+        """Yield the entry `times` times; without any key, the real entry."""
         for _ in range(self.times):
             yield self._build()
 
@@ -65,28 +65,28 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to the tasks of a query, or to one task.
+    """Script of the tasks of a query, or of one task.
 
     Attributes:
-        latency_seconds: what the query takes beforehand.
-        answers: of `multi_results`, one after the other; empty: what is so.
+        latency_seconds: Seconds that the query takes first.
+        answers: Entries of `multi_results`, one after the other; empty for the real ones.
     """
 
     latency_seconds: float | None = None
     answers: tuple[Answer, ...] = ()
 
     def repeat(self) -> list[ScriptedAnswer]:
-        """Return the answers, each as often as it is given."""
+        """Return the entries, each repeated `times` times."""
         return [scripted for answer in self.answers for scripted in answer.repeat()]
 
 
 class TaskScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A task that is there from the start.
+    """A task that exists from the start.
 
     Attributes:
-        query_id: what it runs; None: it only says what its answers say.
-        result_format: of its result.
-        answers: as for queries.
+        query_id: Query that it runs; None for a task with scripted entries only.
+        result_format: Format of its result.
+        answers: Scripted entries, as for queries.
     """
 
     query_id: str | None = None
@@ -95,12 +95,12 @@ class TaskScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to given tasks and queries.
+    """Scripts of given tasks and queries.
 
     Attributes:
-        queries: scripts by id of the query.
-        tasks: scripts by id of the task.
-        faults: waiting from the start.
+        queries: Scripts by id of the query.
+        tasks: Scripts by id of the task.
+        faults: Faults that wait from the start.
     """
 
     queries: dict[str, Script] = {}
@@ -116,7 +116,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
 
     def scripts(self) -> Mapping[str, list[ScriptedAnswer]]:
-        """Return the answers by id of the query."""
+        """Return the scripted entries by id of the query."""
         return {id_: script.repeat() for id_, script in self.queries.items()}
 
 
@@ -124,7 +124,7 @@ def read_scenario(path: Path) -> Scenario:
     """Read a scenario.
 
     Raises:
-        ModelError: If the file cannot be read, is no YAML, or holds something else.
+        ModelError: If the file cannot be read, is not YAML, or has an unknown key.
     """
     root, value = read_yaml(path)
     found = _with_text_ids(value)
@@ -140,7 +140,7 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def _with_text_ids(value: Any) -> Any:  # noqa: ANN401 - YAML
-    """Return what YAML holds, with numbers as text where they are ids; payloads stay."""
+    """Return a YAML value with ids as text instead of numbers; payloads stay unchanged."""
     if isinstance(value, list):
         return [_with_text_ids(entry) for entry in value]
     if not isinstance(value, dict):
@@ -158,7 +158,7 @@ def _with_text_ids(value: Any) -> Any:  # noqa: ANN401 - YAML
 def _read_scripts(
     path: Path, root: yaml.Node | None, found: dict[str, Any], key: str, type_: type[_T]
 ) -> dict[str, _T]:
-    """Read what a scenario says of queries, or of tasks, by id."""
+    """Return the scripts of a scenario's queries, or of its tasks, by id."""
     section = _step(root, key, None)
     scripts = found.get(key, {})
     if not isinstance(scripts, dict):
@@ -182,7 +182,7 @@ def play_scenario(scenario: Scenario, looker: Looker) -> None:
     """Add the tasks and faults of a scenario.
 
     Raises:
-        ModelError: If a task is of a query that is not there.
+        ModelError: If a task's query is unknown.
     """
     for fault in scenario.faults:
         looker.faults.add(fault)
@@ -198,7 +198,7 @@ def play_scenario(scenario: Scenario, looker: Looker) -> None:
 
 
 def _find_line(node: yaml.Node | None, where: str) -> int:
-    """Return the line of what a path such as `.faults[0].times` leads to, as far as it does."""
+    """Return the line of a path such as `.faults[0].times`, or of the longest known part of it."""
     line = node.start_mark.line + 1 if node else 1
     for match in _STEP.finditer(where):
         if node is None:

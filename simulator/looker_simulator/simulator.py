@@ -1,4 +1,10 @@
-"""A simulated Looker that serves from a thread of this process."""
+"""A simulated Looker that serves from a thread of this process, for tests and the command.
+
+For example:
+
+    with Simulator() as simulator:
+        requests.get(f"{simulator.base_url}/api/4.0/...")
+"""
 
 from __future__ import annotations
 
@@ -42,25 +48,25 @@ _SEND_BUFFER_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class SimulatorOptions:
-    """How the simulated Looker behaves.
+    """Options of the simulated Looker.
 
     Attributes:
-        host: address to listen on; loopback unless others should reach it.
-        port: to listen on; 0 for a free one.
-        certificate: file with a certificate for https; None for http.
-        private_key: file with its key; None if it is in the same file.
-        latency_seconds: what every query takes beforehand, or (least, most) of it.
-        query_latency: seconds for single queries, by id.
-        concurrency: queries at once; the others queue.
-        result_ttl_seconds: how long results stay.
-        token_lifetime_seconds: how long a login lasts.
-        round_trip_seconds: what every request takes, beside other requests.
-        stall_timeout_seconds: closes a connection whose client does not read the body for that
-            long, as proxies do; None: never.
-        seed: of the latencies drawn.
-        users: who may log in, each with what it may do; empty for one who may do everything.
-        variants: names of `VARIANTS`: what of Looker's releases differs from today's.
-        scenario: what happens to given tasks and queries; None: nothing.
+        host: Address to listen on; loopback unless other machines should reach it.
+        port: Port to listen on; 0 for a free one.
+        certificate: File with a certificate for https; None for http.
+        private_key: File with its key; None if it is in the same file.
+        latency_seconds: Seconds that every query takes first, or (minimum, maximum) of them.
+        query_latency: Seconds that single queries take first, by id.
+        concurrency: Maximum number of concurrent queries; the others queue.
+        result_ttl_seconds: Seconds that results stay.
+        token_lifetime_seconds: Seconds that a login lasts.
+        round_trip_seconds: Seconds that every request takes first, concurrently with others.
+        stall_timeout_seconds: Seconds after which the connection of a client that does not read is
+            closed, as proxies do; None for never.
+        seed: Seed of the random latencies.
+        users: Users that can log in, with their permissions; empty for one with all permissions.
+        variants: Names of `VARIANTS`: differences of other Looker releases from today's.
+        scenario: Scripts of given tasks and queries; None for no scripts.
     """
 
     host: str = _LOOPBACK
@@ -92,11 +98,11 @@ class SimulatorOptions:
 
 
 class Simulator:
-    """A Looker API 4.0, on loopback unless told otherwise, from `with` to its end.
+    """A Looker API 4.0, on loopback by default, from `with` to its end.
 
     Attributes:
-        client_id: the client ID it accepts.
-        client_secret: the client secret it accepts.
+        client_id: Client ID that it accepts.
+        client_secret: Client secret that it accepts.
     """
 
     client_id = CREDENTIAL
@@ -105,13 +111,13 @@ class Simulator:
     def __init__(
         self, options: SimulatorOptions | None = None, *, database: Database | None = None
     ) -> None:
-        """Take options, and a database to share; without one, it loads its own."""
+        """Keep the options, and a database to share; without one, load the built-in one."""
         self._options = options or SimulatorOptions()
         self._database = database
         self._started = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start to listen."""
+        """Start listening."""
         with ExitStack() as starting:
             if self._database is None:
                 self._database = load_database()
@@ -134,7 +140,7 @@ class Simulator:
             self.base_url = f"{scheme}://{shown}:{listener.getsockname()[1]}"
             server = _Server(self._looker, listener, self._options)
             starting.callback(server.join)
-            # Requests that wait for a query would hold up the end.
+            # Requests that wait for a query would delay the end.
             starting.callback(self._tasks.close)
             starting.callback(server.stop)
             self._started = starting.pop_all()
@@ -149,12 +155,12 @@ class Simulator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop to listen, and end all tasks."""
+        """Stop listening, and end all tasks."""
         self._started.close()
 
     @property
     def calls(self) -> list[Call]:
-        """Return the requests answered so far, in order."""
+        """Return the requests with their responses so far, in order."""
         return self._looker.calls
 
     @property
@@ -163,7 +169,7 @@ class Simulator:
         return self._looker.cancelled
 
     def count(self, operation: str) -> int:
-        """Return how often an operation was called."""
+        """Return the number of calls of an operation."""
         return sum(call.operation == operation for call in self.calls)
 
     def clear_calls(self) -> None:
@@ -171,7 +177,7 @@ class Simulator:
         self.calls.clear()
 
     def create_query(self, body: Mapping[str, Any]) -> str:
-        """Store a query, as an application would; returns its id."""
+        """Store a query, as an application would; return its id."""
         return self._looker.query_id(self._looker.create_query(body))
 
     def add_look(self, look_id: str, title: str, query_id: str, **more: Any) -> None:
@@ -183,7 +189,7 @@ class Simulator:
 
         Args:
             count: Number of Looks.
-            title: Their title, with `{}` for the number of each, from 1.
+            title: Title of each, with `{}` for its number, from 1.
             query_id: Query of all of them.
         """
         first = len(self._looker.looks) + 1
@@ -197,7 +203,7 @@ class Simulator:
     def add_dashboard(self, dashboard_id: str, dashboard: Mapping[str, Any]) -> None:
         """Save a dashboard, or change it.
 
-        `dashboard` is what Looker's API says of it: `title`, and lists of `dashboard_filters` and
+        `dashboard` has the keys of Looker's API: `title`, and lists of `dashboard_filters` and
         `dashboard_elements`.
         """
         self._looker.dashboards[dashboard_id] = dashboard
@@ -223,9 +229,9 @@ class Simulator:
         *,
         server_table_calcs: bool = False,
     ) -> str:
-        """Start a run of a stored query, as an application would; returns the task's id.
+        """Start a run of a stored query, as an application would; return the task's id.
 
-        Its id may be the number that built-in queries and those of a model are listed with.
+        `query_id` may be the number that built-in queries and those of a model are listed with.
         """
         key = query_key(query_id)
         about = {
@@ -236,10 +242,9 @@ class Simulator:
         return self._looker.create_query_task(about, self._looker.users[0]).query_task_id
 
     def add_scripted_task(self, answers: Sequence[ScriptedAnswer]) -> str:
-        """Add a task with its answers to `multi_results`, one a call; the last one stays.
+        """Add a task with scripted entries in `multi_results`, one per call; the last one stays.
 
-        An answer is what the map holds for the task, as it is or as JSON; None: the task is
-        not in the map.
+        An entry is the task's value in the response, decoded or as JSON; None leaves the task out.
         """
         task = QueryTask(uuid.uuid4().hex, {}, {}, status="running", script=[*answers])
         self._tasks.add(task)
@@ -250,7 +255,7 @@ class Simulator:
         return [task.query_task_id for task in self._tasks.every()]
 
     def task_status(self, query_task_id: str) -> str:
-        """Return Looker's word for a task.
+        """Return Looker's status of a task.
 
         Raises:
             KeyError: If there is no such task.
@@ -261,7 +266,7 @@ class Simulator:
         return task.status
 
     def fault(self, name: str, **details: Any) -> None:
-        """Let something go wrong; `details` are those of `Fault`: times, operation, after, ...
+        """Add a fault; `details` are those of `Fault`: times, operation, after, ...
 
         Raises:
             ValueError: If there is no fault of that name.
@@ -269,7 +274,7 @@ class Simulator:
         self._looker.faults.add(Fault(name, **details))
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._looker.faults.clear()
 
     def _new_tasks(self, database: Database) -> QueryTasks:
@@ -290,11 +295,11 @@ class Simulator:
 
 
 def _listener(options: SimulatorOptions) -> socket.socket:
-    # asyncio sends small answers without delay only on sockets that say they are TCP's.
+    # asyncio sends small responses without delay only on sockets with protocol TCP.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if options.stall_timeout_seconds is not None:
-        # The system would take megabytes that nobody reads.
+        # By default, the system would buffer megabytes that the client does not read.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     listener.bind((options.host, options.port))
     listener.listen(_BACKLOG)
@@ -302,7 +307,7 @@ def _listener(options: SimulatorOptions) -> socket.socket:
 
 
 class _Server:
-    """uvicorn on a thread of its own."""
+    """uvicorn on a separate thread."""
 
     def __init__(self, looker: Looker, listener: socket.socket, options: SimulatorOptions) -> None:
         network = Network(
@@ -340,7 +345,7 @@ class _Server:
         self._thread.join()
 
     def _find_transport(self, client: object) -> asyncio.Transport | None:
-        """Return the connection of a client, known by its address."""
+        """Return the connection of a client by its address."""
         for connection in self._server.server_state.connections:
             if getattr(connection, "client", None) == client:
                 transport: asyncio.Transport | None = connection.transport

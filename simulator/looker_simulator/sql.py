@@ -1,4 +1,4 @@
-"""The body of a Looker query -> SQL."""
+"""SQL of Looker queries, from their bodies."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _AGGREGATES = {
 
 
 class InvalidQueryError(ValueError):
-    """The query asks for something that the Explore does not have."""
+    """The query names something that the Explore does not have."""
 
 
 class Statement:
     """One query as SQL.
 
     Attributes:
-        fields: what is asked for, table calculations last.
-        columns: names of the fields that have values.
-        measures: names of the measures among the fields.
+        fields: Fields of the query, table calculations last.
+        columns: Names of the fields that have values.
+        measures: Names of the measures among the fields.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class Statement:
         server_table_calcs: bool,
         user_attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Find everything the query names.
+        """Look up everything that the query names.
 
         Args:
-            explore: what is queried.
-            query: the body.
-            zone_and_now: the query's time zone, and the present in it, without an offset.
-            server_table_calcs: whether table calculations are computed.
-            user_attributes: values of the user's attributes, by name.
+            explore: Explore of the query.
+            query: Body of the query.
+            zone_and_now: Time zone of the query, and the present in it, without an offset.
+            server_table_calcs: Whether table calculations are computed.
+            user_attributes: Values of the user's attributes, by name.
 
         Raises:
-            InvalidQueryError: If something is not there.
+            InvalidQueryError: If the query names something unknown.
             FilterError: If a filter expression is wrong.
         """
         self._explore = explore
@@ -85,7 +85,7 @@ class Statement:
         self._order = self._order_terms()
 
     def text(self, limit: int | None) -> str:
-        """Return a SELECT with every column, in the order asked for, of at most `limit` rows."""
+        """Return a SELECT with every column, in the requested order, of at most `limit` rows."""
         inner = self._group(self._selected)
         outer = [self._outer(field) for field in self._computed]
         end = f" limit {limit}" if limit is not None else ""
@@ -101,7 +101,7 @@ class Statement:
         return names, f"{_select(columns)} from ({self._group(ordered)})"
 
     def _select_fields(self) -> list[Field]:
-        """Return the fields asked for, but for table calculations, and name their columns."""
+        """Return the fields of the query except table calculations, and name their columns."""
         self._add_custom_fields()
         asked = [*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())]
         if not asked:
@@ -142,7 +142,7 @@ class Statement:
             raise InvalidQueryError(msg) from None
 
     def _outer(self, field: Field) -> str:
-        """Return a column in terms of the grouped select."""
+        """Return a column in terms of the grouped SELECT."""
         alias = self._aliases[field.name]
         sql = alias
         if field.name in self._calculations:
@@ -166,7 +166,7 @@ class Statement:
         return text
 
     def _sql(self, field: Field) -> str:
-        """Return the field's expression; date-times are cut to their unit, as timestamps."""
+        """Return the field's expression; date-times are truncated to their unit, as timestamps."""
         sql = self._expand(field.sql)
         if field.type not in DATE_TYPES or field.type == "date_raw":
             return sql
@@ -174,7 +174,7 @@ class Statement:
         return f"date_trunc('{_UNITS.get(unit, unit)}', {sql})"
 
     def _format(self, field: Field) -> str:
-        """Return the column as Looker tells its values."""
+        """Return the column in the form of Looker's values."""
         notation = field.notation
         return f"strftime({field.sql}, '{notation}')" if notation else field.sql
 
@@ -254,7 +254,7 @@ class Statement:
                     raise InvalidQueryError(msg)
 
     def _custom_measure(self, found: Mapping[str, Any], based_on: str, type_: str) -> str:
-        """Return the aggregate of a custom measure, over the rows that its filters let through."""
+        """Return the aggregate of a custom measure, over the rows that match its filters."""
         if type_ not in _AGGREGATES:
             msg = f"Custom measures of the type {type_} are not simulated"
             raise InvalidQueryError(msg)
@@ -290,7 +290,7 @@ class Statement:
         return where, having
 
     def _condition_on(self, field: Field, expression: str) -> str:
-        """Return what a filter of the query demands; empty for what only SQL refers to."""
+        """Return the condition of a query's filter; empty for a field that only SQL refers to."""
         if field.category == "parameter":
             return ""
         if field.category == "filter":
@@ -325,7 +325,7 @@ class Statement:
 
 
 def _as_text(value: object) -> str:
-    """Return a stored filter as text: API clients store others, too."""
+    """Return a stored filter as text, because API clients also store other types."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -342,7 +342,7 @@ def _select(columns: Iterable[str]) -> str:
 
 
 def filter_condition(field: Field, filter_: Filter) -> str:
-    """Write what a filter expression demands of a field, by the field's type."""
+    """Return the condition of a filter expression on a field, by the field's type."""
     if field.type == "date" or field.type in DATE_TYPES:
         return filter_.on_date()
     if field.type == "yesno":

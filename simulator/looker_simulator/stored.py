@@ -1,4 +1,4 @@
-"""What is stored in the simulated Looker from the start: queries, Looks and dashboards."""
+"""Content stored in the simulated Looker from the start: queries, Looks and dashboards."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ _TITLES: Mapping[str, str] = {
     "11": "Orders by state, with their share as a table calculation",
     "12": "Orders by a period that a parameter chooses, with filter-only fields",
     "13": "All 240 orders, with times that are not converted",
-    "14": "Orders of an Explore whose fields may not be looked up",
+    "14": "Orders of an Explore whose fields cannot be looked up",
     "15": "Orders with names that break things",
     "16": "Orders by state and customer, pivots cut by the column limit",
     "17": "Orders by city, with custom fields that are null",
@@ -295,7 +295,7 @@ _MERGE_QUERIES: Mapping[str, Mapping[str, Any]] = {
 
 
 def _listening(model: str, view: str, **fields: str) -> list[dict[str, Any]]:
-    """Return what a tile listens to, field by dashboard filter, as Looker writes it today."""
+    """Return a tile's `listen` entries, field by dashboard filter, as Looker writes them today."""
     listen = [{"dashboard_filter_name": name, "field": field} for name, field in fields.items()]
     return [{"model": model, "view": view, "name": None, "listen": listen}]
 
@@ -322,7 +322,7 @@ def _query_tile(
 
 
 def _body_tile(id_: str, title: str, body: dict[str, Any], **fields: str) -> dict[str, Any]:
-    """Return a tile whose query was never saved, as those of LookML dashboards are."""
+    """Return a tile whose query was never saved, like those of LookML dashboards."""
     filterables = _listening(body["model"], body["view"], **fields)
     maker = {"query_id": None, "sql_query_id": None, "query": body, "filterables": filterables}
     return _tile(id_, title, query=body, result_maker=maker)
@@ -392,7 +392,7 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
             _body_tile("13", "Never saved", _BY_CUSTOMER, State="orders.state"),
             _query_tile("14", "By a unit", "12", _listening("shop", "orders", Unit="orders.unit")),
             _query_tile("15", "Secret", "14", []),
-            _tile("16", None, type="text", body_text="Orders of a made-up shop"),
+            _tile("16", None, type="text", body_text="Orders of an invented shop"),
             _tile("17", "Merged", merge_result_id="ghi"),
             _sql_tile("18"),
         ],
@@ -407,7 +407,7 @@ _DASHBOARDS: Mapping[str, dict[str, Any]] = {
                 _body_tile(
                     "22",
                     "Never saved",
-                    # Against its own description, Looker has been seen to send this.
+                    # Looker has been seen to send this, against its own description.
                     {"id": None, **_BY_CUSTOMER},
                     State="orders.state",
                 ),

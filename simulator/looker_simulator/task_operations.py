@@ -52,7 +52,7 @@ def create_query(looker: Looker, request: ApiRequest) -> Response:
     _check_body(looker, request.body)
     filters = request.body.get("filters") or {}
     if not all(isinstance(value, str) for value in filters.values()):
-        # Looker stores them, but does not take them again.
+        # Looker stores them, but does not accept them back.
         raise HttpError(500, "An error has occurred.")
     return answer_json(looker.describe_query(looker.create_query(request.body)), request.fields)
 
@@ -99,7 +99,7 @@ def _check_body(looker: Looker, body: Mapping[str, Any]) -> None:
 
 
 def _run(looker: Looker, request: ApiRequest, key: str) -> Response:
-    """Run a query while the client waits; without a key, the one that the body holds."""
+    """Run a query while the client waits; without a key, the query of the body."""
     result_format = request.path["result_format"]
     check_format(result_format)
     user = looker.user_of(request.token)
@@ -122,7 +122,7 @@ def _limited(request: ApiRequest, body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _read_options(request: ApiRequest) -> dict[str, Any]:
-    """Return the parameters that decide how a query is run, all of them booleans or text."""
+    """Return the parameters for running a query, all of them booleans or text."""
     options: dict[str, Any] = {name: request.is_set(name) for name in RUN_FLAGS}
     options["cache"] = request.query.get("cache", "true").lower() != "false"
     for name in ("image_width", "image_height"):
@@ -206,13 +206,13 @@ def _find(looker: Looker, request: ApiRequest) -> QueryTask:
 
 
 def _is_seen(looker: Looker, request: ApiRequest, task: QueryTask) -> bool:
-    """Return whether a user may see the result of a task: its own, or anything."""
+    """Return whether a user sees the result of a task: its own, or any."""
     user = looker.user_of(request.token)
     return user.may("administer") or task.user.id == user.id
 
 
 def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | None:
-    """Return what the answer for many tasks says of one; None: nothing."""
+    """Return a task's entry in the response for many tasks; None to leave it out."""
     task = looker.tasks.find(query_task_id)
     if task is None:
         is_told = "unknown_id_missing" in looker.variants
@@ -244,7 +244,7 @@ def _outcome(task: QueryTask, faults: Collection[str]) -> bytes:
 
 
 def _changed(task: QueryTask, data: bytes, faults: Collection[str]) -> bytes:
-    """Return a task's data as the faults will have it."""
+    """Return a task's data as changed by the faults."""
     result_format = task.result_format
     if task.about.get("cache") is False:
         faults = {*faults} - {"from_cache"}

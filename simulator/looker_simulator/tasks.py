@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RealAnswer:
-    """Stands in a script for what is so."""
+    """A marker in a script: the real entry."""
 
 
 ScriptedAnswer = Mapping[str, Any] | bytes | RealAnswer | None
-"""An entry of the answer to `multi_results`, as it is or as JSON; None: there is none."""
+"""A scripted entry of `multi_results`, decoded or as JSON; None leaves the task out."""
 EXPIRED = {"error": "Results have expired. Run the query again."}
 FINAL = frozenset({"complete", "error", "killed", "expired"})
 
@@ -38,15 +38,14 @@ class QueryTask:
     """One run of a query.
 
     Attributes:
-        query_task_id: 32 hexadecimal digits.
-        body: the query's, limit included.
-        about: what `POST /query_tasks` was told: `query_id`, `result_format` and so on.
-        status: Looker's word.
-        data: the payload as JSON, once finished.
-        failure: why the query failed; empty if it did not.
-        finished_at: seconds of the clock.
-        script: answers to give in place of the truth, one for each time it is asked for; the
-            last one stays.
+        query_task_id: Looker's ID, 32 hexadecimal digits.
+        body: Body of the query, limit included.
+        about: Parameters of `POST /query_tasks`: `query_id`, `result_format` and so on.
+        status: Looker's status.
+        data: Payload as JSON, once finished.
+        failure: Reason of the query's failure; empty if it did not fail.
+        finished_at: Seconds of the clock at its end.
+        script: Entries instead of the real one, one for each poll; the last one stays.
     """
 
     query_task_id: str
@@ -62,7 +61,7 @@ class QueryTask:
 
     @property
     def result_format(self) -> str:
-        """Return Looker's name of the format."""
+        """Return Looker's name of the result format."""
         return str(self.about.get("result_format"))
 
     @property
@@ -72,7 +71,7 @@ class QueryTask:
 
     @property
     def user(self) -> User:
-        """Return for whom it is run."""
+        """Return the user that runs it."""
         found = self.about.get("user")
         return found if isinstance(found, User) else User()
 
@@ -87,7 +86,7 @@ class QueryTask:
         return str(self.about.get("query_id") or "")
 
     def next_scripted(self) -> bytes | RealAnswer | None:
-        """Return the next answer of the script, as JSON; None: the task is left out."""
+        """Return the next entry of the script, as JSON; None leaves the task out."""
         if not self.script:
             return RealAnswer()
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -109,15 +108,15 @@ class QueryTasks:
         scripts: Mapping[str, Sequence[ScriptedAnswer]] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Run on a database, so many at once.
+        """Run queries on a database, at most `concurrency` concurrently.
 
         Args:
-            database: with the tables.
-            concurrency: queries at once.
-            result_ttl_seconds: how long results stay.
-            latency: seconds a query takes beforehand, by id.
-            scripts: answers in place of the truth for the tasks of a query, by id.
-            clock: seconds that only grow.
+            database: Database with the tables.
+            concurrency: Maximum number of concurrent queries.
+            result_ttl_seconds: Seconds that results stay.
+            latency: Seconds that a query takes first, by id.
+            scripts: Entries instead of the real ones for the tasks of a query, by id.
+            clock: Seconds that never decrease.
         """
         self._database = database
         self._ttl = result_ttl_seconds
@@ -127,11 +126,11 @@ class QueryTasks:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="query-task")
         self._tasks: dict[str, QueryTask] = {}
         self._waited_for: dict[str, QueryTask] = {}
-        # Held while a status follows from the one before.
+        # Held while a status is derived from the previous one.
         self._lock = threading.Lock()
 
     def create(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
-        """Queue a run of the query `body`; results that are too old leave memory now."""
+        """Queue a run of the query `body`, and remove expired results from memory."""
         for old in self.every():
             self.find(old.query_task_id)
         task = QueryTask(uuid.uuid4().hex, body, about)
@@ -156,7 +155,7 @@ class QueryTasks:
         return task
 
     def find(self, query_task_id: str) -> QueryTask | None:
-        """Find a task, expired if it is that old."""
+        """Return a task, expired if it is old enough; None if there is none."""
         task = self._tasks.get(query_task_id)
         if task and task.status != "expired" and self._is_old(task):
             self.expire(task)
@@ -170,11 +169,11 @@ class QueryTasks:
         return [*self._tasks.values()]
 
     def expire(self, task: QueryTask) -> None:
-        """Forget a task's result."""
+        """Discard a task's result."""
         task.status, task.data = "expired", formats.encode(EXPIRED)
 
     def kill(self, task: QueryTask) -> bool:
-        """End a task; False if it had ended."""
+        """End a task; return False if it had already ended."""
         with self._lock:
             if task.status in FINAL:
                 return False

@@ -1,4 +1,4 @@
-"""A result as a table -> csv, txt, md, html and xlsx."""
+"""Text formats of a result's table: csv, txt, md, html and xlsx."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# Texts in XML cannot hold other control characters.
+# Texts in XML cannot contain other control characters.
 _NOT_IN_XML = {n: None for n in range(32) if n not in {9, 10, 13}}
 _TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
@@ -36,7 +36,7 @@ _WORKBOOK = (
 
 
 class Table(NamedTuple):
-    """A result as people see it.
+    """A result in the form that users see.
 
     Attributes:
         heads: Lines of labels; with pivots, one for each pivot before that of the fields.
@@ -48,12 +48,12 @@ class Table(NamedTuple):
 
 
 def write_text(result_format: str, table: Table) -> str:
-    """Write a table in one of Looker's formats; xlsx as text whose characters are its bytes."""
+    """Return a table in one of Looker's formats; xlsx as text whose characters are its bytes."""
     return _WRITERS[result_format](table)
 
 
 def write_value(value: object) -> str:
-    """Write a value as text; nothing for null."""
+    """Return a value as text; empty for null."""
     if value is None:
         return ""
     if isinstance(value, list):

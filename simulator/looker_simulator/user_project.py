@@ -1,4 +1,4 @@
-"""A user's data and model -> what the simulated Looker serves."""
+"""A user's data folder and model, loaded as a project that the simulated Looker serves."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ _OF_FIELDS = frozenset({"dimension", "dimension_group", "measure", "filter", "pa
 
 
 def build_model(declared: Declarations) -> tuple[Model, list[str]]:
-    """Build a model, and say what of it was not understood.
+    """Build a model; return it, and warnings about declarations that were not understood.
 
     Raises:
-        ModelError: If something is missing, or refers to what is not there.
+        ModelError: If something is missing, or refers to something that is missing.
     """
     warnings = [*declared.warnings]
     for view in declared.views.values():
@@ -148,7 +148,7 @@ class _ExploreBuilder:
         return self._fields.expand(self._base, sql, block)
 
     def _select_fields(self, fields: Mapping[str, Field]) -> Iterator[Field]:
-        """Yield the fields that `fields` of the Explore leaves in it."""
+        """Yield the fields that the Explore's `fields` selects."""
         named = self._block.texts("fields")
         sets = [name for name in named if name.endswith("*") and name != "ALL_FIELDS*"]
         if sets:
@@ -182,18 +182,18 @@ _YAML = frozenset({".yml", ".yaml"})
 
 
 def read_project(data: Path, model_file: Path) -> tuple[Project, list[str]]:
-    """Read a model, and find the tables that it is about.
+    """Read a model, and find its tables.
 
     Args:
-        data: folder of `.csv` and `.parquet` files, a table each, named like the file; those in a
+        data: Folder of `.csv` and `.parquet` files, one table each, named like the file; files in a
             folder within it belong to a schema of the folder's name.
-        model_file: in YAML (`.yml`, `.yaml`) or LookML (anything else).
+        model_file: File in YAML (`.yml`, `.yaml`) or LookML (anything else).
 
     Returns:
-        What can be served, and warnings: what is not understood, and which fields would fail.
+        The project, and warnings: declarations not understood, and fields whose queries would fail.
 
     Raises:
-        ModelError: If one of them cannot be served.
+        ModelError: If the model or the data cannot be served.
     """
     is_yaml = model_file.suffix in _YAML
     declared = read_yaml_model(model_file) if is_yaml else read_lookml(model_file)
@@ -218,7 +218,7 @@ def open_folder(data: Path) -> duckdb.DuckDBPyConnection:
     """Open a database in memory with a table for each file of a folder.
 
     Raises:
-        ModelError: If there is no file, or one cannot be read.
+        ModelError: If there are no files, or one cannot be read.
     """
     files = sorted(path for path in data.rglob("*") if path.suffix in _READERS)
     if not files:
@@ -243,10 +243,10 @@ def open_folder(data: Path) -> duckdb.DuckDBPyConnection:
 def _check_model(
     connection: duckdb.DuckDBPyConnection, model: Model, places: dict[str, str]
 ) -> Iterator[str]:
-    """Yield the fields whose queries would fail.
+    """Yield a warning for each field whose queries would fail.
 
     Raises:
-        ModelError: If an Explore whose tables cannot be joined.
+        ModelError: If the tables of an Explore cannot be joined.
     """
     for explore in model.explores.values():
         place = places[explore.name]

@@ -144,7 +144,7 @@ def test_an_address_that_others_reach_is_warned_of(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     run = CliRunner().invoke(command.serve, ["--host", "0.0.0.0"])
     assert (run.exit_code, run.stdout) == (0, "")
-    assert run.stderr.startswith("Warning: whoever reaches 0.0.0.0 can log in")
+    assert run.stderr.startswith("Warning: any client that reaches 0.0.0.0 can log in")
     assert CliRunner().invoke(command.serve, []).stderr == ""
 
 

@@ -312,7 +312,7 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
     for expected in (
         "store.model.lkml: include 'nothing.view' matches no file",
         "line 4: view orders: `extends` is not understood",
-        "line 7: dimension shape: type distance is not understood; it is taken for a string",
+        "line 7: dimension shape: type distance is not understood; it is treated as a string",
         "line 11: dimension greeting: Liquid: unexpected tag 'nonsense'",
         "line 12: dimension_group made: timeframe fiscal_year is not understood",
         "line 15: explore orders: `access_filter` is not understood",
