@@ -67,7 +67,7 @@ class Request:
         path: Path with its query string.
         body: JSON or `Form`; None for no body.
         headers: Headers.
-        label: What the body is about, which tells requests to one path apart.
+        label: Subject of the body, which distinguishes requests to one path.
     """
 
     verb: str
@@ -273,7 +273,7 @@ class Probe:
     @once
     def outside(self) -> Reply:
         """Log in at a path without `/api/4.0`."""
-        form = Form(client_id="looker-facts", client_secret="looker-facts")  # noqa: S106 - made up
+        form = Form(client_id="looker-facts", client_secret="looker-facts")  # noqa: S106 - invented
         return self.call("POST", f"{_OUTSIDE}login", body=form)
 
     @once
@@ -464,7 +464,7 @@ class Probe:
         return {**found, **({more[0]: ""} if more else {})}
 
     def start(self) -> None:
-        """Begin to run all queries of the checks, several at once."""
+        """Begin to run all queries of the checks, several concurrently."""
         for name, result_format in _INLINE_RUNS:
             with suppress(NotTriedError):
                 self._start(name, result_format)

@@ -77,7 +77,6 @@ def test_it_serves_until_it_is_interrupted(number: int) -> None:
         (["--latency", "long"], "long"),
         (["--round-trip", "-1"], "--round-trip"),
         (["--stall-timeout", "soon"], "soon"),
-        (["--host", "0.0.0.0"], "--host"),
     ],
 )
 def test_a_wrong_option_is_named(arguments: list[str], reason: str) -> None:

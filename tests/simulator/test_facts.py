@@ -346,7 +346,7 @@ def test_what_cannot_be_checked_at_all(simulator: Simulator, tmp_path: Path) -> 
             simulator, "http://127.0.0.1:9"
         ),
         "login: HTTP 200; check the URL, the client ID and the client secret": not_json,
-        "URL must begin with https:// or http://, not 'looker'": command(simulator, "looker"),
+        "URL must start with https:// or http://, not 'looker'": command(simulator, "looker"),
         f"{recording} is not a recording of looker-facts": run(["--replay", str(recording)]),
     }
     for message, result in results.items():
