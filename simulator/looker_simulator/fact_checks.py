@@ -574,4 +574,4 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         **_OF_ALL_RESPONSES,
     }
 )
-"""The check of each fact that has one, by the fact's ID, in the order in which they are made."""
+"""The check of each fact that has one, by the fact's ID, in the order of its checks."""

@@ -46,7 +46,7 @@ class ExploreField:
 
     @property
     def is_filter_only(self) -> bool:
-        """Whether it can be used in filters only."""
+        """Return whether it can be used in filters only."""
         return self.category in {"filter", "parameter"}
 
 
