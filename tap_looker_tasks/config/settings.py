@@ -55,6 +55,11 @@ _Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 _PositiveSeconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 
 
+def _about(title: str, description: str, **more: Any) -> Meta:
+    """Return what is declared of a setting besides its type and default."""
+    return Meta(title=title, description=description, **more)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the tap, checked; field names are the setting names.
 
@@ -64,58 +69,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     base_url: Annotated[
         _Text,
-        Meta(
-            title="Base URL",
-            description="URL of the Looker instance, with or without port or `/api/4.0`; HTTPS "
+        _about(
+            "Base URL",
+            "URL of the Looker instance, with or without port or `/api/4.0`; HTTPS "
             "except on loopback",
         ),
     ]
     client_id: Annotated[
-        _Text,
-        Meta(
-            title="Client ID",
-            description="Client ID of the API credentials",
-            extra_json_schema=_SECRET,
-        ),
+        _Text, _about("Client ID", "Client ID of the API credentials", extra_json_schema=_SECRET)
     ]
     client_secret: Annotated[
         _Text,
-        Meta(
-            title="Client secret",
-            description="Client secret of the API credentials",
-            extra_json_schema=_SECRET,
-        ),
+        _about("Client secret", "Client secret of the API credentials", extra_json_schema=_SECRET),
     ]
-    verify_ssl: Annotated[
-        bool, Meta(title="Verify TLS", description="Whether to verify TLS certificates")
-    ] = True
+    verify_ssl: Annotated[bool, _about("Verify TLS", "Whether to verify TLS certificates")] = True
     ca_bundle: Annotated[
         str | None,
-        Meta(
-            title="CA bundle",
-            description="Path of a file with a private certificate authority's certificates",
-        ),
+        _about("CA bundle", "Path of a file with a private certificate authority's certificates"),
     ] = None
     query_task_ids: Annotated[
-        tuple[str, ...],
-        Meta(
-            title="Query task IDs",
-            description="IDs of external query tasks to follow",
-        ),
+        tuple[str, ...], _about("Query task IDs", "IDs of external query tasks to follow")
     ] = ()
     query_task_ids_file: Annotated[
         str | None,
-        Meta(
-            title="Query task IDs file",
-            description="Path of a file with IDs of external query tasks: one ID a line, or JSON "
+        _about(
+            "Query task IDs file",
+            "Path of a file with IDs of external query tasks: one ID a line, or JSON "
             "lines with `query_task_id`",
         ),
     ] = None
     queries: Annotated[
         tuple[QueryConfig, ...],
-        Meta(
-            title="Queries",
-            description="Queries to launch, one typed stream each: objects with `name`, one of "
+        _about(
+            "Queries",
+            "Queries to launch, one typed stream each: objects with `name`, one of "
             "`url`, `query_id`, `query_slug`, `look_id` and `explore`, and optionally `limit`, "
             "`column_limit`, `filters`, `primary_keys` (fields, or `auto`), `replication_key`, "
             "`lookback`, `cache` and `decimals`",
@@ -123,216 +110,179 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     dashboards: Annotated[
         tuple[DashboardConfig, ...],
-        Meta(
-            title="Dashboards",
-            description="Dashboards whose tiles to launch, one typed stream each: objects with "
+        _about(
+            "Dashboards",
+            "Dashboards whose tiles to launch, one typed stream each: objects with "
             "`url` or `dashboard_id`, `name` (first part of the streams' names) and optionally "
             "`filters`, `limit`, `primary_keys` (`auto`) and `tiles`",
         ),
     ] = ()
     start_date: Annotated[
         str | None,
-        Meta(
-            title="Start date",
-            description="Initial bookmark of incremental queries on a date or date-time",
+        _about(
+            "Start date",
+            "Initial bookmark of incremental queries on a date or date-time",
             extra_json_schema={"format": "date-time"},
         ),
     ] = None
     query_timezone: Annotated[
-        _Text,
-        Meta(
-            title="Query time zone",
-            description="IANA time zone that launched queries run in",
-        ),
+        _Text, _about("Query time zone", "IANA time zone that launched queries run in")
     ] = "UTC"
     result_format: Annotated[
         Literal["json_detail", "json_bi"],
-        Meta(title="Result format", description="Result format of launched queries"),
+        _about("Result format", "Result format of launched queries"),
     ] = "json_detail"
     decimals: Annotated[
         Decimals | None,
-        Meta(
-            title="Decimals",
-            description="Exact decimals for numbers that may have a fraction, such as "
+        _about(
+            "Decimals",
+            "Exact decimals for numbers that may have a fraction, such as "
             '`{"precision": 38, "scale": 9}`; `decimals` of a query overrides it',
         ),
     ] = None
     cache: Annotated[
         bool,
-        Meta(
-            title="Cache",
-            description="Whether Looker may return cached results for launched queries; `cache` "
+        _about(
+            "Cache",
+            "Whether Looker may return cached results for launched queries; `cache` "
             "of a query overrides it",
         ),
     ] = True
     wait_for_completion: Annotated[
         bool,
-        Meta(
-            title="Wait for completion",
-            description="Whether to wait for every task; if false, poll once and leave the rest",
+        _about(
+            "Wait for completion",
+            "Whether to wait for every task; if false, poll once and leave the rest",
         ),
     ] = True
     task_timeout_seconds: Annotated[
         _PositiveSeconds,
-        Meta(
-            title="Task timeout",
-            description="Seconds after which an unfinished task gets the status `timeout`; "
+        _about(
+            "Task timeout",
+            "Seconds after which an unfinished task gets the status `timeout`; "
             "the tap cancels it if it launched it",
         ),
     ] = 3600
     sync_timeout_seconds: Annotated[
         _PositiveSeconds | None,
-        Meta(
-            title="Sync timeout",
-            description="Seconds before a run stops cleanly; launched tasks stay in state to be "
-            "resumed",
+        _about(
+            "Sync timeout",
+            "Seconds before a run stops cleanly; launched tasks stay in state to be resumed",
         ),
     ] = None
     max_concurrent_tasks: Annotated[
-        _Positive,
-        Meta(
-            title="Concurrent tasks",
-            description="Maximum number of launched, unfinished query tasks",
-        ),
+        _Positive, _about("Concurrent tasks", "Maximum number of launched, unfinished query tasks")
     ] = 10
     max_connections: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=32,
-            title="Connections",
-            description="Maximum number of concurrent requests to Looker",
-        ),
+        int, _about("Connections", "Maximum number of concurrent requests to Looker", ge=1, le=32)
     ] = 8
     batch_size: Annotated[
         int,
-        Meta(
+        _about(
+            "Batch size",
+            "Maximum number of query tasks in one `multi_results` request",
             ge=1,
             le=MAX_BATCH_SIZE,
-            title="Batch size",
-            description="Maximum number of query tasks in one `multi_results` request",
         ),
     ] = 50
     poll_interval_seconds: Annotated[
         _PositiveSeconds,
-        Meta(
-            title="Poll interval",
-            description="Initial seconds between polls; two fifths of it for short queries",
+        _about(
+            "Poll interval", "Initial seconds between polls; two fifths of it for short queries"
         ),
     ] = 0.25
     poll_max_interval_seconds: Annotated[
         _PositiveSeconds,
-        Meta(
-            title="Longest poll interval",
-            description="Maximum seconds between polls of tasks whose run time is unknown",
+        _about(
+            "Longest poll interval",
+            "Maximum seconds between polls of tasks whose run time is unknown",
         ),
     ] = 15
     polling: Annotated[
         Literal["prompt", "sparing"],
-        Meta(
-            title="Polling",
-            description="`prompt`: poll often, to collect results soon; `sparing`: make as few "
+        _about(
+            "Polling",
+            "`prompt`: poll often, to collect results soon; `sparing`: make as few "
             "calls as possible, and collect up to a tenth of a task's expected time later, or 5 s",
         ),
     ] = "prompt"
     expired_grace_seconds: Annotated[
         float,
-        Meta(
+        _about(
+            "Grace for expired tasks",
+            "Seconds that `expired`, `absent` or `missing` must persist to become final",
             ge=0,
             le=_YEAR,
-            title="Grace for expired tasks",
-            description="Seconds that `expired`, `absent` or `missing` must persist to become "
-            "final",
         ),
     ] = 60
     max_task_attempts: Annotated[
         _Positive,
-        Meta(
-            title="Task attempts",
-            description="Maximum number of launches of a query in a run, if its task expires or "
-            "is lost",
+        _about(
+            "Task attempts",
+            "Maximum number of launches of a query in a run, if its task expires or is lost",
         ),
     ] = 2
     on_interrupt: Annotated[
         Literal["cancel", "leave"],
-        Meta(
-            title="On interrupt",
-            description="Whether SIGINT and SIGTERM `cancel` launched tasks, or `leave` them in "
+        _about(
+            "On interrupt",
+            "Whether SIGINT and SIGTERM `cancel` launched tasks, or `leave` them in "
             "state for the next run",
         ),
     ] = "cancel"
     fail_on_task_error: Annotated[
         bool,
-        Meta(
-            title="Fail on task error",
-            description="Whether to end with exit code 1 if a task did not complete",
-        ),
+        _about("Fail on task error", "Whether to end with exit code 1 if a task did not complete"),
     ] = True
     http_timeout_seconds: Annotated[
         _PositiveSeconds,
-        Meta(
-            title="HTTP timeout",
-            description="Seconds without data from Looker after which a request times out",
-        ),
+        _about("HTTP timeout", "Seconds without data from Looker after which a request times out"),
     ] = 300
     http_max_tries: Annotated[
-        _Positive,
-        Meta(title="HTTP tries", description="Maximum number of tries of a request"),
+        _Positive, _about("HTTP tries", "Maximum number of tries of a request")
     ] = 5
     max_response_bytes: Annotated[
         int,
-        Meta(
+        _about(
+            "Longest response",
+            "Maximum bytes of a response from Looker, uncompressed",
             ge=1,
             le=10**15,
-            title="Longest response",
-            description="Maximum bytes of a response from Looker, uncompressed",
         ),
     ] = 10_000_000_000
     api_call_limit: Annotated[
         Annotated[int, Meta(ge=3, le=10**9)] | None,
-        Meta(
-            title="API call limit",
-            description="Maximum number of API calls per run; the run stops cleanly before it "
-            "exceeds it",
+        _about(
+            "API call limit",
+            "Maximum number of API calls per run; the run stops cleanly before it exceeds it",
         ),
     ] = None
     shard_count: Annotated[
-        _Positive,
-        Meta(title="Shards", description="Number of taps that share the tasks and queries"),
+        _Positive, _about("Shards", "Number of taps that share the tasks and queries")
     ] = 1
-    shard_index: Annotated[
-        int,
-        Meta(
-            ge=0,
-            title="Shard",
-            description="Index of this tap's shard, from 0",
-        ),
-    ] = 0
+    shard_index: Annotated[int, _about("Shard", "Index of this tap's shard, from 0", ge=0)] = 0
     max_name_length: Annotated[
         int,
-        Meta(
+        _about(
+            "Longest name",
+            "Maximum bytes in a stream or column name; longer names are shortened with a hash",
             ge=20,
             le=300,
-            title="Longest name",
-            description="Maximum bytes in a stream or column name; longer names are shortened "
-            "with a hash",
         ),
     ] = 63
     run_id: Annotated[
         _Text | None,
-        Meta(
-            title="Run ID",
-            description="Name of the run, such as an orchestrator's; a query that a run of this "
+        _about(
+            "Run ID",
+            "Name of the run, such as an orchestrator's; a query that a run of this "
             "name has delivered is not launched again",
         ),
     ] = None
-    report_path: Annotated[
-        _Text | None,
-        Meta(title="Report", description="Path of an HTML report of each run"),
-    ] = None
+    report_path: Annotated[_Text | None, _about("Report", "Path of an HTML report of each run")] = (
+        None
+    )
     summary_path: Annotated[
-        _Text | None,
-        Meta(title="Summary", description="Path of a JSON summary of each run"),
+        _Text | None, _about("Summary", "Path of a JSON summary of each run")
     ] = None
 
     @property
