@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import signal
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from tests.singer import Run, run_tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import duckdb
 
     from looker_simulator.engine import Database
     from looker_simulator.simulator import Simulator
 
-# Tests elsewhere start programs, servers or browsers: `pytest -m "not slow"` leaves them out.
-FAST_FOLDERS = frozenset({"unit", "interface"})
+# What starts servers or browsers makes a test slow; others are marked where they are.
+SLOW_MARKS = ("warehouses", "schedulers")
+SLOW_FIXTURES = frozenset({"simulator", "tap", "database", "connection", "show"})
+
+# No time limit for an example: a busy machine is no defect.
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
 
 # The unit tests run without what the simulator needs: it is imported where it is used.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder, *_ = item.path.relative_to(Path(__file__).parent).parts
-        if folder not in FAST_FOLDERS:
+        fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
+        if SLOW_FIXTURES.intersection(fixtures) or any(map(item.get_closest_marker, SLOW_MARKS)):
             item.add_marker("slow")
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FIRST_UNKNOWN = 100
+_OUTCOMES = "query_task_results"
+# Of records without the id of their task, and of files.
+_ANY = object()
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Run:
     output: bytes
     log: str
     messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return self.output.decode()
 
     def of(self, type_: str) -> list[dict[str, Any]]:
         return [message for message in self.messages if message["type"] == type_]
@@ -91,11 +98,19 @@ def run_tap(
     merged = with_stored_ids({**defaults, **config})
     given = {name: value for name, value in merged.items() if value is not None}
     options = _as_options(folder, {"config": given, "state": state, "catalog": catalog})
+    return invoke(*options, *arguments, state=state)
+
+
+def invoke(
+    *arguments: str, state: object = None, environment: Mapping[str, str] | None = None
+) -> Run:
+    """Run the command in this process, without a terminal; an error that it lets out fails."""
     with _log() as log:
-        result = CliRunner().invoke(TapLookerTasks.cli, [*options, *arguments])
+        result = CliRunner().invoke(TapLookerTasks.cli, arguments, env=environment)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     output = result.stdout_bytes
-    return Run(result.exit_code, output, log.getvalue() + result.stderr, parse(output))
+    messages = parse(output, state, is_whole="--test" not in arguments)
+    return Run(result.exit_code, output, log.getvalue() + result.stderr, messages)
 
 
 def stored_id(number: int) -> str:
@@ -128,13 +143,53 @@ def unmeasured() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
-def parse(output: bytes) -> list[dict[str, Any]]:
-    """Read messages, with every digit; `--discover` and the like write something else."""
-    # Text may hold characters that only Python takes for line breaks.
-    lines = output.decode().removesuffix("\n").split("\n")
-    if not all(line.startswith('{"type"') for line in lines):
+class OrderCheck:
+    """A target that keeps nothing: it checks the order of schemas, records and states."""
+
+    def __init__(self, state: object = None) -> None:
+        """Begin as a run that was given `state`."""
+        self._streams: set[str] = set()
+        self._delivered = _finished(state)
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """Check one message."""
+        match message:
+            case {"type": "SCHEMA", "stream": stream}:
+                self._streams.add(stream)
+            case {"type": "RECORD", "stream": stream, "record": record}:
+                assert stream in self._streams, f"a record before the schema of {stream}"
+                if stream == _OUTCOMES:
+                    self._delivered.add(record.get("query_task_id", _ANY))
+            case {"type": "BATCH", "stream": "query_task_results"}:
+                self._delivered.add(_ANY)
+            # A stream that is not selected, or has another name, tells of no task.
+            case {"type": "STATE", "value": state} if _OUTCOMES in self._streams:
+                early = set() if _ANY in self._delivered else _finished(state) - self._delivered
+                assert not early, f"finished in state, but no record is out: {early}"
+
+
+def _finished(state: object) -> set[object]:
+    """Return the tasks that a state names as finished; a state may be damaged on purpose."""
+    for key in ("bookmarks", "query_task_results", "finished"):
+        state = state.get(key) if isinstance(state, dict) else None
+    return {*state} if isinstance(state, dict) else set()
+
+
+def parse(output: bytes, state: object = None, *, is_whole: bool = True) -> list[dict[str, Any]]:
+    """Read the messages of a run that was given `state`, with every digit, and check their order.
+
+    `--discover` and the like write something else, `--test` one record of each stream.
+    """
+    if not output.startswith(b'{"type"'):
         return []
-    return [json.loads(line, parse_float=Decimal) for line in lines]
+    # Text may hold characters that only Python takes for line breaks.
+    *lines, torn = output.decode().split("\n")
+    assert not torn
+    messages = [json.loads(line, parse_float=Decimal) for line in lines]
+    check = OrderCheck(state)
+    for message in messages if is_whole else ():
+        check.take(message)
+    return messages
 
 
 class _ReasonFirst(logging.Formatter):

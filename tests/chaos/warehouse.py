@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.singer import OrderCheck
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -25,6 +27,7 @@ class Warehouse:
     state: dict[str, Any] | None = None
     _keys: dict[str, list[str]] = field(default_factory=dict)
     _versions: dict[tuple[str, tuple[Any, ...]], int | None] = field(default_factory=dict)
+    _check: OrderCheck = field(default_factory=OrderCheck)
     _pending: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, line: bytes) -> None:
@@ -56,6 +59,7 @@ class Warehouse:
         return [*self.tables["query_task_results"].values()]
 
     def _load(self, message: dict[str, Any]) -> None:
+        self._check.take(message)
         match message:
             case {"type": "SCHEMA", "stream": stream, "key_properties": keys}:
                 self._keys[stream] = keys

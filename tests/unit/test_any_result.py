@@ -162,7 +162,7 @@ def rows_of(
     return row
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_every_cell_of_every_row_is_delivered_once_and_right(case: Case) -> None:
     explore: dict[str, Any] = {"fields": {"dimensions": [], "measures": []}}

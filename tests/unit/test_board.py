@@ -776,7 +776,7 @@ class World:
 
 
 @given(st.data())
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 def test_every_task_ends_exactly_once_in_any_order_whatever_looker_says(
     data: st.DataObject,
 ) -> None:

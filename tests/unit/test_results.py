@@ -472,7 +472,7 @@ CELLS = st.one_of(NUMBERS, st.text(max_size=5).map(json.dumps), st.sampled_from(
 NAMES = st.text(min_size=1, max_size=5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(NAMES, CELLS, max_size=4), max_size=4))
 def test_rows_come_out_of_every_format_with_every_digit(rows: list[dict[str, str]]) -> None:
     plain = [

@@ -159,7 +159,7 @@ def test_a_wrong_line_in_the_file_is_named(content: bytes, place: str) -> None:
 
 # The same inputs in every run, however slow the machine is at that moment.
 same_inputs = hypothesis_settings(
-    derandomize=True, deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
