@@ -17,6 +17,8 @@ from bench.report import Line, Of, Series, at_most, times_as_fast
 if TYPE_CHECKING:
     from bench.processes import Run
 
+pytestmark = pytest.mark.slow
+
 RECORDS = 'print(\'{"type":"RECORD","stream":"rows","record":{}}\\n\' * 3, end="")'
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 def test_damaged_answers_are_refused_or_delivered(tmp_path: Path) -> None:
-    reading = read_damaged(tmp_path, 3_000, seed=1)
+    reading = read_damaged(tmp_path, 1_000, seed=1)
     assert reading.problems == []
-    assert reading.lines > 1_000
+    assert reading.lines > 300
     assert {"response rejected", "result rejected", "delivered, complete"} <= {*reading.counts}

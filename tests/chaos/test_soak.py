@@ -20,5 +20,5 @@ if TYPE_CHECKING:
 def test_a_run_under_faults_delivers_everything_once_and_does_not_grow(
     database: Database, tmp_path: Path
 ) -> None:
-    size = Size(tasks=2000, rows_of_task=100)
+    size = Size(tasks=1000, rows_of_task=100)
     assert run_soak(tmp_path, database, size).found(size) == []

@@ -112,6 +112,7 @@ def test_modules_and_functions_stay_readable(module: str) -> None:
     assert not {name for name, length in lengths.items() if length > MAX_FUNCTION_LINES}
 
 
+@pytest.mark.slow
 def test_unit_tests_need_nothing_of_the_simulator() -> None:
     program = (
         "import sys, pytest\n"

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     Connect = Callable[..., LookerClient]
     LookerResponse = Callable[[RawServer, socket.socket], None]
 
+pytestmark = pytest.mark.slow
+
 LONG = b"x" * 10_000
+# What goes on without an end takes 20 s or more; a busy machine may take some of these.
+MAX_WAIT = 8
 ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
 PACKED = b"Content-Encoding: gzip\r\n"
 
@@ -78,7 +82,7 @@ def test_an_operation_ends_when_its_time_is_over(connect: Connect, answer: Looke
         )
         with expected:
             client.kill_query("a", max_seconds=0.3)
-        assert time.monotonic() - began_at < 1
+        assert time.monotonic() - began_at < MAX_WAIT
 
 
 @pytest.mark.parametrize("answer", STUCK)
@@ -95,19 +99,19 @@ def test_a_request_that_does_not_get_on_ends(
             with pytest.raises(RetriableRequestError, match=server.base_url):
                 OPERATIONS[operation](client)
             assert time.monotonic() - began_at > 0.2
-        assert time.monotonic() - began_at < 1
+        assert time.monotonic() - began_at < MAX_WAIT
 
 
 def test_a_long_answer_may_take_long_while_it_gets_on(connect: Connect) -> None:
     def send_slowly(server: RawServer, connection: socket.socket) -> None:
-        body = b'{"a":{"status":"complete","data":"' + b"x" * 8_000 + b'"}}'
+        body = b'{"a":{"status":"complete","data":"' + b"x" * 16_000 + b'"}}'
         connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body))
         for n in range(0, len(body), 1_000):
             server.closing.wait(0.1)
             connection.sendall(body[n : n + 1_000])
 
     with RawServer(send_slowly) as server:
-        client = connect(server.base_url, timeout_seconds=0.4)
+        client = connect(server.base_url, timeout_seconds=1.0)
         ((id_, _),) = client.query_task_multi_results(["a"], new_rows=list)
         assert id_ == "a"
         # A short answer has no reason to take so long.
@@ -122,10 +126,10 @@ def test_who_reads_slowly_is_not_told_that_looker_is_slow(connect: Connect) -> N
         connection.sendall(with_body(b"{" + entries + b"}"))
 
     with RawServer(send) as server:
-        client = connect(server.base_url, timeout_seconds=0.2)
+        client = connect(server.base_url, timeout_seconds=1.0)
         answers = client.query_task_multi_results([str(n) for n in range(500)], new_rows=list)
         next(answers)
-        time.sleep(0.4)
+        time.sleep(1.2)
         assert len([*answers]) == 499
 
 
@@ -149,7 +153,7 @@ def test_a_connection_that_nobody_takes_ends(connect: Connect, unconnectable: st
     began_at = time.monotonic()
     with pytest.raises(RetriableRequestError, match="timed out") as caught:
         connect(unconnectable, timeout_seconds=0.3).create_query_task("1", "json")
-    assert time.monotonic() - began_at < 1
+    assert time.monotonic() - began_at < MAX_WAIT
     assert caught.value.safe_to_retry
 
 
@@ -171,7 +175,7 @@ def aborted_after(client: LookerClient, call: Callable[[], object]) -> float:
     aborted_at = time.monotonic()
     client.abort()
     for thread in threads:
-        thread.join(5)
+        thread.join(MAX_WAIT)
     assert [type(error) for _, error in ended] == [AbortedError] * 3
     return max(moment for moment, _ in ended) - aborted_at
 
@@ -183,22 +187,22 @@ def test_what_is_aborted_ends_at_once_in_every_thread(
 ) -> None:
     with RawServer(answer) as server:
         client = connect(server.base_url, max_tries=5)
-        assert aborted_after(client, lambda: OPERATIONS[operation](client)) < 0.5
+        assert aborted_after(client, lambda: OPERATIONS[operation](client)) < MAX_WAIT
 
 
 def test_connecting_is_aborted(connect: Connect, unconnectable: str) -> None:
     client = connect(unconnectable)
-    assert aborted_after(client, lambda: client.look("1")) < 0.5
+    assert aborted_after(client, lambda: client.look("1")) < MAX_WAIT
 
 
 def test_looking_for_an_address_is_aborted(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(5) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(20) and [])
     client = connect("http://looker.test")
     try:
-        assert aborted_after(client, lambda: client.look("1")) < 0.5
+        assert aborted_after(client, lambda: client.look("1")) < MAX_WAIT
         with pytest.raises(RetriableRequestError, match=r"looking up the address of looker\.test"):
             connect("http://looker.test", timeout_seconds=0.1).look("1")
     finally:
@@ -214,10 +218,10 @@ def test_a_pause_is_aborted_and_later_calls_are_not(connect: Connect) -> None:
 
     with RawServer(answer) as server:
         client = connect(server.base_url, max_tries=5)
-        assert aborted_after(client, lambda: client.look("1")) < 0.5
+        assert aborted_after(client, lambda: client.look("1")) < MAX_WAIT
     with RawServer(send_nothing) as server:
         client = connect(server.base_url)
-        assert aborted_after(client, lambda: client.look("1")) < 0.5
+        assert aborted_after(client, lambda: client.look("1")) < MAX_WAIT
         with pytest.raises(RetriableRequestError, match="no response"):
             client.kill_query("a", max_seconds=0.2)
         assert server.count("running_queries/a") == 1
@@ -315,4 +319,4 @@ def test_a_proxy_is_used_and_what_goes_by_it_ends(
         client = connect("http://looker.test")
         assert client.look("1") == {}
         assert proxy.requests[-1].startswith("GET http://looker.test/api/4.0/looks/1 ")
-        assert aborted_after(client, lambda: client.look("2")) < 0.5
+        assert aborted_after(client, lambda: client.look("2")) < MAX_WAIT

@@ -171,14 +171,10 @@ def test_run_goes_on_from_its_state_until_it_is_told_to_start_anew(project: Proj
     assert len(project.take("days")) == 31
 
 
-def test_pasted_addresses_have_the_same_keys_in_every_run(project: Project) -> None:
-    keys = []
-    for _ in range(2):
-        project("run", f"{_TAP}--pasted", "target-jsonl")
-        rows = [*project.take("orders_by_state"), *project.take("d_by_city")]
-        keys.append([row["_row_key"] for row in rows])
-    assert keys[0] == keys[1]
-    assert len({*keys[0]}) == 3 + 1
+def test_pasted_addresses_have_rows_with_keys(project: Project) -> None:
+    project("run", f"{_TAP}--pasted", "target-jsonl")
+    rows = [*project.take("orders_by_state"), *project.take("d_by_city")]
+    assert len({row["_row_key"] for row in rows}) == len(rows) == 3 + 1
     assert project.take("d_by_customer") == []
 
 
@@ -230,8 +226,6 @@ def test_select_takes_columns_and_streams(project: Project) -> None:
 
 
 def test_the_tap_is_invoked_as_it_is(project: Project) -> None:
-    about = json.loads(project("invoke", _TAP, "--about", "--format=json"))
-    assert about["name"] == _TAP
     catalog = json.loads(project("invoke", _TAP, "--discover"))
     streams = {stream["tap_stream_id"] for stream in catalog["streams"]}
     assert streams == {"query_task_results", "query_task_rows", "days", "airlines"}

@@ -20,6 +20,8 @@ from tests.interface.declared import PROJECT, about, meltano_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 PREFIX = "TAP_LOOKER_TASKS_"
 # Setting -> text in the environment, and what the tap makes of it.
@@ -119,7 +121,6 @@ def test_every_setting_may_come_from_the_environment(configured: dict[str, Any],
     assert found == VALUES[name][1]
 
 
-@pytest.mark.slow
 def test_another_project_adds_the_plugin_from_its_definition(tmp_path: Path) -> None:
     definition = yaml.safe_load((PROJECT / "plugin.yml").read_text())
     # The command that is installed already: nothing is to be asked of a package index here.

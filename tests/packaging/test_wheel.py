@@ -17,6 +17,8 @@ from tap_looker_tasks.tap import TapLookerTasks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parent.parent.parent
 PACKAGE = PROJECT / "tap_looker_tasks"
 
@@ -42,7 +44,6 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_the_installed_wheel_runs_without_the_checkout(dist: Path, tmp_path: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     aside = tmp_path / "aside"
@@ -55,7 +56,6 @@ def test_the_installed_wheel_runs_without_the_checkout(dist: Path, tmp_path: Pat
     assert (aside / "bin" / "tap-looker-tasks").exists()
 
 
-@pytest.mark.slow
 def test_wheel_and_sdist_hold_what_they_should_and_nothing_else(dist: Path) -> None:
     paths = (path for path in PACKAGE.rglob("*") if path.is_file())
     wanted = {str(p.relative_to(PROJECT)) for p in paths if p.parent.name != "__pycache__"}

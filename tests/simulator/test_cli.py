@@ -20,6 +20,8 @@ from looker_simulator.simulator import Simulator, SimulatorOptions
 if TYPE_CHECKING:
     from looker_simulator.engine import Database
 
+pytestmark = pytest.mark.slow
+
 COMMAND = Path(sys.executable).with_name("looker-simulator")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Tap = Callable[..., Run]
 
+pytestmark = pytest.mark.slow
+
 COMMAND = Path(sys.executable).with_name("tap-looker-tasks")
 
 

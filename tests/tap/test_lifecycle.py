@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import signal
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import time
 import weakref
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ COMMAND = Path(sys.executable).with_name("tap-looker-tasks")
 AIRLINES = {"name": "airlines", "query_id": 1}
 AIRPORTS = {"name": "airports", "query_id": 4}
 NEVER = 60.0
+OUTCOMES = "query_task_results"
 
 
 @pytest.fixture
@@ -195,23 +196,6 @@ def test_an_outage_launches_nothing_again(slow: Simulator, tap: Tap) -> None:
     assert run.records() == []
 
 
-def test_one_slow_query_holds_up_nobody(database: Database, tap: Tap) -> None:
-    options = SimulatorOptions(query_latency={"2": 4.0})
-    others = [{"name": f"q{n}", "query_id": 1, "limit": n + 1} for n in range(8)]
-    with Simulator(options, database=database) as simulator:
-        run = tap(
-            base_url=simulator.base_url,
-            queries=[{"name": "slow", "query_id": 2}, *others],
-            # That of the saved query, which is run as it is.
-            query_timezone="America/New_York",
-            max_concurrent_tasks=3,
-        )
-        assert run.exit_code == 0
-    order = [record["query_name"] for record in run.records()]
-    assert len(order) == 9
-    assert order[-1] == "slow"
-
-
 def test_never_more_than_the_budget_is_unfinished(database: Database, tap: Tap) -> None:
     options = SimulatorOptions(latency_seconds=0.05)
     with Simulator(options, database=database) as simulator:
@@ -219,7 +203,7 @@ def test_never_more_than_the_budget_is_unfinished(database: Database, tap: Tap) 
         run = tap(base_url=simulator.base_url, queries=queries, max_concurrent_tasks=2)
     moments = [(record["launched_at"], 1) for record in run.records()]
     moments += [(record["finished_at"], -1) for record in run.records()]
-    in_flight = [*accumulate(change for _, change in sorted(moments))]
+    in_flight = [*itertools.accumulate(change for _, change in sorted(moments))]
     assert max(in_flight) == 2
     assert len(run.records()) == 9
 
@@ -301,6 +285,28 @@ def started(
         stderr=subprocess.PIPE,
         env=unmeasured(),
     )
+
+
+def test_one_slow_query_holds_up_nobody(database: Database, tmp_path: Path) -> None:
+    options = SimulatorOptions(query_latency={"2": 60.0})
+    others = [{"name": f"q{n}", "query_id": 1, "limit": n + 1} for n in range(8)]
+    with Simulator(options, database=database) as simulator:
+        process = started(
+            simulator,
+            tmp_path,
+            queries=[{"name": "slow", "query_id": 2}, *others],
+            # That of the saved query, which is run as it is.
+            query_timezone="America/New_York",
+            max_concurrent_tasks=3,
+        )
+        assert process.stdout
+        messages = map(json.loads, process.stdout)
+        outcomes = (m for m in messages if m["type"] == "RECORD" and m["stream"] == OUTCOMES)
+        # They are delivered while the first query still runs.
+        names = {outcome["record"]["query_name"] for outcome in itertools.islice(outcomes, 8)}
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert names == {other["name"] for other in others}
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -445,6 +451,7 @@ def test_an_interrupt_of_a_run_that_is_over_changes_nothing(
     assert simulator.count("logout") == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_a_program_that_is_exiting_shows_no_traceback() -> None:
     program = (
         "import atexit, signal, sys; from tap_looker_tasks.__main__ import main;"

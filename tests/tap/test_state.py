@@ -120,6 +120,8 @@ def test_the_longest_queries_start_first(tap: Tap) -> None:
     config: dict[str, Any] = {
         "queries": [{"name": name, "query_id": 1, "limit": n + 1} for n, name in enumerate(names)],
         "max_concurrent_tasks": 1,
+        # A query is launched as soon as it is prepared: one request at a time keeps the order.
+        "max_connections": 1,
     }
     first = tap(**config)
     assert [outcome["query_name"] for outcome in first.records()] == names

@@ -19,6 +19,8 @@ from tests.tap.endless_writer import STILL_SECONDS, write_endlessly, write_long_
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def processes() -> ForkServerContext:
@@ -33,7 +35,7 @@ def test_no_line_is_torn_by_a_signal_at_any_moment(
     processes: ForkServerContext, *, is_buffered: bool
 ) -> None:
     drawn = random.Random(0)  # noqa: S311 - not for secrets
-    for seed in range(100):
+    for seed in range(30):
         reader, writer = processes.Pipe(duplex=False)
         process = processes.Process(
             target=write_endlessly,
@@ -52,7 +54,7 @@ def test_no_line_is_torn_by_a_signal_at_any_moment(
             time.sleep(drawn.random() / 50)
             lines = (start + output.read()).split(b"\n")
             output.close()
-            process.join(10)
+            process.join(30)
             assert process.exitcode == 0
         assert lines.pop() == b""
         types = [json.loads(line)["type"] for line in lines]
@@ -81,7 +83,7 @@ def test_a_long_line_is_written_to_its_end_while_it_is_read(
         while piece := output.read(1_000_000):
             received += piece
         output.close()
-        process.join(10)
+        process.join(30)
     *lines, last = received.split(b"\n")
     assert last == b""
     assert [json.loads(line)["type"] for line in lines] == ["RECORD", "STATE"]
@@ -98,7 +100,7 @@ def test_a_reader_that_stopped_is_given_up(processes: ForkServerContext) -> None
         start = output.read(1)
         assert process.pid
         os.kill(process.pid, signal.SIGTERM)
-        process.join(5)
+        process.join(30)
         assert not process.is_alive()
         # The docs say what a target sees: a last line without its end.
         (torn,) = (start + output.read()).split(b"\n")

@@ -56,13 +56,22 @@ def catalog_of(tap: Tap, **config: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("result_format", FORMATS)
-@pytest.mark.parametrize("source", ["query", "look", "explore", "tile", "lookml"])
+SEVERED = ("severed", "The database closed the connection")
+NULL = ("rows_null", "` is null")
+
+
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("source", "result_format", "fault", "reason"),
     [
-        ("severed", "The database closed the connection"),
-        ("rows_null", "` is null"),
+        ("query", "json_detail", *SEVERED),
+        ("query", "json_bi", *SEVERED),
+        ("query", "json_detail", *NULL),
+        ("query", "json_bi", *NULL),
+        # Where the query comes from makes no difference.
+        ("look", "json_bi", *SEVERED),
+        ("explore", "json_detail", *NULL),
+        ("tile", "json_detail", *SEVERED),
+        ("lookml", "json_bi", *NULL),
     ],
 )
 def test_what_is_broken_off_or_missing_is_an_error(
@@ -117,8 +126,9 @@ def test_totals_do_not_hide_that_a_result_is_broken_off(simulator: Simulator, ta
     assert run.only()["status"] == "error"
 
 
-@pytest.mark.parametrize("result_format", FORMATS)
-@pytest.mark.parametrize("limit", ["-1", MORE_THAN_THE_CAP])
+@pytest.mark.parametrize(
+    ("result_format", "limit"), [("json_detail", "-1"), ("json_bi", MORE_THAN_THE_CAP)]
+)
 def test_a_result_as_long_as_a_cap_activates_nothing(
     simulator: Simulator, tap: Tap, result_format: str, limit: str
 ) -> None:

@@ -77,8 +77,7 @@ def spaced_json(draw: st.DrawFn, value: object) -> str:
     return draw(WHITE_SPACE) + text + draw(WHITE_SPACE)
 
 
-@pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15)
 @given(MAPS.flatmap(spaced_json))
 def test_every_cut_of_a_body_gives_the_same_entries(text: str) -> None:
     body = text.encode()
@@ -100,8 +99,7 @@ TRAPS = st.builds(
 )
 
 
-@pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(TRICKY_TEXT, LOOKER_ENTRIES | TRAPS, max_size=5),
     st.sampled_from([None, (",", ":")]),
@@ -124,7 +122,7 @@ def test_a_guess_at_the_end_of_an_entry_is_right(
     assert {id_: as_it_came(short[id_]) for id_ in short} == {id_: map_[id_] for id_ in short}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(MAPS.flatmap(spaced_json))
 def test_a_body_may_come_byte_by_byte(text: str) -> None:
     body = text.encode()
@@ -132,8 +130,7 @@ def test_a_body_may_come_byte_by_byte(text: str) -> None:
     assert list(found.items()) == list(json.loads(body).items())
 
 
-@pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(MAPS, st.data())
 def test_no_beginning_of_a_body_passes_for_the_whole(
     map_: dict[str, Any], data: st.DataObject
@@ -156,7 +153,7 @@ def test_anything_else_is_refused(body: bytes) -> None:
             entries(body)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 300), max_size=20), st.integers(50, 5000))
 def test_long_entries_are_found_whatever_their_length(lengths: list[int], chunk: int) -> None:
     row = b'{"a.b":{"value":"}{"},"a.c":{"value":[1,{"x":"\\"]\\\\"}]}}'
@@ -273,8 +270,7 @@ def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     return said, draw(spaced_json({"a": {}, "b": said, "c": 1})).strip()
 
 
-@pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60)
 @given(long_entries(), st.integers(1, 60), st.integers(0, 20), st.integers(1, 60))
 def test_the_rows_of_a_long_entry_are_set_apart(
     found: tuple[dict[str, Any], str], chunk: int, longest: int, rows_at_once: int
@@ -324,7 +320,7 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
 
     def chunks() -> Iterator[bytes]:
         yield b'{"a":{"status":"complete","data":{"data":['
-        for _ in range(200):
+        for _ in range(120):
             yield b",".join([row] * 5_000) + b","
         yield row + b"]}}}"
 
@@ -350,15 +346,15 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
         tracemalloc.stop()
     assert isinstance(answer, TaskEntry)
     assert isinstance(answer.rows, Counted)
-    assert answer.rows.count == 1_000_001
+    assert answer.rows.count == 600_001
     assert answer.rows.longest < 2_000_000
-    assert peak < 40_000_000
+    assert peak < 22_000_000
 
 
 LONG_TEXT = st.text(alphabet='ab"\\{}[],: \u00e9', min_size=60, max_size=90)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.dictionaries(TRICKY_TEXT, VALUES | LONG_TEXT | st.lists(LONG_TEXT), max_size=4),
     st.integers(1, 70),
@@ -413,7 +409,7 @@ def test_an_endless_key_is_no_key() -> None:
     assert found.startswith("a key of more than 1048576 bytes")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.dictionaries(TRICKY_TEXT, VALUES, max_size=3), max_size=5),
     st.sampled_from(["list", "data", "rows"]),
@@ -482,8 +478,14 @@ def test_what_is_nested_without_end_is_rejected_early(beginning: bytes, bracket:
     assert len([*chunks]) > 80
 
 
-@pytest.mark.parametrize("member", [b'"a":1,', b'"a":{},', b'"a":{"status":"running"},'])
-@pytest.mark.parametrize("beginning", [b"{", b'{"a":{', b'{"a":{"data":{'])
+@pytest.mark.parametrize(
+    ("beginning", "member"),
+    [
+        (b"{", b'"a":1,'),
+        (b'{"a":{', b'"a":{"status":"running"},'),
+        (b'{"a":{"data":{', b'"a":{},'),
+    ],
+)
 def test_keys_without_end_are_rejected_early(beginning: bytes, member: bytes) -> None:
     chunks = iter((beginning, *[member * 10_000] * 100))
     with pytest.raises(MalformedResponseError, match="more than 20000 keys"):

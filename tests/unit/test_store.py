@@ -177,6 +177,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-c", DIES, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -276,6 +277,7 @@ print(before - resident_megabytes())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the system's malloc is another")
 def test_memory_of_large_results_goes_back_at_once() -> None:
     command = [sys.executable, "-c", FREES]

@@ -43,6 +43,7 @@ def plain(written: str) -> str:
     return _CONTROL.sub("", written)
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_run_live_and_log_lines_above_it() -> None:
     written = show_on_terminal()
     text = plain(written)
@@ -57,18 +58,21 @@ def test_a_terminal_shows_the_run_live_and_log_lines_above_it() -> None:
     assert written.rindex("\x1b[2K") > written.rindex("delivered")
 
 
+@pytest.mark.slow
 def test_the_terminal_is_given_back_when_the_run_breaks_off() -> None:
     written = show_on_terminal("fail")
     assert "\x1b[?25h" in written
     assert plain(written).rstrip().endswith("broken off")
 
 
+@pytest.mark.slow
 def test_no_color_where_none_is_wanted() -> None:
     written = show_on_terminal(NO_COLOR="1")
     assert _TASKS in plain(written)
     assert not re.search(r"\x1b\[[\d;]*3\d[\d;]*m", written)
 
 
+@pytest.mark.slow
 def test_twenty_columns_are_enough() -> None:
     text = plain(show_on_terminal(columns=20))
     assert "delivered 0 of 4" in text
@@ -76,6 +80,7 @@ def test_twenty_columns_are_enough() -> None:
     assert max(len(line.strip("\r")) for line in text.split("\n") if _LOG_LINE not in line) <= 45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terminal", ["dumb", "unknown", ""])
 def test_a_terminal_without_cursor_gets_lines(terminal: str) -> None:
     written = show_on_terminal(TERM=terminal)
@@ -83,6 +88,7 @@ def test_a_terminal_without_cursor_gets_lines(terminal: str) -> None:
     assert f"INFO {_TASKS}, 100,250 rows" in written
 
 
+@pytest.mark.slow
 def test_no_terminal_gets_lines() -> None:
     done = subprocess.run(
         _COMMAND,
@@ -97,6 +103,7 @@ def test_no_terminal_gets_lines() -> None:
     assert line.startswith(f"INFO {_TASKS}, 100,250 rows, 902 kB, ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "2>&-", "2>/dev/full"])
 def test_a_standard_error_that_fails_ends_no_run(how: str) -> None:
     if how == "close":
@@ -116,6 +123,7 @@ def test_a_standard_error_that_fails_ends_no_run(how: str) -> None:
     assert done.returncode in ({0, 120} if "full" in how else {0})
 
 
+@pytest.mark.slow
 def test_a_terminal_that_hangs_up_ends_no_run() -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
