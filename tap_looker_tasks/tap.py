@@ -60,7 +60,7 @@ from tap_looker_tasks.streams import (
     QueryTaskResultsStream,
     QueryTaskRowsStream,
 )
-from tap_looker_tasks.tasks import END_BUDGET
+from tap_looker_tasks.tasks import END_TIMES
 from tap_looker_tasks.watch import RunWatch, tell_calls
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class TapLookerTasks(LookerTap):
         if command := click.get_current_context(silent=True):
             self._is_run = _IS_RUN in command.meta
             command.call_on_close(self._end_command)
-            self._interrupts = Interrupts(END_BUDGET.last_state)
+            self._interrupts = Interrupts(END_TIMES.last_state)
             # Registered first: `_end_command` takes seconds, and must not be interrupted.
             command.call_on_close(self._interrupts.end)
         super().__init__(*args, **kwargs)
@@ -319,7 +319,7 @@ class TapLookerTasks(LookerTap):
 
     def _end_command(self) -> None:
         """End a run cleanly, however its command ended."""
-        end_at = self.clock.now() + END_BUDGET.logout
+        end_at = self.clock.now() + END_TIMES.logout
         try:
             # A sync that ended on its own follows nothing any more.
             if self._outcomes and self._outcomes.is_running:

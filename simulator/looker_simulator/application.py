@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from looker_simulator.middleware import Network
     from looker_simulator.routes import ApiRoute
 
-_LONGEST_QUERY_STRING = 10_240
+_MAX_QUERY_STRING_BYTES = 10_240
 _GZIP_FROM_BYTES = 1024
 # Compression delays the other requests: use the fastest level.
 _GZIP_LEVEL = 1
@@ -78,7 +78,7 @@ class _Endpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        if len(request.url.query) > _LONGEST_QUERY_STRING:
+        if len(request.url.query) > _MAX_QUERY_STRING_BYTES:
             return answer_page(414, "414 URI Too Long")
         if "search" in request.path_params.values():
             # A search that the simulator lacks is not the ID of an entry.

@@ -39,7 +39,7 @@ PAGE_HEADERS: Mapping[str, str] = {
 """It needs no other server, and no page may frame it."""
 
 _SHOWN = 100
-_LONGEST_PATH = 160
+_MAX_PATH_LENGTH = 160
 _FIRST_ERROR = 400
 _STATUS_CLASSES: Mapping[str, str] = {
     "added": "busy",
@@ -137,7 +137,7 @@ def _call_row(call: Call, now: float) -> tuple[str, ...]:
     return (
         _cell(f"{now - call.at:.0f} s"),
         _cell(call.operation),
-        _cell(path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…", "id wide"),
+        _cell(path if len(path) <= _MAX_PATH_LENGTH else f"{path[:_MAX_PATH_LENGTH]}…", "id wide"),
         _cell(str(call.status) if call.status else "no response", "bad" if is_bad else "good"),
     )
 

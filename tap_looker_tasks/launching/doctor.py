@@ -96,7 +96,7 @@ def run_checks(
 
 
 def _examine_query(
-    query: ConfiguredQuery, discovery: Discovery, longest_name: int
+    query: ConfiguredQuery, discovery: Discovery, max_name_bytes: int
 ) -> Iterator[CheckResult]:
     try:
         found = discovery.plans([query])
@@ -105,11 +105,11 @@ def _examine_query(
         return
     yield from (CheckResult(name, Verdict.FAILS, reason) for name, reason in found.failures)
     for plan in found.values:
-        yield from _examine_plan(query, plan, longest_name)
+        yield from _examine_plan(query, plan, max_name_bytes)
 
 
 def _examine_plan(
-    query: ConfiguredQuery, plan: QueryStreamPlan, longest_name: int
+    query: ConfiguredQuery, plan: QueryStreamPlan, max_name_bytes: int
 ) -> Iterator[CheckResult]:
     if plan.problem:
         yield CheckResult(query.name, Verdict.FAILS, plan.problem)
@@ -125,7 +125,7 @@ def _examine_plan(
     if plan.replication_key and not query.config.primary_keys:
         details = "incremental without primary_keys: the rows at each bookmark are loaded again"
         yield CheckResult(query.name, Verdict.NOTE, details)
-    yield from _examine_names(plan, longest_name)
+    yield from _examine_names(plan, max_name_bytes)
 
 
 def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:

@@ -33,7 +33,7 @@ def field_problems(
     config: QueryConfig,
     body: Mapping[str, Any],
     known: KnownFields,
-    longest_name: int,
+    max_name_bytes: int,
 ) -> list[str]:
     """Return the problems of a query's fields, one line each, with the config path.
 
@@ -42,7 +42,7 @@ def field_problems(
         config: Configured query.
         body: Body of the query.
         known: Fields that it may use.
-        longest_name: Maximum bytes of a column's name.
+        max_name_bytes: Maximum bytes of a column's name.
     """
     try:
         fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
@@ -50,7 +50,7 @@ def field_problems(
         return [f"{config_path}.dynamic_fields: {error}"]
     names = query_fields(body)
     filters = {**(config.explore.filters if config.explore else {}), **config.filters}
-    columns = {column.field: column for column in columns_of(fields, body, longest_name)}
+    columns = {column.field: column for column in columns_of(fields, body, max_name_bytes)}
     in_explore = [
         *find_unknown(f"{config_path}.fields", names, fields, "field of the Explore"),
         *find_unknown(f"{config_path}.filters", filters, fields, "field of the Explore"),
@@ -93,11 +93,11 @@ def visible_fields(
 
 
 def field_warnings(
-    config_path: str, config: QueryConfig, columns: Iterable[Column], longest_name: int
+    config_path: str, config: QueryConfig, columns: Iterable[Column], max_name_bytes: int
 ) -> list[str]:
     """Return warnings about the columns of a query, one line each, with the config path."""
     columns = [*columns]
-    renamed = describe_renamed({c.field: c.name for c in columns}, longest_name)
+    renamed = describe_renamed({c.field: c.name for c in columns}, max_name_bytes)
     repeated = (
         f"{config.replication_key} is in the database's time zone, so each run loads the last day "
         "again; set primary_keys so that its rows replace the earlier ones"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MARGIN = timedelta(days=1)
 # Enough that one odd run time changes nothing, and that new run times count after three runs.
-_RUNS_REMEMBERED = 5
+_KEPT_RUN_TIMES = 5
 
 
 class StreamState(msgspec.Struct):
@@ -154,7 +154,7 @@ class QueryKeeper:
         if runtime is not None:
             runtimes.append(round(runtime * 1000))
         state = msgspec.structs.replace(
-            last_run, runtimes_milliseconds=tuple(runtimes[-_RUNS_REMEMBERED:])
+            last_run, runtimes_milliseconds=tuple(runtimes[-_KEPT_RUN_TIMES:])
         )
         self._bookmark["query"] = msgspec.to_builtins(state)
 

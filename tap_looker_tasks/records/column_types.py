@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
-_DATES_REMEMBERED = 4096
+_CACHED_DATES = 4096
 # Hours of nearly four years.
-_HOURS_REMEMBERED = 32768
-_ZONES_REMEMBERED = 8
+_CACHED_HOURS = 32768
+_CACHED_ZONES = 8
 _MAX_INTEGER = 1000
-_DECIMALS_REMEMBERED = 64
+_CACHED_DECIMALS = 64
 _ALL_DIGITS = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 # <https://sdk.meltano.com/en/latest/guides/schema-features.html>
 DECIMAL_FORMAT = "x-singer.decimal"
@@ -112,7 +112,7 @@ def _string(value: object) -> str | None:
     return _ENCODER.encode(value).decode()
 
 
-@lru_cache(_DATES_REMEMBERED)
+@lru_cache(_CACHED_DATES)
 def _date(value: str | None) -> str | None:
     if value is None:
         return None
@@ -147,7 +147,7 @@ class _HoursInUtc(dict[str, str | None]):
         self._zone = zone
 
     def __missing__(self, date_hour: str) -> str | None:
-        if len(self) >= _HOURS_REMEMBERED:
+        if len(self) >= _CACHED_HOURS:
             self.clear()
         hour = self[date_hour] = self._find(date_hour)
         return hour
@@ -166,7 +166,7 @@ class _HoursInUtc(dict[str, str | None]):
         return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_whole else None
 
 
-@lru_cache(_ZONES_REMEMBERED)
+@lru_cache(_CACHED_ZONES)
 def _hours_in_utc(zone: tzinfo | None) -> _HoursInUtc:
     return _HoursInUtc(zone)
 
@@ -280,7 +280,7 @@ def column_type_of_raw(datatype: str | None) -> ColumnType:
     return _RAW.get(datatype or "", LOCAL_DATE_TIME)
 
 
-@lru_cache(_DECIMALS_REMEMBERED)
+@lru_cache(_CACHED_DECIMALS)
 def decimal_type(precision: int, scale: int) -> ColumnType:
     """Return the type of numbers declared as exact decimals, which are written as text.
 

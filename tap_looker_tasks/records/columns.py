@@ -118,7 +118,7 @@ def dimensions_of(known: Mapping[str, ExploreField], query: Mapping[str, Any]) -
 def columns_of(
     known: Mapping[str, ExploreField],
     query: Mapping[str, Any],
-    longest_name: int,
+    max_name_bytes: int,
     number_type: ColumnType = NUMBER,
 ) -> tuple[Column, ...]:
     """Return the columns of a query, in the query's order.
@@ -126,14 +126,14 @@ def columns_of(
     Args:
         known: Fields of its Explore; a field that is not among them may have any value.
         query: Body of the query: `fields`, `pivots` and `dynamic_fields`.
-        longest_name: Maximum bytes of a column's name.
+        max_name_bytes: Maximum bytes of a column's name.
         number_type: Type of numbers that may have a fraction.
 
     Raises:
         ValueError: If its `dynamic_fields` are not a JSON array of objects.
     """
     known = {**known, **custom_fields(query.get("dynamic_fields"))}
-    names = name_columns(query_fields(query), longest_name)
+    names = name_columns(query_fields(query), max_name_bytes)
     return tuple(
         _column(known.get(field) or ExploreField(field, type=None), name, number_type)
         for field, name in names.items()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.records.keys import RowKeys
     from tap_looker_tasks.results import Pivot, Result
 
-_MAX_REMEMBERED_KEYS = 1_000_000
+_MAX_KEPT_KEYS = 1_000_000
 
 _Values = Sequence[object]
 _Converter = Callable[[Any], object]
@@ -90,7 +90,7 @@ class RecordBatch:
             return _ENCODER.encode_lines([*self.records()])
         return _ENCODER.encode_lines([*map(self.type.struct, *self.columns)])
 
-    def only(self, names: Sequence[str]) -> RecordBatch:
+    def select_columns(self, names: Sequence[str]) -> RecordBatch:
         """Return the same records with only these columns."""
         if (*names,) == self.type.names:
             return self
@@ -317,10 +317,10 @@ class KeyCheck:
     and so on, chosen by their hash, so that it still finds repeats of those.
     """
 
-    def __init__(self, names: Sequence[str], most_remembered: int = _MAX_REMEMBERED_KEYS) -> None:
+    def __init__(self, names: Sequence[str], max_kept_keys: int = _MAX_KEPT_KEYS) -> None:
         """Start empty; `names` are those of the key columns."""
         self._nulls = dict.fromkeys(names, 0)
-        self._most_remembered = most_remembered
+        self._max_kept_keys = max_kept_keys
         self._hashes: set[int] = set()
         self._one_in = 1
         self._repeats = 0
@@ -338,7 +338,7 @@ class KeyCheck:
         before = len(self._hashes)
         self._hashes.update(hashes)
         self._repeats += len(hashes) - (len(self._hashes) - before)
-        while len(self._hashes) > self._most_remembered:
+        while len(self._hashes) > self._max_kept_keys:
             self._one_in *= 2
             self._hashes = {found for found in self._hashes if not found % self._one_in}
 

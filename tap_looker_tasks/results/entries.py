@@ -59,20 +59,20 @@ def split_answers(
     chunks: Iterable[bytes],
     new_rows: Callable[[], RowArrays] = list,
     *,
-    longest_entry: int = MAX_ENTRY_BYTES,
-    longest_value: int = MAX_VALUE_BYTES,
+    max_entry_bytes: int = MAX_ENTRY_BYTES,
+    max_value_bytes: int = MAX_VALUE_BYTES,
 ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
     """Yield (task id, its entry or why it cannot be read) as soon as the entry is complete.
 
-    Only the unfinished entry and one chunk are held; of an entry longer than `longest_entry` bytes,
+    Only the unfinished entry and one chunk are held; of an entry of more than `max_entry_bytes`,
     the rows go to what `new_rows` returns. An entry that cannot be read, or has a row or string of
-    more than `longest_value` bytes, yields its error and does not affect the others.
+    more than `max_value_bytes` bytes, yields its error and does not affect the others.
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
 
     Raises:
         MalformedResponseError: If the body is not one JSON object.
     """
-    body = Body(chunks, longest_value=longest_value)
+    body = Body(chunks, max_value_bytes=max_value_bytes)
     body.open()
     if body.peek(b"}"):
         body.expect(b"}")
@@ -82,7 +82,7 @@ def split_answers(
     while mark == b",":
         query_task_id = body.key()
         body.expect(b":")
-        yield query_task_id, _entry(body, new_rows, longest_entry)
+        yield query_task_id, _entry(body, new_rows, max_entry_bytes)
         mark = body.expect(b",", b"}")
     body.end()
 

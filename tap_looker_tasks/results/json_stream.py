@@ -13,7 +13,7 @@ The way to take a value depends on its length, which isn't known beforehand:
   grow, and shrink around the end.
 - In parts (`value_without`), if it is too large for memory. The arrays of rows at known paths are
   taken some rows at a time and moved to `rows`. The rest stays.
-- Not at all. A string or row longer than `longest_value` is skipped, and `check` raises: that
+- Not at all. A string or row longer than `max_value_bytes` is skipped, and `check` raises: that
   entry is lost, those after it are not.
 
 So memory holds one chunk, and one entry, some rows, or one value. A decoder checks everything that
@@ -109,9 +109,9 @@ class _Parts:
 class Body:
     """A JSON body that is split while it arrives."""
 
-    def __init__(self, chunks: Iterable[bytes], *, longest_value: int = MAX_VALUE_BYTES) -> None:
+    def __init__(self, chunks: Iterable[bytes], *, max_value_bytes: int = MAX_VALUE_BYTES) -> None:
         self._chunks = check_utf8(chunks)
-        self._longest_value = longest_value
+        self._max_value_bytes = max_value_bytes
         self._problem: str | None = None
         self._has_rows = False
         self._text = b""
@@ -249,7 +249,7 @@ class Body:
     def _object_without(
         self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...]
     ) -> bytes:
-        parts = _Parts(self._longest_value)
+        parts = _Parts(self._max_value_bytes)
         mark = self.expect(b"{")
         if self.peek(b"}"):
             return mark + self.expect(b"}")
@@ -286,7 +286,7 @@ class Body:
         return self._rows_scanned()
 
     def _rows_scanned(self) -> bytes:
-        parts = _Parts(self._longest_value)
+        parts = _Parts(self._max_value_bytes)
         start, nesting = self._position, WITHIN_ARRAY
         enough = start + ROWS_AT_ONCE_BYTES
         while True:
@@ -351,7 +351,7 @@ class Body:
         return b"".join(parts)
 
     def _nested_or_null(self, nesting: Nesting) -> bytes:
-        parts = _Parts(self._longest_value)
+        parts = _Parts(self._max_value_bytes)
         start = self._position
         self._position += 1
         while (end := self._end(nesting)) is None:

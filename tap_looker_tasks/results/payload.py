@@ -85,40 +85,40 @@ _OBJECTS = msgspec.json.Decoder(list[_AnyObject])
 _TEXT = msgspec.json.Decoder(str)
 
 
-def read_result(answer: TaskEntry) -> Result:
+def read_result(entry: TaskEntry) -> Result:
     """Read the payload of a task.
 
     Raises:
         MalformedResponseError: If the payload cannot be understood at all.
     """
-    if answer.data is None:
-        return Result(answer.status)
-    data = bytes(answer.data)
+    if entry.data is None:
+        return Result(entry.status)
+    data = bytes(entry.data)
     _check_utf8(data)
-    first = first_byte(answer.data)
+    first = first_byte(entry.data)
     if first == b"{":
-        return _read_object(answer, read_json(_PAYLOAD.decode, data))
+        return _read_object(entry, read_json(_PAYLOAD.decode, data))
     if first == b"[":
-        return _conclude(Result(answer.status, "json"), (), _arrays(answer, data))
+        return _conclude(Result(entry.status, "json"), (), _arrays(entry, data))
     text = read_json(_TEXT.decode, data)
-    if answer.status == _COMPLETE:
+    if entry.status == _COMPLETE:
         return Result(_COMPLETE, text=text)
-    return _conclude(Result(answer.status), _as_errors(text), None)
+    return _conclude(Result(entry.status), _as_errors(text), None)
 
 
-def _read_object(answer: TaskEntry, payload: _Payload) -> Result:
+def _read_object(entry: TaskEntry, payload: _Payload) -> Result:
     reported = _as_errors(payload.errors) + _as_errors(payload.error)
     if first_byte(payload.rows) == b"[":
-        return _read_bi(answer, payload, reported)
+        return _read_bi(entry, payload, reported)
     has_rows = first_byte(payload.data) == b"["
     is_detail = has_rows or payload.data == NULL
     null = next((key for key in ("data", "rows") if getattr(payload, key) == NULL), None)
-    if null and not has_rows and not reported and answer.status == _COMPLETE:
+    if null and not has_rows and not reported and entry.status == _COMPLETE:
         reported = _as_errors(f"the result has no rows: `{null}` is null")
     columns_truncated = _says_truncated(payload.columns_truncated)
     result = _conclude(
         Result(
-            answer.status,
+            entry.status,
             "json_detail" if is_detail else None,
             from_cache=_flag(payload.from_cache),
             truncated=columns_truncated or _flag(payload.truncated),
@@ -131,7 +131,7 @@ def _read_object(answer: TaskEntry, payload: _Payload) -> Result:
             has_totals=payload.has_totals is True,
         ),
         reported,
-        _arrays(answer, bytes(payload.data)) if has_rows else None,
+        _arrays(entry, bytes(payload.data)) if has_rows else None,
     )
     if result.status == _COMPLETE and not is_detail:
         msg = "an object with neither rows nor an error in it"
@@ -139,12 +139,12 @@ def _read_object(answer: TaskEntry, payload: _Payload) -> Result:
     return result
 
 
-def _read_bi(answer: TaskEntry, payload: _Payload, reported: Errors) -> Result:
+def _read_bi(entry: TaskEntry, payload: _Payload, reported: Errors) -> Result:
     metadata = as_object(payload.metadata)
     columns_truncated = _says_truncated(metadata.get("columns_truncated"))
     return _conclude(
         Result(
-            answer.status,
+            entry.status,
             "json_bi",
             truncated=columns_truncated or None,
             columns_truncated=columns_truncated,
@@ -153,12 +153,12 @@ def _read_bi(answer: TaskEntry, payload: _Payload, reported: Errors) -> Result:
             has_totals=metadata.get("has_totals") is True,
         ),
         reported,
-        _arrays(answer, bytes(payload.rows)),
+        _arrays(entry, bytes(payload.rows)),
     )
 
 
-def _arrays(answer: TaskEntry, array: bytes) -> Iterable[bytes]:
-    return (array,) if answer.rows is None else answer.rows
+def _arrays(entry: TaskEntry, array: bytes) -> Iterable[bytes]:
+    return (array,) if entry.rows is None else entry.rows
 
 
 def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, assert_never
 from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError, StillRunningError
 from tap_looker_tasks.results import MalformedResponseError
 from tap_looker_tasks.tasks import (
-    END_BUDGET,
+    END_TIMES,
     PHASES,
     Cancel,
     Collected,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.store import ResultStore
     from tap_looker_tasks.tasks import (
         Action,
-        EndBudget,
+        EndTimes,
         Event,
         ProgressEvent,
         Report,
@@ -85,12 +85,12 @@ class Collector:
         board: TaskBoard,
         requests: RequestRunner,
         client: LookerClient,
-        answers: ResultStore,
+        results: ResultStore,
         *,
         clock: Clock,
         logger: logging.Logger,
         deliver_until: float = inf,
-        budget: EndBudget = END_BUDGET,
+        end_times: EndTimes = END_TIMES,
     ) -> None:
         """Connect the parts; nothing starts before `start`.
 
@@ -98,18 +98,18 @@ class Collector:
             board: Decides the next request.
             requests: Performs requests.
             client: Client whose requests are aborted at the end.
-            answers: Store of results until delivery.
+            results: Store of results until delivery.
             clock: Clock of the run.
             logger: Logger for warnings to users.
             deliver_until: Epoch seconds after which no other result is yielded.
-            budget: Seconds that the end may take.
+            end_times: Seconds that the end may take.
         """
-        self._budget = budget
+        self._end_times = end_times
         self._end_began_at: float | None = None
         self._deliver_until = deliver_until
         self._board = board
         self._client = client
-        self._answers = answers
+        self._results = results
         self._clock = clock
         self._logger = logger
         self._reports = Inbox(clock)
@@ -137,7 +137,7 @@ class Collector:
         self._workers.end()
         self._client.abort()
         self._workers.join(self._threads_end_at())
-        self._answers.close()
+        self._results.close()
 
     # On the thread that delivers.
 
@@ -162,8 +162,8 @@ class Collector:
                     self._leave(outcome)
                 case outcome:
                     yield outcome
-                    if outcome.answer:
-                        outcome.answer.discard()
+                    if outcome.stored:
+                        outcome.stored.discard()
                     if self._is_full:
                         # There may be room again.
                         self._reports.wake()
@@ -173,8 +173,8 @@ class Collector:
 
     def _leave(self, outcome: Outcome) -> None:
         """Leave a collected result to the next run, which fetches it again."""
-        if outcome.answer:
-            outcome.answer.discard()
+        if outcome.stored:
+            outcome.stored.discard()
         self._logger.warning(
             "query task %s: not collected, because the time of this run is over; the next run "
             "collects its result",
@@ -216,12 +216,12 @@ class Collector:
         if not self._board.is_awaiting():
             # Requests for results that are no longer delivered would only slow down the others.
             self._client.abort()
-        end_at = self._clock.now() + self._budget.requests
+        end_at = self._clock.now() + self._end_times.requests
         while True:
             for report in self._reports.take_all():
                 yield from self._note_last(report)
             seconds = end_at - self._clock.now()
-            max_seconds = min(seconds, self._budget.cancellations)
+            max_seconds = min(seconds, self._end_times.cancellations)
             for cancel in self._board.take_cancellations(max_seconds, of_all=cancels):
                 self._workers.begin(cancel)
             if seconds <= 0 or not self._board.is_awaiting():
@@ -235,8 +235,8 @@ class Collector:
             case RequestFailed(Launch(query_name) as request, error):
                 self._board.drop(request)
                 return [LaunchFailed(query_name, str(error))]
-            case StatusReceived(answer=answer) if answer:
-                answer.discard()
+            case StatusReceived(stored=stored) if stored:
+                stored.discard()
         return []
 
     def _end_coordinator(self) -> bool:
@@ -250,7 +250,7 @@ class Collector:
     def _threads_end_at(self) -> float:
         if self._end_began_at is None:
             self._end_began_at = self._clock.now()
-        return self._end_began_at + self._budget.threads
+        return self._end_began_at + self._end_times.threads
 
     # On the coordinator's thread.
 
@@ -277,7 +277,7 @@ class Collector:
     def _next_action(self) -> Action:
         if self._must_end:
             return Done()
-        self._is_full = self._answers.bytes_on_disk > MAX_SPOOL_BYTES
+        self._is_full = self._results.bytes_on_disk > MAX_SPOOL_BYTES
         self._board.hold_launching(is_held=self._is_full)
         named = self._named
         self._board.note_named(named - self._named_noted)
@@ -295,9 +295,9 @@ class Collector:
         events = self._board.note(report, self._clock.now())
         for event in events:
             self._events.put(*_collected(event), event)
-        answer = report.answer if isinstance(report, StatusReceived) else None
-        if answer and not any(isinstance(e, Outcome) and e.answer is answer for e in events):
-            answer.discard()
+        stored = report.stored if isinstance(report, StatusReceived) else None
+        if stored and not any(isinstance(e, Outcome) and e.stored is stored for e in events):
+            stored.discard()
 
     def _warn_of_answer(self, report: StatusReceived) -> None:
         status = report.status
@@ -323,8 +323,8 @@ class Collector:
 def _collected(event: Event) -> Iterator[Collected]:
     """Yield the event of a collected outcome, ahead of its turn to be delivered."""
     if isinstance(event, Outcome) and event.finished_at is not None:
-        answer = event.answer
-        size, seconds = (answer.size_bytes, answer.transfer_seconds) if answer else (0, 0.0)
+        stored = event.stored
+        size, seconds = (stored.size_bytes, stored.transfer_seconds) if stored else (0, 0.0)
         yield Collected(event.task.query_task_id, event.status, size, seconds, event.finished_at)
 
 
@@ -335,12 +335,12 @@ class RequestRunner:
     """Performs requests; safe for concurrent use by threads."""
 
     def __init__(
-        self, client: LookerClient, launcher: Launcher, answers: ResultStore, clock: Clock
+        self, client: LookerClient, launcher: Launcher, results: ResultStore, clock: Clock
     ) -> None:
-        """Send requests with `client`, and store results in `answers` until delivery."""
+        """Send requests with `client`, and store results in `results` until delivery."""
         self._client = client
         self._launcher = launcher
-        self._answers = answers
+        self._results = results
         self._clock = clock
 
     def perform(self, request: Request) -> Iterator[Report]:
@@ -361,10 +361,10 @@ class RequestRunner:
                 yield from self._poll(request)
             case Fetch(query_task_id):
                 began_at = self._clock.now()
-                answer = self._client.query_task_results(
-                    query_task_id, new_rows=self._answers.new_rows
+                entry = self._client.query_task_results(
+                    query_task_id, new_rows=self._results.new_rows
                 )
-                yield self._report(request, query_task_id, answer, began_at)
+                yield self._report(request, query_task_id, entry, began_at)
             case Cancel(task, max_seconds):
                 if not self._client.kill_query(task.query_task_id, max_seconds=max_seconds):
                     self._check_ended(task.query_task_id)
@@ -378,13 +378,13 @@ class RequestRunner:
         Raises:
             StillRunningError: If it still runs.
         """
-        answers = self._client.query_task_multi_results(
-            [query_task_id], new_rows=self._answers.new_rows, max_tries=1
+        entries = self._client.query_task_multi_results(
+            [query_task_id], new_rows=self._results.new_rows, max_tries=1
         )
-        for _, answer in answers:
+        for _, entry in entries:
             if (
-                not isinstance(answer, MalformedResponseError)
-                and phase_of(answer.status) is Phase.UNFINISHED
+                not isinstance(entry, MalformedResponseError)
+                and phase_of(entry.status) is Phase.UNFINISHED
             ):
                 msg = (
                     "it still runs, because Looker does not allow this user to stop it (HTTP "
@@ -394,26 +394,26 @@ class RequestRunner:
 
     def _poll(self, request: Poll) -> Iterator[StatusReceived]:
         began_at = self._clock.now()
-        answers = self._client.query_task_multi_results(
+        entries = self._client.query_task_multi_results(
             request.query_task_ids,
-            new_rows=self._answers.new_rows,
+            new_rows=self._results.new_rows,
             max_tries=1 if request.is_probe else None,
         )
-        for query_task_id, answer in answers:
-            if isinstance(answer, MalformedResponseError):
-                problem = f"Looker's response cannot be read: {answer}"
+        for query_task_id, entry in entries:
+            if isinstance(entry, MalformedResponseError):
+                problem = f"Looker's response cannot be read: {entry}"
                 yield StatusReceived(request, query_task_id, None, problem=problem)
             else:
-                yield self._report(request, query_task_id, answer, began_at)
+                yield self._report(request, query_task_id, entry, began_at)
             # The next entry starts to arrive only now.
             began_at = self._clock.now()
 
     def _report(
-        self, request: Poll | Fetch, query_task_id: str, answer: TaskEntry, began_at: float
+        self, request: Poll | Fetch, query_task_id: str, entry: TaskEntry, began_at: float
     ) -> StatusReceived:
-        has_result = answer.data is not None and phase_of(answer.status) is not Phase.UNFINISHED
-        if not has_result and answer.rows is not None:
-            answer.rows.clear()
+        has_result = entry.data is not None and phase_of(entry.status) is not Phase.UNFINISHED
+        if not has_result and entry.rows is not None:
+            entry.rows.clear()
         seconds = max(0.0, self._clock.now() - began_at)
-        held = self._answers.hold(answer, seconds) if has_result else None
-        return StatusReceived(request, query_task_id, answer.status, held)
+        held = self._results.hold(entry, seconds) if has_result else None
+        return StatusReceived(request, query_task_id, entry.status, held)

@@ -86,10 +86,10 @@ class Run:
         board = TaskBoard(
             settings, tasks=followed, queries=queries, abandoned=abandoned, stop_at=stop_at
         )
-        answers = ResultStore()
-        requests = RequestRunner(client, self._launcher, answers, clock)
+        results = ResultStore()
+        requests = RequestRunner(client, self._launcher, results, clock)
         self._collector = Collector(
-            board, requests, client, answers, clock=clock, logger=logger, deliver_until=stop_at
+            board, requests, client, results, clock=clock, logger=logger, deliver_until=stop_at
         )
 
     def start(self) -> None:

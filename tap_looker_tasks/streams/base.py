@@ -249,7 +249,7 @@ class RowStream(LookerStream):
             if self.goes_in_chunks:
                 self._record_counter.step = len(batch)
                 # The SDK removes deselected columns, but not within a chunk.
-                selected = batch.only([*filter(self.selects, batch.type.names)])
+                selected = batch.select_columns([*filter(self.selects, batch.type.names)])
                 chunk = RecordChunk(selected.lines(), len(batch))
                 yield chunk
                 self._check_written(chunk)

@@ -268,14 +268,14 @@ class QueryTaskResultsStream(LookerStream):
 
     def _deliver(self, outcome: Outcome, run: Run) -> tuple[Record, Outcome]:
         """Deliver the task's rows; return its own record, and the final outcome."""
-        answer = outcome.answer.take() if outcome.answer else None
+        entry = outcome.stored.take() if outcome.stored else None
         result, data = Result(status=outcome.status), None
         self._watch.note_delivering(outcome)
         try:
-            if answer:
-                result = read_result(answer)
+            if entry:
+                result = read_result(entry)
             result = self._refuse_unusable(result, outcome)
-            if answer:
+            if entry:
                 result, is_whole = self._check_completeness(result, outcome.task)
                 data = self._data(result) if self._wants_data(outcome.task) else None
                 self._deliver_rows(outcome, result, run, is_whole=is_whole)
@@ -283,7 +283,7 @@ class QueryTaskResultsStream(LookerStream):
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
         query = self._query_of(outcome.task)
-        source = answer.result_source if answer else None
+        source = entry.result_source if entry else None
         record = build_record(outcome, result, query, result_source=source, data=data)
         self._note_incomplete(outcome, record)
         return record, outcome

@@ -1,8 +1,8 @@
 """Query tasks: `TaskBoard` decides what to launch, poll, fetch and cancel; `Ledger` keeps state."""
 
 from tap_looker_tasks.tasks.board import (
-    END_BUDGET as END_BUDGET,
-    EndBudget as EndBudget,
+    END_TIMES as END_TIMES,
+    EndTimes as EndTimes,
     TaskBoard as TaskBoard,
 )
 from tap_looker_tasks.tasks.ledger import (

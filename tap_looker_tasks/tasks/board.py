@@ -88,7 +88,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndBudget:
+class EndTimes:
     """Seconds from the moment when a run must end, each until something is no longer waited for.
 
     Users are promised an end within five seconds; the last one is the interpreter's.
@@ -111,7 +111,7 @@ class EndBudget:
     last_state: float = 0.5
 
 
-END_BUDGET = EndBudget()
+END_TIMES = EndTimes()
 
 # With a target that stops reading for a minute, slots stay full if queries take 6 s or longer.
 UNNAMED_LAUNCHES_PER_SLOT = 10
@@ -139,7 +139,7 @@ class TaskBoard:
         self._queue = LaunchQueue(
             queries,
             slots=settings.max_concurrent_tasks,
-            longest_pause=settings.poll_max_interval_seconds,
+            max_pause=settings.poll_max_interval_seconds,
             patience=settings.http_max_tries,
         )
         self._to_fetch: deque[str] = deque()
@@ -196,7 +196,7 @@ class TaskBoard:
         """Return when the run must end, even with requests in progress."""
         if now < self._stop_at:
             return self._stop_at
-        return inf if self._is_drained else self._stop_at + END_BUDGET.launches
+        return inf if self._is_drained else self._stop_at + END_TIMES.launches
 
     def _is_over(self, now: float) -> bool:
         """Return whether the run must end, and no request in progress is waited for."""
@@ -308,7 +308,7 @@ class TaskBoard:
 
     def _note_answer(self, report: StatusReceived, now: float) -> list[Event]:
         if task := self._fetching.pop(report.query_task_id, None):
-            return [outcome_of(task, COMPLETE, now, answer=report.answer)]
+            return [outcome_of(task, COMPLETE, now, stored=report.stored)]
         followed = self._followed.get(report.query_task_id)
         if followed is None:
             return []
@@ -316,7 +316,7 @@ class TaskBoard:
             # The next response may be complete; until then, this one does not count.
             self._followed[report.query_task_id] = replace(followed, problem=report.problem)
             return []
-        return self._see(followed, report.status, now, answer=report.answer)
+        return self._see(followed, report.status, now, stored=report.stored)
 
     def _see(
         self,
@@ -324,7 +324,7 @@ class TaskBoard:
         status: str,
         now: float,
         *,
-        answer: StoredResult | None = None,
+        stored: StoredResult | None = None,
         problem: str | None = None,
     ) -> list[Event]:
         """Record a task's status; return its outcome once the status is final."""
@@ -339,14 +339,14 @@ class TaskBoard:
             self._followed[seen.query_task_id] = seen
             return []
         del self._followed[seen.query_task_id]
-        if final_status == COMPLETE and answer is None:
+        if final_status == COMPLETE and stored is None:
             self._fetching[seen.query_task_id] = replace(seen, status=task.status)
             self._to_fetch.append(seen.query_task_id)
             self._free_slot(seen)
             return []
         # An abandoned task keeps the last status that Looker reported.
-        kept = answer if final_status == status else None
-        outcome = outcome_of(seen, final_status, now, answer=kept, problem=problem)
+        kept = stored if final_status == status else None
+        outcome = outcome_of(seen, final_status, now, stored=kept, problem=problem)
         return self._conclude(seen, outcome)
 
     def _conclude(self, task: FollowedTask, outcome: Outcome) -> list[Event]:

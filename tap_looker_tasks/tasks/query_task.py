@@ -266,14 +266,14 @@ class StatusReceived:
         request: Request that the report is about.
         query_task_id: Looker's ID of the task.
         status: Looker's status in lower case; None if the entry could not be understood.
-        answer: Result that came with it; None for a status alone.
+        stored: Result that came with it; None for a status alone.
         problem: Reason why the entry could not be understood.
     """
 
     request: Poll | Fetch
     query_task_id: str
     status: str | None
-    answer: StoredResult | None = None
+    stored: StoredResult | None = None
     problem: str | None = None
 
 
@@ -354,7 +354,7 @@ class Outcome:
         first_seen_at: Epoch seconds of Looker's first response, if there was one.
         finished_at: Epoch seconds at which it finished; None if it is unfinished.
         doubted_since: Epoch seconds since which the status has been unconfirmed.
-        answer: Entry with its result; None for a status alone.
+        stored: Entry with its result; None for a status alone.
         problem: Error in Looker's entry, if it could not be understood; the next run then polls the
             task again.
     """
@@ -364,7 +364,7 @@ class Outcome:
     first_seen_at: float | None = None
     finished_at: float | None = None
     doubted_since: float | None = None
-    answer: StoredResult | None = None
+    stored: StoredResult | None = None
     problem: str | None = None
 
 
@@ -377,7 +377,7 @@ def outcome_of(
     status: str,
     finished_at: float | None = None,
     *,
-    answer: StoredResult | None = None,
+    stored: StoredResult | None = None,
     problem: str | None = None,
 ) -> Outcome:
     """Build the outcome of a followed task."""
@@ -387,6 +387,6 @@ def outcome_of(
         first_seen_at=task.first_seen_at,
         finished_at=finished_at,
         doubted_since=task.doubted_since,
-        answer=answer,
+        stored=stored,
         problem=problem,
     )

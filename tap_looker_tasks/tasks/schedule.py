@@ -349,20 +349,20 @@ class LaunchQueue:
     """
 
     def __init__(
-        self, queries: Iterable[Launch], *, slots: int, longest_pause: float, patience: int
+        self, queries: Iterable[Launch], *, slots: int, max_pause: float, patience: int
     ) -> None:
         """Queue the queries.
 
         Args:
             queries: Queries in launch order.
             slots: Maximum number of tasks in flight.
-            longest_pause: Seconds to pause after Looker rejected a launch for load without naming a
+            max_pause: Seconds to pause after Looker rejected a launch for load without naming a
                 delay.
             patience: Maximum number of such rejections in a row while nothing is in flight.
         """
         self._queued = deque(queries)
         self._slots = self._capacity = slots
-        self._longest_pause = longest_pause
+        self._max_pause = max_pause
         self._patience = patience
         self._prepared: set[str] = set()
         self._preparing: set[str] = set()
@@ -433,7 +433,7 @@ class LaunchQueue:
         if now >= self._resume_at:
             self._capacity = max(1, min(self._capacity, in_flight + 1) // 2)
             self._postponements += 1
-        pause = self._longest_pause if retry_after is None else retry_after
+        pause = self._max_pause if retry_after is None else retry_after
         self._resume_at = max(self._resume_at, now + pause)
         return in_flight > 0 or self._postponements < self._patience
 

@@ -227,7 +227,7 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
                 (cause.value, round(seconds, 3))
                 for cause, seconds in zip(Cause, load.seconds, strict=True)
             ],
-            "mostSlots": load.most_slots,
+            "maxSlots": load.max_slots,
         },
         "calls": given.calls.most_common(),
         "metered": str(MeteredCalls.of(given.calls)),
@@ -273,14 +273,14 @@ class Load(NamedTuple):
         moments: Middle of each sample, in seconds from the start of the run.
         tasks: For each of `PHASES`, the mean number of tasks in it during each sample.
         slots: The mean number of tasks that held a slot in Looker during each sample.
-        most_slots: The most tasks that held a slot at the same time.
+        max_slots: The most tasks that held a slot at the same time.
         seconds: Seconds the run waited for each `Cause`, to a sample exactly.
     """
 
     moments: tuple[float, ...]
     tasks: tuple[tuple[float, ...], ...]
     slots: tuple[float, ...]
-    most_slots: int
+    max_slots: int
     seconds: tuple[float, ...]
 
 

@@ -55,11 +55,11 @@ class Reader:
         self._schema = _schema()
         self.reading = Reading()
 
-    def read(self, body: bytes, chunk_bytes: int, longest_entry: int) -> None:
+    def read(self, body: bytes, chunk_bytes: int, max_entry_bytes: int) -> None:
         """Read a body that comes in chunks; whatever is in it, only certain errors may come."""
         chunks = (body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes))
         try:
-            for _, answer in split_answers(chunks, longest_entry=longest_entry):
+            for _, answer in split_answers(chunks, max_entry_bytes=max_entry_bytes):
                 self.reading.counts[self._deliver(answer)] += 1
         except MalformedResponseError:
             self.reading.counts["response rejected"] += 1

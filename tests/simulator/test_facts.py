@@ -202,7 +202,7 @@ _FAULTS: dict[str, tuple[object, str, object]] = {
     "C1": (looker.Looker, "create_query", _new_id),
     "T2": (uuid, "uuid4", _Numbered),
     "T5": (engine.Database, "run", _calculate),
-    "M3": (application, "_LONGEST_QUERY_STRING", 100_000),
+    "M3": (application, "_MAX_QUERY_STRING_BYTES", 100_000),
     "E6": (formats, "build_failure", _without_error),
     "N1": (engine, "_DEFAULT_LIMIT", 5000),
     "P3": (formats, "GROUPING", "grouping"),

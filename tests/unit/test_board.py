@@ -279,7 +279,7 @@ def test_a_result_that_is_not_in_the_answer_is_asked_for() -> None:
         board, 1, StatusReceived(fetch, "a", "complete", RESULT), RequestFinished(fetch)
     )
     assert isinstance(outcome, Outcome)
-    assert (outcome.status, outcome.finished_at, outcome.answer) == ("complete", 1, RESULT)
+    assert (outcome.status, outcome.finished_at, outcome.stored) == ("complete", 1, RESULT)
     assert board.next_action(1) == Done()
 
 
@@ -290,7 +290,7 @@ def test_a_result_that_looker_refuses_is_an_error_and_not_data() -> None:
     report(board, 0, StatusReceived(poll, "a", "complete"), RequestFinished(poll))
     (outcome,) = report(board, 0, RequestFailed(only(begin(board, 0)), REFUSED))
     assert isinstance(outcome, Outcome)
-    assert (outcome.status, outcome.answer) == ("error", None)
+    assert (outcome.status, outcome.stored) == ("error", None)
     assert "HTTP 404" in str(outcome.problem)
 
 
@@ -412,10 +412,10 @@ def test_tasks_finishing_evenly_over_ten_minutes_cost_few_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queries", "longest_lag", "most_calls"), [(["next"], 0.066, 110), ([], 0.4, 25)]
+    ("queries", "max_lag", "max_calls"), [(["next"], 0.066, 110), ([], 0.4, 25)]
 )
 def test_a_slot_that_others_wait_for_is_free_soon(
-    queries: list[str], longest_lag: float, most_calls: int
+    queries: list[str], max_lag: float, max_calls: int
 ) -> None:
     board = launching("flights", *queries, poll_interval_seconds=0.1, max_concurrent_tasks=1)
     create(board, "a")
@@ -433,8 +433,8 @@ def test_a_slot_that_others_wait_for_is_free_soon(
                 report(board, now, StatusReceived(action, "a", "running"), RequestFinished(action))
                 == []
             )
-    assert max(lags) <= longest_lag
-    assert len(lags) <= most_calls
+    assert max(lags) <= max_lag
+    assert len(lags) <= max_calls
 
 
 def test_the_next_queries_are_prepared_before_a_slot_is_free() -> None:

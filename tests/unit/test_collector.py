@@ -19,7 +19,7 @@ from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
 from tap_looker_tasks.run.collector import Collector, Idle
 from tap_looker_tasks.store import ResultStore
-from tap_looker_tasks.tasks.board import END_BUDGET, EndBudget, TaskBoard
+from tap_looker_tasks.tasks.board import END_TIMES, EndTimes, TaskBoard
 from tap_looker_tasks.tasks.query_task import (
     Cancel,
     CancelFailed,
@@ -101,7 +101,7 @@ def collect(
     *names: str,
     external: tuple[str, ...] = (),
     deliver_until: float = inf,
-    budget: EndBudget = END_BUDGET,
+    end_times: EndTimes = END_TIMES,
     **config: object,
 ) -> Collector:
     credentials = {"base_url": "https://looker.test", "client_id": "i", "client_secret": "s"}
@@ -119,7 +119,7 @@ def collect(
         clock=SteadyClock(),
         logger=logging.getLogger("tests"),
         deliver_until=deliver_until,
-        budget=budget,
+        end_times=end_times,
     )
     collector.start()
     return collector
@@ -271,8 +271,10 @@ def test_threads_that_hang_are_waited_for_together_and_not_one_after_the_other(
 
     looker.before = hang
     names = [f"q{number}" for number in range(32)]
-    budget = EndBudget(requests=0.1, threads=0.3)
-    collector = collect(looker, *names, budget=budget, max_connections=32, max_concurrent_tasks=32)
+    end_times = EndTimes(requests=0.1, threads=0.3)
+    collector = collect(
+        looker, *names, end_times=end_times, max_connections=32, max_concurrent_tasks=32
+    )
     give_up_at = time.monotonic() + PATIENCE
     while len(hanging) < len(names) and time.monotonic() < give_up_at:
         time.sleep(0.01)
@@ -281,7 +283,7 @@ def test_threads_that_hang_are_waited_for_together_and_not_one_after_the_other(
     ended = [*collector.end(cancels=True)]
     collector.close()
     # One by one, they would take 32 times as long.
-    assert time.monotonic() - began < 32 * budget.threads / 2
+    assert time.monotonic() - began < 32 * end_times.threads / 2
     assert {event.query_name for event in ended if isinstance(event, LaunchFailed)} == {*names}
     released.set()
 
@@ -291,8 +293,8 @@ def test_answers_nobody_needs_make_room(looker: Looker) -> None:
     collector = collect(looker, external=("a", "b"))
     for event in collector.events():
         if isinstance(event, Outcome):
-            assert event.answer
-            assert event.answer.take().data == NULL
+            assert event.stored
+            assert event.stored.take().data == NULL
     collector.close()
     assert looker.answers.bytes_on_disk == 0
 

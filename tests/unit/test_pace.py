@@ -49,7 +49,7 @@ class Pace(NamedTuple):
 
     seconds: float
     polls: int
-    most_in_flight: int
+    max_in_flight: int
     lateness: list[float]
 
     @property
@@ -81,7 +81,7 @@ class SimulatedLooker:
         self._answers: list[tuple[float, int, list[Report]]] = []
         self.now = 0.0
         self.polls = 0
-        self.most_in_flight = 0
+        self.max_in_flight = 0
         self._in_flight = 0
 
     def pace(self) -> Pace:
@@ -102,7 +102,7 @@ class SimulatedLooker:
                 seen_at |= {outcome.task.query_task_id: self.now for outcome in outcomes}
         in_order = sorted(names, key=self._ends_at.__getitem__)
         lateness = [seen_at[name] - self._ends_at[name] for name in in_order]
-        return Pace(self.now, self.polls, self.most_in_flight, lateness)
+        return Pace(self.now, self.polls, self.max_in_flight, lateness)
 
     def _reports(self, action: Action) -> list[Report]:
         if not isinstance(action, Wait):
@@ -122,7 +122,7 @@ class SimulatedLooker:
             case Launch(name):
                 self._ends_at[name] = arrives_at + self._run_times[int(name)]
                 self._in_flight += 1
-                self.most_in_flight = max(self.most_in_flight, self._in_flight)
+                self.max_in_flight = max(self.max_in_flight, self._in_flight)
                 task = LaunchedTask(
                     name,
                     name,
@@ -156,7 +156,7 @@ def without_lag(run_times: Sequence[float]) -> float:
 
 @pytest.mark.parametrize("round_trip", [0.01, 0.1, 0.25])
 @pytest.mark.parametrize(
-    ("run_times", "most_times", "most_polls"),
+    ("run_times", "max_times", "max_polls"),
     [
         pytest.param(_ONE_TO_THREE_SECONDS, 1.05, 105, id="first run"),
         pytest.param([30 * n for n in _ONE_TO_THREE_SECONDS], 1.06, 150, id="slow"),
@@ -166,26 +166,26 @@ def without_lag(run_times: Sequence[float]) -> float:
     ],
 )
 def test_slots_are_used_again_soon(
-    run_times: Sequence[float], most_times: float, most_polls: int, round_trip: float
+    run_times: Sequence[float], max_times: float, max_polls: int, round_trip: float
 ) -> None:
     pace = SimulatedLooker(run_times, round_trip).pace()
     launches_in_a_slot = len(run_times) / _AT_ONCE
     # A poll and a launch lie between the end of a task and the start of the next.
     least = without_lag(run_times) + 2 * round_trip * launches_in_a_slot
-    assert pace.seconds <= most_times * least
-    assert pace.polls <= most_polls
-    assert pace.most_in_flight == _AT_ONCE
+    assert pace.seconds <= max_times * least
+    assert pace.polls <= max_polls
+    assert pace.max_in_flight == _AT_ONCE
 
 
-@pytest.mark.parametrize(("round_trip", "most_times"), [(0.01, 1.04), (0.1, 1.1), (0.25, 1.23)])
+@pytest.mark.parametrize(("round_trip", "max_times"), [(0.01, 1.04), (0.1, 1.1), (0.25, 1.23)])
 def test_slots_of_known_queries_are_used_again_with_few_polls(
-    round_trip: float, most_times: float
+    round_trip: float, max_times: float
 ) -> None:
     # In a later run, the longest start first.
     run_times = sorted(_ONE_TO_THREE_SECONDS, reverse=True)
     memories = [RunTime(seconds) for seconds in run_times]
     pace = SimulatedLooker(run_times, round_trip, memories=memories).pace()
-    assert pace.seconds <= most_times * max(sum(run_times) / _AT_ONCE, *run_times)
+    assert pace.seconds <= max_times * max(sum(run_times) / _AT_ONCE, *run_times)
     assert pace.polls <= 40
 
 
@@ -194,16 +194,16 @@ _TEN_TO_THIRTY_SECONDS = [10 + 20 * (n + 0.5) / 10 for n in range(10)]
 
 
 @pytest.mark.parametrize(
-    ("polling", "most_polls", "most_lateness"), [("prompt", 10, 1.5), ("sparing", 5, 5.5)]
+    ("polling", "max_polls", "max_lateness"), [("prompt", 10, 1.5), ("sparing", 5, 5.5)]
 )
 def test_known_queries_that_all_run_are_polled_when_they_end(
-    polling: str, most_polls: int, most_lateness: float
+    polling: str, max_polls: int, max_lateness: float
 ) -> None:
     memories = [RunTime(seconds) for seconds in _TEN_TO_THIRTY_SECONDS]
     pace = SimulatedLooker(_TEN_TO_THIRTY_SECONDS, 0.1, memories=memories, polling=polling).pace()
-    assert pace.polls <= most_polls
+    assert pace.polls <= max_polls
     assert pace.lateness_of_last <= 1.5
-    assert max(pace.lateness) <= max(most_lateness, 3.5)
+    assert max(pace.lateness) <= max(max_lateness, 3.5)
 
 
 def test_sparing_polls_of_long_known_queries_are_no_more_than_the_queries() -> None:
@@ -217,11 +217,11 @@ def test_sparing_polls_of_long_known_queries_are_no_more_than_the_queries() -> N
     )
 
 
-@pytest.mark.parametrize(("polling", "most_polls"), [("prompt", 120), ("sparing", 40)])
-def test_external_tasks_that_end_evenly_take_few_polls(polling: str, most_polls: int) -> None:
+@pytest.mark.parametrize(("polling", "max_polls"), [("prompt", 120), ("sparing", 40)])
+def test_external_tasks_that_end_evenly_take_few_polls(polling: str, max_polls: int) -> None:
     ends = [3.0 * (n + 1) for n in range(200)]
     pace = SimulatedLooker(ends, 0.1, external=True, polling=polling).pace()
-    assert pace.polls <= most_polls
+    assert pace.polls <= max_polls
 
 
 # A thousand random loads: what earlier runs say of them, and what that costs.
@@ -251,7 +251,7 @@ def without_memory() -> list[Pace]:
 
 
 @pytest.mark.parametrize(
-    ("memory", "most_polls", "most_time"),
+    ("memory", "max_polls", "max_time"),
     [
         pytest.param(1, 0.45, 1.0, id="right"),
         pytest.param(0.1, 1.1, 1.05, id="ten times too short"),
@@ -259,11 +259,11 @@ def without_memory() -> list[Pace]:
     ],
 )
 def test_memories_save_polls_and_wrong_ones_cost_little_time(
-    memory: float, most_polls: float, most_time: float
+    memory: float, max_polls: float, max_time: float
 ) -> None:
     known, unknown = [play_random_load(seed, memory) for seed in range(200)], without_memory()
-    assert sum(p.polls for p in known) <= most_polls * sum(p.polls for p in unknown)
-    assert mean(a.seconds / b.seconds for a, b in zip(known, unknown, strict=True)) <= most_time
+    assert sum(p.polls for p in known) <= max_polls * sum(p.polls for p in unknown)
+    assert mean(a.seconds / b.seconds for a, b in zip(known, unknown, strict=True)) <= max_time
 
 
 @pytest.mark.parametrize("memory", [0.1, 10])

@@ -105,7 +105,7 @@ def test_load_is_a_mean_and_the_most_slots_are_exact() -> None:
     load = measure_load(facts, START + 10, 10, samples=5)
     assert load.tasks[PHASES.index(Stage.RUNNING)] == (1.5, 2.5, 2.0, 2.0, 1.0)
     assert load.slots == (1.5, 2.5, 2.0, 2.0, 1.0)
-    assert load.most_slots == 3
+    assert load.max_slots == 3
 
 
 def tell_at_random(chance: random.Random) -> RunFacts:

@@ -86,7 +86,7 @@
       tile("Rows", whole.format(run.rows), run.seconds ? `${whole.format(Math.round(run.rows / run.seconds))} a second` : ""),
       tile("Data", bytes(run.deliveredBytes || run.collectedBytes), run.deliveredBytes && run.collectedBytes ? `from ${bytes(run.collectedBytes)} of answers` : ""),
       tile("API calls", whole.format(made), limit),
-      tile("Most slots at once", whole.format(holdUp.mostSlots), `of ${whole.format(run.slots)}`),
+      tile("Most slots at once", whole.format(holdUp.maxSlots), `of ${whole.format(run.slots)}`),
     );
     byId("calls-total").textContent = `${whole.format(made)} in all, ${limit}; as Looker meters them: ${metered}`;
     const fill = (id, pairs) => byId(id).append(...pairs.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value))));
@@ -247,9 +247,9 @@
     return [[0, ...load.moments, end], ...series.map((values) => [values[0], ...values, values[values.length - 1]])];
   }
   function drawSlots() {
-    byId("slots-title").textContent = `Slots in use in Looker: ${holdUp.mostSlots} of ${run.slots} at most`;
+    byId("slots-title").textContent = `Slots in use in Looker: ${holdUp.maxSlots} of ${run.slots} at most`;
     plot("slots", 120, {
-      scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: { range: () => [0, Math.max(holdUp.mostSlots, run.slots, 1) * 1.08] } },
+      scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: { range: () => [0, Math.max(holdUp.maxSlots, run.slots, 1) * 1.08] } },
       series: [{}, { stroke: colors.running, fill: `color-mix(in srgb, ${colors.running} 25%, transparent)`, width: 1.5, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) },
         { stroke: colors.soft, width: 1, dash: [4, 4], points: { show: false } }],
       axes: [timeAxis(), axis({ size: GUTTER(), space: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] })],
