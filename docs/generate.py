@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from click.testing import CliRunner
 
-from looker_simulator.facts import FACTS
+from looker_simulator.facts.command import FACTS
 from looker_simulator.faults import FAULTS
 from looker_simulator.routes import ROUTES
 from tap_looker_tasks import errors

@@ -20,12 +20,14 @@ def operations() -> str:
 
 
 def modules() -> str:
-    """Return a table of the modules, with the first line of each docstring."""
+    """Return a table of the modules and packages, with the first line of each docstring."""
     lines = []
-    for path in sorted((SIMULATOR / "looker_simulator").glob("*.py")):
+    package = SIMULATOR / "looker_simulator"
+    for path in sorted([*package.glob("*.py"), *package.glob("*/__init__.py")]):
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
-        if path.stem != "__init__":
-            lines.append(f"| `{path.stem}` | {docstring.splitlines()[0].rstrip('.')} |")
+        name = path.stem if path.parent == package else f"{path.parent.name}/"
+        if name != "__init__":
+            lines.append(f"| `{name}` | {docstring.splitlines()[0].rstrip('.')} |")
     return "\n".join(["| module | what it is |", "|-|-|", *lines])
 
 

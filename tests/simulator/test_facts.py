@@ -20,15 +20,23 @@ from looker_simulator import (
     content_operations,
     engine,
     exchange,
-    fact_probe,
     formats,
     looker,
     tasks,
 )
-from looker_simulator.fact_checks import CHECKS, find_difference
-from looker_simulator.fact_probe import Options, Probe
-from looker_simulator.fact_recording import Disguise, Replay
-from looker_simulator.facts import DIFFERS, FACTS, HOLDS, NOT_TRIED, check_facts, main, sender
+from looker_simulator.facts import probe as fact_probe
+from looker_simulator.facts.checks import CHECKS, find_difference
+from looker_simulator.facts.command import (
+    DIFFERS,
+    FACTS,
+    HOLDS,
+    NOT_TRIED,
+    check_facts,
+    main,
+    sender,
+)
+from looker_simulator.facts.probe import Options, Probe
+from looker_simulator.facts.recording import Disguise, Replay
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.user_project import read_project
 from tests.singer import stored_id
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from looker_simulator.engine import Database
-    from looker_simulator.facts import Verdict
+    from looker_simulator.facts.command import Verdict
 
 _RECORDINGS = Path(__file__).parent / "recordings"
 """Of `looker-facts --record`, named after the Looker; add one of yours."""
@@ -96,7 +104,7 @@ def test_every_fact_has_a_check_or_a_reason_for_none() -> None:
 def test_what_relies_on_a_fact_is_a_module_of_the_tap() -> None:
     modules = {fact.relied_on_by for fact in FACTS if fact.relied_on_by}
     missing = {name for name in modules if not find_spec(f"tap_looker_tasks.{name}")}
-    assert not missing, "renamed: change `relied_on_by` in simulator/looker_simulator/facts.csv"
+    assert not missing, "renamed: change `relied_on_by` in looker_simulator/facts/facts.csv"
 
 
 def test_the_simulator_holds_the_facts_in_80_calls_and_changes_nothing(

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import click
 import requests
 
-from looker_simulator.fact_checks import CHECKS, find_difference
-from looker_simulator.fact_probe import Form, NotTriedError, Options, Probe, Reply, give_up
-from looker_simulator.fact_recording import Recorder, Replay
+from looker_simulator.facts.checks import CHECKS, find_difference
+from looker_simulator.facts.probe import Form, NotTriedError, Options, Probe, Reply, give_up
+from looker_simulator.facts.recording import Recorder, Replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from looker_simulator.fact_probe import Request, Send
+    from looker_simulator.facts.probe import Request, Send
 
 _MAX_REQUEST_SECONDS = 45.0
 _OK = 200
@@ -58,7 +58,7 @@ class Verdict(NamedTuple):
 
 
 def _read_facts() -> tuple[Fact, ...]:
-    with files("looker_simulator").joinpath("facts.csv").open(encoding="utf-8") as lines:
+    with files("looker_simulator.facts").joinpath("facts.csv").open(encoding="utf-8") as lines:
         return tuple(Fact(**row) for row in csv.DictReader(lines))
 
 

@@ -17,13 +17,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from looker_simulator import fact_checks, fact_probe
-from looker_simulator.fact_probe import Options, Reply, give_up
+from looker_simulator.facts import checks, probe
+from looker_simulator.facts.probe import Options, Reply, give_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from looker_simulator.fact_probe import Request, Send
+    from looker_simulator.facts.probe import Request, Send
 
 
 def _literals(path: Path) -> Iterator[str]:
@@ -37,7 +37,7 @@ def _literals(path: Path) -> Iterator[str]:
             yield str(node.value)
 
 
-_MODULES = (fact_checks, fact_probe)
+_MODULES = (checks, probe)
 _SOURCE = "\n".join(text for each in _MODULES for text in _literals(Path(str(each.__file__))))
 _WORD = re.compile(r"\w+")
 _KNOWN = frozenset(word.lower() for word in _WORD.findall(_SOURCE))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from looker_simulator.fact_probe import MADE_UP_TASK, Probe, give_up
+from looker_simulator.facts.probe import MADE_UP_TASK, Probe, give_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -1,0 +1,1 @@
+"""`looker-facts`: checks what is assumed about Looker against a running one."""
