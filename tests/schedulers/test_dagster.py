@@ -54,6 +54,7 @@ def test_a_query_is_whole_when_all_partitions_are_materialized(
                 **os.environ,
                 **settings,
                 "DAGSTER_HOME": str(tmp_path),
+                "LOOKER_RETRY_SECONDS": "1",
                 "LOOKER_SHARDS": "2",
                 "TAP_LOOKER_TASKS_QUERIES": json.dumps(_QUERIES),
                 "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": schema,
