@@ -3,7 +3,6 @@
 from tap_looker_tasks.config.addresses import (
     page_of as page_of,
     read_address as read_address,
-    write_address as write_address,
 )
 from tap_looker_tasks.config.entries import (
     AUTO as AUTO,

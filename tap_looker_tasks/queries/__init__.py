@@ -4,7 +4,6 @@ from tap_looker_tasks.queries.body import (
     UNKNOWN_LIMITS as UNKNOWN_LIMITS,
     Limits as Limits,
     RunTime as RunTime,
-    Shortfall as Shortfall,
     body_problems as body_problems,
     changed_copy as changed_copy,
     check_body as check_body,
@@ -17,7 +16,6 @@ from tap_looker_tasks.queries.body import (
 )
 from tap_looker_tasks.queries.bookmark import (
     BookmarkAdvance as BookmarkAdvance,
-    combine_filters as combine_filters,
     from_bookmark as from_bookmark,
 )
 from tap_looker_tasks.queries.checks import (
