@@ -19,6 +19,7 @@ from tap_looker_tasks.cli import (
 )
 from tap_looker_tasks.launching import (
     Explanation,
+    Launcher,
     Verdict,
     find_fields,
     run_checks,
@@ -119,13 +120,14 @@ def _explain(tap: LookerTap, *, with_sql: bool) -> bool:
     selected = [stream for stream in tap.streams.values() if stream.selected]
     streams = [stream for stream in selected if isinstance(stream, QueryStream)]
     bookmark = tap.state.get("bookmarks", {}).get(QueryTaskResultsStream.name, {})
+    keepers = {stream.name: stream.keeper for stream in streams}
     explanation = Explanation(
         tap.settings,
         tap.client,
-        tap.clock,
-        ledger=Ledger(deepcopy(bookmark), read_task_ids(tap.settings)),
-        keepers={stream.name: stream.keeper for stream in streams},
-        stored_queries=tap.stored_queries,
+        Launcher(keepers, tap.settings, tap.client, tap.stored_queries, tap.clock),
+        Ledger(deepcopy(bookmark), read_task_ids(tap.settings)),
+        keepers,
+        tap.stored_queries,
     )
     keys = {stream.name: stream.primary_keys or () for stream in streams}
     described = explanation.describe(keys, with_sql=with_sql)

@@ -117,14 +117,8 @@ def find_queries(
 ) -> Findings[ConfiguredQuery]:
     """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
 
-    Fetches only dashboards, and Looks whose title names a stream that no catalog names.
-
-    Args:
-        settings: Settings of the tap.
-        client: Client of Looker's API.
-        stored_queries: Stored queries looked up so far.
-        logger: Logger for warnings to users.
-        schemas: Schemas of the streams in a catalog, by name.
+    Fetches only dashboards, and Looks whose title names a stream that no catalog names; `schemas`
+    has those of a catalog's streams by name.
 
     Raises:
         RequestError: If a request to Looker fails.
@@ -140,22 +134,18 @@ def find_queries(
         settings.max_connections,
     )
     queries = [
-        *(look for look in looks if isinstance(look, ConfiguredQuery)),
+        *(query for look in looks for query in look.values),
         *(_keep_name(query, kept) for tiles in dashboards for query in tiles.values),
     ]
     longest = settings.max_name_length
     queries = [_with_name(query, shorten(query.name, longest)) for query in _tell_apart(queries)]
     problems = [problem for tiles in dashboards for problem in tiles.problems]
-    failures = [
-        *(failure for failure in looks if not isinstance(failure, ConfiguredQuery)),
-        *(failure for tiles in dashboards for failure in tiles.failures),
-    ]
     names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
     shards = share_queries((query.name for query in queries), settings.shard_count)
     return Findings(
         tuple(query for query in queries if shards[query.name] == settings.shard_index),
         (*problems, *names),
-        failures=tuple(failures),
+        failures=tuple(failure for each in (*looks, *dashboards) for failure in each.failures),
     )
 
 
@@ -172,18 +162,20 @@ def _name_by_title(
     stored_queries: StoredQueries,
     kept: Mapping[str, str],
     query: ConfiguredQuery,
-) -> ConfiguredQuery | tuple[str, str]:
+) -> Findings[ConfiguredQuery]:
     """Name the stream of a Look without a configured name; return why if that is not possible."""
     if query.name:
-        return query
+        return Findings((query,))
     query = replace(query, content_path=f"/looks/{query.look_id}")
     if query.content_path in kept:
-        return _keep_name(query, kept)
+        return Findings((_keep_name(query, kept),))
     try:
         title = stored_queries.find(query, client).title
     except (RequestRejectedError, ValueError) as error:
-        return f"look_{query.look_id}", f"{query.source_path}: {error}"
-    return _with_name(query, name_from_title(title or "", "look", str(query.look_id)))
+        reason = f"{query.source_path}: {error}"
+        return Findings(failures=((f"look_{query.look_id}", reason),))
+    name = name_from_title(title or "", "look", str(query.look_id))
+    return Findings((_with_name(query, name),))
 
 
 def _keep_name(query: ConfiguredQuery, kept: Mapping[str, str]) -> ConfiguredQuery:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.config import ConfiguredQuery, Settings
     from tap_looker_tasks.launching.discovery import QueryStreamPlan
     from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries
-    from tap_looker_tasks.looker import Clock, Estimate, LookerClient
+    from tap_looker_tasks.looker import Estimate, LookerClient
     from tap_looker_tasks.queries import QueryKeeper
     from tap_looker_tasks.tasks import LaunchedTask, Ledger
 
@@ -232,26 +232,25 @@ def _in_one_line(error: TapError) -> str:
     return " ".join(error.message.split())
 
 
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """Requests and filters of a run with these settings and this state."""
+    """Requests and filters of a run with these settings and this state.
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: LookerClient,
-        clock: Clock,
-        *,
-        ledger: Ledger,
-        keepers: Mapping[str, QueryKeeper],
-        stored_queries: StoredQueries,
-    ) -> None:
-        """Keep the arguments of `Run`; the ledger's bookmark, which changes, must be a copy."""
-        self._settings = settings
-        self._client = client
-        self._ledger = ledger
-        self._keepers = keepers
-        self._stored_queries = stored_queries
-        self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
+    Attributes:
+        settings: Settings of the run.
+        client: Client of Looker's API.
+        launcher: Launcher of the run's queries.
+        ledger: Ledger of the run; its bookmark, which changes, must be a copy.
+        keepers: State of each query, by name.
+        stored_queries: Stored queries looked up so far.
+    """
+
+    settings: Settings
+    client: LookerClient
+    launcher: Launcher
+    ledger: Ledger
+    keepers: Mapping[str, QueryKeeper]
+    stored_queries: StoredQueries
 
     def describe(self, keys: Mapping[str, Sequence[str]], *, with_sql: bool) -> dict[str, Any]:
         """Describe the run and each of its queries, for users and for programs.
@@ -264,21 +263,21 @@ class Explanation:
         Raises:
             RequestError: If no request to Looker can succeed.
         """
-        followed = [*self._ledger.tasks_to_follow()]
-        estimate = estimate_run(self._settings, len(self._keepers), len(followed))
+        followed = [*self.ledger.tasks_to_follow()]
+        estimate = estimate_run(self.settings, len(self.keepers), len(followed))
         fingerprints = dict(self._fingerprints())
-        resumed = {task.query_name: task for task in self._ledger.resume(fingerprints)}
-        abandoned = {task.query_name: task for task in self._ledger.tasks_to_cancel()}
+        resumed = {task.query_name: task for task in self.ledger.resume(fingerprints)}
+        abandoned = {task.query_name: task for task in self.ledger.tasks_to_cancel()}
         described = map_concurrently(
             lambda name: self._describe_query(
-                self._keepers[name], resumed.get(name), with_sql=with_sql
+                self.keepers[name], resumed.get(name), with_sql=with_sql
             ),
-            self._keepers,
-            self._settings.max_connections,
+            self.keepers,
+            self.settings.max_connections,
         )
         return {
             "run": {
-                "looker": self._settings.base_url,
+                "looker": self.settings.base_url,
                 "api_calls": describe_estimate(estimate),
                 "api_calls_a_month": estimate.describe_month(),
                 "external_tasks_to_follow": len(followed),
@@ -286,15 +285,15 @@ class Explanation:
             },
             "queries": {
                 name: query | {"primary_keys": [*keys[name]]}
-                for name, query in zip(self._keepers, described, strict=True)
+                for name, query in zip(self.keepers, described, strict=True)
             },
         }
 
     def _fingerprints(self) -> Iterator[tuple[str, str]]:
-        for name in self._ledger.names_in_flight():
-            if name in self._keepers:
+        for name in self.ledger.names_in_flight():
+            if name in self.keepers:
                 try:
-                    yield name, self._launcher.fingerprint(name)
+                    yield name, self.launcher.fingerprint(name)
                 except (TapError, ValueError):
                     # It is described as a problem of the query.
                     continue
@@ -305,21 +304,21 @@ class Explanation:
         query = keeper.query
         described: dict[str, Any] = {"from": query.source_path}
         try:
-            stored = self._stored_queries.find(query, self._client)
-            prepared = prepare_query(query, stored, self._settings.query_timezone, keeper)
+            stored = self.stored_queries.find(query, self.client)
+            prepared = prepare_query(query, stored, self.settings.query_timezone, keeper)
             described |= _describe_body(prepared)
             if with_sql:
-                query_id = prepared.query_id or self._client.create_query(prepared.body)
-                described["sql"] = self._client.query_sql(query_id).strip() + "\n"
+                query_id = prepared.query_id or self.client.create_query(prepared.body)
+                described["sql"] = self.client.query_sql(query_id).strip() + "\n"
         except (TapError, ValueError) as error:
             described["problem"] = " ".join(str(error).split())
         if keeper.column:
             described["bookmark"] = {keeper.column.field: keeper.value}
         if expected := keeper.last_run.expected:
             described["expected_seconds"] = round(expected.seconds, 3)
-        run_id = self._settings.run_id
+        run_id = self.settings.run_id
         if run_id and keeper.was_delivered_in(
-            run_id, self._launcher.configuration(keeper.query.name)
+            run_id, self.launcher.configuration(keeper.query.name)
         ):
             described["already_delivered_in_run"] = run_id
         if in_flight:
