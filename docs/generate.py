@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from click.testing import CliRunner
 
+from docs.messages import collect_messages, find_test
 from looker_simulator.facts.command import FACTS
 from looker_simulator.faults import FAULTS
 from looker_simulator.routes import ROUTES
@@ -47,6 +48,14 @@ _PHASES = MappingProxyType(
     }
 )
 
+_WHEN = MappingProxyType(
+    {
+        "info": "log line",
+        "warning": "warning in the log",
+        "error": "error in the log",
+        "reason": "part of another message",
+    }
+)
 # The settings that most users need, and all others by topic.
 _ESSENTIAL = (
     *("base_url", "client_id", "client_secret", "queries", "dashboards"),
@@ -210,6 +219,19 @@ def _errors_table() -> str:
     return _table(("Exception", "Is a", "Meaning"), rows)
 
 
+def _messages_table() -> str:
+    rows = (
+        (
+            f"`` {m.text} ``" if "`" in m.text else f"`{m.text}`",
+            f"`{m.kind}`" if m.kind.endswith("Error") else _WHEN[m.kind],
+            "" if m.exit_code is None else str(m.exit_code),
+            f"`tests/{test}`" if (test := find_test(m)) else "",
+        )
+        for m in collect_messages()
+    )
+    return _table(("Message", "When", "Exit code", "Test"), rows)
+
+
 def _bounds_table() -> str:
     bounds = {
         "in memory, always: each result up to this size": SHORT_BYTES,
@@ -274,6 +296,7 @@ _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "operations": _operations_table,
         "editions": _editions_table,
         "exceptions": _errors_table,
+        "messages": _messages_table,
         "bounds": _bounds_table,
         "command-line": _help_text,
         "modules": _modules_table,

@@ -217,7 +217,7 @@ def _lookback_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
     if query.lookback is None:
         return
     if query.replication_key is None:
-        yield f"{config_path}: lookback requires a replication_key"
+        yield f"{config_path}: requires a replication_key"
     try:
         read_duration(query.lookback)
     except ValueError as error:

@@ -133,12 +133,12 @@ def test_an_explore_that_is_not_there_for_the_user_is_probed(
     run = tap(queries=[query(**source)])
     assert len(rows_of(run)) == 4
     assert run.schema("q")["properties"]["orders__total_amount"]["type"] == ["number", "null"]
-    assert "the fields of Explore shop/secrets may not be read" in run.log
+    assert "the fields of Explore shop/secrets cannot be read" in run.log
 
 
 def test_an_explore_that_is_nowhere_is_an_error(tap: Tap) -> None:
     run = tap(queries=[query(explore=explore("orders.id", explore="nowhere"))])
-    assert run.error.startswith("queries[0].explore: there is no Explore shop/nowhere")
+    assert run.error.startswith("queries[0].explore: the Explore shop/nowhere cannot be read")
     assert "\n" not in run.error
 
 

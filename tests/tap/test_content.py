@@ -66,7 +66,7 @@ def check_costs_one(run: Run, name: str, reason: str) -> None:
         ({"query_slug": "slug99"}, "bad", "there is no query with the slug slug99", False),
         ({"dashboard_id": "70"}, "bad_by_city", "dashboard 70 is deleted", True),
         ({"dashboard_id": "99"}, "bad", "there is no dashboard 99", False),
-        ({"dashboard_id": "71"}, "bad_gone", "there is no Explore gone/orders", False),
+        ({"dashboard_id": "71"}, "bad_gone", "the Explore gone/orders cannot be read", False),
     ],
 )
 def test_content_that_is_gone_costs_its_own_stream(

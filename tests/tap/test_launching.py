@@ -299,7 +299,7 @@ def test_a_test_run_has_one_row_of_each_stream_and_leaves_nothing_running(
 
 
 BAD = [
-    ({"explore": EXPLORE | {"explore": "nowhere"}}, "queries[0].explore: there is no Explore"),
+    ({"explore": EXPLORE | {"explore": "nowhere"}}, "queries[0].explore: the Explore "),
     ({"explore": EXPLORE | {"fields": ["flights.carier"]}}, "did you mean flights.carrier"),
     ({"explore": EXPLORE | {"fields": []}}, "queries[0].fields"),
     ({"query_id": 1, "filters": {"flights.hue": "red"}}, "queries[0].filters: flights.hue"),
