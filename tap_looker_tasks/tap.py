@@ -25,8 +25,8 @@ from tap_looker_tasks.cli import (
     read_catalog,
     read_file,
     read_state,
-    refuse_wrong_stream_maps,
     register_streams,
+    reject_wrong_stream_maps,
 )
 from tap_looker_tasks.config import (
     Settings,
@@ -35,7 +35,7 @@ from tap_looker_tasks.config import (
     find_unknown_settings,
     find_wrong_variables,
     refuse,
-    refuse_sdk_errors,
+    reject_sdk_errors,
     without_secrets,
 )
 from tap_looker_tasks.launching import (
@@ -61,7 +61,7 @@ from tap_looker_tasks.streams import (
     QueryTaskRowsStream,
 )
 from tap_looker_tasks.tasks import END_TIMES
-from tap_looker_tasks.watch import RunWatch, tell_calls
+from tap_looker_tasks.watch import RunWatch, log_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -158,7 +158,7 @@ class TapLookerTasks(LookerTap):
         # All other commands discover, test or print something.
         if question is None:
             click.get_current_context().meta[_IS_RUN] = True
-        with refuse_wrong_stream_maps():
+        with reject_wrong_stream_maps():
             state = read_file(state, read_state, cls.logger)
             catalog = read_file(catalog, read_catalog, cls.logger)
             if question is None:
@@ -179,7 +179,7 @@ class TapLookerTasks(LookerTap):
 
     @override
     def setup_mapper(self) -> None:
-        with refuse_wrong_stream_maps():
+        with reject_wrong_stream_maps():
             super(Tap, self).setup_mapper()
             register_streams(self.mapper, self.catalog)
         for line in find_overridden_maps(self.config.get("stream_maps") or {}, self.catalog):
@@ -247,7 +247,7 @@ class TapLookerTasks(LookerTap):
         try:
             return super()._validate_config(raise_errors=True)
         except ConfigValidationError as error:
-            refuse_sdk_errors(error.errors)
+            reject_sdk_errors(error.errors)
             raise
 
     @override
@@ -329,14 +329,14 @@ class TapLookerTasks(LookerTap):
             if self._client:
                 self._client.close(end_at - self.clock.now())
         finally:
-            self._tell_end(sys.exc_info()[1])
+            self._log_end(sys.exc_info()[1])
             if self._interrupts:
                 self._interrupts.restore()
 
-    def _tell_end(self, error: BaseException | None) -> None:
+    def _log_end(self, error: BaseException | None) -> None:
         """Log a command's summary, and write the report of a run."""
         if not self._is_run:
-            tell_calls(self._calls, self.logger)
+            log_calls(self._calls, self.logger)
         # A rejected configuration leaves nothing to log, and no settings to log it with.
         elif self._watch:
             config = without_secrets(self.config, self.config_jsonschema)

@@ -74,7 +74,7 @@ class Workers(Generic[_Request, _Report]):
         self._clock = clock
         self._perform = perform
         self._reports = reports
-        self._begun: SimpleQueue[_Request | None] = SimpleQueue()
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._busy = 0
 
@@ -85,7 +85,7 @@ class Workers(Generic[_Request, _Report]):
             thread = daemon(self._work, "looker-request")
             self._threads.append(thread)
             thread.start()
-        self._begun.put(request)
+        self._requests.put(request)
 
     def note_end(self) -> None:
         """Record that a request has ended, so its thread is free for the next."""
@@ -94,7 +94,7 @@ class Workers(Generic[_Request, _Report]):
     def end(self) -> None:
         """End each thread after its current request."""
         for _ in self._threads:
-            self._begun.put(None)
+            self._requests.put(None)
 
     def join(self, until: float) -> None:
         """Wait until all threads have ended, at most until `until` in epoch seconds."""
@@ -102,7 +102,7 @@ class Workers(Generic[_Request, _Report]):
             thread.join(max(0.0, until - self._clock.now()))
 
     def _work(self) -> None:
-        while request := self._begun.get():
+        while request := self._requests.get():
             for report in self._perform(request):
                 self._reports.put(report)
 

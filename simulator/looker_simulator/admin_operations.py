@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from looker_simulator import people
-from looker_simulator.exchange import answer_json, answer_part, answer_search
+from looker_simulator.exchange import json_response, part_response, search_response
 from looker_simulator.looker import HttpError, Looker
 
 if TYPE_CHECKING:
@@ -40,34 +40,34 @@ def _require_admin(looker: Looker, request: ApiRequest) -> None:
 
 
 def all_users(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /users`."""
+    """Respond to `GET /users`."""
     users = [people.as_user(user) for user in _known_users(looker, request)]
     ids = {id_ for id_ in request.query.get("ids", "").split(",") if id_}
-    return answer_part(request, [user for user in users if not ids or user["id"] in ids])
+    return part_response(request, [user for user in users if not ids or user["id"] in ids])
 
 
 def search_users(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /users/search`."""
-    return answer_search(request, [people.as_user(u) for u in _known_users(looker, request)])
+    """Respond to `GET /users/search`."""
+    return search_response(request, [people.as_user(u) for u in _known_users(looker, request)])
 
 
 def user(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /users/{user_id}`."""
-    return answer_json(people.as_user(_find_user(looker, request, "user_id")), request.fields)
+    """Respond to `GET /users/{user_id}`."""
+    return json_response(people.as_user(_find_user(looker, request, "user_id")), request.fields)
 
 
 def me(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /user`."""
-    return answer_json(people.as_user(looker.user_of(request.token)), request.fields)
+    """Respond to `GET /user`."""
+    return json_response(people.as_user(looker.user_of(request.token)), request.fields)
 
 
 def user_roles(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /users/{user_id}/roles`."""
-    return answer_json([people.as_role(_find_user(looker, request, "user_id"))], request.fields)
+    """Respond to `GET /users/{user_id}/roles`."""
+    return json_response([people.as_role(_find_user(looker, request, "user_id"))], request.fields)
 
 
 def user_attribute_user_values(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /users/{user_id}/attribute_values`."""
+    """Respond to `GET /users/{user_id}/attribute_values`."""
     found = _find_user(looker, request, "user_id")
     values = [
         {
@@ -84,7 +84,7 @@ def user_attribute_user_values(looker: Looker, request: ApiRequest) -> Response:
     ]
     ids = {id_ for id_ in request.query.get("user_attribute_ids", "").split(",") if id_}
     chosen = [value for value in values if not ids or value["user_attribute_id"] in ids]
-    return answer_json(chosen, request.fields)
+    return json_response(chosen, request.fields)
 
 
 def _attributes(looker: Looker) -> list[dict[str, Any]]:
@@ -104,72 +104,72 @@ def _attributes(looker: Looker) -> list[dict[str, Any]]:
 
 
 def all_user_attributes(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /user_attributes`."""
-    return answer_part(request, _attributes(looker))
+    """Respond to `GET /user_attributes`."""
+    return part_response(request, _attributes(looker))
 
 
 def user_attribute(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /user_attributes/{user_attribute_id}`."""
-    return _answer_one(request, _attributes(looker), "user_attribute_id")
+    """Respond to `GET /user_attributes/{user_attribute_id}`."""
+    return _one_response(request, _attributes(looker), "user_attribute_id")
 
 
-def _answer_of_users(
+def _users_response(
     looker: Looker, request: ApiRequest, describe: Callable[[User], dict[str, Any]]
 ) -> Response:
     _require_admin(looker, request)
-    return answer_json([*map(describe, looker.users)], request.fields)
+    return json_response([*map(describe, looker.users)], request.fields)
 
 
 def all_roles(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /roles`."""
-    return _answer_of_users(looker, request, people.as_role)
+    """Respond to `GET /roles`."""
+    return _users_response(looker, request, people.as_role)
 
 
 def role(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /roles/{role_id}`."""
+    """Respond to `GET /roles/{role_id}`."""
     _require_admin(looker, request)
-    return _answer_one(request, [*map(people.as_role, looker.users)], "role_id")
+    return _one_response(request, [*map(people.as_role, looker.users)], "role_id")
 
 
 def role_users(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /roles/{role_id}/users`."""
+    """Respond to `GET /roles/{role_id}/users`."""
     _require_admin(looker, request)
-    return answer_json([people.as_user(_find_user(looker, request, "role_id"))], request.fields)
+    return json_response([people.as_user(_find_user(looker, request, "role_id"))], request.fields)
 
 
 def all_permission_sets(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /permission_sets`."""
-    return _answer_of_users(looker, request, people.as_permission_set)
+    """Respond to `GET /permission_sets`."""
+    return _users_response(looker, request, people.as_permission_set)
 
 
 def permission_set(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /permission_sets/{permission_set_id}`."""
+    """Respond to `GET /permission_sets/{permission_set_id}`."""
     _require_admin(looker, request)
     sets = [*map(people.as_permission_set, looker.users)]
-    return _answer_one(request, sets, "permission_set_id")
+    return _one_response(request, sets, "permission_set_id")
 
 
 def all_model_sets(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /model_sets`."""
-    return _answer_of_users(looker, request, people.as_model_set)
+    """Respond to `GET /model_sets`."""
+    return _users_response(looker, request, people.as_model_set)
 
 
 def model_set(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /model_sets/{model_set_id}`."""
+    """Respond to `GET /model_sets/{model_set_id}`."""
     _require_admin(looker, request)
-    return _answer_one(request, [*map(people.as_model_set, looker.users)], "model_set_id")
+    return _one_response(request, [*map(people.as_model_set, looker.users)], "model_set_id")
 
 
 def all_connections(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /connections`: the one database that is behind all models."""
+    """Respond to `GET /connections`: the one database that is behind all models."""
     _require_admin(looker, request)
-    return answer_json([_as_connection()], request.fields)
+    return json_response([_as_connection()], request.fields)
 
 
 def connection(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /connections/{connection_name}`."""
+    """Respond to `GET /connections/{connection_name}`."""
     _require_admin(looker, request)
-    return _answer_one(request, [_as_connection()], "connection_name", "name")
+    return _one_response(request, [_as_connection()], "connection_name", "name")
 
 
 def _as_connection() -> dict[str, Any]:
@@ -187,25 +187,25 @@ def _as_connection() -> dict[str, Any]:
 
 
 def all_projects(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /projects`: each model is a project."""
-    return answer_json(_projects(looker, request), request.fields)
+    """Respond to `GET /projects`: each model is a project."""
+    return json_response(_projects(looker, request), request.fields)
 
 
 def project(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /projects/{project_id}`."""
-    return _answer_one(request, _projects(looker, request), "project_id")
+    """Respond to `GET /projects/{project_id}`."""
+    return _one_response(request, _projects(looker, request), "project_id")
 
 
 def git_branch(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /projects/{project_id}/git_branch`: projects have one branch."""
+    """Respond to `GET /projects/{project_id}/git_branch`: projects have one branch."""
     project(looker, request)
-    return answer_json(_BRANCH)
+    return json_response(_BRANCH)
 
 
 def all_git_branches(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /projects/{project_id}/git_branches`."""
+    """Respond to `GET /projects/{project_id}/git_branches`."""
     project(looker, request)
-    return answer_json([_BRANCH])
+    return json_response([_BRANCH])
 
 
 _BRANCH = {
@@ -224,11 +224,11 @@ def _projects(looker: Looker, request: ApiRequest) -> list[dict[str, Any]]:
     return [{"id": name, "name": name, "can": {"show": True}, **shared} for name in names]
 
 
-def _answer_one(
+def _one_response(
     request: ApiRequest, entries: Sequence[dict[str, Any]], parameter: str, key: str = "id"
 ) -> Response:
-    """Answer with the entry that a parameter of the path names."""
+    """Respond with the entry that a parameter of the path names."""
     for entry in entries:
         if entry[key] == request.path[parameter]:
-            return answer_json(entry, request.fields)
+            return json_response(entry, request.fields)
     raise HttpError(404, "Not found")

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from looker_simulator.control import control_routes
-from looker_simulator.exchange import answer_error, answer_page, read_request
+from looker_simulator.exchange import error_response, page_response, read_request
 from looker_simulator.looker import HttpError
 from looker_simulator.middleware import FaultMiddleware, NetworkMiddleware
 from looker_simulator.routes import API, ROUTES
@@ -42,7 +42,7 @@ def build_application(looker: Looker, network: Network) -> Starlette:
         Route(route.path, endpoint=_Endpoint(looker, route), methods=[route.verb])
         for route in ROUTES
     ]
-    api.append(Route("/{path:path}", endpoint=_answer_unknown, methods=_VERBS))
+    api.append(Route("/{path:path}", endpoint=_unknown_response, methods=_VERBS))
     return Starlette(
         routes=[
             Mount(API, routes=api),
@@ -52,7 +52,7 @@ def build_application(looker: Looker, network: Network) -> Starlette:
             *control_routes(looker),
             # Looker forbids what lacks the path of its API.
             Route("/login", endpoint=_forbid, methods=["POST"]),
-            Route("/{path:path}", endpoint=_answer_unknown, methods=_VERBS),
+            Route("/{path:path}", endpoint=_unknown_response, methods=_VERBS),
         ],
         middleware=[
             Middleware(NetworkMiddleware, network=network),
@@ -79,10 +79,10 @@ class _Endpoint:
 
     async def _respond(self, request: Request) -> Response:
         if len(request.url.query) > _MAX_QUERY_STRING_BYTES:
-            return answer_page(414, "414 URI Too Long")
+            return page_response(414, "414 URI Too Long")
         if "search" in request.path_params.values():
             # A search that the simulator lacks is not the ID of an entry.
-            return await _answer_unknown(request)
+            return await _unknown_response(request)
         try:
             asked = await read_request(request)
             if "token_expired" in asked.faults:
@@ -100,19 +100,19 @@ class _Endpoint:
 
     def _reject(self, error: HttpError) -> Response:
         if error.status == _NOT_FOUND and "not_found_html" in self._looker.variants:
-            return answer_page(_NOT_FOUND, "Looker Not Found (404)")
-        return answer_error(error, self._route.verb, self._route.path)
+            return page_response(_NOT_FOUND, "Looker Not Found (404)")
+        return error_response(error, self._route.verb, self._route.path)
 
 
 async def _forbid(_: Request) -> Response:
-    return answer_error(HttpError(403, "Forbidden"), "post", "/login")
+    return error_response(HttpError(403, "Forbidden"), "post", "/login")
 
 
-async def _answer_unknown(request: Request) -> Response:
+async def _unknown_response(request: Request) -> Response:
     """Answer what is not an operation of the simulator: its name, and where all are listed."""
     path = request.url.path.removeprefix(API)
     message = (
         f"{request.method} {path} is not an operation of this simulator; "
         f"{request.base_url}openapi.json lists those there are"
     )
-    return answer_error(HttpError(_NOT_FOUND, message), request.method, path)
+    return error_response(HttpError(_NOT_FOUND, message), request.method, path)

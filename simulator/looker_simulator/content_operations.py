@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from looker_simulator.content import as_dashboard_base, as_explore, as_model
 from looker_simulator.exchange import (
-    answer_json,
-    answer_nothing,
-    answer_part,
-    answer_search,
+    empty_response,
+    json_response,
+    part_response,
+    search_response,
 )
 from looker_simulator.looker import HttpError, Looker
 
@@ -33,29 +33,29 @@ TIME_ZONES = (
 
 
 def login(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `POST /login`."""
+    """Respond to `POST /login`."""
     given = request.form or request.query
-    return answer_json(looker.login(str(given.get("client_id")), str(given.get("client_secret"))))
+    return json_response(looker.login(str(given.get("client_id")), str(given.get("client_secret"))))
 
 
 def logout(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `DELETE /logout`."""
+    """Respond to `DELETE /logout`."""
     looker.logout(request.token)
-    return answer_nothing()
+    return empty_response()
 
 
 def session(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /session`."""
-    return answer_json(_as_session(looker, request))
+    """Respond to `GET /session`."""
+    return json_response(_as_session(looker, request))
 
 
 def update_session(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `PATCH /session`: it enters or leaves development mode."""
+    """Respond to `PATCH /session`: it enters or leaves development mode."""
     workspace = request.body.get("workspace_id")
     if workspace not in {"dev", "production"}:
         raise HttpError(422, "Validation Failed: workspace_id must be dev or production")
     looker.workspaces[request.token] = str(workspace)
-    return answer_json(_as_session(looker, request))
+    return json_response(_as_session(looker, request))
 
 
 def _as_session(looker: Looker, request: ApiRequest) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _as_session(looker: Looker, request: ApiRequest) -> dict[str, Any]:
 
 
 def versions(_: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /versions`."""
+    """Respond to `GET /versions`."""
     current = {"version": "4.0", "full_version": "4.0.26.14", "status": "current"}
     server = request.url.partition("/api/")[0]
     answer = {
@@ -74,24 +74,24 @@ def versions(_: Looker, request: ApiRequest) -> Response:
         "current_version": current,
         "supported_versions": [current],
     }
-    return answer_json(answer, request.fields)
+    return json_response(answer, request.fields)
 
 
 def all_timezones(_: Looker, __: ApiRequest) -> Response:
-    """Answer `GET /timezones`."""
+    """Respond to `GET /timezones`."""
     answer = [
         {"value": zone, "label": zone.replace("_", " "), "group": zone.partition("/")[0]}
         for zone in TIME_ZONES
     ]
-    return answer_json(answer)
+    return json_response(answer)
 
 
 def look(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /looks/{look_id}`; Looks in the trash are included."""
+    """Respond to `GET /looks/{look_id}`; Looks in the trash are included."""
     described = looker.describe_look_with_query(request.path["look_id"])
     if not looker.sees(looker.user_of(request.token), described, "see_looks"):
         raise HttpError(404, "Not found")
-    return answer_json(described, request.fields)
+    return json_response(described, request.fields)
 
 
 def _looks(looker: Looker, request: ApiRequest) -> list[dict[str, Any]]:
@@ -121,66 +121,66 @@ def _find_dashboard(looker: Looker, request: ApiRequest) -> dict[str, Any]:
 
 
 def all_looks(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /looks`."""
+    """Respond to `GET /looks`."""
     looks = _looks(looker, request)
-    return answer_json([look for look in looks if not look["deleted"]], request.fields)
+    return json_response([look for look in looks if not look["deleted"]], request.fields)
 
 
 def search_looks(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /looks/search`."""
-    return answer_search(request, _looks(looker, request))
+    """Respond to `GET /looks/search`."""
+    return search_response(request, _looks(looker, request))
 
 
 def dashboard(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboards/{dashboard_id}`."""
-    return answer_json(_find_dashboard(looker, request), request.fields)
+    """Respond to `GET /dashboards/{dashboard_id}`."""
+    return json_response(_find_dashboard(looker, request), request.fields)
 
 
 def all_dashboards(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboards`; LookML dashboards are among them."""
+    """Respond to `GET /dashboards`; LookML dashboards are among them."""
     dashboards = [
         as_dashboard_base(found["id"], looker.dashboards[found["id"]], looker.folders)
         for found in _dashboards(looker, request)
         if not found["deleted"]
     ]
-    return answer_json(dashboards, request.fields)
+    return json_response(dashboards, request.fields)
 
 
 def search_dashboards(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboards/search`; LookML dashboards are not searched."""
+    """Respond to `GET /dashboards/search`; LookML dashboards are not searched."""
     dashboards = [each for each in _dashboards(looker, request) if not each["readonly"]]
-    return answer_search(request, dashboards)
+    return search_response(request, dashboards)
 
 
 def dashboard_dashboard_elements(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboards/{dashboard_id}/dashboard_elements`."""
+    """Respond to `GET /dashboards/{dashboard_id}/dashboard_elements`."""
     elements = _find_dashboard(looker, request)["dashboard_elements"]
-    return answer_json(elements, request.fields)
+    return json_response(elements, request.fields)
 
 
 def dashboard_dashboard_filters(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboards/{dashboard_id}/dashboard_filters`."""
+    """Respond to `GET /dashboards/{dashboard_id}/dashboard_filters`."""
     filters = _find_dashboard(looker, request)["dashboard_filters"]
-    return answer_json(filters, request.fields)
+    return json_response(filters, request.fields)
 
 
 def merge_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /merge_queries/{merge_query_id}`."""
-    return answer_json(looker.merge_query(request.path["merge_query_id"]), request.fields)
+    """Respond to `GET /merge_queries/{merge_query_id}`."""
+    return json_response(looker.merge_query(request.path["merge_query_id"]), request.fields)
 
 
 def all_folders(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders`."""
-    return answer_json([looker.describe_folder(id_) for id_ in looker.folders], request.fields)
+    """Respond to `GET /folders`."""
+    return json_response([looker.describe_folder(id_) for id_ in looker.folders], request.fields)
 
 
 def search_folders(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders/search`."""
-    return answer_search(request, [*map(looker.describe_folder, looker.folders)])
+    """Respond to `GET /folders/search`."""
+    return search_response(request, [*map(looker.describe_folder, looker.folders)])
 
 
 def folder(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders/{folder_id}`, with the Looks and dashboards in it."""
+    """Respond to `GET /folders/{folder_id}`, with the Looks and dashboards in it."""
     folder_id = request.path["folder_id"]
     described = looker.describe_folder(folder_id)
     looks = [look for look in _looks(looker, request) if _is_in(folder_id, look)]
@@ -189,74 +189,74 @@ def folder(looker: Looker, request: ApiRequest) -> Response:
         for found in _dashboards(looker, request)
         if _is_in(folder_id, found)
     ]
-    return answer_json({**described, "looks": looks, "dashboards": dashboards}, request.fields)
+    return json_response({**described, "looks": looks, "dashboards": dashboards}, request.fields)
 
 
 def folder_children(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders/{folder_id}/children`."""
+    """Respond to `GET /folders/{folder_id}/children`."""
     folder_id = looker.describe_folder(request.path["folder_id"])["id"]
     folders = map(looker.describe_folder, looker.folders)
-    return answer_part(request, [each for each in folders if each["parent_id"] == folder_id])
+    return part_response(request, [each for each in folders if each["parent_id"] == folder_id])
 
 
 def folder_parent(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders/{folder_id}/parent`."""
+    """Respond to `GET /folders/{folder_id}/parent`."""
     parent_id = looker.describe_folder(request.path["folder_id"])["parent_id"]
     if parent_id is None:
         raise HttpError(404, "Not found")
-    return answer_json(looker.describe_folder(parent_id), request.fields)
+    return json_response(looker.describe_folder(parent_id), request.fields)
 
 
 def folder_ancestors(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders/{folder_id}/ancestors`, the root first."""
+    """Respond to `GET /folders/{folder_id}/ancestors`, the root first."""
     ancestors: list[dict[str, Any]] = []
     parent_id = looker.describe_folder(request.path["folder_id"])["parent_id"]
     while parent_id is not None:
         ancestors.insert(0, looker.describe_folder(parent_id))
         parent_id = ancestors[0]["parent_id"]
-    return answer_json(ancestors, request.fields)
+    return json_response(ancestors, request.fields)
 
 
 def dashboard_element(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboard_elements/{dashboard_element_id}`."""
-    return _answer_part_of_dashboard(looker, request, "dashboard_element")
+    """Respond to `GET /dashboard_elements/{dashboard_element_id}`."""
+    return _dashboard_part_response(looker, request, "dashboard_element")
 
 
 def search_dashboard_elements(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboard_elements/search`."""
+    """Respond to `GET /dashboard_elements/search`."""
     dashboards = _dashboards(looker, request)
-    return answer_search(
+    return search_response(
         request, [tile for found in dashboards for tile in found["dashboard_elements"]]
     )
 
 
 def dashboard_filter(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /dashboard_filters/{dashboard_filter_id}`."""
-    return _answer_part_of_dashboard(looker, request, "dashboard_filter")
+    """Respond to `GET /dashboard_filters/{dashboard_filter_id}`."""
+    return _dashboard_part_response(looker, request, "dashboard_filter")
 
 
-def _answer_part_of_dashboard(looker: Looker, request: ApiRequest, kind: str) -> Response:
+def _dashboard_part_response(looker: Looker, request: ApiRequest, kind: str) -> Response:
     for found in _dashboards(looker, request):
         for part in found[f"{kind}s"]:
             if part["id"] == request.path[f"{kind}_id"]:
-                return answer_json(part, request.fields)
+                return json_response(part, request.fields)
     raise HttpError(404, "Not found")
 
 
 def folder_looks(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders/{folder_id}/looks`."""
+    """Respond to `GET /folders/{folder_id}/looks`."""
     folder_id = request.path["folder_id"]
     looker.describe_folder(folder_id)
     looks = [look["id"] for look in _looks(looker, request) if _is_in(folder_id, look)]
-    return answer_json([*map(looker.describe_look_with_query, looks)], request.fields)
+    return json_response([*map(looker.describe_look_with_query, looks)], request.fields)
 
 
 def folder_dashboards(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /folders/{folder_id}/dashboards`."""
+    """Respond to `GET /folders/{folder_id}/dashboards`."""
     folder_id = request.path["folder_id"]
     looker.describe_folder(folder_id)
     found = _dashboards(looker, request)
-    return answer_json([each for each in found if _is_in(folder_id, each)], request.fields)
+    return json_response([each for each in found if _is_in(folder_id, each)], request.fields)
 
 
 def _is_in(folder_id: str, described: Mapping[str, Any]) -> bool:
@@ -264,34 +264,34 @@ def _is_in(folder_id: str, described: Mapping[str, Any]) -> bool:
 
 
 def all_lookml_models(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /lookml_models`."""
+    """Respond to `GET /lookml_models`."""
     user = looker.user_of(request.token)
     models = [
         as_model(model)
         for name, model in looker.database.project.models.items()
         if user.may("access_data", name)
     ]
-    return answer_part(request, models)
+    return part_response(request, models)
 
 
 def lookml_model(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /lookml_models/{lookml_model_name}`."""
+    """Respond to `GET /lookml_models/{lookml_model_name}`."""
     name = request.path["lookml_model_name"]
     looker.require(request.token, "access_data", name)
     found = looker.database.project.models.get(name)
     if found is None:
         raise HttpError(404, "Not found")
-    return answer_json(as_model(found), request.fields)
+    return json_response(as_model(found), request.fields)
 
 
 def lookml_model_explore(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /lookml_models/{lookml_model_name}/explores/{explore_name}`."""
+    """Respond to `GET /lookml_models/{lookml_model_name}/explores/{explore_name}`."""
     name = request.path["lookml_model_name"]
     user = looker.require(request.token, "access_data", name)
     found = looker.database.find_explore(name, request.path["explore_name"])
     if found is None or not found.is_readable:
         raise HttpError(404, "Not found")
     model = looker.database.project.models[name]
-    return answer_json(
+    return json_response(
         as_explore(model, found, looker.hidden_from(user, name, found.name)), request.fields
     )

@@ -13,7 +13,7 @@ import msgspec
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
-from looker_simulator.exchange import answer_error, answer_json, answer_nothing
+from looker_simulator.exchange import empty_response, error_response, json_response
 from looker_simulator.faults import FAULTS, Fault
 from looker_simulator.looker import HttpError
 from looker_simulator.routes import API, ROUTES, describe_api
@@ -176,29 +176,29 @@ def control_routes(looker: Looker) -> list[Route]:
         try:
             fault = _read_fault(await request.body(), is_form=is_form)
         except ValueError as error:
-            return answer_error(HttpError(422, str(error)))
+            return error_response(HttpError(422, str(error)))
         if request.headers.get("Sec-Fetch-Site") in _FOREIGN:
-            return answer_error(
+            return error_response(
                 HttpError(403, "faults are switched from the page of the simulator only")
             )
         looker.faults.add(fault)
-        return RedirectResponse("/", 303) if is_form else answer_nothing()
+        return RedirectResponse("/", 303) if is_form else empty_response()
 
     def list_faults(_: Request) -> Response:
-        return answer_json([fault.name for fault in looker.faults.waiting()])
+        return json_response([fault.name for fault in looker.faults.waiting()])
 
     def clear_faults(request: Request) -> Response:
         looker.faults.clear()
-        return RedirectResponse("/", 303) if request.method == "POST" else answer_nothing()
+        return RedirectResponse("/", 303) if request.method == "POST" else empty_response()
 
     def list_calls(_: Request) -> Response:
-        return answer_json([*looker.calls])
+        return json_response([*looker.calls])
 
     def show_page(_: Request) -> Response:
         return HTMLResponse(render_page(looker), headers=PAGE_HEADERS)
 
     def show_openapi(request: Request) -> Response:
-        return answer_json(describe_api(str(request.base_url).rstrip("/")))
+        return json_response(describe_api(str(request.base_url).rstrip("/")))
 
     return [
         Route("/", show_page),

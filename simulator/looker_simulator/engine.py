@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """Result of a query.
 
     Attributes:
@@ -78,54 +78,54 @@ class Answer:
         return tuple(self.query.get("pivots") or ())
 
 
-def limit_rows(answer: Answer, limit: int | None) -> Answer:
+def limit_rows(result: QueryResult, limit: int | None) -> QueryResult:
     """Limit the rows of a result; the pivot values of a row count as one."""
     if limit is None:
-        return answer
-    if not answer.pivots:
-        return replace(answer, rows=answer.rows[:limit], truncated=len(answer.rows) > limit)
+        return result
+    if not result.pivots:
+        return replace(result, rows=result.rows[:limit], truncated=len(result.rows) > limit)
     kept: dict[tuple[Any, ...], None] = {}
-    keys = [n for n, name in enumerate(answer.columns) if not _spreads(answer, name)]
+    keys = [n for n, name in enumerate(result.columns) if not _spreads(result, name)]
     rows = []
-    for row in answer.rows:
+    for row in result.rows:
         key = tuple(row[n] for n in keys)
         if len(kept) < limit or key in kept:
             kept[key] = None
             rows.append(row)
-    return replace(answer, rows=rows, truncated=len(rows) < len(answer.rows))
+    return replace(result, rows=rows, truncated=len(rows) < len(result.rows))
 
 
-def fill_dates(answer: Answer) -> Answer:
+def fill_dates(result: QueryResult) -> QueryResult:
     """Add a row for each missing day between the first and the last, on top of the limit.
 
     The other columns of such a row are null.
     """
-    filled = next((n for n in answer.query.get("fill_fields") or () if n in answer.columns), None)
-    if filled is None or answer.pivots:
-        return answer
-    place = answer.columns.index(filled)
-    by_day = {row[place]: row for row in answer.rows if row[place] is not None}
+    filled = next((n for n in result.query.get("fill_fields") or () if n in result.columns), None)
+    if filled is None or result.pivots:
+        return result
+    place = result.columns.index(filled)
+    by_day = {row[place]: row for row in result.rows if row[place] is not None}
     first, last = (date.fromisoformat(pick(by_day, default="2000-01-01")) for pick in (min, max))
     days = (str(first + timedelta(n)) for n in range((last - first).days + 1))
-    nulls = (None,) * len(answer.columns)
+    nulls = (None,) * len(result.columns)
     rows = [by_day.get(day, (*nulls[:place], day, *nulls[place + 1 :])) for day in days]
-    return replace(answer, rows=rows) if by_day else answer
+    return replace(result, rows=rows) if by_day else result
 
 
-def limit_columns(answer: Answer, limit: int | None) -> Answer:
+def limit_columns(result: QueryResult, limit: int | None) -> QueryResult:
     """Limit the pivot values of a result to the first ones, in their order."""
-    if limit is None or not answer.pivots:
-        return answer
-    places = [answer.columns.index(name) for name in answer.pivots]
-    values = {tuple(row[n] for n in places) for row in answer.rows}
+    if limit is None or not result.pivots:
+        return result
+    places = [result.columns.index(name) for name in result.pivots]
+    values = {tuple(row[n] for n in places) for row in result.rows}
     kept = {*sorted(values, key=str)[:limit]}
-    rows = [row for row in answer.rows if tuple(row[n] for n in places) in kept]
-    return replace(answer, rows=rows, columns_truncated=len(kept) < len(values))
+    rows = [row for row in result.rows if tuple(row[n] for n in places) in kept]
+    return replace(result, rows=rows, columns_truncated=len(kept) < len(values))
 
 
-def _spreads(answer: Answer, name: str) -> bool:
-    described = {found.name: found for found in answer.fields}
-    return name in answer.pivots or described[name].is_measure
+def _spreads(result: QueryResult, name: str) -> bool:
+    described = {found.name: found for found in result.fields}
+    return name in result.pivots or described[name].is_measure
 
 
 _DEFAULT_LIMIT = 500
@@ -174,7 +174,7 @@ class Database:
         server_table_calcs: bool = False,
         only_sql: bool = False,
         user_attributes: Mapping[str, str] = MappingProxyType({}),
-    ) -> Answer:
+    ) -> QueryResult:
         """Run a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>.
 
         With `only_sql`, the database runs nothing, and there are no rows. Table calculations are
@@ -200,7 +200,7 @@ class Database:
             raise QueryFailedError(str(error)) from None
         pivoted = bool(query.get("pivots"))
         sql = statement.text(limit=None if pivoted or limit is None else limit + 1)
-        answer = Answer(
+        result = QueryResult(
             query=query,
             explore=explore,
             fields=statement.fields,
@@ -212,9 +212,9 @@ class Database:
             timezone=zone.key,
         )
         if only_sql:
-            return answer
-        answer = fill_dates(limit_columns(limit_rows(answer, limit), column_limit))
-        return self._with_totals(answer, statement)
+            return result
+        result = fill_dates(limit_columns(limit_rows(result, limit), column_limit))
+        return self._with_totals(result, statement)
 
     def find_explore(self, model: str, explore: str) -> Explore | None:
         """Return an Explore; None if there is none of that name."""
@@ -242,28 +242,28 @@ class Database:
             raise QueryFailedError(msg)
         return found
 
-    def _with_totals(self, answer: Answer, statement: Statement) -> Answer:
+    def _with_totals(self, result: QueryResult, statement: Statement) -> QueryResult:
         """Add the totals, row totals and subtotals that the query requests."""
 
         def aggregate(*dimensions: str) -> list[dict[str, Any]]:
             columns, sql = statement.aggregates(dimensions)
             return [dict(zip(columns, row, strict=True)) for row in self._rows(sql)]
 
-        query = answer.query
+        query = result.query
         if query.get("total"):
-            answer = replace(answer, totals=aggregate(*answer.pivots))
-        dimensions = answer.dimensions
+            result = replace(result, totals=aggregate(*result.pivots))
+        dimensions = result.dimensions
         subtotals = [name for name in query.get("subtotals") or () if name in dimensions]
-        has_row_totals = bool(answer.pivots and query.get("row_total") in {"left", "right"})
+        has_row_totals = bool(result.pivots and query.get("row_total") in {"left", "right"})
         row_totals = []
         for depth in sorted({dimensions.index(name) + 1 for name in subtotals}):
             shown = dimensions[:depth]
-            found = aggregate(*shown, *answer.pivots)
-            answer = replace(answer, subtotals={**answer.subtotals, depth: found})
+            found = aggregate(*shown, *result.pivots)
+            result = replace(result, subtotals={**result.subtotals, depth: found})
             row_totals += aggregate(*shown) if has_row_totals else []
         if has_row_totals:
             row_totals += [*aggregate(*dimensions), *aggregate()]
-        return replace(answer, row_totals={answer.key_of(row): row for row in row_totals})
+        return replace(result, row_totals={result.key_of(row): row for row in row_totals})
 
 
 def load_database(project: Project = BUILTIN) -> Database:

@@ -186,7 +186,7 @@ _CONTENT_TYPES = {
 }
 
 
-def answer_json(
+def json_response(
     value: object, fields: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Respond with JSON, or with its requested parts."""
@@ -194,7 +194,7 @@ def answer_json(
     return Response(body, headers=headers, media_type=JSON)
 
 
-def answer_result(result_format: str, data: bytes) -> Response:
+def result_response(result_format: str, data: bytes) -> Response:
     """Respond with the result of a query, converted from its JSON."""
     content_type = _CONTENT_TYPES.get(result_format)
     if content_type is None:
@@ -205,12 +205,12 @@ def answer_result(result_format: str, data: bytes) -> Response:
     return PlainTextResponse(text, media_type=content_type)
 
 
-def answer_nothing(status: int = 204) -> Response:
+def empty_response(status: int = 204) -> Response:
     """Respond without a body."""
     return Response(status_code=status)
 
 
-def answer_error(error: HttpError, verb: str = "get", path: str = "") -> Response:
+def error_response(error: HttpError, verb: str = "get", path: str = "") -> Response:
     """Respond as Looker rejects a request; the path is that of the operation, with its braces."""
     named = re.sub(r"\{(\w+)\}", r":\1", path)
     body: dict[str, Any] = {"message": error.message}
@@ -220,7 +220,7 @@ def answer_error(error: HttpError, verb: str = "get", path: str = "") -> Respons
     return Response(formats.encode(body), error.status, media_type=JSON)
 
 
-def answer_page(status: int, title: str) -> Response:
+def page_response(status: int, title: str) -> Response:
     """Respond with a page, as a proxy does."""
     return HTMLResponse(f"<html><h1>{title}</h1></html>", status)
 
@@ -229,7 +229,7 @@ PAGE_PARAMETERS = ("fields", "page", "per_page", "limit", "offset", "sorts")
 _NOT_COMPARED = frozenset({*PAGE_PARAMETERS, "filter_or", "curate", "not_owned_by"})
 
 
-def answer_search(request: ApiRequest, entries: Sequence[Entry]) -> Response:
+def search_response(request: ApiRequest, entries: Sequence[Entry]) -> Response:
     """Return the entries that all parameters, or with `filter_or` any of them, match."""
     wanted = {k: v for k, v in request.query.items() if k not in _NOT_COMPARED}
     if request.is_set("not_owned_by") and "user_id" in wanted:
@@ -245,10 +245,10 @@ def answer_search(request: ApiRequest, entries: Sequence[Entry]) -> Response:
             for entry in entries
             if combine(_matches(entry.get(key), text) for key, text in wanted.items())
         ]
-    return answer_part(request, entries)
+    return part_response(request, entries)
 
 
-def answer_part(request: ApiRequest, entries: Sequence[Entry]) -> Response:
+def part_response(request: ApiRequest, entries: Sequence[Entry]) -> Response:
     """Return the part of a list that `sorts`, `limit` and `offset` select.
 
     With a limit, the headers `Link` and `X-Total-Count` describe the other parts:
@@ -261,9 +261,9 @@ def answer_part(request: ApiRequest, entries: Sequence[Entry]) -> Response:
         limit = per_page or 20
         offset = (max(page, 1) - 1) * limit
     if limit is None or limit < 0:
-        return answer_json(entries[offset:], request.fields)
+        return json_response(entries[offset:], request.fields)
     headers = _paging_headers(request, len(entries), limit, offset)
-    return answer_json(entries[offset : offset + limit], request.fields, headers)
+    return json_response(entries[offset : offset + limit], request.fields, headers)
 
 
 def _matches(value: Any, text: str) -> bool:  # noqa: ANN401 - JSON

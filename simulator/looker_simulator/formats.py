@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
 
-    from looker_simulator.engine import Answer, QueryFailedError
+    from looker_simulator.engine import QueryFailedError, QueryResult
     from looker_simulator.model import Field
 
 JSON_FORMATS = frozenset({"inline_json", "json", "json_bi", "json_detail", "json_fe"})
@@ -65,7 +65,7 @@ def encode(value: object) -> bytes:
 
 
 def build_payload(
-    answer: Answer,
+    result: QueryResult,
     result_format: str,
     *,
     query_task_id: str,
@@ -75,20 +75,20 @@ def build_payload(
 ) -> object:
     """Build the payload of a complete task, ready for `encode`."""
     if options.apply_vis:
-        answer = _apply_vis(answer)
+        result = _apply_vis(result)
     if options.apply_formatting and result_format not in {"json_bi", "sql", *DETAILED_FORMATS}:
-        answer = _format_values(answer)
+        result = _format_values(result)
     if result_format in DETAILED_FORMATS:
-        payload = _json_detail(answer, options)
+        payload = _json_detail(result, options)
         payload["id"] = query_task_id
         payload["runtime"] = f"{runtime_seconds:.3f}"
         payload["ran_at"] = ran_at.isoformat()
         return payload
     if result_format == "json_bi":
-        return _json_bi(answer, options)
+        return _json_bi(result, options)
     if result_format in {"inline_json", "json"}:
-        return [*_flat_rows(answer)]
-    return answer.sql if result_format == "sql" else write_text(result_format, _table(answer))
+        return [*_flat_rows(result)]
+    return result.sql if result_format == "sql" else write_text(result_format, _table(result))
 
 
 def build_failure(failure: QueryFailedError, result_format: str, *, query_task_id: str) -> object:
@@ -120,71 +120,71 @@ def build_failure(failure: QueryFailedError, result_format: str, *, query_task_i
     return [row] if result_format in {"inline_json", "json"} else failure.message
 
 
-def _json_detail(answer: Answer, options: ResultOptions) -> dict[str, Any]:
-    fill_fields = answer.query.get("fill_fields") or []
+def _json_detail(result: QueryResult, options: ResultOptions) -> dict[str, Any]:
+    fill_fields = result.query.get("fill_fields") or []
     payload: dict[str, Any] = {
         "from_cache": False,
         "id": None,
-        "truncated": answer.truncated,
+        "truncated": result.truncated,
         "ran_at": None,
         "runtime": None,
         "added_params": {
-            "sorts": answer.query.get("sorts") or [],
-            "query_timezone": answer.timezone,
+            "sorts": result.query.get("sorts") or [],
+            "query_timezone": result.timezone,
         },
-        "sql": answer.sql,
-        "fields": _fields(answer),
-        "fill_fields": [f for f in _fields(answer)["dimensions"] if f["name"] in fill_fields],
-        "has_totals": answer.totals is not None,
-        "has_row_totals": bool(answer.row_totals),
-        "applied_filters": _applied_filters(answer),
+        "sql": result.sql,
+        "fields": _fields(result),
+        "fill_fields": [f for f in _fields(result)["dimensions"] if f["name"] in fill_fields],
+        "has_totals": result.totals is not None,
+        "has_row_totals": bool(result.row_totals),
+        "applied_filters": _applied_filters(result),
         "number_format": "1,234.56",
-        "explore": {"name": answer.explore.name, "label": answer.explore.title},
-        "timezone": answer.timezone,
-        "data": [_dressed(row, options) for row in _cell_rows(answer)],
+        "explore": {"name": result.explore.name, "label": result.explore.title},
+        "timezone": result.timezone,
+        "data": [_dressed(row, options) for row in _cell_rows(result)],
         "drill_menu_build_time": 0.001,
     }
-    if answer.pivots:
-        payload["pivots"] = [*_pivot_columns(answer)]
-    if answer.totals is not None:
-        payload["totals_data"] = _dressed(_total_row(answer), options)
-    if answer.subtotals:
+    if result.pivots:
+        payload["pivots"] = [*_pivot_columns(result)]
+    if result.totals is not None:
+        payload["totals_data"] = _dressed(_total_row(result), options)
+    if result.subtotals:
         payload["subtotals_data"] = {
-            str(depth): [_dressed(row, options) for row in _subtotal_rows(answer, depth)]
-            for depth in answer.subtotals
+            str(depth): [_dressed(row, options) for row in _subtotal_rows(result, depth)]
+            for depth in result.subtotals
         }
     return payload
 
 
-def _json_bi(answer: Answer, options: ResultOptions) -> dict[str, Any]:
-    rows = [*_cell_rows(answer)]
-    for depth in sorted(answer.subtotals, reverse=True):
-        rows += _subtotal_rows(answer, depth)
-    if answer.totals is not None:
-        rows.append(_total_row(answer))
+def _json_bi(result: QueryResult, options: ResultOptions) -> dict[str, Any]:
+    rows = [*_cell_rows(result)]
+    for depth in sorted(result.subtotals, reverse=True):
+        rows += _subtotal_rows(result, depth)
+    if result.totals is not None:
+        rows.append(_total_row(result))
     return {
         "metadata": {
-            "fields": _fields(answer),
-            "pivots": [*_pivot_columns(answer)],
-            "has_totals": answer.totals is not None,
-            "has_subtotals": bool(answer.subtotals),
-            "columns_truncated": answer.columns_truncated,
-            "sql": answer.sql,
-            "filters": _applied_filters(answer),
+            "fields": _fields(result),
+            "pivots": [*_pivot_columns(result)],
+            "has_totals": result.totals is not None,
+            "has_subtotals": bool(result.subtotals),
+            "columns_truncated": result.columns_truncated,
+            "sql": result.sql,
+            "filters": _applied_filters(result),
             "bigquery_metadata": None,
         },
         "rows": [_dressed(row, options) for row in rows],
     }
 
 
-def _total_row(answer: Answer) -> dict[str, Any]:
-    return next(_spread(answer, answer.totals or ()), {})
+def _total_row(result: QueryResult) -> dict[str, Any]:
+    return next(_spread(result, result.totals or ()), {})
 
 
-def _subtotal_rows(answer: Answer, depth: int) -> Iterator[dict[str, Any]]:
+def _subtotal_rows(result: QueryResult, depth: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of a subtotal, marked with the dimensions that it groups by."""
-    for row in _spread(answer, answer.subtotals[depth]):
-        yield {**row, GROUPING: answer.dimensions[:depth]}
+    for row in _spread(result, result.subtotals[depth]):
+        yield {**row, GROUPING: result.dimensions[:depth]}
 
 
 def _dressed(row: dict[str, Any], options: ResultOptions) -> dict[str, Any]:
@@ -209,74 +209,74 @@ def _formatted(value: object) -> object:
     return f"{value:,}" if is_number else value
 
 
-def _format_values(answer: Answer) -> Answer:
+def _format_values(result: QueryResult) -> QueryResult:
     def formatted(row: Mapping[str, Any]) -> dict[str, Any]:
         return {name: _formatted(value) for name, value in row.items()}
 
-    rows = [tuple(map(_formatted, row)) for row in answer.rows]
-    totals = None if answer.totals is None else [formatted(row) for row in answer.totals]
+    rows = [tuple(map(_formatted, row)) for row in result.rows]
+    totals = None if result.totals is None else [formatted(row) for row in result.totals]
     row_totals = {
-        tuple(map(_formatted, key)): formatted(row) for key, row in answer.row_totals.items()
+        tuple(map(_formatted, key)): formatted(row) for key, row in result.row_totals.items()
     }
-    return replace(answer, rows=rows, totals=totals, row_totals=row_totals)
+    return replace(result, rows=rows, totals=totals, row_totals=row_totals)
 
 
-def _apply_vis(answer: Answer) -> Answer:
+def _apply_vis(result: QueryResult) -> QueryResult:
     """Remove the fields that `vis_config` hides, and rename others by its labels."""
-    config = answer.query.get("vis_config") or {}
+    config = result.query.get("vis_config") or {}
     hidden, labels = config.get("hidden_fields"), config.get("series_labels")
     hidden = hidden if isinstance(hidden, list) else []
     labels = labels if isinstance(labels, dict) else {}
-    places = [n for n, name in enumerate(answer.columns) if name not in hidden]
+    places = [n for n, name in enumerate(result.columns) if name not in hidden]
     return replace(
-        answer,
+        result,
         fields=tuple(
             replace(field, label=str(labels.get(field.name, field.label)))
-            for field in answer.fields
+            for field in result.fields
             if field.name not in hidden
         ),
-        columns=tuple(answer.columns[n] for n in places),
-        rows=[tuple(row[n] for n in places) for row in answer.rows],
+        columns=tuple(result.columns[n] for n in places),
+        rows=[tuple(row[n] for n in places) for row in result.rows],
     )
 
 
-def _applied_filters(answer: Answer) -> dict[str, Any]:
-    filters = answer.query.get("filters") or {}
+def _applied_filters(result: QueryResult) -> dict[str, Any]:
+    filters = result.query.get("filters") or {}
     return {name: {"value": expression} for name, expression in filters.items()}
 
 
-def _fields(answer: Answer) -> dict[str, list[dict[str, Any]]]:
+def _fields(result: QueryResult) -> dict[str, list[dict[str, Any]]]:
     described: dict[str, list[dict[str, Any]]] = {
         "dimensions": [],
         "measures": [],
         "pivots": [],
         "table_calculations": [],
     }
-    for field in answer.fields:
-        described[_category(answer, field)].append(_described(answer, field))
+    for field in result.fields:
+        described[_category(result, field)].append(_described(result, field))
     return described
 
 
-def _category(answer: Answer, field: Field) -> str:
-    if field.name in answer.pivots:
+def _category(result: QueryResult, field: Field) -> str:
+    if field.name in result.pivots:
         return "pivots"
-    if _is_known(answer, field) or field.name in _custom_fields(answer):
+    if _is_known(result, field) or field.name in _custom_fields(result):
         return "measures" if field.is_measure else "dimensions"
     return "table_calculations"
 
 
-def _is_known(answer: Answer, field: Field) -> bool:
-    return field.name in answer.explore.fields
+def _is_known(result: QueryResult, field: Field) -> bool:
+    return field.name in result.explore.fields
 
 
-def _custom_fields(answer: Answer) -> set[str]:
-    text = answer.query.get("dynamic_fields")
+def _custom_fields(result: QueryResult) -> set[str]:
+    text = result.query.get("dynamic_fields")
     found = (msgspec.json.decode(text) if text else None) or []
     return {field.get("dimension") or field.get("measure") for field in found}
 
 
-def _described(answer: Answer, field: Field) -> dict[str, Any]:
-    if not _is_known(answer, field):
+def _described(result: QueryResult, field: Field) -> dict[str, Any]:
+    if not _is_known(result, field):
         return {"name": field.name, "label": field.label, "type": field.type}
     return {
         "name": field.name,
@@ -292,16 +292,16 @@ def _described(answer: Answer, field: Field) -> dict[str, Any]:
     }
 
 
-def _flat_rows(answer: Answer) -> Iterator[dict[str, Any]]:
-    if answer.pivots:
-        for row in _cell_rows(answer):
+def _flat_rows(result: QueryResult) -> Iterator[dict[str, Any]]:
+    if result.pivots:
+        for row in _cell_rows(result):
             yield {
-                name: _flattened(cell, is_pivoted=name in _pivoted_names(answer))
+                name: _flattened(cell, is_pivoted=name in _pivoted_names(result))
                 for name, cell in row.items()
             }
     else:
-        for values in answer.rows:
-            yield dict(zip(answer.columns, values, strict=True))
+        for values in result.rows:
+            yield dict(zip(result.columns, values, strict=True))
 
 
 def _flattened(cell: dict[str, Any], *, is_pivoted: bool) -> object:
@@ -310,24 +310,24 @@ def _flattened(cell: dict[str, Any], *, is_pivoted: bool) -> object:
     return {key: inner["value"] for key, inner in cell.items()}
 
 
-def _cell_rows(answer: Answer) -> Iterator[dict[str, Any]]:
-    return _spread(answer, answer.found)
+def _cell_rows(result: QueryResult) -> Iterator[dict[str, Any]]:
+    return _spread(result, result.found)
 
 
-def _spread(answer: Answer, found: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _spread(result: QueryResult, found: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield rows of cells; a measure's cell has a cell for each pivot value."""
-    if not answer.pivots:
+    if not result.pivots:
         for row in found:
             yield {name: {"value": value} for name, value in row.items()}
         return
-    keys = [key for key, _ in _pivot_values(answer)]
+    keys = [key for key, _ in _pivot_values(result)]
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for values in found:
-        key = _pivot_key(answer, values)
-        dimensions = {n: {"value": values[n]} for n in answer.dimensions if n in values}
-        measures = [name for name in answer.measures if name in values]
+        key = _pivot_key(result, values)
+        dimensions = {n: {"value": values[n]} for n in result.dimensions if n in values}
+        measures = [name for name in result.measures if name in values]
         row = rows.setdefault(
-            answer.key_of(values),
+            result.key_of(values),
             dimensions | {name: {each: {"value": None} for each in keys} for name in measures},
         )
         for name in measures:
@@ -335,51 +335,51 @@ def _spread(answer: Answer, found: Iterable[Mapping[str, Any]]) -> Iterator[dict
             if key in row[name]:
                 row[name][key] = {"value": values[name]}
     for dimension_values, row in rows.items():
-        for name, value in answer.row_totals.get(dimension_values, {}).items():
-            if name in answer.measures:
+        for name, value in result.row_totals.get(dimension_values, {}).items():
+            if name in result.measures:
                 row[name][_ROW_TOTAL] = {"value": value}
         yield row
 
 
-def _pivoted_names(answer: Answer) -> set[str]:
-    return {*answer.measures}
+def _pivoted_names(result: QueryResult) -> set[str]:
+    return {*result.measures}
 
 
-def _pivot_key(answer: Answer, cells: Mapping[str, Any]) -> str:
-    values = (cells[name] for name in answer.pivots)
+def _pivot_key(result: QueryResult, cells: Mapping[str, Any]) -> str:
+    values = (cells[name] for name in result.pivots)
     return _PIVOT_SEPARATOR.join("NULL" if value is None else str(value) for value in values)
 
 
-def _pivot_values(answer: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
+def _pivot_values(result: QueryResult) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each pivot value once, by its key, in order."""
     found: dict[str, dict[str, Any]] = {}
-    for values in answer.rows:
-        cells = dict(zip(answer.columns, values, strict=True))
-        found[_pivot_key(answer, cells)] = {name: cells[name] for name in answer.pivots}
+    for values in result.rows:
+        cells = dict(zip(result.columns, values, strict=True))
+        found[_pivot_key(result, cells)] = {name: cells[name] for name in result.pivots}
     yield from sorted(found.items())
 
 
-def _pivot_columns(answer: Answer) -> Iterator[dict[str, Any]]:
-    if not answer.pivots:
+def _pivot_columns(result: QueryResult) -> Iterator[dict[str, Any]]:
+    if not result.pivots:
         return
-    for key, data in _pivot_values(answer):
+    for key, data in _pivot_values(result):
         metadata = {n: {"field": n, "value": v, "rendered": str(v)} for n, v in data.items()}
         yield {"key": key, "is_total": False, "data": data, "metadata": metadata}
-    if answer.row_totals:
+    if result.row_totals:
         yield {"key": _ROW_TOTAL, "is_total": True, "data": {}, "metadata": {}}
 
 
-def _table(answer: Answer) -> Table:
+def _table(result: QueryResult) -> Table:
     """Return a result as a table; pivot values are columns, under separate heading lines."""
-    labels = {field.name: field.label for field in answer.fields}
-    if not answer.pivots:
-        names = answer.columns
-        rows = [[row.get(name) for name in names] for row in answer.found]
-        rows += [[total.get(name) for name in names] for total in answer.totals or ()]
+    labels = {field.name: field.label for field in result.fields}
+    if not result.pivots:
+        names = result.columns
+        rows = [[row.get(name) for name in names] for row in result.found]
+        rows += [[total.get(name) for name in names] for total in result.totals or ()]
         return Table([[labels[name] for name in names]], rows)
-    dimensions, measures = answer.dimensions, answer.measures
-    columns = [*_pivot_columns(answer)]
-    cells = [*_cell_rows(answer), *([_total_row(answer)] if answer.totals is not None else [])]
+    dimensions, measures = result.dimensions, result.measures
+    columns = [*_pivot_columns(result)]
+    cells = [*_cell_rows(result), *([_total_row(result)] if result.totals is not None else [])]
     places = [(column["key"], name) for column in columns for name in measures]
     blank = [""] * max(len(dimensions) - 1, 0)
     heads = [
@@ -387,7 +387,7 @@ def _table(answer: Answer) -> Table:
             *(*blank, labels[pivot])[-max(len(dimensions), 1) :],
             *(_head(column, pivot) for column in columns for _ in measures),
         ]
-        for pivot in answer.pivots
+        for pivot in result.pivots
     ]
     if not dimensions:
         heads = [head[1:] for head in heads]

@@ -20,7 +20,7 @@ import msgspec
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from looker_simulator.content import query_key, query_slug
-from looker_simulator.exchange import JSON, Call, answer_error, answer_page
+from looker_simulator.exchange import JSON, Call, error_response, page_response
 from looker_simulator.looker import HttpError
 from looker_simulator.routes import find_operation
 
@@ -112,7 +112,7 @@ _UNTIL_READ_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class WireAnswer:
+class WireResponse:
     """A response that was not sent yet.
 
     Attributes:
@@ -142,7 +142,7 @@ class WireAnswer:
         return self.body[: len(self.body) // 2]
 
 
-async def capture_answer(app: ASGIApp, scope: Scope, receive: Receive) -> WireAnswer:
+async def capture_response(app: ASGIApp, scope: Scope, receive: Receive) -> WireResponse:
     """Run an application, and keep its response."""
     status = 500
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -157,7 +157,7 @@ async def capture_answer(app: ASGIApp, scope: Scope, receive: Receive) -> WireAn
 
     await app(scope, receive, keep)
     kept = tuple((name, value) for name, value in headers if name not in _FRAMING)
-    return WireAnswer(status, kept, bytes(body))
+    return WireResponse(status, kept, bytes(body))
 
 
 def reset_connection(transport: asyncio.Transport) -> None:
@@ -166,12 +166,12 @@ def reset_connection(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-async def _drip_head(transport: asyncio.Transport, answer: WireAnswer, seconds: float) -> None:
+async def _drip_head(transport: asyncio.Transport, answer: WireResponse, seconds: float) -> None:
     await _drip(transport, answer.sized_head(), seconds)
     transport.write(answer.body)
 
 
-async def _drip_body(transport: asyncio.Transport, answer: WireAnswer, seconds: float) -> None:
+async def _drip_body(transport: asyncio.Transport, answer: WireResponse, seconds: float) -> None:
     transport.write(answer.sized_head())
     await _drip(transport, answer.body, seconds)
 
@@ -184,16 +184,16 @@ async def _drip(transport: asyncio.Transport, text: bytes, seconds: float) -> No
         await asyncio.sleep(seconds)
 
 
-async def _cut(transport: asyncio.Transport, answer: WireAnswer, _: float) -> None:
+async def _cut(transport: asyncio.Transport, answer: WireResponse, _: float) -> None:
     transport.write(answer.sized_head() + answer.half)
 
 
-async def _cut_chunked(transport: asyncio.Transport, answer: WireAnswer, _: float) -> None:
+async def _cut_chunked(transport: asyncio.Transport, answer: WireResponse, _: float) -> None:
     head = answer.head((b"transfer-encoding", b"chunked"))
     transport.write(head + f"{len(answer.half):x}\r\n".encode() + answer.half + b"\r\n")
 
 
-async def _cut_gzip(transport: asyncio.Transport, answer: WireAnswer, _: float) -> None:
+async def _cut_gzip(transport: asyncio.Transport, answer: WireResponse, _: float) -> None:
     packed = answer
     if (b"content-encoding", b"gzip") not in answer.headers:
         headers = (*answer.headers, (b"content-encoding", b"gzip"))
@@ -202,13 +202,13 @@ async def _cut_gzip(transport: asyncio.Transport, answer: WireAnswer, _: float) 
     transport.write(cut.sized_head() + cut.body)
 
 
-async def _reset_in_body(transport: asyncio.Transport, answer: WireAnswer, _: float) -> None:
+async def _reset_in_body(transport: asyncio.Transport, answer: WireResponse, _: float) -> None:
     transport.write(answer.sized_head() + answer.half)
     await asyncio.sleep(_UNTIL_READ_SECONDS)
     reset_connection(transport)
 
 
-WRITERS: Mapping[str, Callable[[asyncio.Transport, WireAnswer, float], Awaitable[None]]] = {
+WRITERS: Mapping[str, Callable[[asyncio.Transport, WireResponse, float], Awaitable[None]]] = {
     "header_drip": _drip_head,
     "body_drip": _drip_body,
     "error_drip": _drip_body,
@@ -228,7 +228,7 @@ _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 def _limited(retry_after: str | None, status: int = 429) -> Response:
-    response = answer_error(HttpError(status, _DEMANDED))
+    response = error_response(HttpError(status, _DEMANDED))
     if retry_after is not None:
         response.headers["Retry-After"] = retry_after
     return response
@@ -239,39 +239,39 @@ def _date_after(seconds: float) -> str:
     return format_datetime(moment, usegmt=True)
 
 
-_ANSWERS: Mapping[str, Callable[[Fault], Response]] = {
+_RESPONSES: Mapping[str, Callable[[Fault], Response]] = {
     "rate_limited": lambda _: _limited("0"),
     "rate_limited_seconds": lambda fault: _limited(f"{fault.seconds:g}"),
     "rate_limited_date": lambda fault: _limited(_date_after(fault.seconds)),
     "rate_limited_nonsense": lambda _: _limited("nan"),
     "rate_limited_bare": lambda _: _limited(None),
-    "server_error": lambda _: answer_error(HttpError(500, _DEMANDED)),
-    "error_drip": lambda _: answer_error(HttpError(500, _DEMANDED)),
-    "bad_gateway": lambda _: answer_page(502, "502 Bad Gateway"),
+    "server_error": lambda _: error_response(HttpError(500, _DEMANDED)),
+    "error_drip": lambda _: error_response(HttpError(500, _DEMANDED)),
+    "bad_gateway": lambda _: page_response(502, "502 Bad Gateway"),
     "unavailable": lambda _: _limited("0", 503),
-    "gateway_timeout": lambda _: answer_page(504, "504 Gateway Time-out"),
-    "bad_request": lambda _: answer_error(HttpError(400, _DEMANDED)),
-    "token_lost": lambda _: answer_error(HttpError(401, "Requires authentication.")),
-    "forbidden": lambda _: answer_error(HttpError(403, "Forbidden")),
-    "not_found": lambda _: answer_error(HttpError(404, "Not found")),
-    "not_found_html": lambda _: answer_page(404, "404 Not Found"),
-    "uri_too_long": lambda _: answer_page(414, "414 URI Too Long"),
-    "validation_failed": lambda _: answer_error(HttpError(422, "Validation Failed")),
+    "gateway_timeout": lambda _: page_response(504, "504 Gateway Time-out"),
+    "bad_request": lambda _: error_response(HttpError(400, _DEMANDED)),
+    "token_lost": lambda _: error_response(HttpError(401, "Requires authentication.")),
+    "forbidden": lambda _: error_response(HttpError(403, "Forbidden")),
+    "not_found": lambda _: error_response(HttpError(404, "Not found")),
+    "not_found_html": lambda _: page_response(404, "404 Not Found"),
+    "uri_too_long": lambda _: page_response(414, "414 URI Too Long"),
+    "validation_failed": lambda _: error_response(HttpError(422, "Validation Failed")),
     "redirected": lambda _: RedirectResponse("https://elsewhere.test/", 302),
-    "not_json": lambda _: answer_page(200, "Sign in"),
+    "not_json": lambda _: page_response(200, "Sign in"),
     "invalid_json": lambda _: Response(b'{"status": "comp', media_type=JSON),
     "not_a_map": lambda _: JSONResponse([]),
 }
 
 
-def find_answer(faults: Mapping[str, Fault], query_task_ids: Collection[str]) -> Response | None:
+def find_response(faults: Mapping[str, Fault], query_task_ids: Collection[str]) -> Response | None:
     """Return the response of the faults, instead of the real one; None for the real one.
 
     It may take a second, so it belongs on a thread.
     """
     for name, fault in faults.items():
-        if name in _ANSWERS:
-            return _ANSWERS[name](fault)
+        if name in _RESPONSES:
+            return _RESPONSES[name](fault)
         if name == "gzip_bomb":
             return _bomb(200, query_task_ids)
         if name == "error_bomb":
@@ -336,23 +336,23 @@ class FaultMiddleware:
             await asyncio.sleep(faults["hang"].seconds)
         writer = next((name for name in faults if name in WRITERS), None)
         if faults.keys() & {"dropped", "reset", "launched_but_dropped"}:
-            await self._leave_unanswered(request, receive)
+            await self._send_no_response(request, receive)
         elif writer is None:
-            app = await self._answering_app(request)
+            app = await self._responding_app(request)
             await app(scope, receive, request.record_with(send))
         else:
             await self._write(writer, request, receive)
 
-    async def _answering_app(self, request: _Request) -> ASGIApp:
+    async def _responding_app(self, request: _Request) -> ASGIApp:
         """Return the application that responds: a fault's, or the real one."""
         if not request.faults:
             return self._app
-        answer = await asyncio.to_thread(find_answer, request.faults, request.named_ids)
+        answer = await asyncio.to_thread(find_response, request.faults, request.named_ids)
         return answer or self._app
 
-    async def _leave_unanswered(self, request: _Request, receive: Receive) -> None:
+    async def _send_no_response(self, request: _Request, receive: Receive) -> None:
         if "launched_but_dropped" in request.faults:
-            await capture_answer(self._app, request.scope, receive)
+            await capture_response(self._app, request.scope, receive)
         request.record(0)
         transport = self._find_transport(request.scope["client"])
         if transport is not None:
@@ -363,8 +363,8 @@ class FaultMiddleware:
             await _until_disconnected(receive)
 
     async def _write(self, writer: str, request: _Request, receive: Receive) -> None:
-        app = await self._answering_app(request)
-        answer = await capture_answer(app, request.scope, receive)
+        app = await self._responding_app(request)
+        answer = await capture_response(app, request.scope, receive)
         request.record(answer.status)
         transport = self._find_transport(request.scope["client"])
         if transport is not None:
@@ -382,10 +382,10 @@ class _Request:
         self._operation = find_operation(scope["method"], scope["path"])
         self._query = scope["query_string"].decode("ascii", "replace")
         ids = ",".join(parse_qs(self._query, max_num_fields=1000).get("query_task_ids", []))
-        self._asked_for = tuple(filter(None, ids.split(",")))
-        self.named_ids = self._asked_for
+        self._polled_ids = tuple(filter(None, ids.split(",")))
+        self.named_ids = self._polled_ids
         if "query_tasks" in scope["path"] or "running_queries" in scope["path"]:
-            self.named_ids = (*self._asked_for, *scope["path"].split("/"))
+            self.named_ids = (*self._polled_ids, *scope["path"].split("/"))
         self.faults: Mapping[str, Fault] = looker.faults.take(
             self._operation, self.named_ids, self._find_query_ids()
         )
@@ -404,7 +404,7 @@ class _Request:
         if self._operation not in _NOT_RECORDED:
             at = self._looker.clock()
             path = self.scope["path"]
-            call = Call(self._operation, path, self._query, status, at, self._asked_for)
+            call = Call(self._operation, path, self._query, status, at, self._polled_ids)
             self._looker.calls.append(call)
 
     def record_with(self, send: Send) -> Send:

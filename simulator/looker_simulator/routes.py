@@ -256,7 +256,7 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
         "parameters": [*_parameters(route)],
         "responses": {
             "204" if route.verb == "DELETE" else "200": {"description": "Done"},
-            **{status: _refusal(description) for status, description in _ERRORS.items()},
+            **{status: _rejection(description) for status, description in _ERRORS.items()},
         },
     }
     if route.verb in {"PATCH", "POST"}:
@@ -285,6 +285,6 @@ def _describe_parameter(name: str) -> str:
     return _PARAMETERS.get(name, f"`{name}` that is searched for")
 
 
-def _refusal(description: str) -> dict[str, Any]:
+def _rejection(description: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Error"}
     return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -10,14 +10,14 @@ import yaml
 
 from looker_simulator.declarations import ModelError, Place, read_yaml
 from looker_simulator.faults import Fault
-from looker_simulator.tasks import QueryTask, RealAnswer
+from looker_simulator.tasks import QueryTask, RealEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from looker_simulator.looker import Looker
-    from looker_simulator.tasks import ScriptedAnswer
+    from looker_simulator.tasks import ScriptedEntry
 
 _T = TypeVar("_T")
 _KEYS = frozenset({"faults", "queries", "tasks"})
@@ -26,7 +26,7 @@ _PAYLOADS = frozenset({"data", "entry"})
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
 
-class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EntryScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A scripted entry of a task in `multi_results`.
 
     Attributes:
@@ -47,12 +47,12 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_absent: bool = False
     times: int = 1
 
-    def repeat(self) -> Iterator[ScriptedAnswer]:
+    def repeat(self) -> Iterator[ScriptedEntry]:
         """Yield the entry `times` times; without any key, the real entry."""
         for _ in range(self.times):
             yield self._build()
 
-    def _build(self) -> ScriptedAnswer:
+    def _build(self) -> ScriptedEntry:
         if self.is_absent:
             return None
         if self.raw is not None:
@@ -61,7 +61,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.json.encode(self.entry)
         said = {"result_source": self.result_source, "data": self.data}
         told = {key: value for key, value in said.items() if value is not msgspec.UNSET}
-        return RealAnswer() if self.status is None else {"status": self.status, **told}
+        return RealEntry() if self.status is None else {"status": self.status, **told}
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,9 +73,9 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     latency_seconds: float | None = None
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[EntryScript, ...] = ()
 
-    def repeat(self) -> list[ScriptedAnswer]:
+    def repeat(self) -> list[ScriptedEntry]:
         """Return the entries, each repeated `times` times."""
         return [scripted for answer in self.answers for scripted in answer.repeat()]
 
@@ -91,7 +91,7 @@ class TaskScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     query_id: str | None = None
     result_format: str = "json_detail"
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[EntryScript, ...] = ()
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,7 +115,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if script.latency_seconds is not None
         }
 
-    def scripts(self) -> Mapping[str, list[ScriptedAnswer]]:
+    def scripts(self) -> Mapping[str, list[ScriptedEntry]]:
         """Return the scripted entries by id of the query."""
         return {id_: script.repeat() for id_, script in self.queries.items()}
 

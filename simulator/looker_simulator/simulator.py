@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from looker_simulator.exchange import Call
-    from looker_simulator.tasks import ScriptedAnswer
+    from looker_simulator.tasks import ScriptedEntry
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - only if the user says so
 _BACKLOG = 128
-_ANSWERED_AT_ONCE = 64
+_CONCURRENT_OPERATIONS = 64
 _SEND_BUFFER_BYTES = 1 << 16
 
 
@@ -241,7 +241,7 @@ class Simulator:
         }
         return self._looker.create_query_task(about, self._looker.users[0]).query_task_id
 
-    def add_scripted_task(self, answers: Sequence[ScriptedAnswer]) -> str:
+    def add_scripted_task(self, answers: Sequence[ScriptedEntry]) -> str:
         """Add a task with scripted entries in `multi_results`, one per call; the last one stays.
 
         An entry is the task's value in the response, decoded or as JSON; None leaves the task out.
@@ -333,7 +333,7 @@ class _Server:
 
     async def _serve(self, listener: socket.socket) -> None:
         # The loop's own threads are too few on a small machine: `run_query` waits on one.
-        threads = ThreadPoolExecutor(_ANSWERED_AT_ONCE, thread_name_prefix="looker-operation")
+        threads = ThreadPoolExecutor(_CONCURRENT_OPERATIONS, thread_name_prefix="looker-operation")
         asyncio.get_running_loop().set_default_executor(threads)
         await self._server.serve(sockets=[listener])
 

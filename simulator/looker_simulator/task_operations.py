@@ -10,12 +10,12 @@ from starlette.responses import Response
 from looker_simulator import content, formats
 from looker_simulator.exchange import (
     JSON,
-    answer_json,
-    answer_nothing,
-    answer_result,
+    empty_response,
+    json_response,
+    result_response,
 )
 from looker_simulator.looker import HttpError, Looker, check_format, reject_fields
-from looker_simulator.tasks import QueryTask, RealAnswer
+from looker_simulator.tasks import QueryTask, RealEntry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -48,40 +48,40 @@ _IN_PLACE_OF_DATA: Mapping[str, bytes] = {"no_data": b"null", "malformed_data": 
 
 
 def create_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `POST /queries`."""
+    """Respond to `POST /queries`."""
     _check_body(looker, request.body)
     filters = request.body.get("filters") or {}
     if not all(isinstance(value, str) for value in filters.values()):
         # Looker stores them, but does not accept them back.
         raise HttpError(500, "An error has occurred.")
-    return answer_json(looker.describe_query(looker.create_query(request.body)), request.fields)
+    return json_response(looker.describe_query(looker.create_query(request.body)), request.fields)
 
 
 def query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /queries/{query_id}`."""
+    """Respond to `GET /queries/{query_id}`."""
     key = looker.query_key(request.path["query_id"])
-    return answer_json(looker.describe_query(key), request.fields)
+    return json_response(looker.describe_query(key), request.fields)
 
 
 def query_for_slug(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /queries/slug/{slug}`: the end of a share URL, or an id."""
+    """Respond to `GET /queries/slug/{slug}`: the end of a share URL, or an id."""
     key = content.query_key(request.path["slug"].removeprefix("slug"))
-    return answer_json(looker.describe_query(key), request.fields)
+    return json_response(looker.describe_query(key), request.fields)
 
 
 def run_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /queries/{query_id}/run/{result_format}`."""
+    """Respond to `GET /queries/{query_id}/run/{result_format}`."""
     return _run(looker, request, looker.query_key(request.path["query_id"]))
 
 
 def run_inline_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `POST /queries/run/{result_format}`."""
+    """Respond to `POST /queries/run/{result_format}`."""
     _check_body(looker, request.body)
     return _run(looker, request, "")
 
 
 def run_look(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /looks/{look_id}/run/{result_format}`."""
+    """Respond to `GET /looks/{look_id}/run/{result_format}`."""
     key = looker.look(request.path["look_id"])["query_id"]
     described = looker.describe_look(request.path["look_id"])
     is_seen = looker.sees(looker.user_of(request.token), described, "see_looks")
@@ -111,9 +111,11 @@ def _run(looker: Looker, request: ApiRequest, key: str) -> Response:
     }
     body = looker.body_of(key) if key else request.body
     task = looker.tasks.run_now(looker.visible(_limited(request, body), user), about)
-    if task.status == "error" and not task.is_told_in_full:
+    if task.status == "error" and not task.shows_errors:
         raise HttpError(400, f"The query failed: {task.failure}")
-    return answer_result(task.result_format, _changed(task, task.data or b"null", looker.variants))
+    return result_response(
+        task.result_format, _changed(task, task.data or b"null", looker.variants)
+    )
 
 
 def _limited(request: ApiRequest, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -131,7 +133,7 @@ def _read_options(request: ApiRequest) -> dict[str, Any]:
 
 
 def create_query_task(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `POST /query_tasks`."""
+    """Respond to `POST /query_tasks`."""
     unknown = [key for key in request.body if key not in _TASK_KEYS]
     if unknown:
         raise reject_fields(*((k, "invalid", f"{k} is not a field of a task") for k in unknown))
@@ -139,16 +141,16 @@ def create_query_task(looker: Looker, request: ApiRequest) -> Response:
     limit = request.number("limit")
     user = looker.user_of(request.token)
     task = looker.create_query_task(about, user, limit=None if limit is None else str(limit))
-    return answer_json(_as_query_task(looker, task), request.fields)
+    return json_response(_as_query_task(looker, task), request.fields)
 
 
 def query_task(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /query_tasks/{query_task_id}`."""
-    return answer_json(_as_query_task(looker, _find(looker, request)), request.fields)
+    """Respond to `GET /query_tasks/{query_task_id}`."""
+    return json_response(_as_query_task(looker, _find(looker, request)), request.fields)
 
 
 def query_task_multi_results(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /query_tasks/multi_results`."""
+    """Respond to `GET /query_tasks/multi_results`."""
     ids = request.query_task_ids
     refuses = "unknown_id_refuses_batch" in {*request.faults, *looker.variants}
     if refuses and not all(map(looker.tasks.find, ids)):
@@ -161,21 +163,21 @@ def query_task_multi_results(looker: Looker, request: ApiRequest) -> Response:
 
 
 def query_task_results(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `GET /query_tasks/{query_task_id}/results`."""
+    """Respond to `GET /query_tasks/{query_task_id}/results`."""
     task = _find(looker, request)
     if task.status in _UNFINISHED:
-        return answer_nothing(204 if "pending_204" in looker.variants else 202)
-    if task.status == "error" and not task.is_told_in_full:
+        return empty_response(204 if "pending_204" in looker.variants else 202)
+    if task.status == "error" and not task.shows_errors:
         raise HttpError(400, f"The query failed: {task.failure}")
     if task.data is None or task.status == "expired":
         raise HttpError(404, "Not found")
-    return answer_result(task.result_format, _changed(task, task.data, looker.variants))
+    return result_response(task.result_format, _changed(task, task.data, looker.variants))
 
 
 def all_running_queries(looker: Looker, _: ApiRequest) -> Response:
-    """Answer `GET /running_queries`."""
+    """Respond to `GET /running_queries`."""
     running = [task for task in looker.tasks.every() if task.status in _UNFINISHED]
-    return answer_json(
+    return json_response(
         [
             {
                 "id": f"{n}",
@@ -190,12 +192,12 @@ def all_running_queries(looker: Looker, _: ApiRequest) -> Response:
 
 
 def kill_query(looker: Looker, request: ApiRequest) -> Response:
-    """Answer `DELETE /running_queries/{query_task_id}`."""
+    """Respond to `DELETE /running_queries/{query_task_id}`."""
     task = _find(looker, request)
     if not looker.tasks.kill(task):
         raise HttpError(404, "Not found")
     looker.cancelled.add(task.query_task_id)
-    return answer_nothing()
+    return empty_response()
 
 
 def _find(looker: Looker, request: ApiRequest) -> QueryTask:
@@ -223,7 +225,7 @@ def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | N
     if "absent" in faults:
         return None
     scripted = task.next_scripted()
-    if not isinstance(scripted, RealAnswer):
+    if not isinstance(scripted, RealEntry):
         return scripted
     if "killed" in faults:
         looker.tasks.kill(task)

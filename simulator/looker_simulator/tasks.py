@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RealAnswer:
+class RealEntry:
     """A marker in a script: the real entry."""
 
 
-ScriptedAnswer = Mapping[str, Any] | bytes | RealAnswer | None
+ScriptedEntry = Mapping[str, Any] | bytes | RealEntry | None
 """A scripted entry of `multi_results`, decoded or as JSON; None leaves the task out."""
 EXPIRED = {"error": "Results have expired. Run the query again."}
 FINAL = frozenset({"complete", "error", "killed", "expired"})
@@ -56,7 +56,7 @@ class QueryTask:
     runtime_seconds: float | None = None
     failure: str = ""
     finished_at: float | None = None
-    script: list[ScriptedAnswer] = field(default_factory=list)
+    script: list[ScriptedEntry] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -76,7 +76,7 @@ class QueryTask:
         return found if isinstance(found, User) else User()
 
     @property
-    def is_told_in_full(self) -> bool:
+    def shows_errors(self) -> bool:
         """Return whether the format has a place for errors."""
         return self.result_format in formats.DETAILED_FORMATS
 
@@ -85,12 +85,12 @@ class QueryTask:
         """Return the key of the query; empty for an inline one."""
         return str(self.about.get("query_id") or "")
 
-    def next_scripted(self) -> bytes | RealAnswer | None:
+    def next_scripted(self) -> bytes | RealEntry | None:
         """Return the next entry of the script, as JSON; None leaves the task out."""
         if not self.script:
-            return RealAnswer()
+            return RealEntry()
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if answer is None or isinstance(answer, bytes | RealAnswer):
+        if answer is None or isinstance(answer, bytes | RealEntry):
             return answer
         return formats.encode(answer)
 
@@ -105,7 +105,7 @@ class QueryTasks:
         concurrency: int,
         result_ttl_seconds: float,
         latency: Callable[[str], float],
-        scripts: Mapping[str, Sequence[ScriptedAnswer]] = MappingProxyType({}),
+        scripts: Mapping[str, Sequence[ScriptedEntry]] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Run queries on a database, at most `concurrency` concurrently.

@@ -4,8 +4,8 @@ from tap_looker_tasks.cli.command import (
     HELP as HELP,
     ClosingCommand as ClosingCommand,
     find_overridden_maps as find_overridden_maps,
-    refuse_wrong_stream_maps as refuse_wrong_stream_maps,
     register_streams as register_streams,
+    reject_wrong_stream_maps as reject_wrong_stream_maps,
 )
 from tap_looker_tasks.cli.inputs import (
     read_catalog as read_catalog,

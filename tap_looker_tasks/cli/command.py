@@ -104,7 +104,7 @@ def find_overridden_maps(stream_maps: Mapping[str, Any], names: Iterable[str]) -
 
 
 @contextmanager
-def refuse_wrong_stream_maps() -> Iterator[None]:
+def reject_wrong_stream_maps() -> Iterator[None]:
     """Turn any exception of a user's expression into one line.
 
     Raises:

@@ -102,7 +102,7 @@ def read_state(raw: object) -> dict[str, Any]:
     """
     state = _read_object(raw, "state")
     if "bookmarks" not in state:
-        _refuse_wrapped(state)
+        _reject_wrapped(state)
         return state
     bookmarks = _read_object(state["bookmarks"], "bookmarks")
     kept = {name: bookmark for name, bookmark in bookmarks.items() if bookmark not in (None, [])}
@@ -173,7 +173,7 @@ def _read_object(raw: object, place: str) -> dict[str, Any]:
     return raw
 
 
-def _refuse_wrapped(state: Mapping[str, Any]) -> None:
+def _reject_wrapped(state: Mapping[str, Any]) -> None:
     for key in _WRAPPERS:
         if isinstance(state.get(key), dict):
             msg = f"the state is wrapped; pass the object in its `{key}`"

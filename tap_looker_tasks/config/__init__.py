@@ -28,5 +28,5 @@ from tap_looker_tasks.config.settings import (
     Settings as Settings,
     find_unknown_settings as find_unknown_settings,
     refuse as refuse,
-    refuse_sdk_errors as refuse_sdk_errors,
+    reject_sdk_errors as reject_sdk_errors,
 )

@@ -385,7 +385,7 @@ def refuse(found: Sequence[str]) -> None:
         raise SettingsError(msg, *found)
 
 
-def refuse_sdk_errors(messages: Iterable[str]) -> None:
+def reject_sdk_errors(messages: Iterable[str]) -> None:
     """Report the SDK's errors about settings, each on one line.
 
     Raises:

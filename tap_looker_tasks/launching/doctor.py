@@ -131,8 +131,8 @@ def _examine_plan(
 def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
     """Yield the result of the login, and the user's permissions if Looker shows them."""
     try:
-        version = _ask_for(client.versions).get("looker_release_version")
-        user = _ask_for(client.me)
+        version = _response_or_empty(client.versions).get("looker_release_version")
+        user = _response_or_empty(client.me)
     except TapError as error:
         yield CheckResult("login", Verdict.FAILS, _in_one_line(error))
         return
@@ -178,7 +178,7 @@ def _examine_time_zone(name: str, client: LookerClient) -> CheckResult:
     return CheckResult("query_timezone", Verdict.NOTE, details)
 
 
-def _ask_for(operation: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _response_or_empty(operation: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return Looker's response; an empty one if the user cannot see it."""
     try:
         return operation()

@@ -151,7 +151,7 @@ class Launcher:
         if query.config.look_id is not None:
             # Users may give a Look another query.
             stored = self._stored_queries.find(query, self._client)
-            stored.refuse_deleted()
+            stored.reject_deleted()
             look_query_id = stored.query_id
         return fingerprint_of(query, self._settings, look_query_id, keeper.value)
 
@@ -191,11 +191,11 @@ class Launcher:
             RequestError: If Looker rejects the launch, or the request fails.
         """
         name = launch.query_name
-        is_remembered = not self._prepared[name].body
+        is_from_state = not self._prepared[name].body
         try:
             return self._create_task(launch)
         except RequestRejectedError as error:
-            if not is_remembered or error.http_status not in _ID_REJECTED:
+            if not is_from_state or error.http_status not in _ID_REJECTED:
                 raise
         self._rejected.add(name)
         self.prepare(name)
@@ -236,7 +236,7 @@ class Launcher:
         last_run = QueryState(
             fingerprint=task.fingerprint,
             configuration=self.configuration(task.query_name),
-            body=self._stored_queries.body_to_remember(keeper, len(self._keepers)),
+            body=self._stored_queries.body_to_keep(keeper, len(self._keepers)),
             query_id=task.query_id if self._is_reusable(task, keeper) else None,
             row_limit=task.limits.row_limit,
             column_limit=task.limits.column_limit,
@@ -303,7 +303,7 @@ class StoredQuery:
     description: str | None = None
     problem: str | None = None
 
-    def refuse_deleted(self) -> None:
+    def reject_deleted(self) -> None:
         """Check that the query is not that of a Look in the trash.
 
         Raises:
@@ -359,7 +359,7 @@ class StoredQueries:
 
         return self._lookups.find((source, id_), look_up)
 
-    def body_to_remember(self, keeper: QueryKeeper, queries: int) -> dict[str, Any] | None:
+    def body_to_keep(self, keeper: QueryKeeper, queries: int) -> dict[str, Any] | None:
         """Return the saved query behind a configured one, if state has room for it.
 
         State is written often, so all bodies together are kept short.

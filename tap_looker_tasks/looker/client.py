@@ -24,7 +24,7 @@ from tap_looker_tasks.results import (
     NotAResultError,
     TaskEntry,
     read_body,
-    split_answers,
+    split_entries,
 )
 
 if TYPE_CHECKING:
@@ -110,21 +110,21 @@ class LookerClient:
         repeats = self._repeats(operation, max_tries)
         while True:
             before = len(wanted)
-            error = yield from self._answers_while_they_come(operation, wanted, new_rows)
+            error = yield from self._entries_on_arrival(operation, wanted, new_rows)
             if error is None or not wanted:
                 return
             if len(wanted) < before:
                 repeats.reset_tries()
             repeats.wait_or_raise(error)
 
-    def _answers_while_they_come(
+    def _entries_on_arrival(
         self, operation: Operation, wanted: dict[str, None], new_rows: Callable[[], RowArrays]
     ) -> Generator[tuple[str, _Entry], None, RetriableRequestError | None]:
         """Yield entries of requested tasks, and remove these from `wanted`; return the failure."""
         path = "query_tasks/multi_results?query_task_ids=" + ",".join(map(_part, wanted))
         try:
             with self._send(operation, "GET", path, is_long=True) as response:
-                for query_task_id, answer in split_answers(response.chunks(), new_rows):
+                for query_task_id, answer in split_entries(response.chunks(), new_rows):
                     if query_task_id in wanted:
                         del wanted[query_task_id]
                         yield query_task_id, answer

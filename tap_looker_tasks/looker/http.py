@@ -195,7 +195,7 @@ class Http:
         self._logger.debug("%s: HTTP %s", operation.name, response.status_code)
         if response.status_code >= _FIRST_REFUSAL:
             with answer:
-                raise self._refusal(response, operation)
+                raise self._rejection(response, operation)
         if is_long:
             exchange.expect_long_body()
         return answer
@@ -299,7 +299,7 @@ class Http:
                 **request,
             )
 
-    def _refusal(self, response: requests.Response, operation: Operation) -> RequestError:
+    def _rejection(self, response: requests.Response, operation: Operation) -> RequestError:
         body = b""
         # The status is enough, even if the body cannot be read.
         with suppress(RetriableRequestError), self._translate_errors(operation):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tap_looker_tasks.errors import RequestError
 
-_NO_ANSWER = (
+_NO_RESPONSE = (
     *(http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError),
     *(ConnectionError, TimeoutError),
 )
@@ -68,8 +68,8 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
     """Turn the exceptions of `requests` and `urllib3` into the tap's own."""
     try:
         yield
-    except _NO_ANSWER as error:
-        raise _no_answer(_causes(error), operation, base_url) from None
+    except _NO_RESPONSE as error:
+        raise _no_response(_causes(error), operation, base_url) from None
     except http.InvalidHeader:
         # The library's message would quote the header. The tap's own headers are checked earlier.
         msg = f"{operation}: the response from {base_url} has contradictory or invalid headers"
@@ -84,7 +84,7 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
         raise UnreachableError(msg) from None
 
 
-def _no_answer(
+def _no_response(
     causes: list[BaseException], operation: str, base_url: str
 ) -> UnreachableError | RetriableRequestError:
     why = _said(causes[-1])

@@ -1,6 +1,6 @@
 """Results in Looker's JSON: a stream of bytes is split into entries, payloads and results.
 
-`split_answers` splits a batch's body while it arrives, `read_body` reads a single result, and
+`split_entries` splits a batch's body while it arrives, `read_body` reads a single result, and
 `read_result` turns a task's payload in any format into a `Result` with rows.
 """
 
@@ -8,7 +8,7 @@ from tap_looker_tasks.results.entries import (
     NotAResultError as NotAResultError,
     TaskEntry as TaskEntry,
     read_body as read_body,
-    split_answers as split_answers,
+    split_entries as split_entries,
 )
 from tap_looker_tasks.results.json_stream import RowArrays as RowArrays
 from tap_looker_tasks.results.json_text import (

@@ -55,7 +55,7 @@ _ENTRY = msgspec.json.Decoder(_Entry)
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 
 
-def split_answers(
+def split_entries(
     chunks: Iterable[bytes],
     new_rows: Callable[[], RowArrays] = list,
     *,
@@ -91,11 +91,11 @@ def _entry(
     body: Body, new_rows: Callable[[], RowArrays], longest: int
 ) -> TaskEntry | MalformedResponseError:
     if guessed := body.try_fast(_ENTRY.decode, _BEGINNING, longest):
-        return _as_answer(guessed)
+        return _as_task_entry(guessed)
     text, rows = _value(body, new_rows, _PATHS_TO_ROWS, longest)
     try:
         body.check()
-        return read_answer(text, rows)
+        return read_entry(text, rows)
     except MalformedResponseError as malformed:
         if rows is not None:
             rows.clear()
@@ -146,16 +146,16 @@ def read_payload(
         raise
 
 
-def read_answer(entry: bytes, rows: RowArrays | None = None) -> TaskEntry:
+def read_entry(entry: bytes, rows: RowArrays | None = None) -> TaskEntry:
     """Read a task's entry in a `multi_results` body.
 
     Raises:
         MalformedResponseError: If it is not an object with a status.
     """
-    return _as_answer(read_json(_ENTRY.decode, entry), rows)
+    return _as_task_entry(read_json(_ENTRY.decode, entry), rows)
 
 
-def _as_answer(entry: _Entry, rows: RowArrays | None = None) -> TaskEntry:
+def _as_task_entry(entry: _Entry, rows: RowArrays | None = None) -> TaskEntry:
     return TaskEntry(
         status=entry.status.lower(),
         result_source=entry.result_source if isinstance(entry.result_source, str) else None,

@@ -287,7 +287,7 @@ class Collector:
     def _note(self, report: Report) -> None:
         """Pass a report to the board, and the resulting events to the thread that delivers."""
         if isinstance(report, StatusReceived):
-            self._warn_of_answer(report)
+            self._warn_of_status(report)
         else:
             self._workers.note_end()
         if isinstance(report, RequestFailed):
@@ -299,7 +299,7 @@ class Collector:
         if stored and not any(isinstance(e, Outcome) and e.stored is stored for e in events):
             stored.discard()
 
-    def _warn_of_answer(self, report: StatusReceived) -> None:
+    def _warn_of_status(self, report: StatusReceived) -> None:
         status = report.status
         if status is None:
             self._logger.warning("query task %s: %s", report.query_task_id, report.problem)

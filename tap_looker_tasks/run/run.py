@@ -78,8 +78,8 @@ class Run:
         in_flight = {task.query_name for task in resumed}
         followed = [*ledger.tasks_to_follow(), *(_follow(task, clock.now()) for task in resumed)]
         self._run_id = run_id
-        not_wanted = in_flight | self._delivered_before()
-        self.queued = [name for name in longest_first(keepers) if name not in not_wanted]
+        skipped = in_flight | self._delivered_before()
+        self.queued = [name for name in longest_first(keepers) if name not in skipped]
         self.tasks = [each.task for each in followed]
         stop_at = clock.now() + (settings.sync_timeout_seconds or inf)
         abandoned, queries = ledger.tasks_to_cancel(), map(Launch, self.queued)

@@ -274,7 +274,7 @@ class QueryTaskResultsStream(LookerStream):
         try:
             if entry:
                 result = read_result(entry)
-            result = self._refuse_unusable(result, outcome)
+            result = self._reject_unusable(result, outcome)
             if entry:
                 result, is_whole = self._check_completeness(result, outcome.task)
                 data = self._data(result) if self._wants_data(outcome.task) else None
@@ -306,7 +306,7 @@ class QueryTaskResultsStream(LookerStream):
         stream = self._stream_of(task)
         return stream.query if stream else None
 
-    def _refuse_unusable(self, result: Result, outcome: Outcome) -> Result:
+    def _reject_unusable(self, result: Result, outcome: Outcome) -> Result:
         """Return the result; an error if a query's rows, or their keys, are missing from it."""
         if result.status != COMPLETE or outcome.finished_at is None:
             return result

@@ -237,12 +237,12 @@ class TaskBoard:
 
     def leave(self) -> list[Event]:
         """Return the events of tasks that a finished run leaves to the next one."""
-        no_answer = "no response before the run ended; Looker may still run it"
+        no_response = "no response before the run ended; Looker may still run it"
         cancels = (request.task for request in self._in_progress.of(Cancel))
         unfinished = (*self._followed.values(), *self._fetching.values())
         return [
             *(CancelFailed(task, "the run ended first") for task in (*cancels, *self._to_cancel)),
-            *(LaunchFailed(each.query_name, no_answer) for each in self._in_progress.of(Launch)),
+            *(LaunchFailed(each.query_name, no_response) for each in self._in_progress.of(Launch)),
             *(replace(outcome, finished_at=None) for outcome in self._lost.values()),
             *(outcome_of(task, task.status or ADDED) for task in unfinished),
         ]
@@ -265,7 +265,7 @@ class TaskBoard:
         """
         match report:
             case StatusReceived():
-                return self._note_answer(report, now)
+                return self._note_status(report, now)
             case TaskCreated(request, task):
                 self.drop(request)
                 return self._note_created(task, now)
@@ -300,13 +300,13 @@ class TaskBoard:
         if other is None or not other.is_launched:
             return [LaunchFailed(task.query_name, problem)]
         del self._followed[task.query_task_id]
-        self._polls.note_answer(other, now, None, is_finished=True)
+        self._polls.note_status(other, now, None, is_finished=True)
         self._free_slot(other)
         self._to_cancel.append(task)
         outcome = outcome_of(other, ERROR, now, problem=problem)
         return [LaunchFailed(task.query_name, problem), outcome]
 
-    def _note_answer(self, report: StatusReceived, now: float) -> list[Event]:
+    def _note_status(self, report: StatusReceived, now: float) -> list[Event]:
         if task := self._fetching.pop(report.query_task_id, None):
             return [outcome_of(task, COMPLETE, now, stored=report.stored)]
         followed = self._followed.get(report.query_task_id)
@@ -334,7 +334,7 @@ class TaskBoard:
         )
         final_status = seen.final_status(now, deadline)
         is_finished = final_status is not None
-        self._polls.note_answer(seen, now, deadline, is_finished=is_finished)
+        self._polls.note_status(seen, now, deadline, is_finished=is_finished)
         if final_status is None:
             self._followed[seen.query_task_id] = seen
             return []
@@ -386,10 +386,10 @@ class TaskBoard:
 
     def _note_poll_end(self, request: Poll, now: float) -> list[Event]:
         """Record polled tasks without an entry as `absent`."""
-        unanswered = [self._followed[id_] for id_ in self._polls.unanswered(request)]
+        without_status = [self._followed[id_] for id_ in self._polls.without_status(request)]
         events = [
             event
-            for task in unanswered
+            for task in without_status
             for event in self._see(task, ABSENT, now, problem=task.problem)
         ]
         self._polls.note_end(request, now, others_wait=bool(self._queue))

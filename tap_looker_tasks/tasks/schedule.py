@@ -102,8 +102,8 @@ class PollSchedule:
         self._repeats = settings.wait_for_completion
         # A single poll of each task needs no schedule.
         self._due: deque[str] = deque(() if self._repeats else tasks)
-        self._asking: dict[str, Poll] = {}
-        self._asked_at: dict[str, float] = {}
+        self._in_poll: dict[str, Poll] = {}
+        self._polled_times: dict[str, float] = {}
         # None until the windows are compared again.
         self._moment: float | None = -inf if tasks else inf
         self._polled_at = -inf
@@ -120,7 +120,7 @@ class PollSchedule:
         # Failures: the maximum batch size of an id, and since when it fails alone.
         self._batch_limits: dict[str, int] = {}
         self._fails_since: dict[str, float] = {}
-        self._answered_at = -inf
+        self._responded_at = -inf
         self._is_suspicious = False
         self._probe: Poll | None = None
         self._holds = 0
@@ -137,15 +137,15 @@ class PollSchedule:
             return None
         batch = self._take_batch()
         poll = Poll(batch, is_probe=batch[0] in self._batch_limits)
-        self._asking.update(dict.fromkeys(batch, poll))
-        self._asked_at.update(dict.fromkeys(batch, now))
+        self._in_poll.update(dict.fromkeys(batch, poll))
+        self._polled_times.update(dict.fromkeys(batch, now))
         if self._is_suspicious:
             self._probe = poll
         return poll
 
     def next_moment(self, now: float) -> float:
         """Return when a request will be due, in epoch seconds; `inf` if that is not yet known."""
-        if self._is_probing() or len(self._asking) >= len(self._tasks):
+        if self._is_probing() or len(self._in_poll) >= len(self._tasks):
             return inf
         if now < self._hold_until:
             return self._hold_until
@@ -161,29 +161,29 @@ class PollSchedule:
             _, closes = self._window(task.query_task_id, FollowedTask(task), self._pace())
             self._moment = min(self._moment, closes)
 
-    def note_answer(
+    def note_status(
         self, task: FollowedTask, now: float, deadline: float | None, *, is_finished: bool
     ) -> None:
         """Record a task's status; `deadline` is when that becomes its outcome."""
         query_task_id = task.query_task_id
-        self._asking.pop(query_task_id, None)
-        round_trip = max(0.0, now - self._asked_at.get(query_task_id, -inf))
+        self._in_poll.pop(query_task_id, None)
+        round_trip = max(0.0, now - self._polled_times.get(query_task_id, -inf))
         self._round_trip = min(self._round_trip or inf, round_trip)
         if is_finished:
-            asked_at = self._asked_at.pop(query_task_id, now)
+            polled_at = self._polled_times.pop(query_task_id, now)
             # A task that ended before its first poll may come from the cache, and predicts nothing.
-            self._note_finished(task.task, asked_at, is_first=task.first_seen_at == now)
+            self._note_finished(task.task, polled_at, is_first=task.first_seen_at == now)
         if self._batch_limits.get(query_task_id) != 1:
             self._batch_limits.pop(query_task_id, None)
         if deadline is not None and not is_finished:
             self._earliest_deadline = min(self._earliest_deadline, deadline)
 
-    def _note_finished(self, task: QueryTask, asked_at: float, *, is_first: bool) -> None:
+    def _note_finished(self, task: QueryTask, polled_at: float, *, is_first: bool) -> None:
         # The end of a task that an earlier run launched is not known.
         if not isinstance(task, LaunchedTask) or task.query_task_id not in self._launched:
             return
         self._launched.discard(task.query_task_id)
-        seconds = asked_at - task.launched_at
+        seconds = polled_at - task.launched_at
         self._ended += 1
         self._run_seconds += seconds
         if task.expected and not is_first:
@@ -196,7 +196,7 @@ class PollSchedule:
         self._release(poll)
         for query_task_id in poll.query_task_ids:
             self._fails_since.pop(query_task_id, None)
-        self._answered_at = now
+        self._responded_at = now
         self._is_suspicious = False
         self._holds = 0
         self._others_wait = others_wait
@@ -219,7 +219,7 @@ class PollSchedule:
         if len(ids) > 1:
             self._due.extendleft(reversed(ids))
             return False
-        if self._answered_at > self._fails_since.setdefault(ids[0], now):
+        if self._responded_at > self._fails_since.setdefault(ids[0], now):
             self._is_suspicious = False
             return True
         self._due.append(ids[0])
@@ -237,25 +237,25 @@ class PollSchedule:
         """Return whether requests have failed for so long that Looker is the cause."""
         return self._holds >= self._settings.http_max_tries
 
-    def unanswered(self, poll: Poll) -> list[str]:
+    def without_status(self, poll: Poll) -> list[str]:
         """Return the tasks of a request that have no entry in its response."""
-        return [id_ for id_ in poll.query_task_ids if self._asking.get(id_) is poll]
+        return [id_ for id_ in poll.query_task_ids if self._in_poll.get(id_) is poll]
 
     def _is_probing(self) -> bool:
         return self._is_suspicious and self._probe is not None
 
     def _release(self, poll: Poll) -> None:
-        for query_task_id in self.unanswered(poll):
-            del self._asking[query_task_id]
+        for query_task_id in self.without_status(poll):
+            del self._in_poll[query_task_id]
         if self._probe is poll:
             self._probe = None
 
     def _drop_gone(self) -> None:
-        while self._due and (self._due[0] not in self._tasks or self._due[0] in self._asking):
+        while self._due and (self._due[0] not in self._tasks or self._due[0] in self._in_poll):
             self._due.popleft()
 
     def _moment_of_round(self) -> float:
-        if len(self._asking) >= len(self._tasks) or not self._repeats:
+        if len(self._in_poll) >= len(self._tasks) or not self._repeats:
             return inf
         if self._moment is None:
             self._moment = self._compare_windows()
@@ -267,7 +267,7 @@ class PollSchedule:
         windows = [
             self._window(id_, task, pace)
             for id_, task in self._tasks.items()
-            if id_ not in self._asking
+            if id_ not in self._in_poll
         ]
         first_closing = min((closes for _, closes in windows), default=inf)
         return max((opens for opens, _ in windows if opens <= first_closing), default=inf)
@@ -278,7 +278,7 @@ class PollSchedule:
             opens, closes = self._window(query_task_id, task, pace)
             # A task that is being polled cannot be polled again when it ends.
             ends_soon = now < opens < min(closes, now + self._round_trip)
-            if query_task_id not in self._asking and not ends_soon:
+            if query_task_id not in self._in_poll and not ends_soon:
                 self._due.append(query_task_id)
         self._polled_at = now
         self._moment = None
@@ -301,28 +301,28 @@ class PollSchedule:
         if isinstance(task, LaunchedTask):
             started_at = task.launched_at
             expected = task.expected if self._trust >= 0 else None
-        asked_at = self._asked_at.get(query_task_id, started_at)
-        if asked_at is None:
+        polled_at = self._polled_times.get(query_task_id, started_at)
+        if polled_at is None:
             return -inf, -inf
-        started_at = asked_at if started_at is None else started_at
-        age = asked_at - started_at
+        started_at = polled_at if started_at is None else started_at
+        age = polled_at - started_at
         requests = max(1, ceil(len(self._tasks) / self._settings.batch_size))
         share, typical = pace.first_share, age
         if self._ended:
             share, typical = pace.share, max(age, self._run_seconds / self._ended)
         pause = min(requests * max(pace.first, share * typical), pace.longest)
         # Tasks polled in different requests all wait for the pause after the last one.
-        polled_at = max(asked_at, self._polled_at)
+        last_poll_at = max(polled_at, self._polled_at)
         if expected is None:
-            return polled_at + pause, polled_at + pause
+            return last_poll_at + pause, last_poll_at + pause
         spread = min(max(expected.spread, expected.seconds * _SPREAD_SHARE), pace.longest)
         ends_at = started_at + expected.seconds + spread - self._round_trip
-        if asked_at >= ends_at:
-            pause = min(pause, max(asked_at - ends_at, spread, pace.first))
-            return polled_at + pause, polled_at + pause
+        if polled_at >= ends_at:
+            pause = min(pause, max(polled_at - ends_at, spread, pace.first))
+            return last_poll_at + pause, last_poll_at + pause
         slack = min(max(pace.min_slack, pace.slack * expected.seconds), pace.max_slack)
         first_look = slack if pace.min_slack else _FIRST_LOOK * pace.first
-        early = asked_at + min(max(first_look, _AGE_GROWTH * age), _MAX_PAUSE_SECONDS)
+        early = polled_at + min(max(first_look, _AGE_GROWTH * age), _MAX_PAUSE_SECONDS)
         return (early, early) if early < ends_at else (ends_at, ends_at + slack)
 
     def _take_batch(self) -> tuple[str, ...]:
@@ -338,7 +338,7 @@ class PollSchedule:
         for _ in batch:
             self._due.popleft()
         # Tasks that finished in the meantime are not polled.
-        return tuple(id_ for id_ in batch if id_ in self._tasks and id_ not in self._asking)
+        return tuple(id_ for id_ in batch if id_ in self._tasks and id_ not in self._in_poll)
 
 
 class LaunchQueue:

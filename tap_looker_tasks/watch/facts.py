@@ -161,7 +161,7 @@ class RunFacts:
         self._by_name: dict[str, TaskFacts] = {}
         self._expected: dict[str, float] = {}
         self._pages: dict[str, str] = {}
-        self._answer_bytes_delivered = 0
+        self._response_bytes_delivered = 0
         self._seconds_delivering = 0.0
         self._finishes = 0
         self._seconds_running = 0.0
@@ -294,7 +294,7 @@ class RunFacts:
             self.row_count += row_count
         if task.delivering_at is not None:
             self._seconds_delivering += max(0.0, at - task.delivering_at)
-        self._answer_bytes_delivered += task.collected_bytes
+        self._response_bytes_delivered += task.collected_bytes
         is_good = status == _COMPLETE and error is None
         self._end(task, Stage.DELIVERED if is_good else Stage.FAILED, at)
 
@@ -345,10 +345,10 @@ class RunFacts:
 
     def _seconds_to_deliver(self) -> float:
         """Return the estimated seconds to deliver the collected results, at the speed so far."""
-        if not self._answer_bytes_delivered:
+        if not self._response_bytes_delivered:
             return 0.0
-        waiting = max(0, self.collected_bytes - self._answer_bytes_delivered)
-        return waiting * self._seconds_delivering / self._answer_bytes_delivered
+        waiting = max(0, self.collected_bytes - self._response_bytes_delivered)
+        return waiting * self._seconds_delivering / self._response_bytes_delivered
 
     def _find(self, query_task_id: str) -> TaskFacts:
         task = self._by_id.get(query_task_id)

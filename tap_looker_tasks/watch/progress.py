@@ -51,7 +51,7 @@ def shows_live(
     return can_move and _is_terminal(errors) and not _is_terminal(output)
 
 
-def tell_calls(calls: Counter[str], logger: logging.Logger) -> None:
+def log_calls(calls: Counter[str], logger: logging.Logger) -> None:
     """Log the calls of a command that was not a run."""
     if calls:
         logger.info("%s", describe_calls(calls, None))
@@ -232,8 +232,8 @@ class Progress:
         self._interval = interval
         self._live: LiveDisplay | None = None
         self._due_at = facts.started_at + interval
-        self._told_at = facts.started_at
-        self._changes_told = facts.changes
+        self._reported_at = facts.started_at
+        self._changes_reported = facts.changes
         self._rows: deque[tuple[float, int]] = deque([(facts.started_at, facts.row_count)])
 
     def start(self) -> None:
@@ -301,10 +301,10 @@ class Progress:
         return "" if left is None else f"about {format_duration(left)} left"
 
     def _log_line(self, now: float) -> None:
-        is_silent = self._facts.changes == self._changes_told
-        if is_silent and now - self._told_at < self._interval * _MAX_SILENCE:
+        is_silent = self._facts.changes == self._changes_reported
+        if is_silent and now - self._reported_at < self._interval * _MAX_SILENCE:
             return
-        self._changes_told, self._told_at = self._facts.changes, now
+        self._changes_reported, self._reported_at = self._facts.changes, now
         # Handlers of a closed standard error may fail.
         with suppress(OSError, ValueError):
             self._logger.info("%s", self.describe(now))

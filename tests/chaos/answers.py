@@ -12,7 +12,7 @@ from bench.payloads import DIMENSIONS, FIELDS, MEASURES, Results, build, query_t
 from tap_looker_tasks.records.columns import columns_of, match_columns, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
 from tap_looker_tasks.records.rows import RowReader
-from tap_looker_tasks.results.entries import split_answers
+from tap_looker_tasks.results.entries import split_entries
 from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import read_result
 from tests.chaos.damage import damage
@@ -59,7 +59,7 @@ class Reader:
         """Read a body that comes in chunks; whatever is in it, only certain errors may come."""
         chunks = (body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes))
         try:
-            for _, answer in split_answers(chunks, max_entry_bytes=max_entry_bytes):
+            for _, answer in split_entries(chunks, max_entry_bytes=max_entry_bytes):
                 self.reading.counts[self._deliver(answer)] += 1
         except MalformedResponseError:
             self.reading.counts["response rejected"] += 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from looker_simulator.engine import Database
-    from looker_simulator.tasks import ScriptedAnswer
+    from looker_simulator.tasks import ScriptedEntry
 
 _IDS_IN_A_REQUEST = 20
 _SHARE_OF_FAULTS = 0.01
@@ -43,7 +43,7 @@ _FAULTS = (
     "not_a_map",
 )
 # What Looker may say of a task before the truth comes out.
-_DETOURS: tuple[ScriptedAnswer, ...] = (
+_DETOURS: tuple[ScriptedEntry, ...] = (
     None,
     b'{"status":"running"}',
     b'{"status":"missing"}',

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tap_looker_tasks.results.entries import TaskEntry, read_payload, split_answers
+from tap_looker_tasks.results.entries import TaskEntry, read_payload, split_entries
 from tap_looker_tasks.results.json_text import MalformedResponseError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ WHITE_SPACE = st.text(alphabet=" \t\n\r", max_size=3)
 
 def entries(*chunks: bytes) -> dict[str, object]:
     """The answers in a body, as they came."""
-    return {id_: as_it_came(answer) for id_, answer in split_answers(chunks)}
+    return {id_: as_it_came(answer) for id_, answer in split_entries(chunks)}
 
 
 def as_it_came(answer: TaskEntry | MalformedResponseError) -> object:
@@ -44,7 +44,7 @@ def payloads(*chunks: bytes) -> list[tuple[str, bytes | None]]:
     """The text of the payloads in a body; None for an entry that cannot be read."""
     return [
         (id_, None if isinstance(answer, MalformedResponseError) else bytes(answer.data or b""))
-        for id_, answer in split_answers(chunks)
+        for id_, answer in split_entries(chunks)
     ]
 
 
@@ -54,7 +54,7 @@ def entry(data: bytes) -> bytes:
 
 def refusal(*chunks: bytes) -> str:
     with pytest.raises(MalformedResponseError) as caught:
-        list(split_answers(chunks))
+        list(split_entries(chunks))
     return str(caught.value)
 
 
@@ -113,10 +113,10 @@ def test_a_guess_at_the_end_of_an_entry_is_right(
     chunks = [body[at : at + chunk] for at in range(0, len(body), chunk)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tap_looker_tasks.results.json_stream.WORTH_A_GUESS_BYTES", 0)
-        found = [*split_answers(chunks, max_entry_bytes=longest)]
+        found = [*split_entries(chunks, max_entry_bytes=longest)]
         # What comes half is not taken for the whole.
         with pytest.raises(MalformedResponseError):
-            [*split_answers([body[:-1]], max_entry_bytes=longest)]
+            [*split_entries([body[:-1]], max_entry_bytes=longest)]
     assert [id_ for id_, _ in found] == [*map_]
     short = {id_: answer for id_, answer in found if getattr(answer, "rows", None) is None}
     assert {id_: as_it_came(short[id_]) for id_ in short} == {id_: map_[id_] for id_ in short}
@@ -174,7 +174,7 @@ def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
             taken.append(chunk)
             yield chunk
 
-    answers = split_answers(chunks())
+    answers = split_entries(chunks())
     assert next(answers) == ("a", TaskEntry("running"))
     assert len(taken) == 2
     assert next(answers) == ("b", TaskEntry("added"))
@@ -251,7 +251,7 @@ def test_only_the_unfinished_entry_and_a_chunk_are_held() -> None:
 
     tracemalloc.start()
     try:
-        assert sum(1 for _ in split_answers(chunks())) == 40
+        assert sum(1 for _ in split_entries(chunks())) == 40
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -280,7 +280,7 @@ def test_the_rows_of_a_long_entry_are_set_apart(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tap_looker_tasks.results.json_stream.ROWS_AT_ONCE_BYTES", rows_at_once)
         chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
-        answers = dict(split_answers(chunks, max_entry_bytes=longest))
+        answers = dict(split_entries(chunks, max_entry_bytes=longest))
     assert [*answers] == ["a", "b", "c"]
     long, payload = answers["b"], said["data"]
     assert isinstance(long, TaskEntry)
@@ -311,7 +311,7 @@ def test_the_rows_of_a_long_entry_are_set_apart(
 )
 def test_a_long_entry_is_refused_as_a_short_one_is(body: bytes, message: str) -> None:
     with pytest.raises(MalformedResponseError) as caught:
-        list(split_answers((body[at : at + 5] for at in range(0, len(body), 5)), max_entry_bytes=8))
+        list(split_entries((body[at : at + 5] for at in range(0, len(body), 5)), max_entry_bytes=8))
     assert str(caught.value) == message
 
 
@@ -340,7 +340,7 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
 
     tracemalloc.start()
     try:
-        [(_, answer)] = split_answers(chunks(), Counted)
+        [(_, answer)] = split_entries(chunks(), Counted)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -366,7 +366,7 @@ def test_a_value_longer_than_memory_spoils_its_own_task_only(
     map_ = {"before": {"status": "complete", "data": 1}, "it": said, "after": {"status": "added"}}
     body = json.dumps(map_, ensure_ascii=False).encode()
     chunks = [body[at : at + chunk] for at in range(0, len(body), chunk)]
-    answers = dict(split_answers(chunks, max_entry_bytes=20, max_value_bytes=100))
+    answers = dict(split_entries(chunks, max_entry_bytes=20, max_value_bytes=100))
     assert [*answers] == ["before", "it", "after"]
     assert as_it_came(answers["before"]) == map_["before"]
     assert isinstance(answers["after"], TaskEntry)
@@ -386,7 +386,7 @@ def test_a_row_that_is_too_long_is_passed_over_without_being_held() -> None:
 
     tracemalloc.start()
     try:
-        answers = dict(split_answers(chunks(), max_entry_bytes=1_000, max_value_bytes=5_000_000))
+        answers = dict(split_entries(chunks(), max_entry_bytes=1_000, max_value_bytes=5_000_000))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -399,7 +399,7 @@ def test_rows_in_two_places_are_not_mixed() -> None:
     mixed = entry(b'{"rows":[{"x":1}],"data":[{"y":2}]}')
     body = b'{"a":%b,"b":{"status":"added"}}' % mixed
     chunks = [body[at : at + 5] for at in range(0, len(body), 5)]
-    answers = dict(split_answers(chunks, max_entry_bytes=8))
+    answers = dict(split_entries(chunks, max_entry_bytes=8))
     assert "rows in two places" in str(answers["a"])
     assert isinstance(answers["b"], TaskEntry)
 
@@ -455,7 +455,7 @@ def test_rows_of_an_entry_that_is_spoilt_are_let_go(body: bytes) -> None:
         made.append([])
         return made[-1]
 
-    answers = split_answers(one_by_one(body), new_rows, max_entry_bytes=8)
+    answers = split_entries(one_by_one(body), new_rows, max_entry_bytes=8)
     with suppress(MalformedResponseError):
         assert isinstance(next(answers)[1], MalformedResponseError)
     assert made == [[]]
@@ -474,7 +474,7 @@ def test_rows_of_a_payload_that_is_spoilt_are_let_go(body: bytes) -> None:
 def test_what_is_nested_without_end_is_rejected_early(beginning: bytes, bracket: bytes) -> None:
     chunks = iter((beginning, *[bracket * 100_000] * 100))
     with pytest.raises(MalformedResponseError, match="nested deeper than 1000000"):
-        [*split_answers(chunks, max_entry_bytes=8)]
+        [*split_entries(chunks, max_entry_bytes=8)]
     assert len([*chunks]) > 80
 
 
@@ -489,5 +489,5 @@ def test_what_is_nested_without_end_is_rejected_early(beginning: bytes, bracket:
 def test_keys_without_end_are_rejected_early(beginning: bytes, member: bytes) -> None:
     chunks = iter((beginning, *[member * 10_000] * 100))
     with pytest.raises(MalformedResponseError, match="more than 20000 keys"):
-        [*split_answers(chunks, max_entry_bytes=8)]
+        [*split_entries(chunks, max_entry_bytes=8)]
     assert len([*chunks]) > 90

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from tap_looker_tasks.records.columns import columns_of, match_columns, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
 from tap_looker_tasks.records.rows import RowReader
-from tap_looker_tasks.results.entries import read_answer
+from tap_looker_tasks.results.entries import read_entry
 from tap_looker_tasks.results.payload import read_result
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_every_cell_of_every_row_is_delivered_once_and_right(case: Case) -> None
     body = {"fields": [*case.fields], "pivots": [case.pivot] if case.pivot else []}
     schema = stream_schema(columns_of(explore_fields(explore), body, 63), [])
     payload = json.dumps({"status": "complete", "data": case.data})
-    result = read_result(read_answer(payload.encode()))
+    result = read_result(read_entry(payload.encode()))
     match = match_columns(schema, result, lambda _: True)
     reader = RowReader(match.columns, result.time_zone or case.zone)
     records = [r for batch in reader.batches(result, "t") for r in batch.records()]

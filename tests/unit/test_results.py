@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tap_looker_tasks.results.entries import TaskEntry, read_answer
+from tap_looker_tasks.results.entries import TaskEntry, read_entry
 from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import read_result
 from tap_looker_tasks.results.result import Field, Pivot, Result
@@ -66,7 +66,7 @@ NOTE = {
 
 
 def result_of(status: str, data: object = None, **more: object) -> Result:
-    return read_result(read_answer(json.dumps({"status": status, "data": data, **more}).encode()))
+    return read_result(read_entry(json.dumps({"status": status, "data": data, **more}).encode()))
 
 
 def result_of_text(data: str, status: str = "complete") -> Result:
@@ -84,7 +84,7 @@ def flat(result: Result) -> list[dict[str, Any]]:
 
 
 def test_a_status_without_data() -> None:
-    answer = read_answer(b'{"status": "Running"}')
+    answer = read_entry(b'{"status": "Running"}')
     assert answer == TaskEntry("running", None, None)
     assert read_result(answer) == Result("running")
     assert flat(read_result(answer)) == []
@@ -96,9 +96,9 @@ def test_null_is_no_data(status: str) -> None:
 
 
 def test_the_source_is_kept_when_it_is_text() -> None:
-    assert read_answer(b'{"result_source":"cache","status":"complete"}').result_source == "cache"
-    assert read_answer(b'{"result_source":null,"status":"error"}').result_source is None
-    assert read_answer(b'{"result_source":7,"status":"error"}').result_source is None
+    assert read_entry(b'{"result_source":"cache","status":"complete"}').result_source == "cache"
+    assert read_entry(b'{"result_source":null,"status":"error"}').result_source is None
+    assert read_entry(b'{"result_source":7,"status":"error"}').result_source is None
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_source_is_kept_when_it_is_text() -> None:
 )
 def test_an_answer_that_is_none_is_refused(entry: bytes, message: str) -> None:
     with pytest.raises(MalformedResponseError) as caught:
-        read_answer(entry)
+        read_entry(entry)
     assert str(caught.value) == message
 
 

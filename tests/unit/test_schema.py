@@ -44,7 +44,7 @@ from tap_looker_tasks.records.fields import (
 )
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.records.timestamps import to_local, to_utc, zone_named
-from tap_looker_tasks.results.entries import read_answer
+from tap_looker_tasks.results.entries import read_entry
 from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import read_result
 from tap_looker_tasks.results.result import Field, Result
@@ -94,12 +94,12 @@ def column(name: str, kind: ColumnType, type_: str | None = None) -> Column:
 
 def detail(rows: object, **more: object) -> Result:
     entry = {"status": "complete", "data": {"data": rows, **more}}
-    return read_result(read_answer(json.dumps(entry).encode()))
+    return read_result(read_entry(json.dumps(entry).encode()))
 
 
 def bi(rows: object, **more: object) -> Result:
     entry = {"status": "complete", "data": {"rows": rows, "metadata": more}}
-    return read_result(read_answer(json.dumps(entry).encode()))
+    return read_result(read_entry(json.dumps(entry).encode()))
 
 
 def records(columns: Sequence[Column], result: Result, id_: str = "t") -> list[dict[str, object]]:
@@ -113,7 +113,7 @@ def read_one(
     """The record value of a value given as JSON, and the problems."""
     body = f'{{"status":"complete","data":{{"data":[{{"v.f":{{"value":{value}}}}}]}}}}'
     reader = RowReader([column("v.f", kind)], time_zone)
-    [batch] = reader.batches(read_result(read_answer(body.encode())), "t")
+    [batch] = reader.batches(read_result(read_entry(body.encode())), "t")
     [found] = batch.column("v__f")
     assert json.loads(batch.lines(), parse_float=Decimal)["v__f"] == found
     return found, reader.problems
@@ -452,7 +452,7 @@ def test_values_without_a_cell_around_them_are_read() -> None:
     [record] = records(COLUMNS, detail(rows))
     assert (record["orders__id"], record["orders__count"]) == (None, 3)
     assert record["orders__status"] == "new"
-    flat = read_result(read_answer(b'{"status":"complete","data":[{"orders.count": 3}]}'))
+    flat = read_result(read_entry(b'{"status":"complete","data":[{"orders.count": 3}]}'))
     [record] = records(COLUMNS, flat)
     assert (record["orders__id"], record["orders__count"]) == (None, 3)
 
@@ -461,7 +461,7 @@ def test_only_selected_columns_are_decoded() -> None:
     huge = '{"value": 1e99999999999999999999}'
     row = f'{{"other": {huge}, "orders.count": {{"value": 1}}}}'
     body = f'{{"status":"complete","data":{{"data":[{row}]}}}}'
-    result = read_result(read_answer(body.encode()))
+    result = read_result(read_entry(body.encode()))
     assert records(COLUMNS[2:3], result) == [
         {"_query_task_id": "t", "_row_number": 1, "orders__count": 1}
     ]

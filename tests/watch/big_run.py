@@ -22,7 +22,7 @@ _SUBJECTS = ("orders", "customers", "sessions", "invoices", "stock", "shipments"
 _PERIODS = ("by_day", "by_week", "by_region", "by_channel", "snapshot", "top_accounts")
 
 
-def tell_big_run(count: int, *, slots: int = 10, seed: int = 7) -> RunFacts:
+def log_big_run(count: int, *, slots: int = 10, seed: int = 7) -> RunFacts:
     """Follow `count` tasks, of which some fail and some are external."""
     chance = random.Random(seed)  # noqa: S311 - it makes up a picture, no secret
     facts = RunFacts(START)

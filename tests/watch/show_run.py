@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_looker_tasks.watch.progress import Progress
-from tests.watch.told import CALLS, START, started, tell_half_a_run
+from tests.watch.told import CALLS, START, log_half_a_run, started
 
 if TYPE_CHECKING:
     from tap_looker_tasks.watch.facts import RunFacts
@@ -24,7 +24,7 @@ def play(progress: Progress, facts: RunFacts, logger: logging.Logger) -> None:
 def main() -> None:
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s", level="INFO")
     logger = logging.getLogger("tap-looker-tasks")
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     arguments = {"logger": logger, "calls": CALLS, "call_limit": 1_000, "slots": 10}
     shown = Progress(facts, stream=sys.stderr, **arguments)  # type: ignore[arg-type]
     with started(shown) as progress:

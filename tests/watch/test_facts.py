@@ -10,11 +10,11 @@ import pytest
 from tap_looker_tasks.tasks import Collected, Launched, LaunchedTask
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.summary import format_bytes, format_duration, summary_lines
-from tests.watch.told import CALLS, START, tell_a_run, tell_half_a_run
+from tests.watch.told import CALLS, START, log_a_run, log_half_a_run
 
 
 def test_every_task_is_in_one_stage() -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     counts = {stage: facts.count(stage) for stage in Stage if facts.count(stage)}
     assert counts == {Stage.QUEUED: 1, Stage.RUNNING: 2, Stage.DELIVERING: 1}
     assert facts.total == len(facts.tasks) == 4
@@ -23,7 +23,7 @@ def test_every_task_is_in_one_stage() -> None:
 
 
 def test_phases_follow_each_other_without_a_gap() -> None:
-    facts = tell_a_run()
+    facts = log_a_run()
     task = next(task for task in facts.tasks if task.query_task_id == "task-external")
     phases = task.phases(START + 100)
     assert [(stage, begin - START, end - START) for stage, begin, end in phases] == [
@@ -35,7 +35,7 @@ def test_phases_follow_each_other_without_a_gap() -> None:
 
 
 def test_a_phase_that_is_not_over_lasts_until_now() -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     (users,) = facts.in_stage(Stage.QUEUED)
     assert users.phases(START + 9) == [(Stage.QUEUED, START, START + 9)]
 
@@ -116,7 +116,7 @@ def test_time_left_reckons_with_a_slow_target() -> None:
 
 
 def test_the_summary_tells_what_to_act_on_and_ends_with_the_failure() -> None:
-    assert summary_lines(tell_a_run(), CALLS, 1_000) == [
+    assert summary_lines(log_a_run(), CALLS, 1_000) == [
         "delivered 1 of 4 query tasks in 1 min 1 s: 500 rows, 4.0 kB",
         (
             "API calls made: 44 of 1,000 allowed (40 query_task_multi_results, "
@@ -160,7 +160,7 @@ def test_the_summary_names_the_first_failures_only() -> None:
 
 
 def test_what_a_run_that_broke_off_leaves_is_left_for_the_next() -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     facts.ended(130, "interrupted", START + 20)
     lines = summary_lines(facts, CALLS, None)
     assert "left for the next run: 4 query tasks" in lines

@@ -12,14 +12,14 @@ import pytest
 
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.report import SAMPLES, Cause, explain_load, measure_load
-from tests.watch.big_run import tell_big_run
-from tests.watch.told import START, tell_half_a_run
+from tests.watch.big_run import log_big_run
+from tests.watch.told import START, log_half_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def tell_one(
+def log_one(
     *, running: float, waiting: float, delivering: float, arriving: float = 0
 ) -> tuple[RunFacts, float]:
     facts = RunFacts(START)
@@ -56,7 +56,7 @@ def tell_one(
 )
 def test_what_took_most_is_named(seconds: tuple[int, ...], sentence: str) -> None:
     running, waiting, delivering, *arriving = seconds
-    facts, end = tell_one(
+    facts, end = log_one(
         running=running, waiting=waiting, delivering=delivering, arriving=sum(arriving)
     )
     load = measure_load(facts, end, slots=10)
@@ -65,7 +65,7 @@ def test_what_took_most_is_named(seconds: tuple[int, ...], sentence: str) -> Non
 
 
 def test_queries_that_wait_for_slots_are_named() -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     load = measure_load(facts, START + 60, slots=2)
     assert explain_load(load, facts, START + 60) == (
         "The slots: for 97% of the run, all of them were in use while queries waited; "
@@ -82,7 +82,7 @@ def test_a_run_that_never_began_waited_for_nobody() -> None:
 
 
 def test_load_counts_the_tasks_of_each_moment() -> None:
-    facts, end = tell_one(running=2.5, waiting=5, delivering=2.5)
+    facts, end = log_one(running=2.5, waiting=5, delivering=2.5)
     load = measure_load(facts, end, 10, samples=4)
     assert load.moments == (1.25, 3.75, 6.25, 8.75)
     assert load.tasks == (
@@ -108,7 +108,7 @@ def test_load_is_a_mean_and_the_most_slots_are_exact() -> None:
     assert load.max_slots == 3
 
 
-def tell_at_random(chance: random.Random) -> RunFacts:
+def log_at_random(chance: random.Random) -> RunFacts:
     """Tell of up to 5 tasks that get as far as they get, within 10 seconds."""
     facts = RunFacts(START)
     for name in map(str, range(chance.randrange(6))):
@@ -148,7 +148,7 @@ def count_moment_by_moment(facts: RunFacts, end: float, slots: int) -> list[floa
 @pytest.mark.parametrize("seed", range(50))
 def test_what_a_run_waits_for_is_what_a_look_at_every_moment_tells(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - it makes up runs, no secret
-    facts, slots = tell_at_random(chance), chance.randint(1, 5)
+    facts, slots = log_at_random(chance), chance.randint(1, 5)
     load = measure_load(facts, START + 10, slots)
     counted = count_moment_by_moment(facts, START + 10, slots)
     # Within a sample, of which a moment can spoil one, only the most is seen.
@@ -157,7 +157,7 @@ def test_what_a_run_waits_for_is_what_a_look_at_every_moment_tells(seed: int) ->
 
 
 def test_building_the_report_is_cheap() -> None:
-    facts = tell_big_run(4_600)
+    facts = log_big_run(4_600)
     before = time.process_time()
     measure_load(facts, START + 3_000, 10)
     # Some hundredths of a second here; the bound holds on a machine far slower.

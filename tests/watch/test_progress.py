@@ -20,7 +20,7 @@ from typing_extensions import override
 from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.progress import Progress, shows_live
 from tests.watch.terminal import run_on_terminal, terminal_environment
-from tests.watch.told import CALLS, START, started, tell_half_a_run
+from tests.watch.told import CALLS, START, log_half_a_run, started
 
 _PROJECT = Path(__file__).parent.parent.parent
 _COMMAND = [sys.executable, "-m", "tests.watch.show_run"]
@@ -165,7 +165,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "gone"), BrokenPipeError()])
 def test_a_terminal_that_goes_away_ends_no_run(terminal: Terminal, error: OSError) -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     with started(show(facts, stream=terminal)) as progress:
         progress.tick(START + 10)
         assert "delivered 0 of 4" in terminal.getvalue()
@@ -176,7 +176,7 @@ def test_a_terminal_that_goes_away_ends_no_run(terminal: Terminal, error: OSErro
 
 
 def test_the_display_names_a_few_of_many_tasks(terminal: Terminal) -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     for number in range(20):
         facts.followed(f"more-{number}", START, name=f"resumed_{number}")
     with started(show(facts, stream=terminal)) as progress:
@@ -215,7 +215,7 @@ def show(facts: RunFacts, stream: Terminal | None = None, **arguments: Any) -> P
 def test_a_line_comes_every_interval_while_something_happens(
     lines: pytest.LogCaptureFixture,
 ) -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     with started(show(facts, interval=10)) as progress:
         for second in range(100):
             facts.rows("task-external", 10, 100, START + second)
@@ -225,7 +225,7 @@ def test_a_line_comes_every_interval_while_something_happens(
 
 
 def test_few_lines_come_while_looker_works(lines: pytest.LogCaptureFixture) -> None:
-    with started(show(tell_half_a_run())) as progress:
+    with started(show(log_half_a_run())) as progress:
         for second in range(200):
             progress.tick(START + second)
     assert len(lines.messages) == 3

@@ -14,9 +14,9 @@ import pytest
 
 from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
-from tests.watch.big_run import circumstances, tell_big_run
+from tests.watch.big_run import circumstances, log_big_run
 from tests.watch.chromium import alone, running_chromium
-from tests.watch.told import CALLS, START, tell_a_run, tell_half_a_run
+from tests.watch.told import CALLS, START, log_a_run, log_half_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ def first_cells(page: Page) -> list[str]:
 
 
 def test_it_shows_what_happened(show: Callable[..., Page]) -> None:
-    page = show(tell_a_run(), replace(circumstances(), calls=CALLS))
+    page = show(log_a_run(), replace(circumstances(), calls=CALLS))
     assert page.locator("h1").inner_text() == "2 of 4 tasks failed"
     assert "2 of 4 tasks failed" in page.title()
     assert page.locator("#badge").inner_text() == "ended with exit code 1"
@@ -99,7 +99,7 @@ def test_it_shows_what_happened(show: Callable[..., Page]) -> None:
 
 
 def test_the_table_shows_each_task_and_its_error_in_full(show: Callable[..., Page]) -> None:
-    page = show(tell_a_run())
+    page = show(log_a_run())
     row = page.locator("#table tbody tr", has_text="task-orders-2")
     assert row.locator(".status").inner_text() == "failed error"
     assert row.locator("[data-name=Attempt]").inner_text().endswith("2")
@@ -112,7 +112,7 @@ def test_the_table_shows_each_task_and_its_error_in_full(show: Callable[..., Pag
 
 
 def test_it_sorts_searches_and_filters(show: Callable[..., Page]) -> None:
-    page = show(tell_a_run())
+    page = show(log_a_run())
     page.get_by_role("button", name="Rows").click()
     assert page.locator("th[aria-sort=descending]").inner_text() == "Rows"
     assert first_cells(page)[0] == "query task task-external"
@@ -135,7 +135,7 @@ def test_it_sorts_searches_and_filters(show: Callable[..., Page]) -> None:
 
 
 def test_the_timeline_names_tasks_finds_them_and_zooms(show: Callable[..., Page]) -> None:
-    page = show(tell_a_run())
+    page = show(log_a_run())
     plot = page.locator("#timeline .u-over")
     box = plot.bounding_box()
     assert box
@@ -159,7 +159,7 @@ def test_the_timeline_names_tasks_finds_them_and_zooms(show: Callable[..., Page]
 
 
 def test_it_is_used_by_keyboard(show: Callable[..., Page]) -> None:
-    page = show(tell_a_run())
+    page = show(log_a_run())
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
@@ -193,7 +193,7 @@ def test_nothing_hostile_gets_through(show: Callable[..., Page]) -> None:
 
 
 def test_the_page_may_run_and_load_nothing_of_others(show: Callable[..., Page]) -> None:
-    page = show(tell_a_run())
+    page = show(log_a_run())
     policy = page.locator("meta[http-equiv]").get_attribute("content") or ""
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'; base-uri 'none'; form-action 'none'; style-src")
@@ -215,7 +215,7 @@ def test_queries_are_linked_to_looker(show: Callable[..., Page]) -> None:
 
 
 def test_a_small_screen_needs_no_scrolling_sideways(show: Callable[..., Page]) -> None:
-    facts = tell_big_run(30)
+    facts = log_big_run(30)
     for width in (320, 390, 820):
         page = show(facts, width=width)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -223,13 +223,13 @@ def test_a_small_screen_needs_no_scrolling_sideways(show: Callable[..., Page]) -
 
 
 def test_dark_mode_is_dark(show: Callable[..., Page]) -> None:
-    page = show(tell_a_run(), color="dark")
+    page = show(log_a_run(), color="dark")
     shades = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", shades))) < 60
 
 
 def test_printed_it_holds_every_task(show: Callable[..., Page]) -> None:
-    page = show(tell_big_run(60), color="dark")
+    page = show(log_big_run(60), color="dark")
     assert page.locator("#table tbody td.name").count() == 50
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#table tbody td.name").count() == 66
@@ -254,7 +254,7 @@ def seconds_worked(session: CDPSession) -> float:
 
 @pytest.mark.slow
 def test_five_thousand_tasks_are_no_trouble(show: Callable[..., Page], tmp_path: Path) -> None:
-    facts = tell_big_run(4_600)
+    facts = log_big_run(4_600)
     assert len(facts.tasks) > 5_000
     page = show(facts)
     assert (tmp_path / "run.html").stat().st_size < 6_000_000
@@ -278,7 +278,7 @@ def test_five_thousand_tasks_are_no_trouble(show: Callable[..., Page], tmp_path:
 
 
 def write(pattern: Path | str, now: float = START) -> Path:
-    return write_report(str(pattern), tell_half_a_run(), circumstances(), now)
+    return write_report(str(pattern), log_half_a_run(), circumstances(), now)
 
 
 def test_a_path_may_bear_the_date(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_path_may_bear_the_date(tmp_path: Path) -> None:
 
 def test_a_second_run_replaces_the_report_as_a_whole(tmp_path: Path) -> None:
     before = write(tmp_path / "run.html").read_text()
-    write_report(str(tmp_path / "run.html"), tell_a_run(), circumstances(), START)
+    write_report(str(tmp_path / "run.html"), log_a_run(), circumstances(), START)
     assert (tmp_path / "run.html").read_text() != before
     assert [path.name for path in tmp_path.iterdir()] == ["run.html"]
 
@@ -332,7 +332,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_half_a_character_and_a_huge_number_are_shown(tmp_path: Path) -> None:
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     facts.queued("half \ud800", START)
     facts.rows("task-external", 1 << 70, 0, START)
     path = write_report(str(tmp_path / "run.html"), facts, circumstances(), START)

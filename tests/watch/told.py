@@ -26,7 +26,7 @@ def started(progress: Progress) -> Iterator[Progress]:
         progress.stop()
 
 
-def tell_half_a_run() -> RunFacts:
+def log_half_a_run() -> RunFacts:
     """Two of three slots are in use: one query is being delivered, one waits, one runs."""
     facts = RunFacts(START)
     facts.expect("orders", 60)
@@ -43,9 +43,9 @@ def tell_half_a_run() -> RunFacts:
     return facts
 
 
-def tell_a_run() -> RunFacts:
+def log_a_run() -> RunFacts:
     """One delivered, one lost and launched again, one failed, one not launched, one left."""
-    facts = tell_half_a_run()
+    facts = log_half_a_run()
     facts.rows("task-external", 250, 2_000, START + 10)
     facts.delivered("task-external", "complete", 500, None, 2.5, START + 12)
     facts.launched("task-orders-2", "orders", "101", 2, START + 20)
