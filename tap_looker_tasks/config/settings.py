@@ -56,7 +56,7 @@ _PositiveSeconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 
 
 def _about(title: str, description: str, **more: Any) -> Meta:
-    """Return what is declared of a setting besides its type and default."""
+    """Return the declaration of a setting without its type and default."""
     return Meta(title=title, description=description, **more)
 
 

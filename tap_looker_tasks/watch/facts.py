@@ -46,7 +46,7 @@ _PHASES_BACKWARDS = PHASES[::-1]
 
 
 Phase = tuple[Stage, float, float]
-"""One of `PHASES`, with its begin and its end in epoch seconds."""
+"""One of `PHASES`, with its start and its end in epoch seconds."""
 
 
 class TaskFacts(msgspec.Struct, eq=False, array_like=True):

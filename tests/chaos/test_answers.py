@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
-def test_damaged_answers_are_refused_or_delivered(tmp_path: Path) -> None:
+def test_damaged_responses_are_rejected_or_delivered(tmp_path: Path) -> None:
     reading = read_damaged(tmp_path, 1_000, seed=1)
     assert reading.problems == []
     assert reading.lines > 300

@@ -39,7 +39,7 @@ def check_runtime(record: Mapping[str, Any]) -> None:
     assert timedelta(0) < finished_at - launched_at < timedelta(minutes=1)
 
 
-def test_a_clock_that_tells_another_hour_each_time_changes_nothing(
+def test_a_clock_that_shows_another_hour_each_time_changes_nothing(
     database: Database, tap: Tap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, jumps = time.time, itertools.cycle([0, EIGHT_HOURS, -EIGHT_HOURS])

@@ -36,7 +36,7 @@ def killed(simulator: Simulator) -> set[str]:
     return {c.path.rpartition("/")[2] for c in simulator.calls if c.operation == "kill_query"}
 
 
-def test_a_state_of_another_instance_harms_nobody_there(
+def test_a_state_of_another_instance_harms_no_one_there(
     simulator: Simulator, database: Database, tap: Tap
 ) -> None:
     with Simulator(SimulatorOptions(latency_seconds=0.3), database=database) as other:

@@ -86,7 +86,7 @@ def test_no_imports_go_round() -> None:
     TopologicalSorter(below).prepare()
 
 
-def test_threads_begin_in_one_module() -> None:
+def test_threads_start_in_one_module() -> None:
     begin = {"threading", "queue", "concurrent.futures", "multiprocessing", "asyncio"}
     above = {name for name in MODULES if name.split(".")[0] not in {"looker", "singer", "store"}}
     assert {name for name in above if imports(name, at_runtime=True) & begin} == {"threads"}

@@ -29,7 +29,7 @@ def test_every_setting_that_is_checked_is_declared_with_words_for_people() -> No
     assert all(setting["title"] and setting["description"] for setting in own_settings().values())
 
 
-def test_the_default_told_is_the_default() -> None:
+def test_the_default_reported_is_the_default() -> None:
     settings = Settings.from_config(
         {"base_url": "https://looker.test", "client_id": "me", "client_secret": "hush"}
     )
@@ -39,7 +39,7 @@ def test_the_default_told_is_the_default() -> None:
     assert told == {n: None if n in required or d == () else d for n, d in defaults}
 
 
-def test_a_bound_is_told_in_figures_and_in_words() -> None:
+def test_a_bound_is_reported_in_figures_and_in_words() -> None:
     batch_size = own_settings()["batch_size"]
     assert (batch_size["minimum"], batch_size["maximum"]) == (1, 250)
     assert batch_size["description"].endswith("(1 to 250)")
@@ -55,12 +55,12 @@ def meltano_definitions() -> list[dict[str, Any]]:
     return [tap, yaml.safe_load((PROJECT / "plugin.yml").read_text())]
 
 
-def test_meltano_is_told_every_setting_as_about_tells_it() -> None:
+def test_meltano_is_reported_every_setting_as_about_shows_it() -> None:
     for definition in meltano_definitions():
         assert definition["settings"] == meltano_settings()
 
 
-def test_meltano_is_told_what_the_tap_can_do_and_what_it_needs() -> None:
+def test_meltano_is_reported_what_the_tap_can_do_and_what_it_needs() -> None:
     here, elsewhere = meltano_definitions()
     assert elsewhere["capabilities"] == [c.value for c in TapLookerTasks.capabilities]
     assert elsewhere["capabilities"] == [*CAPABILITIES]

@@ -156,7 +156,7 @@ def test_connections_of_threads_that_ended_serve_others_and_are_closed(connect: 
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [("7", 7), ("600", 60), ("soon", 1), ("0", 0)])
-def test_who_is_told_to_wait_lets_all_wait(
+def test_who_is_reported_to_wait_lets_all_wait(
     connect: Connect, retry_after: str, seconds: float
 ) -> None:
     head = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %b\r\n" % retry_after.encode()
@@ -171,7 +171,7 @@ def test_who_is_told_to_wait_lets_all_wait(
         assert len(server.requests) == 3
 
 
-def test_an_answer_cut_off_is_asked_for_again_without_what_came(connect: Connect) -> None:
+def test_an_response_cut_off_is_asked_for_again_without_what_came(connect: Connect) -> None:
     entry = b'"%b":{"status":"complete","data":[]}'
     whole = b"{%b}" % b",".join(entry % id_ for id_ in (b"a", b"b", b"c", b"never asked for"))
     cut = [whole[: len(entry) + 5], b'{"b":{"status":"running"},"b":{"status":"killed"},']
@@ -235,7 +235,7 @@ PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><form></form></
         ("text/csv", b"\xff", RequestRejectedError),
     ],
 )
-def test_a_result_is_read_as_it_is_declared_or_begins(
+def test_a_result_is_read_as_it_is_declared_or_starts(
     connect: Connect, content_type: str, body: bytes, data: object
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\n"
@@ -343,7 +343,7 @@ def test_a_launch_whose_login_failed_surely_did_not_happen(
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"id":null}', b'{"id":""}', b"[" * 100_000])
-def test_an_answer_of_another_shape_is_no_id(connect: Connect, body: bytes) -> None:
+def test_an_response_of_another_shape_is_no_id(connect: Connect, body: bytes) -> None:
     with RawServer(answering(with_body(body))) as server:
         client = connect(server.base_url)
         expected = "did not return a Looker API response"
@@ -421,7 +421,7 @@ def test_the_environment_names_the_proxy(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_does_not_answer_is_what_to_check(
+def test_a_proxy_that_does_not_response_is_what_to_check(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -445,7 +445,9 @@ def test_no_credentials_are_taken_from_netrc(
         assert server.count("/login") == 1
 
 
-def test_an_answer_by_tls_ends_in_time(connect: Connect, tls: tuple[ssl.SSLContext, Path]) -> None:
+def test_an_response_by_tls_ends_in_time(
+    connect: Connect, tls: tuple[ssl.SSLContext, Path]
+) -> None:
     def drip(server: RawServer, connection: socket.socket) -> None:
         server.drip(connection, OK + b"X: " + b"x" * 1_000)
 

@@ -102,7 +102,7 @@ def test_a_request_that_does_not_get_on_ends(
         assert time.monotonic() - began_at < MAX_WAIT
 
 
-def test_a_long_answer_may_take_long_while_it_gets_on(connect: Connect) -> None:
+def test_a_long_response_may_take_long_while_it_gets_on(connect: Connect) -> None:
     def send_slowly(server: RawServer, connection: socket.socket) -> None:
         body = b'{"a":{"status":"complete","data":"' + b"x" * 16_000 + b'"}}'
         connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body))
@@ -119,7 +119,7 @@ def test_a_long_answer_may_take_long_while_it_gets_on(connect: Connect) -> None:
             client.look("1")
 
 
-def test_who_reads_slowly_is_not_told_that_looker_is_slow(connect: Connect) -> None:
+def test_who_reads_slowly_is_not_reported_that_looker_is_slow(connect: Connect) -> None:
     entries = b",".join(b'"%d":{"status":"complete","data":"%b"}' % (n, LONG) for n in range(500))
 
     def send(_: RawServer, connection: socket.socket) -> None:
@@ -149,7 +149,7 @@ def unconnectable() -> Iterator[str]:
             sock.close()
 
 
-def test_a_connection_that_nobody_takes_ends(connect: Connect, unconnectable: str) -> None:
+def test_a_connection_that_no_one_takes_ends(connect: Connect, unconnectable: str) -> None:
     began_at = time.monotonic()
     with pytest.raises(RetriableRequestError, match="timed out") as caught:
         connect(unconnectable, timeout_seconds=0.3).create_query_task("1", "json")
@@ -245,7 +245,7 @@ def test_what_frees_looker_is_not_kept_back_until_too_late(connect: Connect) -> 
         assert server.count("logout") == 1
 
 
-def test_an_answer_to_a_kill_that_failed_is_told(connect: Connect) -> None:
+def test_an_response_to_a_kill_that_failed_is_reported(connect: Connect) -> None:
     def answer(_: RawServer, connection: socket.socket) -> None:
         connection.sendall(with_body(b'{"message":"no right to"}', ERROR))
 
@@ -296,7 +296,7 @@ def test_a_body_that_cannot_be_unpacked_is_cut_short(connect: Connect, encoding:
         connect(server.base_url).look("1")
 
 
-def test_without_time_nobody_is_asked(connect: Connect) -> None:
+def test_without_time_no_one_is_asked(connect: Connect) -> None:
     with RawServer(send_nothing) as server:
         with pytest.raises(RetriableRequestError, match="no time is left") as caught:
             connect(server.base_url).kill_query("a", max_seconds=0)

@@ -148,7 +148,7 @@ def project(simulator: Simulator, tmp_path: Path) -> Project:
     return Project(tmp_path, simulator.base_url)
 
 
-def test_run_goes_on_from_its_state_until_it_is_told_to_start_anew(project: Project) -> None:
+def test_run_goes_on_from_its_state_until_it_is_reported_to_start_again(project: Project) -> None:
     state_id = f"dev:{_TAP}-to-target-jsonl"
 
     project("run", _TAP, "target-jsonl")

@@ -74,7 +74,9 @@ def test_wheel_and_sdist_hold_what_they_should_and_nothing_else(dist: Path) -> N
     assert not {name for name in in_sdist if "__pycache__" in name or name.startswith(".venv")}
 
 
-def test_the_version_is_told_as_the_sdk_tells_it_and_without_importing_it(tmp_path: Path) -> None:
+def test_the_version_is_reported_as_the_sdk_shows_it_and_without_importing_it(
+    tmp_path: Path,
+) -> None:
     program = (
         "import sys; sys.argv = ['tap-looker-tasks', '--version'];"
         "from tap_looker_tasks.__main__ import main; main();"

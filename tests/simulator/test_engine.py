@@ -150,14 +150,14 @@ def test_measures_are_filtered_after_grouping(database: Database) -> None:
 @pytest.mark.parametrize(
     ("limit", "rows", "truncated"), [("3", 3, True), ("16", 16, False), ("-1", 16, False)]
 )
-def test_a_limit_that_cuts_is_told(
+def test_a_limit_that_cuts_is_reported(
     database: Database, limit: str, rows: int, *, truncated: bool
 ) -> None:
     answer = database.run(body("flights.carrier", limit=limit))
     assert (len(answer.rows), answer.truncated) == (rows, truncated)
 
 
-def test_500_rows_are_the_limit_unless_told_otherwise(database: Database) -> None:
+def test_500_rows_are_the_limit_unless_reported_otherwise(database: Database) -> None:
     assert len(database.run(body("flights.tail_number")).rows) == 500
 
 
@@ -176,7 +176,7 @@ def test_rows_are_sorted(database: Database, sorts: list[str], first: str) -> No
     assert database.run(query).rows[0][0] == first
 
 
-def test_date_times_are_told_in_the_querys_time_zone(database: Database) -> None:
+def test_date_times_are_reported_in_the_querys_time_zone(database: Database) -> None:
     first: dict[str, Any] = {"sorts": ["flights.departure_time"], "limit": "1"}
     utc = database.run(body("flights.departure_time", **first))
     local = database.run(body("flights.departure_time", **first, query_timezone="America/New_York"))
@@ -202,7 +202,7 @@ def test_every_unit_of_a_date_has_its_notation(database: Database) -> None:
     )
 
 
-def test_every_digit_is_told(database: Database) -> None:
+def test_every_digit_is_reported(database: Database) -> None:
     query = body(
         "numbers.integer", "numbers.decimal", view="numbers", sorts=["numbers.integer desc"]
     )
@@ -289,7 +289,7 @@ def test_several_pivots_are_joined_in_the_key(database: Database) -> None:
 
 
 @pytest.mark.parametrize("result_format", RESULT_FORMATS)
-def test_every_format_tells_the_rows(database: Database, result_format: str) -> None:
+def test_every_format_shows_the_rows(database: Database, result_format: str) -> None:
     query = body("flights.carrier", "flights.carriers", "flights.count", limit="1")
     told = payload(database, query, result_format)
     keys = {"json_detail": "data", "json_bi": "rows"}
@@ -323,7 +323,7 @@ def test_a_query_that_makes_no_sense_fails_before_the_database(
 
 
 @pytest.mark.parametrize("result_format", ["json_detail", "json_bi", "json", "csv"])
-def test_a_query_that_fails_in_the_database_tells_it_as_looker_does(
+def test_a_query_that_fails_in_the_database_shows_it_as_looker_does(
     database: Database, result_format: str
 ) -> None:
     with pytest.raises(QueryFailedError) as raised:

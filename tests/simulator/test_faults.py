@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         ("redirected", 302, ""),
     ],
 )
-def test_an_answer_is_replaced_once(
+def test_an_response_is_replaced_once(
     simulator: Simulator, browser: Browser, finished: str, fault: str, status: int, body: str
 ) -> None:
     simulator.fault(fault)
@@ -157,7 +157,7 @@ def test_a_fault_concerns_one_task_only(
     assert [told[finished]["status"], told[other]["status"]] == ["complete", "missing"]
 
 
-def test_a_token_is_refused_ever_after(
+def test_a_token_is_rejected_ever_after(
     simulator: Simulator, browser: Browser, finished: str
 ) -> None:
     simulator.fault("token_expired")
@@ -303,7 +303,7 @@ def test_a_query_string_has_a_limit(browser: Browser) -> None:
     assert browser.ask("x" * 10_240).status_code == 414
 
 
-def test_long_answers_are_compressed(browser: Browser, finished: str) -> None:
+def test_long_responses_are_compressed(browser: Browser, finished: str) -> None:
     assert browser.ask(finished).headers["Content-Encoding"] == "gzip"
 
 

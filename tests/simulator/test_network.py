@@ -46,7 +46,7 @@ def test_a_connection_ends_early(
     assert [call.status for call in simulator.calls[-2:]][1] == 200
 
 
-def test_an_answer_is_late(simulator: Simulator, browser: Browser, finished: str) -> None:
+def test_an_response_is_late(simulator: Simulator, browser: Browser, finished: str) -> None:
     simulator.fault("hang", seconds=5)
     with pytest.raises(requests.ReadTimeout):
         browser.ask(finished, timeout=0.2)
@@ -61,7 +61,7 @@ def test_an_answer_is_late(simulator: Simulator, browser: Browser, finished: str
         ("error_drip", "query_task_multi_results", True),
     ],
 )
-def test_an_answer_drips(
+def test_an_response_drips(
     simulator: Simulator,
     browser: Browser,
     finished: str,
@@ -126,7 +126,7 @@ def test_a_client_that_does_not_read_is_hung_up_on(database: Database) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["gzip_bomb", "error_bomb"])
-def test_a_small_answer_unpacks_to_a_gigabyte(
+def test_a_small_response_unpacks_to_a_gigabyte(
     simulator: Simulator, browser: Browser, fault: str
 ) -> None:
     simulator.fault(fault)

@@ -96,7 +96,7 @@ def test_a_task_is_followed_to_its_rows(looker: Looker40SDK) -> None:
     assert json.loads(looker.query_task_results(task_id))["id"] == task_id
 
 
-def test_several_tasks_are_told_in_one_answer(looker: Looker40SDK) -> None:
+def test_several_tasks_are_reported_in_one_response(looker: Looker40SDK) -> None:
     ids = [created(looker) for _ in range(3)]
     asked = models40.DelimSequence([*ids, "nobody"])
     assert set(looker.query_task_multi_results(asked)) == set(ids)
@@ -160,7 +160,7 @@ def test_a_query_can_be_cancelled(slow: Simulator) -> None:
         looker.kill_query(running)
 
 
-def test_a_task_of_an_unknown_query_is_refused(looker: Looker40SDK) -> None:
+def test_a_task_of_an_unknown_query_is_rejected(looker: Looker40SDK) -> None:
     with pytest.raises(error.SDKError, match="Not found"):
         created(looker, "999")
 
@@ -171,7 +171,7 @@ def test_what_is_not_there_is_not_found(looker: Looker40SDK, operation: str) -> 
         getattr(looker, operation)("999")
 
 
-def test_wrong_credentials_are_refused(simulator: Simulator) -> None:
+def test_wrong_credentials_are_rejected(simulator: Simulator) -> None:
     simulator_of_others = Simulator()
     simulator_of_others.base_url = simulator.base_url
     simulator_of_others.client_secret = "wrong"

@@ -155,7 +155,7 @@ def test_operations_are_named_as_looker_names_them(official: Description) -> Non
         assert {*route.query} <= {*operation.parameters}
 
 
-def test_every_answer_is_as_described(
+def test_every_response_is_as_described(
     official: Description, simulator: Simulator, finished: str
 ) -> None:
     simulator.clear_calls()

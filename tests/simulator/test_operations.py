@@ -53,7 +53,7 @@ def test_a_malformed_body_is_rejected_and_the_connection_lives(
 
 
 @pytest.mark.skipif(not DESCRIPTION, reason="LOOKER_OPENAPI names no description")
-def test_every_operation_of_the_description_has_an_answer_in_json(browser: Browser) -> None:
+def test_every_operation_of_the_description_has_an_response_in_json(browser: Browser) -> None:
     document = json.loads(Path(DESCRIPTION).read_text())
     operations = [
         (verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs
@@ -113,7 +113,7 @@ def test_results_differ_by_release(
         assert expected in told if expected else b"truncated" not in told
 
 
-def test_answers_differ_by_release(database: Database) -> None:
+def test_responses_differ_by_release(database: Database) -> None:
     with variant(database, "listen_object", "unknown_id_missing", "not_found_html") as simulator:
         browser = Browser(simulator)
         tile = browser.session.get(f"{browser.api}/dashboards/2", timeout=20).json()

@@ -74,7 +74,7 @@ def test_other_sites_switch_nothing(simulator: Simulator, site: str) -> None:
     assert requests.get(url, timeout=20).json() == []
 
 
-def test_a_fault_that_is_none_is_refused(simulator: Simulator) -> None:
+def test_a_fault_that_is_none_is_rejected(simulator: Simulator) -> None:
     url = f"{simulator.base_url}/simulator/faults"
     answer = requests.post(url, data={"name": "hang", "times": "often"}, timeout=20)
     assert answer.status_code == 422

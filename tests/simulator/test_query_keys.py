@@ -122,7 +122,7 @@ def test_a_custom_dimension_may_be_a_condition(database: Database) -> None:
     assert answer.rows == [("No", 230), ("Yes", 10)]
 
 
-def test_subtotals_are_told_by_their_depth(database: Database) -> None:
+def test_subtotals_are_reported_by_their_depth(database: Database) -> None:
     query = shop(
         "orders.state",
         "orders.customer",
@@ -312,7 +312,7 @@ def test_a_format_that_is_not_written_is_rejected_by_name(
 @pytest.mark.parametrize(
     "result_format", sorted((formats.JSON_FORMATS | formats.TEXT_FORMATS) - {"sql"})
 )
-def test_an_error_of_the_database_is_in_the_answer(browser: Browser, result_format: str) -> None:
+def test_an_error_of_the_database_is_in_the_response(browser: Browser, result_format: str) -> None:
     url = f"{browser.api}/queries/query00000000000000005/run/{result_format}"
     answer = browser.session.get(url, timeout=20)
     assert answer.status_code == (200 if result_format in formats.DETAILED_FORMATS else 400)

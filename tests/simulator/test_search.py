@@ -120,7 +120,7 @@ def test_merged_results_name_their_queries(browser: Browser) -> None:
     assert get(browser, "/merge_queries/none")["message"] == "Not found"
 
 
-def test_a_session_is_in_production_until_told(browser: Browser) -> None:
+def test_a_session_is_in_production_until_reported(browser: Browser) -> None:
     assert get(browser, "/session")["workspace_id"] == "production"
     url = f"{browser.api}/session"
     told = browser.session.patch(url, json={"workspace_id": "dev"}, timeout=20)

@@ -34,7 +34,7 @@ def rows(database: Database, query: Query) -> list[tuple[Any, ...]]:
     return database.run(query).rows
 
 
-def test_fields_leave_nothing_else_in_an_answer(browser: Browser) -> None:
+def test_fields_leave_nothing_else_in_an_response(browser: Browser) -> None:
     path = "lookml_models/shop/explores/orders"
     whole = read(browser, path)["fields"]
     assert {group: len(whole[group]) > 0 for group in whole} == {
@@ -101,7 +101,7 @@ def test_parameters_and_filters_without_a_column_change_what_is_counted(database
     assert rows(database, ada) == [(60,)]
 
 
-def test_a_filter_is_read_in_the_querys_zone_whatever_the_values_are_told_in(
+def test_a_filter_is_read_in_the_querys_zone_whatever_the_values_are_reported_in(
     database: Database,
 ) -> None:
     query = shop(

@@ -91,7 +91,7 @@ def test_a_lookml_project_serves_the_same_cells(
 
 
 @pytest.mark.parametrize("query_id", ["1", "2", "3", "4", "6", "7", "8", "9"])
-def test_a_lookml_project_answers_the_stored_queries(
+def test_a_lookml_project_responses_the_stored_queries(
     database: Database, own: Database, query_id: str
 ) -> None:
     query = BUILTIN.content.queries[query_id]
@@ -277,7 +277,7 @@ def test_no_mapping_is_no_model(tmp_path: Path) -> None:
         store(tmp_path, "views: {}\nexplores: {}\nlooks: \0")
 
 
-def test_a_field_without_its_column_is_told_beforehand(tmp_path: Path) -> None:
+def test_a_field_without_its_column_is_reported_beforehand(tmp_path: Path) -> None:
     model = STORE.replace("state:\n", "state: {sql: '${TABLE}.province'}\n", 1)
     warnings = store(tmp_path, model)[1]
     assert warnings[0].startswith("store.yml, line 40: orders.state: queries of it will fail:")

@@ -71,7 +71,7 @@ def test_wrong_credentials_are_named_and_not_shown(tap: Tap) -> None:
     assert "not-the-secret" not in run.log
 
 
-def test_nobody_listening_is_told_with_the_address(tap: Tap) -> None:
+def test_no_one_listening_is_reported_with_the_address(tap: Tap) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         base_url = f"http://127.0.0.1:{server.getsockname()[1]}"
     message = refused(tap(query_task_ids=["x"], base_url=base_url, http_max_tries=2), 1)
@@ -82,7 +82,7 @@ def test_nobody_listening_is_told_with_the_address(tap: Tap) -> None:
 
 @pytest.mark.parametrize("fault", ["not_json", "not_a_map"])
 @pytest.mark.parametrize("operation", ["login", "query_task_multi_results"])
-def test_an_answer_that_is_not_lookers_is_told_with_the_address(
+def test_an_response_that_is_not_lookers_is_reported_with_the_address(
     simulator: Simulator, tap: Tap, fault: str, operation: str
 ) -> None:
     id_ = simulator.create_task("1", "json")

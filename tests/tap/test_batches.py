@@ -118,7 +118,7 @@ def test_selection_and_a_stream_map_hold_in_files_too(tap: Tap, tmp_path: Path) 
     assert [row["airlines__name"] for row in rows] == names
 
 
-def test_a_stream_that_becomes_several_is_refused(tap: Tap, tmp_path: Path) -> None:
+def test_a_stream_that_becomes_several_is_rejected(tap: Tap, tmp_path: Path) -> None:
     maps = {"found": {}, "copy": {"__source__": "found"}}
     run = tap(queries=[QUERY], batch_config=batches(tmp_path), stream_maps=maps)
     assert run.exit_code == 78

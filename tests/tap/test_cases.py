@@ -319,7 +319,7 @@ def test_a_catalog_that_says_full_table_has_everything(tap: Tap, where: str) -> 
         ({"schema": {"properties": {"x": True}}}, "schema.properties"),
     ],
 )
-def test_a_catalog_that_cannot_be_obeyed_is_refused(
+def test_a_catalog_that_cannot_be_obeyed_is_rejected(
     tap: Tap, changes: dict[str, object], told: str
 ) -> None:
     queries = [query(query_id="17")]

@@ -130,7 +130,7 @@ def test_a_hidden_key_costs_its_own_stream(simulator: Simulator, tap: Tap) -> No
         {"query_id": "17", "filters": {"orders.idd": "1"}},
     ],
 )
-def test_what_the_user_wrote_is_refused_before_anything_runs(
+def test_what_the_user_wrote_is_rejected_before_anything_runs(
     simulator: Simulator, tap: Tap, wrong: dict[str, Any]
 ) -> None:
     run = tap(queries=[{"name": "bad", **wrong}, GOOD])
@@ -221,7 +221,7 @@ CALCULATIONS = [
 
 @pytest.mark.parametrize(("expression", "reason"), CALCULATIONS)
 @pytest.mark.parametrize("has_catalog", [False, True])
-def test_what_is_computed_over_rows_is_refused_with_a_replication_key(
+def test_what_is_computed_over_rows_is_rejected_with_a_replication_key(
     simulator: Simulator, tap: Tap, expression: str | None, reason: str, *, has_catalog: bool
 ) -> None:
     calculation = {"table_calculation": "calc", "_type_hint": "number", "expression": expression}
@@ -245,7 +245,9 @@ def test_what_is_computed_in_one_row_is_loaded_incrementally(tap: Tap) -> None:
     assert tap(queries=[keyed]).exit_code == 0
 
 
-def test_a_filter_that_an_expression_has_already_is_refused(simulator: Simulator, tap: Tap) -> None:
+def test_a_filter_that_an_expression_has_already_is_rejected(
+    simulator: Simulator, tap: Tap
+) -> None:
     odd = {"model": "shop", "view": "orders", "fields": ["orders.id"]}
     expression = "${orders.state} = 'CA' OR ${orders.city} = 'Austin'"
     query_id = simulator.create_query({**odd, "filter_expression": expression})

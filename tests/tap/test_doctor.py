@@ -23,7 +23,7 @@ def told(run: Run) -> str:
     return " ".join(run.output.decode().split())
 
 
-def test_a_good_configuration_is_told_in_a_table_and_launches_nothing(
+def test_a_good_configuration_is_reported_in_a_table_and_launches_nothing(
     simulator: Simulator, tap: Callable[..., Run]
 ) -> None:
     run = tap("--doctor", queries=[AIRLINES])
@@ -89,7 +89,7 @@ def test_time_zones_of_another_shape_are_no_time_zones(
     assert "which is not among the 1 time zones" in told(other)
 
 
-def test_everything_that_would_fail_is_told_at_once(tap: Callable[..., Run]) -> None:
+def test_everything_that_would_fail_is_reported_at_once(tap: Callable[..., Run]) -> None:
     run = tap(
         "--doctor",
         queries=[AIRLINES, {"name": "gone", "query_id": 999}],

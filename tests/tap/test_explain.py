@@ -112,7 +112,7 @@ def test_external_tasks_that_are_finished_are_not_followed(tap: Tap) -> None:
     assert found["run"]["external_tasks_to_follow"] == 1
 
 
-def test_a_query_that_looker_refuses_is_a_problem_and_the_others_are_shown(
+def test_a_query_that_looker_rejects_is_a_problem_and_the_others_are_shown(
     simulator: Simulator, tap: Tap
 ) -> None:
     simulator.fault("bad_request", operation="run_query")

@@ -104,7 +104,7 @@ def test_an_explore_lists_its_fields(tap: Tap) -> None:
         ("nowhere/at_all", "; the nearest of 11 are "),
     ],
 )
-def test_an_explore_that_is_not_there_is_answered_with_those_that_are(
+def test_an_explore_that_is_not_there_is_served_with_those_that_are(
     tap: Tap, name: str, end: str
 ) -> None:
     run = tap("--find", name)

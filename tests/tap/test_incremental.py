@@ -128,7 +128,7 @@ def test_a_filter_on_the_same_field_holds_too(tap: Tap, own: str, days: int) -> 
     assert len(values(run, "flights__departure_date")) == days
 
 
-def test_a_filter_that_cannot_be_combined_is_refused(simulator: Simulator, tap: Tap) -> None:
+def test_a_filter_that_cannot_be_combined_is_rejected(simulator: Simulator, tap: Tap) -> None:
     filtered = DAYS | {"filters": {"flights.departure_date": "7 days"}}
     assert "queries[0].replication_key" in tap("--discover", queries=[filtered]).error
     assert simulator.tasks() == []
@@ -207,6 +207,6 @@ def test_a_bookmark_of_an_older_tap_counts(tap: Tap, older: dict[str, str]) -> N
     }
 
 
-def test_a_lookback_on_a_number_is_refused(tap: Tap) -> None:
+def test_a_lookback_on_a_number_is_rejected(tap: Tap) -> None:
     miles = query("flights.distance", "flights.count", lookback="3 days")
     assert "queries[0].lookback" in tap("--discover", queries=[miles]).error

@@ -85,7 +85,7 @@ def answer(folder: Path, environment: Mapping[str, str], answers: Sequence[tuple
 
 
 @pytest.mark.slow
-def test_options_and_environment_answer_everything(simulator: Simulator, tmp_path: Path) -> None:
+def test_options_and_environment_response_everything(simulator: Simulator, tmp_path: Path) -> None:
     address = f"{simulator.base_url}/explore/shop/orders?fields=orders.id,orders.created_time"
     done = init(
         tmp_path,

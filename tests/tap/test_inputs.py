@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("option", ["state", "catalog"])
 @pytest.mark.parametrize("text", ["[5]", '{"bookmarks": {"query_task_results": {"fin', '"\ud800"'])
-def test_a_file_is_refused_in_one_line(tap: Tap, tmp_path: Path, option: str, text: str) -> None:
+def test_a_file_is_rejected_in_one_line(tap: Tap, tmp_path: Path, option: str, text: str) -> None:
     path = tmp_path / "given"
     path.write_bytes(text.encode(errors="surrogatepass"))
     run = tap(f"--{option}", str(path))

@@ -110,7 +110,7 @@ def test_no_limit_is_no_limit(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize("result_format", ["json_detail", "json_bi"])
-def test_a_result_as_long_as_its_limit_is_told(tap: Tap, result_format: str) -> None:
+def test_a_result_as_long_as_its_limit_is_reported(tap: Tap, result_format: str) -> None:
     query = {"name": "airlines", "query_id": "1", "limit": 5}
     run = tap(queries=[query], result_format=result_format)
     assert run.only()["truncated"] is True
@@ -273,7 +273,7 @@ def test_a_full_table_ends_with_its_version(tap: Tap) -> None:
     assert [m["stream"] for m in run.of("ACTIVATE_VERSION")].count("none") == 1
 
 
-def test_a_query_that_fails_holds_up_nobody(tap: Tap) -> None:
+def test_a_query_that_fails_holds_up_no_one(tap: Tap) -> None:
     queries = [{"name": "broken", "query_id": 5}, {"name": "airlines", "query_id": 1}]
     run = tap(queries=queries)
     assert run.exit_code == 1
@@ -317,7 +317,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("query", "told"), BAD)
-def test_a_wrong_query_is_refused_at_discovery(
+def test_a_wrong_query_is_rejected_at_discovery(
     simulator: Simulator, tap: Tap, query: dict[str, Any], told: str
 ) -> None:
     run = tap("--discover", queries=[{"name": "q", **query}])
@@ -337,7 +337,7 @@ def test_two_fields_that_become_one_column_are_both_named(tap: Tap) -> None:
     assert "'flights.carrier' and 'flights__carrier'" in run.error
 
 
-def test_all_problems_are_told_at_once(tap: Tap) -> None:
+def test_all_problems_are_reported_at_once(tap: Tap) -> None:
     queries = [
         {"name": "a", "query_id": 1, "filters": {"flights.hue": "red"}},
         {"name": "b", "query_id": 1},
@@ -355,12 +355,12 @@ def test_all_problems_are_told_at_once(tap: Tap) -> None:
     assert told[0] == "Error: 3 problems in the configuration:"
 
 
-def test_two_queries_with_one_name_are_refused(tap: Tap) -> None:
+def test_two_queries_with_one_name_are_rejected(tap: Tap) -> None:
     queries = [{"name": "a", "query_id": 1}, {"name": "a", "query_id": 2}]
     assert "queries[1].name" in tap(queries=queries).error
 
 
-def test_a_dashboard_filter_that_nobody_listens_to_is_refused(tap: Tap) -> None:
+def test_a_dashboard_filter_that_no_one_listens_to_is_rejected(tap: Tap) -> None:
     board: dict[str, Any] = {"dashboard_id": 1, "name": "board", "filters": {"Carrer": "UA"}}
     assert "did you mean Carrier" in tap("--discover", dashboards=[board]).error
 

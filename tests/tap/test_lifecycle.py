@@ -85,7 +85,7 @@ def test_a_run_out_of_time_is_resumed_without_a_second_launch(slow: Simulator, t
     assert slow.cancelled == set()
 
 
-def test_a_task_of_a_changed_query_is_cancelled_and_launched_anew(
+def test_a_task_of_a_changed_query_is_cancelled_and_launched_again(
     slow: Simulator, tap: Tap
 ) -> None:
     first = tap(base_url=slow.base_url, queries=[AIRLINES], wait_for_completion=False)
@@ -208,7 +208,7 @@ def test_never_more_than_the_budget_is_unfinished(database: Database, tap: Tap) 
     assert len(run.records()) == 9
 
 
-def test_a_refusal_for_load_is_waited_out(simulator: Simulator, tap: Tap) -> None:
+def test_a_rejection_for_load_is_waited_out(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("rate_limited", operation="create_query_task", times=2)
     run = tap(queries=[AIRLINES, AIRPORTS])
     assert run.exit_code == 0
@@ -216,14 +216,14 @@ def test_a_refusal_for_load_is_waited_out(simulator: Simulator, tap: Tap) -> Non
     assert len(simulator.tasks()) == 2
 
 
-def test_a_refusal_for_load_that_stays_ends_the_run(simulator: Simulator, tap: Tap) -> None:
+def test_a_rejection_for_load_that_stays_ends_the_run(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("rate_limited", operation="create_query_task", times=None)
     run = tap(queries=[AIRLINES, AIRPORTS])
     assert run.exit_code == 1
     assert "429" in run.error
 
 
-def test_a_launch_that_nobody_can_be_sure_of_is_not_repeated(
+def test_a_launch_that_no_one_can_be_sure_of_is_not_repeated(
     simulator: Simulator, tap: Tap
 ) -> None:
     simulator.fault("launched_but_dropped", times=1)
@@ -235,7 +235,7 @@ def test_a_launch_that_nobody_can_be_sure_of_is_not_repeated(
     assert simulator.count("create_query_task") == 2
 
 
-def test_a_query_that_looker_refuses_to_run_is_told(simulator: Simulator, tap: Tap) -> None:
+def test_a_query_that_looker_rejects_to_run_is_reported(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("bad_request", operation="create_query_task", times=1)
     run = tap(queries=[AIRLINES, AIRPORTS])
     assert run.exit_code == 1
@@ -287,7 +287,7 @@ def started(
     )
 
 
-def test_one_slow_query_holds_up_nobody(database: Database, tmp_path: Path) -> None:
+def test_one_slow_query_holds_up_no_one(database: Database, tmp_path: Path) -> None:
     options = SimulatorOptions(query_latency={"2": 60.0})
     others = [{"name": f"q{n}", "query_id": 1, "limit": n + 1} for n in range(8)]
     with Simulator(options, database=database) as simulator:
@@ -464,7 +464,7 @@ def test_an_interrupt_of_a_program_that_is_exiting_shows_no_traceback() -> None:
     assert b"Traceback" not in ended.stderr
 
 
-def test_an_interrupt_tells_of_a_launch_that_nobody_can_be_sure_of(
+def test_an_interrupt_shows_of_a_launch_that_no_one_can_be_sure_of(
     slow: Simulator, tmp_path: Path
 ) -> None:
     queries = [AIRPORTS | {"query_id": 1, "limit": 7}, AIRLINES]
@@ -484,7 +484,7 @@ def test_an_interrupt_tells_of_a_launch_that_nobody_can_be_sure_of(
     assert "no response before the run ended; Looker may still run it" in line
 
 
-def test_an_interrupt_ends_a_run_in_time_though_looker_answers_nothing_any_more(
+def test_an_interrupt_ends_a_run_in_time_though_looker_responses_nothing_any_more(
     slow: Simulator, tmp_path: Path
 ) -> None:
     queries = [AIRLINES, AIRLINES | {"name": "seven", "limit": 7}]

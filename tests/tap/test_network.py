@@ -59,7 +59,7 @@ def test_a_failure_that_stays_ends_the_run(
     assert run.bookmark["finished"] == {}
 
 
-def test_an_answer_that_does_not_come_in_time_is_asked_for_again(
+def test_an_response_that_does_not_come_in_time_is_asked_for_again(
     simulator: Simulator, tap: Tap
 ) -> None:
     simulator.fault("hang", times=1, operation=MULTI_RESULTS, seconds=2)
@@ -96,7 +96,7 @@ def test_a_run_logs_in_once_and_out_once(simulator: Simulator, tap: Tap) -> None
 
 
 @pytest.mark.parametrize("fault", ["not_found_html", "bad_request"])
-def test_an_instance_that_refuses_everything_condemns_no_id(
+def test_an_instance_that_rejects_everything_fails_no_id(
     simulator: Simulator, tap: Tap, fault: str
 ) -> None:
     ids = [simulator.create_task("4", "json") for _ in range(20)]
@@ -111,7 +111,7 @@ def test_an_instance_that_refuses_everything_condemns_no_id(
 
 
 @pytest.mark.parametrize("fault", ["forbidden", "bad_request", "not_found_html", "redirected"])
-def test_a_result_that_is_refused_is_no_complete_task(
+def test_a_result_that_is_rejected_is_no_complete_task(
     simulator: Simulator, tap: Tap, fault: str
 ) -> None:
     id_ = simulator.create_task("4", "csv")
@@ -137,7 +137,7 @@ def test_a_result_that_is_refused_is_no_complete_task(
         *((odd, None) for odd in ("", "nan", "inf", "-1", "soon", "1e400")),
     ],
 )
-def test_how_long_to_wait_is_told_by_seconds_or_a_date(
+def test_how_long_to_wait_is_reported_by_seconds_or_a_date(
     retry_after: str, seconds: float | None
 ) -> None:
     response = requests.Response()
@@ -147,14 +147,16 @@ def test_how_long_to_wait_is_told_by_seconds_or_a_date(
 
 
 @pytest.mark.parametrize("fault", ["not_found_html", "bad_request"])
-def test_a_page_in_place_of_an_answer_survives(simulator: Simulator, tap: Tap, fault: str) -> None:
+def test_a_page_in_place_of_an_response_survives(
+    simulator: Simulator, tap: Tap, fault: str
+) -> None:
     ids = [simulator.create_task("4", "json") for _ in range(4)]
     simulator.fault(fault, times=1, operation=MULTI_RESULTS)
     run = tap(query_task_ids=ids)
     assert run.statuses() == dict.fromkeys(ids, "complete")
 
 
-def test_an_answer_cut_short_delivers_no_task_twice(simulator: Simulator, tap: Tap) -> None:
+def test_an_response_cut_short_delivers_no_task_twice(simulator: Simulator, tap: Tap) -> None:
     ids = [simulator.create_task("1", "json_detail") for _ in range(20)]
     simulator.fault("cut_short", times=2, operation=MULTI_RESULTS)
     run = tap(query_task_ids=ids)
@@ -193,7 +195,7 @@ def test_the_session_is_given_back(simulator: Simulator, tap: Tap) -> None:
     assert [call.operation for call in simulator.calls] == ["login", MULTI_RESULTS, "logout"]
 
 
-def test_without_tasks_nobody_is_asked(simulator: Simulator, tap: Tap) -> None:
+def test_without_tasks_no_one_is_asked(simulator: Simulator, tap: Tap) -> None:
     run = tap()
     assert run.exit_code == 0
     assert simulator.calls == []

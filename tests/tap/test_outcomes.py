@@ -174,7 +174,7 @@ def test_a_note_is_a_warning_only(simulator: Simulator, tap: Tap, status: str) -
     assert run.exit_code == 0
 
 
-def test_notes_and_errors_are_told_apart(simulator: Simulator, tap: Tap) -> None:
+def test_notes_and_errors_are_reported_apart(simulator: Simulator, tap: Tap) -> None:
     entry = error({"data": [], "errors": [NOTE, SQL_ERROR]})
     record = tap(query_task_ids=[simulator.add_scripted_task([entry])]).only()
     assert (record["status"], record["warnings"]) == ("error", [NOTE])
@@ -229,7 +229,7 @@ def test_an_id_that_looker_never_heard_of_is_absent(simulator: Simulator, tap: T
     assert run.statuses() == {known: "complete", "nobody": "absent"}
 
 
-def test_an_id_that_looker_refuses_condemns_no_other(simulator: Simulator, tap: Tap) -> None:
+def test_an_id_that_looker_rejects_fails_no_other(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("unknown_id_refuses_batch", times=None)
     known = [simulator.create_task("4", "json") for _ in range(6)]
     run = tap(query_task_ids=[*known[:3], "nobody", *known[3:]])
@@ -246,7 +246,7 @@ def test_a_task_that_takes_too_long_is_given_up_but_not_cancelled(
     assert simulator.count("kill_query") == 0
 
 
-def test_a_word_that_nobody_knows_is_waited_for_and_then_reported_as_it_is(
+def test_a_word_that_no_one_knows_is_waited_for_and_then_reported_as_it_is(
     simulator: Simulator, tap: Tap
 ) -> None:
     recovers = simulator.add_scripted_task([{"status": "paused"}, complete(DETAIL)])
@@ -278,7 +278,7 @@ def test_a_result_that_cannot_be_read_is_reported_and_asked_for_again(
 
 
 @pytest.mark.parametrize("entry", [b"5", b"[]", b'{"data": 1}', b'{"status": 5}', b"null"])
-def test_an_answer_that_is_none_is_as_good_as_no_answer(
+def test_an_response_that_is_none_is_as_good_as_no_response(
     simulator: Simulator, tap: Tap, entry: bytes
 ) -> None:
     good = simulator.create_task("4", "json")

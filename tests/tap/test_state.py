@@ -139,7 +139,7 @@ def test_the_longest_queries_start_first(tap: Tap) -> None:
     assert len(again) == 4
 
 
-def test_the_last_five_run_times_of_a_query_are_remembered(tap: Tap) -> None:
+def test_the_last_five_run_times_of_a_query_are_kept(tap: Tap) -> None:
     config: dict[str, Any] = {"queries": [{"name": "airlines", "query_id": 1}]}
     state = tap(**config).state
     state["bookmarks"]["airlines"]["query"]["runtimes_milliseconds"] = [1, 2, 3, 4, 5]
@@ -148,7 +148,7 @@ def test_the_last_five_run_times_of_a_query_are_remembered(tap: Tap) -> None:
     assert len(last["runtimes_milliseconds"]) == 5
 
 
-def test_the_time_of_a_cached_result_is_not_remembered(simulator: Simulator, tap: Tap) -> None:
+def test_the_time_of_a_cached_result_is_not_kept(simulator: Simulator, tap: Tap) -> None:
     config: dict[str, Any] = {"queries": [{"name": "airlines", "query_id": 1}]}
     simulator.fault("from_cache", times=None)
     run = tap(**config)
@@ -231,7 +231,7 @@ def test_a_later_run_without_catalog_looks_up_no_saved_query_again(
     assert simulator.count("query") == 1
 
 
-def test_state_of_another_instance_is_refused_with_the_way_out(
+def test_state_of_another_instance_is_rejected_with_the_way_out(
     simulator: Simulator, tap: Tap
 ) -> None:
     queries = [{"name": "q", "query_id": "17"}]

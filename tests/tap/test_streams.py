@@ -66,7 +66,7 @@ def test_the_schema_comes_before_its_records_and_only_once(simulator: Simulator,
     assert {record["query_task_id"] for record in run.records("query_task_rows")} == {*ids}
 
 
-def test_a_task_is_remembered_after_its_last_row(simulator: Simulator, tap: Tap) -> None:
+def test_a_task_is_kept_after_its_last_row(simulator: Simulator, tap: Tap) -> None:
     ids = [simulator.create_task("1", "json") for _ in range(3)]
     run = tap(query_task_ids=ids, catalog=with_rows(tap))
     delivered: set[str] = set()

@@ -117,7 +117,7 @@ def test_an_interrupt_ends_the_run_though_the_target_reads_nothing(
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_the_run_though_nobody_reads_the_last_state(
+def test_an_interrupt_ends_the_run_though_no_one_reads_the_last_state(
     slow: Simulator, tmp_path: Path
 ) -> None:
     # Of it, a pipe takes what is written by the launch, and a part of the last.

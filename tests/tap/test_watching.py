@@ -42,7 +42,7 @@ def test_a_report_is_written_of_a_run_that_failed(
 
 
 @pytest.mark.parametrize("setting", ["report_path", "summary_path"])
-def test_a_file_that_cannot_be_written_is_refused_before_any_request(
+def test_a_file_that_cannot_be_written_is_rejected_before_any_request(
     simulator: Simulator, tap: Callable[..., Run], tmp_path: Path, setting: str
 ) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")

@@ -232,7 +232,7 @@ def test_a_tile_at_its_limit_names_the_setting_that_helps(simulator: Simulator, 
         ({"cache": False}, {"cache": True}, True),
     ],
 )
-def test_looker_answers_from_its_cache_unless_forbidden(
+def test_looker_responses_from_its_cache_unless_forbidden(
     simulator: Simulator,
     tap: Tap,
     settings: dict[str, Any],

@@ -55,7 +55,7 @@ def test_a_wrong_variable_is_named_with_what_is_expected(
     assert simulator.calls == []
 
 
-def test_a_misspelt_variable_is_refused_and_others_are_nobodys_business(
+def test_a_misspelt_variable_is_rejected_and_others_are_nobodys_business(
     tap: Tap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}_SELECT", "[]")
@@ -68,7 +68,7 @@ def test_a_misspelt_variable_is_refused_and_others_are_nobodys_business(
 
 
 @pytest.mark.parametrize("arguments", [(), ("--discover",), ("--test",)])
-def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
+def test_a_misspelt_setting_is_rejected_with_the_one_that_was_meant(
     simulator: Simulator, tap: Tap, arguments: tuple[str, ...]
 ) -> None:
     line = refused(tap(*arguments, batchsize=7))
@@ -112,7 +112,7 @@ def test_a_stream_map_of_a_deselected_stream_does_no_harm(simulator: Simulator, 
         ({"__key_properties__": ["nowhere"]}, "Property 'nowhere' was not detected"),
     ],
 )
-def test_a_wrong_stream_map_is_refused_before_any_request(
+def test_a_wrong_stream_map_is_rejected_before_any_request(
     simulator: Simulator, tap: Tap, map_: dict[str, Any], reason: str
 ) -> None:
     id_ = simulator.create_task("1", "json")

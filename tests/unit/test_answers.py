@@ -141,7 +141,7 @@ def test_no_beginning_of_a_body_passes_for_the_whole(
 
 
 @given(st.binary(max_size=40) | st.text(alphabet='{}[]":,\\1n \t', max_size=20).map(str.encode))
-def test_anything_else_is_refused(body: bytes) -> None:
+def test_anything_else_is_rejected(body: bytes) -> None:
     try:
         expected = json.loads(body.decode())
     except ValueError:
@@ -237,7 +237,7 @@ def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
         (b"<" + b"x" * 500, "not JSON: '<" + "x" * 56 + "...'"),
     ],
 )
-def test_a_refusal_says_what_was_found(body: bytes, message: str) -> None:
+def test_a_rejection_says_what_was_found(body: bytes, message: str) -> None:
     assert refusal(body) == message
 
 
@@ -309,7 +309,7 @@ def test_the_rows_of_a_long_entry_are_set_apart(
         (b'{"a":{"data":{"rows":[{"x":"\xff"}]}}}', "not JSON: not UTF-8 at '\ufffd\"'"),
     ],
 )
-def test_a_long_entry_is_refused_as_a_short_one_is(body: bytes, message: str) -> None:
+def test_a_long_entry_is_rejected_as_a_short_one_is(body: bytes, message: str) -> None:
     with pytest.raises(MalformedResponseError) as caught:
         list(split_entries((body[at : at + 5] for at in range(0, len(body), 5)), max_entry_bytes=8))
     assert str(caught.value) == message

@@ -26,6 +26,6 @@ UNFIT = [{"access_token": f"a{odd}b"} for odd in ("\r\nX: y", "\n", " ", "\u20ac
 @pytest.mark.parametrize(
     "answer", [None, [], {}, {"access_token": None}, {"access_token": ""}, *UNFIT]
 )
-def test_an_answer_without_a_token_is_an_error(answer: object) -> None:
+def test_an_response_without_a_token_is_an_error(answer: object) -> None:
     with pytest.raises(ValueError, match="no usable access_token"):
         token_from(answer, 0)

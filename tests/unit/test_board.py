@@ -125,7 +125,7 @@ def test_a_board_without_tasks_is_done() -> None:
     assert board_of().next_action(0) == Done()
 
 
-def test_a_finished_task_is_told_once_and_never_asked_for_again() -> None:
+def test_a_finished_task_is_reported_once_and_never_asked_for_again() -> None:
     board = board_of("a", "b")
     poll = only(begin(board, 0))
     assert poll == Poll(("a", "b"))
@@ -162,19 +162,19 @@ def test_a_status_that_flaps_is_not_believed() -> None:
     assert statuses(answer(board, 76, a="complete")) == ["complete"]
 
 
-def test_a_task_that_looker_never_answers_for_is_absent() -> None:
+def test_a_task_that_looker_never_responses_for_is_absent() -> None:
     board = board_of("a", "b", expired_grace_seconds=10)
     assert answer(board, 0, b="running") == []
     assert statuses(answer(board, 10, b="complete")) == ["complete", "absent"]
 
 
-def test_an_answer_for_a_task_nobody_asked_for_is_passed_over() -> None:
+def test_an_response_for_a_task_no_one_asked_for_is_passed_over() -> None:
     board = board_of("a")
     assert answer(board, 0, a="running", z="complete") == []
     assert left(board) == {"a": "running"}
 
 
-def test_an_answer_that_cannot_be_read_counts_as_none_and_is_told() -> None:
+def test_an_response_that_cannot_be_read_counts_as_none_and_is_reported() -> None:
     board = board_of("a", expired_grace_seconds=0)
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
@@ -215,7 +215,7 @@ def test_no_more_requests_are_made_than_there_are_connections() -> None:
     assert begin(board, 0) == [Poll(("c",))]
 
 
-def test_launches_find_a_connection_however_long_the_answers_take() -> None:
+def test_launches_find_a_connection_however_long_the_responses_take() -> None:
     tasks = [FollowedTask(ExternalTask(id_)) for id_ in "abcde"]
     limits = settings(batch_size=1, max_connections=4)
     board = TaskBoard(limits, tasks=tasks, queries=[Launch("x"), Launch("y")])
@@ -267,7 +267,7 @@ def test_one_look_believes_what_was_doubted_in_an_earlier_run() -> None:
     assert statuses(answer(board, 3600, a="expired")) == ["expired"]
 
 
-def test_a_result_that_is_not_in_the_answer_is_asked_for() -> None:
+def test_a_result_that_is_not_in_the_response_is_asked_for() -> None:
     board = board_of("a")
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
@@ -283,7 +283,7 @@ def test_a_result_that_is_not_in_the_answer_is_asked_for() -> None:
     assert board.next_action(1) == Done()
 
 
-def test_a_result_that_looker_refuses_is_an_error_and_not_data() -> None:
+def test_a_result_that_looker_rejects_is_an_error_and_not_data() -> None:
     board = board_of("a")
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
@@ -325,7 +325,7 @@ def play_polls(
     return outcomes, polls
 
 
-def test_one_bad_id_condemns_no_other() -> None:
+def test_one_bad_id_fails_no_other() -> None:
     ids = [f"task{n}" for n in range(50)]
     board = board_of(*ids, expired_grace_seconds=10)
     outcomes, polls = play_polls(board, lambda asked: "task13" in asked)
@@ -335,7 +335,7 @@ def test_one_bad_id_condemns_no_other() -> None:
     assert polls <= 25
 
 
-def test_a_looker_that_answers_nothing_condemns_no_id() -> None:
+def test_a_looker_that_responses_nothing_fails_no_id() -> None:
     board = board_of(*"abcdefgh", expired_grace_seconds=0, http_max_tries=3)
     with pytest.raises(RetriableRequestError):
         play_polls(board, lambda _: True)
@@ -552,7 +552,7 @@ def test_a_doubt_that_lies_ahead_counts_as_one_of_now() -> None:
     assert outcome.status == "expired"
 
 
-def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
+def test_a_rejection_for_load_lowers_the_number_in_flight_for_a_while() -> None:
     board = launching(*map(str, range(8)), max_concurrent_tasks=4)
     launches = begin(board, 0)
     assert len(launches) == 4
@@ -566,14 +566,14 @@ def test_a_refusal_for_load_lowers_the_number_in_flight_for_a_while() -> None:
     assert begin(board, 5) == [Launch("3"), *map(Launch, "45")]
 
 
-def test_refusals_side_by_side_are_one_refusal() -> None:
+def test_rejections_side_by_side_are_one_rejection() -> None:
     board = launching(*"abcdefgh", max_concurrent_tasks=8, http_max_tries=2)
     for launch in begin(board, 0):
         assert board.note(RequestFailed(launch, TOO_MANY), 0) == []
     assert len(begin(board, 5)) == 4
 
 
-def test_launches_that_are_always_refused_for_load_end_the_run() -> None:
+def test_launches_that_are_always_rejected_for_load_end_the_run() -> None:
     board = launching("x", http_max_tries=2)
     assert board.note(RequestFailed(only(begin(board, 0)), TOO_MANY), 0) == []
     with pytest.raises(RetriableRequestError):
@@ -630,7 +630,7 @@ def test_launches_of_earlier_runs_do_not_count() -> None:
     assert begin(board, 1) == [Launch("flights", attempt=3)]
 
 
-def test_a_task_that_nobody_waits_for_any_more_is_cancelled() -> None:
+def test_a_task_that_no_one_waits_for_any_more_is_cancelled() -> None:
     board = TaskBoard(settings(), abandoned=[launched("a")])
     cancel = only(begin(board, 0))
     assert cancel == Cancel(launched("a"))

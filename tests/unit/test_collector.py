@@ -141,7 +141,7 @@ def test_everything_is_launched_and_collected(looker: Looker) -> None:
     assert len(events) == 6
 
 
-def test_slots_are_refilled_while_nobody_takes_what_was_collected(looker: Looker) -> None:
+def test_slots_are_refilled_while_no_one_takes_what_was_collected(looker: Looker) -> None:
     names = [f"q{n}" for n in range(6)]
     collector = collect(looker, *names, max_concurrent_tasks=2)
     deadline = time.monotonic() + PATIENCE
@@ -151,7 +151,7 @@ def test_slots_are_refilled_while_nobody_takes_what_was_collected(looker: Looker
     assert len(deliver(collector)) == 12
 
 
-def test_launches_are_told_before_outcomes_that_wait(looker: Looker) -> None:
+def test_launches_are_reported_before_outcomes_that_wait(looker: Looker) -> None:
     collector = collect(looker, "x", external=("a",))
     # Outcomes are left waiting until the launch is told, whichever comes first.
     deadline = time.monotonic() + PATIENCE
@@ -231,7 +231,7 @@ def test_a_launch_in_progress_at_the_end_is_cancelled_too(looker: Looker) -> Non
     collector.close()
 
 
-def test_a_cancellation_that_fails_is_told(looker: Looker) -> None:
+def test_a_cancellation_that_fails_is_reported(looker: Looker) -> None:
     looker.failing[Cancel] = RequestError("no answer")
     looker.before = looker.hang_in_polls
     collector = collect(looker, "x")
@@ -288,7 +288,7 @@ def test_threads_that_hang_are_waited_for_together_and_not_one_after_the_other(
     released.set()
 
 
-def test_answers_nobody_needs_make_room(looker: Looker) -> None:
+def test_responses_no_one_needs_make_room(looker: Looker) -> None:
     looker.answers = ResultStore(memory_bytes=0, short_bytes=0)
     collector = collect(looker, external=("a", "b"))
     for event in collector.events():

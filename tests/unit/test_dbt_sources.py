@@ -45,6 +45,6 @@ def test_of_several_keys_none_is_unique_alone() -> None:
 
 
 @pytest.mark.parametrize("replication_key", [None, "id", "gone"])
-def test_only_a_moment_tells_how_fresh_a_table_is(replication_key: str | None) -> None:
+def test_only_a_moment_shows_how_fresh_a_table_is(replication_key: str | None) -> None:
     (source,) = describe_sources([Table("orders", SCHEMA, [], replication_key)])["sources"]
     assert "loaded_at_field" not in source["tables"][0]

@@ -73,7 +73,7 @@ def test_a_state_is_read_as_it_is(state: dict[str, Any]) -> None:
         (of({"query": [1]}, "orders"), "bookmarks.orders.query: expected"),
     ],
 )
-def test_what_would_deliver_everything_again_is_refused(raw: object, message: str) -> None:
+def test_what_would_deliver_everything_again_is_rejected(raw: object, message: str) -> None:
     with pytest.raises(WrongShapeError) as refused:
         read_state(raw)
     assert message in str(refused.value)
@@ -138,7 +138,7 @@ def test_a_catalog_is_read_as_it_is(entry: dict[str, Any]) -> None:
         ({"streams": [ENTRY | {"stream": 5}]}, "streams[0].stream: 5, but it is "),
     ],
 )
-def test_what_is_no_catalog_is_refused(raw: object, message: str) -> None:
+def test_what_is_no_catalog_is_rejected(raw: object, message: str) -> None:
     with pytest.raises(WrongShapeError) as refused:
         read_catalog(raw)
     assert message in str(refused.value)

@@ -58,7 +58,7 @@ def test_repeats_are_exact(batches: list[list[tuple[object, object]]]) -> None:
     assert all(f": {repeats} rows repeat" in line for line in found)
 
 
-def test_beyond_what_is_remembered_repeats_are_still_found() -> None:
+def test_beyond_what_is_kept_repeats_are_still_found() -> None:
     rows: list[tuple[object, object]] = [(n, "a") for n in range(1000)]
     keys = KeyCheck(["id", "day"], 100)
     for _ in range(2):

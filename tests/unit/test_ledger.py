@@ -69,12 +69,12 @@ def test_a_doubt_ends_with_an_outcome_or_another_status() -> None:
     assert not bookmark.get("doubted_since")
 
 
-def test_a_state_of_another_shape_is_refused() -> None:
+def test_a_state_of_another_shape_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"\$\.finished"):
         Ledger({"finished": ["a"]}, ["a"])
 
 
-def test_a_doubt_since_no_moment_begins_again() -> None:
+def test_a_doubt_since_no_moment_starts_again() -> None:
     assert followed({"finished": None, "doubted_since": {"a": "yesterday"}}, "a") == ["a"]
 
 
@@ -106,7 +106,7 @@ def test_a_task_launched_is_resumed_by_the_next_run() -> None:
         ({}, Limits()),
     ],
 )
-def test_limits_that_a_result_does_not_tell_are_remembered(
+def test_limits_that_a_result_does_not_tell_are_kept(
     noted: dict[str, object], limits: Limits
 ) -> None:
     ledger = Ledger({"in_flight": {"flights": IN_FLIGHT | noted}}, [])
@@ -152,6 +152,6 @@ def test_a_task_launched_later_stays_in_flight() -> None:
         *(IN_FLIGHT | {"attempt": "one"}, IN_FLIGHT | {"row_limit": True}),
     ],
 )
-def test_a_task_in_flight_that_cannot_be_read_is_refused(noted: object) -> None:
+def test_a_task_in_flight_that_cannot_be_read_is_rejected(noted: object) -> None:
     with pytest.raises(ValueError, match="in_flight"):
         Ledger({"in_flight": {"flights": noted}}, [])

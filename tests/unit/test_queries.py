@@ -148,7 +148,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=5))
-def test_a_name_is_refused_or_a_name(name: str) -> None:
+def test_a_name_is_rejected_or_a_name(name: str) -> None:
     is_name = name[:1].islower() and all(c.islower() or c.isdigit() or c == "_" for c in name)
     assert bool(name_problems([("here", name)])) != is_name
 
@@ -188,7 +188,7 @@ def test_where_the_explore_may_not_be_read_any_filter_may_be_one_of_its_fields()
     ]
 
 
-def test_two_fields_of_one_column_are_refused() -> None:
+def test_two_fields_of_one_column_are_rejected() -> None:
     names = ["a.b__c", "a__b.c"]
     known = {name: ExploreField(name, "string") for name in names}
     assert field_problems("queries[0]", config(), {"fields": names}, KnownFields(known), 63) == [
@@ -227,7 +227,7 @@ def test_a_replication_key_can_be_filtered(key: str, hint: str | None) -> None:
     assert hint is None or f"queries[0].replication_key: {key} {hint}" in found[0]
 
 
-def test_a_filter_that_leaves_no_room_for_a_bookmark_is_refused() -> None:
+def test_a_filter_that_leaves_no_room_for_a_bookmark_is_rejected() -> None:
     body = STORED | {"filters": {"orders.created_date": "7 days"}}
     wanted = config(replication_key="orders.created_date")
     [problem] = field_problems("queries[0]", wanted, body, ALL, 63)
@@ -383,7 +383,7 @@ def test_a_bookmark_is_not_forced_upon_a_filter(kind: ColumnType, existing: str)
         *((DATE_TIME, "soon", "UTC"), (DATE_TIME, "2026-01-31T12:30:00Z", "nowhere")),
     ],
 )
-def test_a_bookmark_that_is_none_is_refused(
+def test_a_bookmark_that_is_none_is_rejected(
     kind: ColumnType, bookmark: object, time_zone: str
 ) -> None:
     with pytest.raises(ValueError, match=r"no bookmark|not a |time zone"):
@@ -535,7 +535,7 @@ def test_the_order_of_tiles_names_no_stream(tiles: list[tuple[str, str]]) -> Non
     }
 
 
-def test_a_dashboard_filter_that_nothing_listens_to_is_refused() -> None:
+def test_a_dashboard_filter_that_nothing_listens_to_is_rejected() -> None:
     [problem] = find_tiles(DASHBOARD, status="new").problems
     assert problem == (
         "dashboards[0].filters: status is not a dashboard filter that a tile listens to; "
@@ -551,7 +551,7 @@ def test_a_dashboard_filter_that_nothing_listens_to_is_refused() -> None:
         *({"model": None}, {"view": 7}),
     ],
 )
-def test_a_body_of_another_shape_is_refused(more: dict[str, object]) -> None:
+def test_a_body_of_another_shape_is_rejected(more: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not a query in Looker's format") as raised:
         check_body(STORED | more)
     assert "\n" not in str(raised.value)

@@ -118,7 +118,7 @@ def test_the_source_is_kept_when_it_is_text() -> None:
         ),
     ],
 )
-def test_an_answer_that_is_none_is_refused(entry: bytes, message: str) -> None:
+def test_an_response_that_is_none_is_rejected(entry: bytes, message: str) -> None:
     with pytest.raises(MalformedResponseError) as caught:
         read_entry(entry)
     assert str(caught.value) == message
@@ -445,13 +445,13 @@ def test_an_unknown_format_is_not_guessed_at() -> None:
         ('{"data":[', "not JSON: '{\"data\":['"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(data: str, message: str) -> None:
+def test_what_cannot_be_understood_is_rejected(data: str, message: str) -> None:
     with pytest.raises(MalformedResponseError) as caught:
         result_of_text(data)
     assert str(caught.value) == message
 
 
-def test_data_that_is_not_utf8_is_refused() -> None:
+def test_data_that_is_not_utf8_is_rejected() -> None:
     with pytest.raises(MalformedResponseError, match="not UTF-8 at"):
         read_result(TaskEntry("complete", None, msgspec.Raw(b'[{"a.b":"\xff"}]')))
 

@@ -136,7 +136,7 @@ def test_a_catalog_says_what_keys_are_computed_from() -> None:
     ).compute([[1], ["x"]], 1)
 
 
-def test_a_catalog_without_it_is_refused_or_has_no_keys() -> None:
+def test_a_catalog_without_it_is_rejected_or_has_no_keys() -> None:
     schema = schema_of([STATE])
     schema["properties"]["_row_key"]["description"] = "Key"
     with pytest.raises(ValueError, match="does not name its fields; discover again"):
@@ -162,7 +162,7 @@ def test_keys_take_a_small_part_of_reading() -> None:
 
 
 @pytest.mark.parametrize("category", [None, "filter"])
-def test_auto_is_refused_where_nothing_says_what_rows_are_grouped_by(category: str | None) -> None:
+def test_auto_is_rejected_where_nothing_says_what_rows_are_grouped_by(category: str | None) -> None:
     known = KnownFields({**KNOWN, STATE: ExploreField(STATE, "string", category=category)})
     body = {"fields": [STATE, "orders.count"]}
     query = QueryConfig(name="q", query_id=1, primary_keys="auto")

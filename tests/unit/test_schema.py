@@ -321,7 +321,7 @@ def test_custom_fields_are_read() -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "nonsense", "[" * 5000])
-def test_custom_fields_that_are_none_are_refused(text: str) -> None:
+def test_custom_fields_that_are_none_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="not a JSON array of custom fields"):
         custom_fields(text)
 
@@ -526,7 +526,7 @@ def test_problems_are_counted_with_the_first_as_an_example() -> None:
     )
 
 
-def test_integers_that_targets_refuse_are_said() -> None:
+def test_integers_that_targets_reject_are_said() -> None:
     rows: list[Any] = [{"orders.count": {"value": v}} for v in (1, None, -(10**30), 10**20, 2**63)]
     reader = RowReader(COLUMNS[2:3], "UTC")
     [batch] = reader.batches(detail(rows), "t")

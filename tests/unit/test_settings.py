@@ -52,7 +52,7 @@ def test_the_instance_may_be_named_in_several_ways(given_url: str, base_url: str
         ("http://127.0.0.1.looker.test", "use https"),
     ],
 )
-def test_a_wrong_address_is_refused(base_url: str, hint: str) -> None:
+def test_a_wrong_address_is_rejected(base_url: str, hint: str) -> None:
     refusal = message(base_url=base_url)
     assert refusal.startswith("base_url: ")
     assert hint in refusal
@@ -128,7 +128,7 @@ def test_an_id_given_twice_is_one_task() -> None:
 
 
 @pytest.mark.parametrize("id_", ["", " ", "a b", "a,b", "a/b", "a?b", "ä", "a\n", "x" * 4097])
-def test_what_cannot_be_an_id_is_refused_with_its_place(id_: str) -> None:
+def test_what_cannot_be_an_id_is_rejected_with_its_place(id_: str) -> None:
     refusal = message(query_task_ids=["good", id_])
     assert refusal.startswith("query_task_ids[1]: ")
     assert len(refusal) < 200

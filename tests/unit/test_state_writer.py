@@ -75,7 +75,7 @@ def test_states_are_a_small_share_whatever_the_number_of_tasks(
     assert run.lines()[-1].startswith(b'{"type":"STATE"')
 
 
-def test_large_results_are_remembered_often(run: Run) -> None:
+def test_large_results_are_kept_often(run: Run) -> None:
     for _ in range(100):
         run.deliver(bytes_=100_000)
     assert run.count() > 50

@@ -67,7 +67,7 @@ def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
         (RetriableRequestError("later"), 2),
     ],
 )
-def test_only_what_looker_refuses_is_not_asked_again(error: Exception, times: int) -> None:
+def test_only_what_looker_rejects_is_not_asked_again(error: Exception, times: int) -> None:
     lookups, asked = Lookups[str, str](), []
 
     def look_up() -> str:

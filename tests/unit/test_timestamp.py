@@ -18,6 +18,6 @@ def test_a_moment_written_is_read_again(moment: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2013-06-01", "2013-06-01T12:30:00"])
-def test_a_moment_that_is_none_is_refused(text: str) -> None:
+def test_a_moment_that_is_none_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"isoformat|no offset"):
         from_rfc3339(text)

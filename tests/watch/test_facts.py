@@ -115,7 +115,7 @@ def test_time_left_reckons_with_a_slow_target() -> None:
     assert facts.time_left(START + 20, slots=1) == 40
 
 
-def test_the_summary_tells_what_to_act_on_and_ends_with_the_failure() -> None:
+def test_the_summary_shows_what_to_act_on_and_ends_with_the_failure() -> None:
     assert summary_lines(log_a_run(), CALLS, 1_000) == [
         "delivered 1 of 4 query tasks in 1 min 1 s: 500 rows, 4.0 kB",
         (

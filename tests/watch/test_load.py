@@ -73,7 +73,7 @@ def test_queries_that_wait_for_slots_are_named() -> None:
     )
 
 
-def test_a_run_that_never_began_waited_for_nobody() -> None:
+def test_a_run_that_never_began_waited_for_no_one() -> None:
     facts = RunFacts(START)
     load = measure_load(facts, START + 2, slots=1)
     assert load.seconds[-1] == pytest.approx(2)
@@ -146,7 +146,7 @@ def count_moment_by_moment(facts: RunFacts, end: float, slots: int) -> list[floa
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_what_a_run_waits_for_is_what_a_look_at_every_moment_tells(seed: int) -> None:
+def test_what_a_run_waits_for_is_what_a_look_at_every_moment_shows(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - it makes up runs, no secret
     facts, slots = log_at_random(chance), chance.randint(1, 5)
     load = measure_load(facts, START + 10, slots)

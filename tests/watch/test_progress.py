@@ -231,7 +231,7 @@ def test_few_lines_come_while_looker_works(lines: pytest.LogCaptureFixture) -> N
     assert len(lines.messages) == 3
 
 
-def test_nothing_is_said_of_what_nobody_knows() -> None:
+def test_nothing_is_said_of_what_no_one_knows() -> None:
     assert show(RunFacts(START)).describe(START) == (
         "delivered 0 of 0 query tasks, running in Looker 0, 0 rows, 44 API calls"
     )
