@@ -242,7 +242,7 @@ def catalog_problems(
     found = [
         *(f"its schema has no property {name}, which is a key property" for name in missing),
         *(
-            f"its schema does not say what type {name} has"
+            f"its schema has no type for {name}"
             for name, declared in properties.items()
             if _SAY_A_TYPE.isdisjoint(declared)
         ),

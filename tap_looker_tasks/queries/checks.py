@@ -148,7 +148,7 @@ def _pivot_problems(
     if config.key_fields and missing:
         yield (
             f"{config_path}.primary_keys: the query is pivoted, with a record for each pivot "
-            f"value; only with {' and '.join(missing)} do keys tell records apart"
+            f"value; only with {' and '.join(missing)} do keys distinguish records"
         )
 
 

@@ -350,7 +350,7 @@ class KeyCheck:
         nulls = [f"{name} is null in {count} rows" for name, count in self._nulls.items() if count]
         repeats = (
             f"{least}{self._repeats} rows repeat the dimensions of another, because their Explore "
-            "does not group them (auto cannot tell them apart; name fields that do)"
+            "does not group them (auto cannot distinguish them; name fields that do)"
             if ROW_KEY in self._nulls
             else f"{least}{self._repeats} rows repeat the values of {keys} of another"
         )

@@ -16,7 +16,7 @@ def operations() -> str:
     """Return a table of the operations."""
     rows = sorted((route.path, route.verb, route.operation_id) for route in ROUTES)
     lines = [f"| `{name}` | `{verb} {path}` |" for path, verb, name in rows]
-    return "\n".join([f"{len(rows)} operations:", "", "| operation | request |", "|-|-|", *lines])
+    return "\n".join([f"{len(rows)} operations:", "", "| Operation | Request |", "|-|-|", *lines])
 
 
 def modules() -> str:
@@ -28,7 +28,7 @@ def modules() -> str:
         name = path.stem if path.parent == package else f"{path.parent.name}/"
         if name != "__init__":
             lines.append(f"| `{name}` | {docstring.splitlines()[0].rstrip('.')} |")
-    return "\n".join(["| module | what it is |", "|-|-|", *lines])
+    return "\n".join(["| Module | Purpose |", "|-|-|", *lines])
 
 
 def with_lists(text: str) -> str:

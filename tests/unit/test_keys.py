@@ -44,7 +44,8 @@ def test_computed_keys_that_repeat_say_that_rows_are_not_grouped() -> None:
     (problem,) = keys.problems
     assert problem == (
         "primary_keys: 1 rows repeat the dimensions of another, because their Explore does not "
-        "group them (auto cannot tell them apart; name fields that do), so a target may keep fewer "
+        "group them (auto cannot distinguish them; name fields that do), so a target may keep "
+        "fewer "
         "rows than there are"
     )
 
