@@ -148,26 +148,28 @@ def project(simulator: Simulator, tmp_path: Path) -> Project:
     return Project(tmp_path, simulator.base_url)
 
 
-def test_run_goes_on_from_its_state_until_it_is_reported_to_start_again(project: Project) -> None:
-    state_id = f"dev:{_TAP}-to-target-jsonl"
-
+def test_run_goes_on_from_its_state_until_all_is_wanted(project: Project) -> None:
     project("run", _TAP, "target-jsonl")
     assert len(project.take("days")) == 31
     assert len(project.take("airlines")) == 16
-    assert project.bookmarks(state_id)["days"]["replication_key_value"] == "2013-12-31"
 
-    project("run", "hourly")
+    project("schedule", "run", "hourly")
     assert [row["flights__departure_date"] for row in project.take("days")] == ["2013-12-31"]
 
     project("run", "--full-refresh", _TAP, "target-jsonl")
     assert len(project.take("days")) == 31
 
+
+def test_state_is_set_copied_listed_and_cleared(project: Project) -> None:
+    state_id = f"dev:{_TAP}-to-target-jsonl"
+    bookmark = {"replication_key": "flights__departure_date", "replication_key_value": "2013-12-31"}
+    state = {"singer_state": {"bookmarks": {"days": bookmark}}}
+    project("state", "set", "--force", state_id, json.dumps(state))
     project("state", "copy", "--force", state_id, "dev:kept")
     project("state", "clear", "--force", state_id)
-    listed = project("state", "list")
-    assert "dev:kept" in listed
-    assert project.bookmarks("dev:kept")["days"]["replication_key_value"] == "2013-12-31"
-    project("schedule", "run", "hourly")
+    assert "dev:kept" in project("state", "list")
+    assert project.bookmarks("dev:kept")["days"] == bookmark
+    project("run", _TAP, "target-jsonl")
     assert len(project.take("days")) == 31
 
 
