@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from meltano.core.utils import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,3 +211,32 @@ def test_a_bookmark_of_an_older_tap_counts(tap: Tap, older: dict[str, str]) -> N
 def test_a_lookback_on_a_number_is_rejected(tap: Tap) -> None:
     miles = query("flights.distance", "flights.count", lookback="3 days")
     assert "queries[0].lookback" in tap("--discover", queries=[miles]).error
+
+
+def test_merged_states_of_shards_serve_another_number_of_shards(
+    simulator: Simulator, tap: Tap
+) -> None:
+    names = [f"flights_{number}" for number in range(6)]
+    queries = [DAYS | {"name": name} for name in names]
+    ids = [simulator.create_task("4", "json") for _ in range(6)]
+
+    def run_shards(count: int, state: dict[str, Any]) -> list[Run]:
+        given = {"query_task_ids": ids, "queries": queries, "shard_count": count}
+        return [tap(**given, shard_index=n, state=state) for n in range(count)]
+
+    former = run_shards(2, {})
+    merged: dict[str, Any] = {}
+    for run in former:
+        # As `meltano state merge` does.
+        merged = merge(run.state, merged)
+    runs = run_shards(3, merged)
+
+    assert sum(len(run.records()) for run in former) == len(ids) + len(names)
+    # No external task is delivered again, and each query resumes from its bookmark in one shard.
+    assert sum(len(run.records()) for run in runs) == len(names)
+    for name in names:
+        before = [b for run in former if (b := run.state["bookmarks"].get(name))]
+        (launched,) = (run for run in runs if run.records(name))
+        reached = before[0]["replication_key_value"]
+        assert min(r["flights__departure_date"] for r in launched.records(name)) >= reached
+        assert launched.state["bookmarks"][name]["replication_key_value"] == reached
