@@ -19,9 +19,15 @@ from tests.interface.test_architecture import MODULES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Messages without words of their own, because other messages fill them.
+# Texts without words of their own, because other messages fill them, and commands.
 FILLED = frozenset(
     {
+        "(... or more)",
+        "... --config config.json --config ENV | <target>",
+        "... query-based, ... administrative",
+        "....replication_key: ...",
+        "...: ... ...: left out",
+        "tap-looker-tasks/... ...",
         "...: ... is not a ......",
         "...: ...; there may be more...",
         "... cannot run: ...",
@@ -46,6 +52,8 @@ UNTESTED = frozenset(
 _TESTS = Path(__file__).parent.parent / "tests"
 _LEVELS = frozenset({"info", "warning", "error"})
 _VALUE = "..."
+# Sentences of the report start like this; messages don't.
+_SENTENCE = re.compile(r"The |Neither |Looker: |\.\.\. took ")
 # Modules whose texts are tables and progress, not messages.
 _PRINTS = frozenset({"cli.output", "watch.live", "watch.summary"})
 # Consecutive words that a test has to share with a message: the more, the surer; never one alone.
@@ -99,12 +107,24 @@ def _messages_of(node: ast.AST, texts: _Assigned) -> Iterator[Message]:
         case ast.Call(func=ast.Attribute(attr=level), args=[first, *_]) if level in _LEVELS:
             for text in texts.of_all([first]):
                 yield Message(text, level)
+        case _:
+            for text in texts.of_all(_reasons(node)):
+                yield Message(text, "reason")
+
+
+def _reasons(node: ast.AST) -> list[ast.expr]:
+    """Return what a node yields, returns or appends, as texts about problems are."""
+    match node:
         case ast.Yield(value=ast.expr() as value):
-            for text in texts.of_all([value]):
-                yield Message(text, "reason")
+            return [value]
+        case ast.Return(value=ast.JoinedStr() as value):
+            return [value]
+        case ast.GeneratorExp(elt=ast.JoinedStr() as value):
+            return [value]
         case ast.Call(func=ast.Attribute(attr="append"), args=[first]):
-            for text in texts.of_all([first]):
-                yield Message(text, "reason")
+            return [first]
+        case _:
+            return []
 
 
 def _raised(text: str, name: str) -> Message:
@@ -131,7 +151,7 @@ class _Assigned:
         """Yield the texts of expressions that have a word of their own."""
         for node in nodes:
             text = " ".join(self._of(node).split())
-            if len(re.findall(r"[a-z]{2,}", text)) > 1:
+            if len(re.findall(r"[a-z]{2,}", text)) > 1 and not _SENTENCE.match(text):
                 yield text
 
     def _of(self, node: ast.expr) -> str:
