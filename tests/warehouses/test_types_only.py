@@ -66,5 +66,5 @@ def test_snowflake_has_a_type_of_its_own_for_most_columns(tmp_path: Path) -> Non
         "is_new": "BOOLEAN",
         "day": "DATE",
         "moment": "TIMESTAMP_NTZ",
-        "tags": "VARCHAR",
+        "tags": "VARIANT",
     }
