@@ -228,7 +228,7 @@ def test_merged_states_of_shards_serve_another_number_of_shards(
     merged: dict[str, Any] = {}
     for run in former:
         # As `meltano state merge` does.
-        merged = merge(run.state, merged)
+        merged = merge(run.state, merged)  # type: ignore[no-untyped-call]
     runs = run_shards(3, merged)
 
     assert sum(len(run.records()) for run in former) == len(ids) + len(names)
