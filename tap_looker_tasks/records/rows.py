@@ -178,8 +178,8 @@ class RowReader:
                 for name, number in self._too_great.items()
             ),
             *(
-                f"{name}: {found.count} values that cannot be read as {kinds[name]}, left as they "
-                f"are; the first is {quoted(str(found.example).encode())}"
+                f"{name}: {found.count} values that cannot be read as {kinds[name]}, left "
+                f"unchanged; the first is {quoted(str(found.example).encode())}"
                 for name, found in self._unreadable.items()
             ),
         ]

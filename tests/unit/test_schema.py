@@ -229,7 +229,7 @@ def test_what_cannot_be_read_is_kept_and_reported(
 ) -> None:
     found, [problem] = read_one(kind, value)
     assert (found, type(found)) == (kept, type(kept))
-    assert problem.startswith(f"v__f: 1 values that cannot be read as {kind.name}, left as they")
+    assert problem.startswith(f"v__f: 1 values that cannot be read as {kind.name}, left unchanged")
     assert "\n" not in problem
 
 
@@ -521,7 +521,7 @@ def test_problems_are_counted_with_the_first_as_an_example() -> None:
     assert batch.column("orders__count") == [1, "x\ny", 2, "z" * 99]
     [problem] = reader.problems
     assert problem == (
-        "orders__count: 2 values that cannot be read as integer, left as they are; "
+        "orders__count: 2 values that cannot be read as integer, left unchanged; "
         "the first is 'x\\ny'"
     )
 
