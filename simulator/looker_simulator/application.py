@@ -109,7 +109,7 @@ async def _forbid(_: Request) -> Response:
 
 
 async def _unknown_response(request: Request) -> Response:
-    """Answer what is not an operation of the simulator: its name, and where all are listed."""
+    """Respond to what is not an operation of the simulator: its name, and where all are listed."""
     path = request.url.path.removeprefix(API)
     message = (
         f"{request.method} {path} is not an operation of this simulator; "

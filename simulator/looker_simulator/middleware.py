@@ -326,7 +326,7 @@ class FaultMiddleware:
         self._find_transport = find_transport
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or do something else."""
+        """Respond to a request, or do something else."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -29,7 +29,7 @@ _FINAL = frozenset({"complete", "error", "expired", "killed", "missing"})
 _FIELD = "name,type,category,time_interval,primary_key,convert_tz,datatype,dimension_group,hidden"
 _GROUPS = ("dimensions", "measures", "filters", "parameters")
 _OUTSIDE = "//"
-"""Begins paths that are not below `/api/4.0`."""
+"""Prefix of paths that are not below `/api/4.0`."""
 _LOGOUT_SECONDS = 5.0
 _RUNNING_AT_ONCE = 8
 _INLINE_RUNS = (
@@ -464,7 +464,7 @@ class Probe:
         return {**found, **({more[0]: ""} if more else {})}
 
     def start(self) -> None:
-        """Begin to run all queries of the checks, several concurrently."""
+        """Start all queries of the checks, several concurrently."""
         for name, result_format in _INLINE_RUNS:
             with suppress(NotTriedError):
                 self._start(name, result_format)
