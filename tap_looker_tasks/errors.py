@@ -10,6 +10,8 @@ from typing_extensions import override
 
 # Raised by the tap itself.
 _LOGGER = "tap-looker-tasks"
+_BAD_REQUEST = 400
+_UNAUTHORIZED = 401
 # EX_CONFIG of sysexits.h: schedulers need not retry.
 _CONFIGURATION_EXIT_CODE = 78
 
@@ -120,6 +122,11 @@ class RequestRejectedError(RequestError, QueryError):
         """Keep the status code beside the message."""
         super().__init__(message)
         self.http_status = http_status
+
+    @property
+    def is_about_content(self) -> bool:
+        """Whether the reason can be the content requested: not a redirect or a token rejected."""
+        return self.http_status >= _BAD_REQUEST and self.http_status != _UNAUTHORIZED
 
 
 class ResponseTooLargeError(RequestRejectedError):

@@ -172,10 +172,17 @@ def _name_by_title(
     try:
         title = stored_queries.find(query, client).title
     except (RequestRejectedError, ValueError) as error:
+        _raise_unless_content(error)
         reason = f"{query.source_path}: {error}"
         return Findings(failures=((f"look_{query.look_id}", reason),))
     name = name_from_title(title or "", "look", str(query.look_id))
     return Findings((_with_name(query, name),))
+
+
+def _raise_unless_content(error: Exception) -> None:
+    """Raise an error that ends the run, because no change of content in Looker can cause it."""
+    if isinstance(error, RequestRejectedError) and not error.is_about_content:
+        raise error
 
 
 def _keep_name(query: ConfiguredQuery, kept: Mapping[str, str]) -> ConfiguredQuery:
@@ -208,6 +215,7 @@ def _find_tiles(
         with name_what_is_not_there(f"dashboard {dashboard_id}"):
             dashboard = client.dashboard(dashboard_id)
     except RequestRejectedError as error:
+        _raise_unless_content(error)
         source = "dashboard_id" if config.url is None else "url"
         name = config.name or f"dashboard_{n}"
         return Findings(failures=((name, f"{config_path}.{source}: {error.message}"),))
@@ -338,6 +346,7 @@ class Discovery:
             wanted = prepare_query(query, stored, self._settings.query_timezone)
             known = self._find_fields(query, wanted)
         except (RequestRejectedError, ValueError) as error:
+            _raise_unless_content(error)
             reason = f"{query.source_path}: {error}"
             if query.config.explore:
                 return Findings(problems=(reason,))
