@@ -298,7 +298,7 @@ def test_a_body_that_cannot_be_unpacked_is_cut_short(connect: Connect, encoding:
 
 def test_without_time_no_one_is_asked(connect: Connect) -> None:
     with RawServer(send_nothing) as server:
-        with pytest.raises(RetriableRequestError, match="no time is left") as caught:
+        with pytest.raises(RetriableRequestError, match="the time of the run is over") as caught:
             connect(server.base_url).kill_query("a", max_seconds=0)
         assert caught.value.safe_to_retry
         assert server.requests == []
