@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - only if the user says so
 _BACKLOG = 128
-_CLOSE_SECONDS = 0.1
 _CONCURRENT_OPERATIONS = 64
 _SEND_BUFFER_BYTES = 1 << 16
 
@@ -337,8 +336,6 @@ class _Server:
         threads = ThreadPoolExecutor(_CONCURRENT_OPERATIONS, thread_name_prefix="looker-operation")
         asyncio.get_running_loop().set_default_executor(threads)
         await self._server.serve(sockets=[listener])
-        # Connections with TLS close in later turns of the loop.
-        await asyncio.sleep(_CLOSE_SECONDS if self._server.config.is_ssl else 0)
 
     def stop(self) -> None:
         self._server.should_exit = True

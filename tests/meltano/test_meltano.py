@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _PROJECT = Path(__file__).parent.parent.parent
 _STATE_ID = "dev:tap-looker-tasks-to-target-jsonl"
-_GOOD = Wish("1", "json_detail")
-_FAILING = Wish("5", "json_detail")
+_GOOD = Wish(f"query{1:017}", "json_detail")
+_FAILING = Wish(f"query{5:017}", "json_detail")
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def test_about_names_every_setting_without_config(arguments: list[str]) -> None:
     assert done.returncode == 0
     for name in ("base_url", "query_task_ids", "expired_grace_seconds", "http_max_tries"):
         assert name in done.stdout
-    assert "per `multi_results` request (1 to 250)" in done.stdout
+    assert "in one `multi_results` request (1 to 250)" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
