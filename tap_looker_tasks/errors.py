@@ -125,7 +125,7 @@ class RequestRejectedError(RequestError, QueryError):
 
     @property
     def is_about_content(self) -> bool:
-        """Whether the reason can be the content requested: not a redirect or a token rejected."""
+        """True if the reason can be the requested content: neither a redirect nor the token."""
         return self.http_status >= _BAD_REQUEST and self.http_status != _UNAUTHORIZED
 
 
