@@ -113,7 +113,7 @@ def test_a_failed_task_fails_the_run_once_and_is_not_delivered_again(
     delivered = [record["query_task_id"] for record in pipeline.delivered()]
     assert sorted(delivered) == sorted([good, failing, other, new])
     assert new in pipeline.finished()
-    # Nobody outside was asked.
+    # No request left this machine.
     with pytest.raises(BlockingIOError):
         way_out.accept()
 

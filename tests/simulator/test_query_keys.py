@@ -239,7 +239,7 @@ HONORED: dict[str, Callable[[Query], Query]] = {
 
 @pytest.mark.parametrize("key", [*HONORED])
 def test_what_a_key_cannot_mean_fails_the_query(database: Database, key: str) -> None:
-    # Pivots are taken for fields, as Looker's own pages write them.
+    # Pivots count as fields, as Looker's own pages write them.
     if key == "pivots":
         assert database.run(HONORED[key](WITH_CITY)).pivots == ("orders.id",)
         return

@@ -254,7 +254,7 @@ def test_a_try_after_a_killed_one_launches_nothing_that_was_delivered(
 ) -> None:
     queries = [{"name": f"airlines_{n}", "query_id": 1, "limit": n + 1} for n in range(4)]
     config: dict[str, Any] = {"queries": queries, "run_id": "one", "max_concurrent_tasks": 1}
-    # A target that was killed has returned STATE of whatever moment.
+    # A target that was killed has returned STATE of any moment.
     states = [message["value"] for message in tap(**config).of("STATE")]
     delivered = [{n for n, kept in s["bookmarks"].items() if "run_id" in kept} for s in states]
     assert any(0 < len(names) < len(queries) for names in delivered)
