@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -25,13 +26,8 @@ from tap_looker_tasks.launching import (
     run_checks,
     search_content,
 )
-from tap_looker_tasks.streams import QueryStream, QueryTaskResultsStream
+from tap_looker_tasks.streams import LookerTap, QueryStream, QueryTaskResultsStream
 from tap_looker_tasks.tasks import Ledger
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tap_looker_tasks.streams import LookerTap
 
 
 def build_questions() -> list[click.Option]:

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import ctypes
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from io import FileIO
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from tap_looker_tasks.errors import SpoolError
-from tap_looker_tasks.results import TaskEntry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from io import FileIO
-    from pathlib import Path
-
-    from tap_looker_tasks.results import RowArrays
+from tap_looker_tasks.results import RowArrays, TaskEntry
 
 __all__ = ["ResultStore", "StoredResult", "return_freed_memory"]
 

@@ -7,9 +7,10 @@ import logging
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
@@ -29,6 +30,7 @@ from tap_looker_tasks.cli import (
     reject_wrong_stream_maps,
 )
 from tap_looker_tasks.config import (
+    ConfiguredQuery,
     Settings,
     build_config_schema,
     describe_settings,
@@ -46,7 +48,7 @@ from tap_looker_tasks.launching import (
     fingerprint_of,
     new_client,
 )
-from tap_looker_tasks.looker import LookerClient, SteadyClock
+from tap_looker_tasks.looker import Clock, LookerClient, SteadyClock
 from tap_looker_tasks.queries import QueryKeeper
 from tap_looker_tasks.singer import (
     Interrupts,
@@ -62,13 +64,6 @@ from tap_looker_tasks.streams import (
 )
 from tap_looker_tasks.tasks import END_TIMES
 from tap_looker_tasks.watch import RunWatch, log_calls
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from tap_looker_tasks.config import ConfiguredQuery
-    from tap_looker_tasks.looker import Clock
-
 
 _IS_RUN = "tap_looker_tasks.is_run"
 _LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from threading import Event as Signal, Lock, Thread
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tap_looker_tasks.errors import RequestRejectedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from tap_looker_tasks.looker import Clock
+from tap_looker_tasks.looker import Clock
 
 _Request = TypeVar("_Request")
 _Report = TypeVar("_Report")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from itertools import takewhile
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import click
 from singer_sdk.exceptions import MappingError
 from singer_sdk.mapper import PluginMapper
 from singer_sdk.plugin_base import SingerCommand
+from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from tap_looker_tasks.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    import click
-    from singer_sdk.singerlib import Catalog
-
 
 HELP = """Run Looker queries as query tasks, and write their rows as Singer messages.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,6 +20,7 @@ from tap_looker_tasks.config import AUTO, QueryConfig, Settings, read_address, r
 from tap_looker_tasks.errors import RunError, SettingsError, TapError
 from tap_looker_tasks.launching import (
     Discovery,
+    QueryStreamPlan,
     StoredQueries,
     Verdict,
     check_access,
@@ -28,12 +31,6 @@ from tap_looker_tasks.launching import (
 from tap_looker_tasks.looker import LookerClient, SteadyClock
 from tap_looker_tasks.queries import name_from_title
 from tap_looker_tasks.records import find_column_name, query_fields
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from tap_looker_tasks.launching import QueryStreamPlan
 
 _ENVIRONMENT = "LOOKERSDK_", "TAP_LOOKER_TASKS_"
 _CHANGED_AT = re.compile(r"updat|modif|chang|creat", re.IGNORECASE)

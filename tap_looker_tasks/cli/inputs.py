@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 import msgspec
 
-from tap_looker_tasks.config import parse_ids_file
+from tap_looker_tasks.config import Settings, parse_ids_file
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.queries import StreamState
 from tap_looker_tasks.records import DECIMAL_FORMAT, DECIMAL_KEY, read_decimal_size
 from tap_looker_tasks.tasks import LedgerState
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Mapping
-
-    from tap_looker_tasks.config import Settings
 
 # Shapes of the parts that the tap needs; other programs keep other keys around them.
 _WRAPPERS = ("value", "singer_state", "completed", "state")

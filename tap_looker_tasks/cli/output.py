@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
-from tap_looker_tasks.launching import Content, Verdict
-from tap_looker_tasks.wording import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from tap_looker_tasks.launching import CheckResult
-    from tap_looker_tasks.records import ExploreField
-    from tap_looker_tasks.wording import Findings
+from tap_looker_tasks.launching import CheckResult, Content, Verdict
+from tap_looker_tasks.records import ExploreField
+from tap_looker_tasks.wording import Findings, one_line
 
 _STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.FAILS: "bold red"}
 # Wider than any row: programs that read a table need unbroken lines.

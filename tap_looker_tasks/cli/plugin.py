@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import unified_diff
 from importlib.metadata import distribution
+from pathlib import Path
 from textwrap import indent
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -20,10 +22,6 @@ import msgspec
 from tap_looker_tasks.cli.yaml import read_yaml, to_yaml
 from tap_looker_tasks.config import Settings
 from tap_looker_tasks.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _Child = TypeVar("_Child", dict[str, Any], list[Any])
 

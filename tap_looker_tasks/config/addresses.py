@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import msgspec
@@ -18,9 +19,6 @@ from tap_looker_tasks.config.entries import (
     QueryConfig,
 )
 from tap_looker_tasks.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 _DASHBOARDS = frozenset({"dashboards", "dashboards-next", "dashboards-legacy"})
 _LISTS = ("fields", "pivots", "fill_fields", "sorts")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
 from tap_looker_tasks.config.settings import SETTING_TYPES, Settings, explain
 from tap_looker_tasks.wording import SIMILARITY_OF_SLIPS, did_you_mean, find_similar
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 
 def build_config_schema() -> dict[str, Any]:

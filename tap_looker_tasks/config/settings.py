@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -28,9 +29,6 @@ from tap_looker_tasks.config.entries import (
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import to_utc, zone_named
 from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar, name_setting_first
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 _Entry = TypeVar("_Entry", QueryConfig, DashboardConfig)
 

@@ -7,18 +7,34 @@ query, and its Explore.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tap_looker_tasks.config import ConfiguredQuery, name_problems, refuse, share_queries
+from tap_looker_tasks.config import (
+    ConfiguredQuery,
+    DashboardConfig,
+    Settings,
+    name_problems,
+    refuse,
+    share_queries,
+)
 from tap_looker_tasks.errors import RequestRejectedError
-from tap_looker_tasks.launching.launcher import name_what_is_not_there, prepare_query
+from tap_looker_tasks.launching.launcher import (
+    PreparedQuery,
+    StoredQueries,
+    StoredQuery,
+    name_what_is_not_there,
+    prepare_query,
+)
+from tap_looker_tasks.looker import LookerClient
 from tap_looker_tasks.queries import (
     field_problems,
     field_warnings,
@@ -50,14 +66,6 @@ from tap_looker_tasks.records import (
 from tap_looker_tasks.results import read_result
 from tap_looker_tasks.threads import Lookups, map_concurrently
 from tap_looker_tasks.wording import Findings
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from tap_looker_tasks.config import DashboardConfig, Settings
-    from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries, StoredQuery
-    from tap_looker_tasks.looker import LookerClient
 
 # If a property's schema has none of these, the SDK ends the run.
 _SAY_A_TYPE = frozenset({"type", "anyOf", "allOf"})

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tap_looker_tasks.config import ConfiguredQuery, Settings
 from tap_looker_tasks.errors import RequestRejectedError, TapError
-from tap_looker_tasks.launching.discovery import Discovery, find_queries
-from tap_looker_tasks.launching.launcher import Launcher, prepare_query
-from tap_looker_tasks.looker import estimate_calls
-from tap_looker_tasks.queries import determining_parts
+from tap_looker_tasks.launching.discovery import Discovery, QueryStreamPlan, find_queries
+from tap_looker_tasks.launching.launcher import (
+    Launcher,
+    PreparedQuery,
+    StoredQueries,
+    prepare_query,
+)
+from tap_looker_tasks.looker import Estimate, LookerClient, estimate_calls
+from tap_looker_tasks.queries import QueryKeeper, determining_parts
 from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
+from tap_looker_tasks.tasks import LaunchedTask, Ledger
 from tap_looker_tasks.threads import map_concurrently
 from tap_looker_tasks.wording import suggest_names
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from tap_looker_tasks.config import ConfiguredQuery, Settings
-    from tap_looker_tasks.launching.discovery import QueryStreamPlan
-    from tap_looker_tasks.launching.launcher import PreparedQuery, StoredQueries
-    from tap_looker_tasks.looker import Estimate, LookerClient
-    from tap_looker_tasks.queries import QueryKeeper
-    from tap_looker_tasks.tasks import LaunchedTask, Ledger
-
 
 _PERMISSIONS = MappingProxyType(
     {

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from tap_looker_tasks.config import ConfiguredQuery, QueryConfig, Settings
 from tap_looker_tasks.errors import LookWithoutQueryError, RequestRejectedError
-from tap_looker_tasks.looker import Connection, LookerClient
+from tap_looker_tasks.looker import Clock, Connection, LookerClient
 from tap_looker_tasks.queries import (
     UNKNOWN_LIMITS,
     Limits,
+    QueryKeeper,
     QueryState,
     body_problems,
     changed_copy,
@@ -27,18 +32,8 @@ from tap_looker_tasks.queries import (
 )
 from tap_looker_tasks.records import has_table_calculations
 from tap_looker_tasks.results import as_id, as_object, as_text
-from tap_looker_tasks.tasks import LaunchedTask
+from tap_looker_tasks.tasks import Launch, LaunchedTask
 from tap_looker_tasks.threads import Lookups
-
-if TYPE_CHECKING:
-    import logging
-    from collections import Counter
-    from collections.abc import Callable, Iterator, Mapping
-
-    from tap_looker_tasks.config import ConfiguredQuery, QueryConfig, Settings
-    from tap_looker_tasks.looker import Clock
-    from tap_looker_tasks.queries import QueryKeeper
-    from tap_looker_tasks.tasks import Launch
 
 
 @dataclass(frozen=True, slots=True)

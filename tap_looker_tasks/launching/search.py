@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tap_looker_tasks.errors import RequestRejectedError
-from tap_looker_tasks.records import explore_fields
+from tap_looker_tasks.looker import LookerClient
+from tap_looker_tasks.records import ExploreField, explore_fields
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 from tap_looker_tasks.threads import map_concurrently
 from tap_looker_tasks.wording import Findings, suggest_names
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from tap_looker_tasks.looker import LookerClient
-    from tap_looker_tasks.records import ExploreField
 
 MAX_SHOWN = 25
 # Looker matches one word; the others are matched here.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -16,27 +18,27 @@ from tap_looker_tasks.errors import (
     RequestRejectedError,
     RetriableRequestError,
 )
-from tap_looker_tasks.looker.http import LOGOUT, Http
+from tap_looker_tasks.looker.http import LOGOUT, Connection, Http, LookerResponse
 from tap_looker_tasks.looker.http_errors import page_in, unreadable
-from tap_looker_tasks.looker.operation import RetryState, SharedToken, Token, token_from
+from tap_looker_tasks.looker.operation import (
+    Clock,
+    Operation,
+    RetryState,
+    SharedToken,
+    Token,
+    token_from,
+)
 from tap_looker_tasks.results import (
     MalformedResponseError,
     NotAResultError,
+    RowArrays,
     TaskEntry,
     read_body,
     split_entries,
 )
 
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-
-    from tap_looker_tasks.looker.http import Connection, LookerResponse
-    from tap_looker_tasks.looker.operation import Clock, Operation
-    from tap_looker_tasks.results import RowArrays
-
-    # A task's entry in a response, or the reason why it cannot be read.
-    _Entry = TaskEntry | MalformedResponseError
+# A task's entry in a response, or the reason why it cannot be read.
+_Entry = TaskEntry | MalformedResponseError
 
 _T = TypeVar("_T")
 

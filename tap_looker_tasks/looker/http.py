@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import requests
 
@@ -19,18 +23,8 @@ from tap_looker_tasks.errors import (
     RetriableRequestError,
 )
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
-from tap_looker_tasks.looker.operation import Operation
+from tap_looker_tasks.looker.operation import Clock, Operation
 from tap_looker_tasks.looker.sockets import Adapter, Exchange, read_pieces
-
-if TYPE_CHECKING:
-    import logging
-    from collections import Counter
-    from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Self
-
-    from tap_looker_tasks.looker.operation import Clock
-
 
 LOGOUT = "logout"
 _CHUNK_BYTES = 1 << 20

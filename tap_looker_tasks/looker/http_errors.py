@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from html import unescape
 from ssl import SSLCertVerificationError
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
+import requests
 from requests import exceptions as http
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -21,15 +22,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from tap_looker_tasks.errors import RequestRejectedError, RetriableRequestError, UnreachableError
+from tap_looker_tasks.errors import (
+    RequestError,
+    RequestRejectedError,
+    RetriableRequestError,
+    UnreachableError,
+)
 from tap_looker_tasks.looker.operation import MAX_RETRY_WAIT_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import requests
-
-    from tap_looker_tasks.errors import RequestError
 
 _NO_RESPONSE = (
     *(http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError),

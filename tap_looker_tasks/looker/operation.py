@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import TIMEOUT_MAX, Lock
-from typing import TYPE_CHECKING, Protocol
+from threading import TIMEOUT_MAX, Event, Lock
+from typing import Protocol
 
 import backoff
 
 from tap_looker_tasks.errors import AbortedError, RetriableRequestError
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Iterator
-    from threading import Event
 
 
 class Clock(Protocol):

@@ -7,15 +7,13 @@ logout are not metered. <https://docs.cloud.google.com/looker/docs/looker-core-o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from math import ceil
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Kind(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import (
     CancelledError,
     Future,
@@ -13,12 +14,12 @@ from contextlib import suppress
 from functools import partial
 from http.client import HTTPResponse as HTTPClientResponse
 from io import BufferedReader, RawIOBase
-from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, cast
+from threading import Event, Lock, Thread
+from typing import Any, cast
 
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -27,13 +28,7 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from threading import Event
-
-    from urllib3 import HTTPResponse, PoolManager, ProxyManager
-
-    from tap_looker_tasks.looker.operation import Clock
+from tap_looker_tasks.looker.operation import Clock
 
 _CONNECT_TIMEOUT_SECONDS = 30
 

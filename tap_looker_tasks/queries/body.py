@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from tap_looker_tasks.config import UNLIMITED
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from tap_looker_tasks.config import ExploreConfig, QueryConfig
-    from tap_looker_tasks.results import Result
-
+from tap_looker_tasks.config import UNLIMITED, ExploreConfig, QueryConfig
+from tap_looker_tasks.results import Result
 
 _NOT_WRITABLE = frozenset(
     {

@@ -7,28 +7,24 @@ For example, a bookmark of 2026-01-31T12:30:00Z on a field of times becomes the 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tap_looker_tasks.queries.body import Overrides
 from tap_looker_tasks.records import (
     DATE,
     DATE_TIME,
     LOCAL_DATE_TIME,
+    Column,
     read_number,
     to_local,
     to_utc,
     zone_named,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from tap_looker_tasks.queries.body import Overrides
-    from tap_looker_tasks.records import Column
-
 
 MOMENTS = frozenset({DATE, DATE_TIME, LOCAL_DATE_TIME})
 _MOMENT = r"\d{4}[-/]\d\d[-/]\d\d(?: \d\d:\d\d(?::\d\d)?)?"

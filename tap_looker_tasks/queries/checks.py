@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from tap_looker_tasks.config import QueryConfig
 from tap_looker_tasks.queries.body import body_problems
 from tap_looker_tasks.queries.bookmark import MOMENTS, can_combine
 from tap_looker_tasks.records import (
+    Column,
+    ExploreField,
+    KnownFields,
     collisions,
     columns_of,
     custom_fields,
@@ -15,12 +20,6 @@ from tap_looker_tasks.records import (
     query_fields,
 )
 from tap_looker_tasks.wording import find_unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from tap_looker_tasks.config import QueryConfig
-    from tap_looker_tasks.records import Column, ExploreField, KnownFields
 
 # Types of LookML measures that Looker computes over the rows of a result.
 _TYPES_OVER_ROWS = frozenset({"percent_of_previous", "percent_of_total", "running_total"})

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tap_looker_tasks.config import read_duration
+from tap_looker_tasks.config import ConfiguredQuery, read_duration
 from tap_looker_tasks.queries.body import Limits, RunTime
-from tap_looker_tasks.records import DATE
-
-if TYPE_CHECKING:
-    from tap_looker_tasks.config import ConfiguredQuery
-    from tap_looker_tasks.records import Column
-
+from tap_looker_tasks.records import DATE, Column
 
 _MARGIN = timedelta(days=1)
 # Enough that one odd run time changes nothing, and that new run times count after three runs.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -14,9 +15,6 @@ from tap_looker_tasks.config import ConfiguredQuery, DashboardConfig, QueryConfi
 from tap_looker_tasks.queries.bookmark import combine_filters
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 from tap_looker_tasks.wording import Findings, did_you_mean, find_similar, find_unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _LISTENED_TO = "dashboard filter that a tile listens to"
 

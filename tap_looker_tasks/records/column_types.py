@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from functools import lru_cache
 from types import MappingProxyType, NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from tap_looker_tasks.records.timestamps import to_utc
 from tap_looker_tasks.results import as_object, as_objects, as_text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    _Converter = Callable[[Any], object]
-
+_Converter = Callable[[Any], object]
 
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
 _CACHED_DATES = 4096

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -33,13 +34,7 @@ from tap_looker_tasks.records.keys import (
     find_column_name,
     name_columns,
 )
-from tap_looker_tasks.results import as_object, as_text, read_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from tap_looker_tasks.results import Field, Result
-
+from tap_looker_tasks.results import Field, Result, as_object, as_text, read_json
 
 RAW = "date_raw"
 _SELECTABLE = frozenset({"dimension", "measure", "table_calculation"})

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tap_looker_tasks.results import as_object, as_objects, as_text, quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from tap_looker_tasks.results import Field
+from tap_looker_tasks.results import Field, as_object, as_objects, as_text, quoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -18,13 +19,7 @@ from tap_looker_tasks.records.column_types import (
     column_type_of,
     read_number,
 )
-from tap_looker_tasks.results import as_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from tap_looker_tasks.results import Result
-
+from tap_looker_tasks.results import Result, as_text
 
 QUERY_TASK_ID = "_query_task_id"
 ROW_NUMBER = "_row_number"

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import re
 from array import array as packed_array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from tap_looker_tasks.records.column_types import INTEGER, UNREADABLE
-from tap_looker_tasks.records.keys import QUERY_TASK_ID, ROW_KEY, ROW_NUMBER
+from tap_looker_tasks.records.columns import Column
+from tap_looker_tasks.records.keys import QUERY_TASK_ID, ROW_KEY, ROW_NUMBER, RowKeys
 from tap_looker_tasks.records.timestamps import zone_named
 from tap_looker_tasks.results import (
     OBJECT_OF_RAWS,
     ROWS,
     MalformedResponseError,
+    Pivot,
+    Result,
     UnexpectedJsonError,
     first_byte,
     quoted,
     read_json,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Set as AbstractSet
-
-    from tap_looker_tasks.records.columns import Column
-    from tap_looker_tasks.records.keys import RowKeys
-    from tap_looker_tasks.results import Pivot, Result
 
 _MAX_KEPT_KEYS = 1_000_000
 

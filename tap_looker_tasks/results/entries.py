@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tap_looker_tasks.results.json_stream import MAX_VALUE_BYTES, Body, ValueTooLargeError
+from tap_looker_tasks.results.json_stream import (
+    MAX_VALUE_BYTES,
+    Body,
+    RowArrays,
+    ValueTooLargeError,
+)
 from tap_looker_tasks.results.json_text import NULL, MalformedResponseError, read_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-
-    from tap_looker_tasks.results.json_stream import RowArrays
-
 
 ABSENT = msgspec.Raw()
 # Looker starts entries like this.

@@ -23,10 +23,11 @@ is returned, because counting brackets finds ends, not mistakes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from tap_looker_tasks.results.json_text import (
     MalformedResponseError,
@@ -36,9 +37,6 @@ from tap_looker_tasks.results.json_text import (
     quoted,
     read_string,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
 
 _T = TypeVar("_T")
 _VISIBLE = re.compile(rb"[^ \t\n\r]")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tap_looker_tasks.results.entries import ABSENT
+from tap_looker_tasks.results.entries import ABSENT, TaskEntry
 from tap_looker_tasks.results.json_text import (
     NULL,
     MalformedResponseError,
@@ -32,13 +33,7 @@ from tap_looker_tasks.results.result import (
     first_byte,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from tap_looker_tasks.results.entries import TaskEntry
-
-    Errors = tuple[Mapping[str, object], ...]
-
+Errors = tuple[Mapping[str, object], ...]
 
 _SUBTOTAL = "$$$__grouping__$$$"
 _SUBTOTAL_MARK = _SUBTOTAL.encode()

@@ -12,19 +12,27 @@ Reports and events pass through two queues; the threads share nothing else.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError, StillRunningError
-from tap_looker_tasks.results import MalformedResponseError
+from tap_looker_tasks.launching import Launcher
+from tap_looker_tasks.looker import Clock, LookerClient
+from tap_looker_tasks.results import MalformedResponseError, TaskEntry
+from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks import (
     END_TIMES,
     PHASES,
+    Action,
     Cancel,
     Collected,
     Done,
+    EndTimes,
+    Event,
     Fetch,
     Launch,
     Launched,
@@ -33,32 +41,18 @@ from tap_looker_tasks.tasks import (
     Phase,
     Poll,
     Prepare,
+    ProgressEvent,
+    Report,
+    Request,
     RequestFailed,
     RequestFinished,
     StatusReceived,
+    TaskBoard,
     TaskCreated,
     Wait,
     phase_of,
 )
 from tap_looker_tasks.threads import Inbox, Workers, daemon
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterator
-
-    from tap_looker_tasks.launching import Launcher
-    from tap_looker_tasks.looker import Clock, LookerClient
-    from tap_looker_tasks.results import TaskEntry
-    from tap_looker_tasks.store import ResultStore
-    from tap_looker_tasks.tasks import (
-        Action,
-        EndTimes,
-        Event,
-        ProgressEvent,
-        Report,
-        Request,
-        TaskBoard,
-    )
 
 # Bytes on disk that wait for the target before launching pauses.
 MAX_SPOOL_BYTES = 4 * 1024**3

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from tap_looker_tasks.config import Settings
 from tap_looker_tasks.errors import RequestRejectedError
-from tap_looker_tasks.launching import Launcher
+from tap_looker_tasks.launching import Launcher, StoredQueries
+from tap_looker_tasks.looker import Clock, LookerClient
+from tap_looker_tasks.queries import QueryKeeper
 from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.run.collector import Collector, Idle, RequestRunner
 from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks import (
     CancelFailed,
     Cancelled,
+    Event,
     FollowedTask,
     Launch,
     Launched,
     LaunchedTask,
+    Ledger,
     Outcome,
+    ProgressEvent,
     TaskBoard,
 )
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.launching import StoredQueries
-    from tap_looker_tasks.looker import Clock, LookerClient
-    from tap_looker_tasks.queries import QueryKeeper
-    from tap_looker_tasks.tasks import Event, Ledger, ProgressEvent
 
 # An end is noticed sooner than after this many times the run time and a second.
 _MAX_LATENESS = 2

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -14,12 +15,14 @@ from itertools import chain
 from select import select
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from uuid import uuid4
 
 import msgspec
 from singer_sdk.contrib.msgspec import enc_hook
+from singer_sdk.helpers._batch import BatchConfig, StorageTarget
 from singer_sdk.helpers._state import StateWriter
+from singer_sdk.helpers.types import TapState
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage, SchemaMessage, StateMessage
 from typing_extensions import override
@@ -28,13 +31,6 @@ from upath import UPath
 from tap_looker_tasks.errors import StorageError, TargetClosedError
 from tap_looker_tasks.singer.interrupts import Interrupts
 from tap_looker_tasks.wording import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from singer_sdk.helpers._batch import BatchConfig, StorageTarget
-    from singer_sdk.helpers.types import TapState
-
 
 _BUFFER_BYTES = 64 * 1024
 # JSON text never has it: within strings it is always escaped.

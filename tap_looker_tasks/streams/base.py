@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from singer_sdk import Stream, Tap, metrics, typing as th
 from singer_sdk.batch import Batcher
-from singer_sdk.helpers._batch import BatchFileFormat
+from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, BatchFileFormat
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import SameRecordTransform
 from typing_extensions import override
 
+from tap_looker_tasks.config import ConfiguredQuery, Settings
 from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
-from tap_looker_tasks.records import MAX_KEY_LENGTH
+from tap_looker_tasks.launching import StoredQueries
+from tap_looker_tasks.looker import Clock, LookerClient
+from tap_looker_tasks.queries import QueryKeeper
+from tap_looker_tasks.records import MAX_KEY_LENGTH, RecordBatch
+from tap_looker_tasks.results import Result
 from tap_looker_tasks.singer import BatchFiles, RecordChunk, filter_record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
-    from singer_sdk.helpers.types import Context, Record
-
-    from tap_looker_tasks.config import ConfiguredQuery, Settings
-    from tap_looker_tasks.launching import StoredQueries
-    from tap_looker_tasks.looker import Clock, LookerClient
-    from tap_looker_tasks.queries import QueryKeeper
-    from tap_looker_tasks.records import RecordBatch
-    from tap_looker_tasks.results import Result
-    from tap_looker_tasks.tasks import Outcome
-
+from tap_looker_tasks.tasks import Outcome
 
 # Free objects have no `properties` key: targets drop the column if it is there and empty.
 FREE_OBJECT = th.CustomType({"type": ["object", "null"]})

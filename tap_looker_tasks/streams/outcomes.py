@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from singer_sdk import typing as th
+from singer_sdk.helpers.types import Context, Record
 from typing_extensions import override
 
 from tap_looker_tasks.cli import read_task_ids
-from tap_looker_tasks.config import shard_of
+from tap_looker_tasks.config import ConfiguredQuery, shard_of
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, find_shortfalls
-from tap_looker_tasks.records import to_rfc3339
+from tap_looker_tasks.records import RecordBatch, to_rfc3339
 from tap_looker_tasks.results import MalformedResponseError, Result, one_array, read_result
 from tap_looker_tasks.run import Idle, Run
-from tap_looker_tasks.singer import ReadyJson
+from tap_looker_tasks.singer import PacedStateWriter, ReadyJson
 from tap_looker_tasks.streams.base import (
     FREE_OBJECT,
     FREE_OBJECTS,
     KEY_TEXT,
     LookerStream,
+    LookerTap,
     RowStream,
 )
 from tap_looker_tasks.tasks import (
@@ -34,23 +38,12 @@ from tap_looker_tasks.tasks import (
     LaunchFailed,
     Ledger,
     Outcome,
+    ProgressEvent,
+    QueryTask,
     claim_instance,
 )
+from tap_looker_tasks.watch import RunWatch
 from tap_looker_tasks.wording import one_line
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from singer_sdk.helpers.types import Context, Record
-
-    from tap_looker_tasks.config import ConfiguredQuery
-    from tap_looker_tasks.records import RecordBatch
-    from tap_looker_tasks.singer import PacedStateWriter
-    from tap_looker_tasks.streams.base import LookerTap
-    from tap_looker_tasks.tasks import ProgressEvent, QueryTask
-    from tap_looker_tasks.watch import RunWatch
-
 
 # A launch is in STATE after at most this many rows.
 _ROWS_AT_ONCE = 2000

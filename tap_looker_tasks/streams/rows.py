@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from singer_sdk import typing as th
+from singer_sdk.helpers.types import Context, Record
+from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
-from tap_looker_tasks.config import refuse
+from tap_looker_tasks.config import ConfiguredQuery, refuse
 from tap_looker_tasks.launching import QueryStreamPlan, catalog_problems
 from tap_looker_tasks.queries import BookmarkAdvance, QueryKeeper
 from tap_looker_tasks.records import (
@@ -25,22 +28,10 @@ from tap_looker_tasks.records import (
     match_columns,
     row_keys_of,
 )
-from tap_looker_tasks.results import read_json
-from tap_looker_tasks.streams.base import FREE_OBJECT, KEY_TEXT, RowStream
+from tap_looker_tasks.results import Result, read_json
+from tap_looker_tasks.streams.base import FREE_OBJECT, KEY_TEXT, LookerTap, RowStream
 from tap_looker_tasks.streams.outcomes import QueryTaskResultsStream
-from tap_looker_tasks.tasks import LaunchedTask
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.singerlib import Catalog
-
-    from tap_looker_tasks.config import ConfiguredQuery
-    from tap_looker_tasks.results import Result
-    from tap_looker_tasks.streams.base import LookerTap
-    from tap_looker_tasks.tasks import Outcome
-
+from tap_looker_tasks.tasks import LaunchedTask, Outcome
 
 _ROWS_OF_A_TEST_RUN = 5
 _RAW_ROWS = msgspec.json.Decoder(list[msgspec.Raw])

@@ -33,10 +33,12 @@ Invariants:
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
+from tap_looker_tasks.config import Settings
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
     QueryError,
@@ -50,10 +52,12 @@ from tap_looker_tasks.tasks.query_task import (
     ERROR,
     KILLED,
     TIMEOUT,
+    Action,
     Cancel,
     CancelFailed,
     Cancelled,
     Done,
+    Event,
     Fetch,
     FollowedTask,
     Launch,
@@ -64,27 +68,18 @@ from tap_looker_tasks.tasks.query_task import (
     Phase,
     Poll,
     Prepare,
+    Report,
     Request,
     RequestFailed,
     RequestFinished,
     StatusReceived,
+    StoredResult,
     TaskCreated,
     Wait,
     outcome_of,
     phase_of,
 )
 from tap_looker_tasks.tasks.schedule import LaunchQueue, PollSchedule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.tasks.query_task import (
-        Action,
-        Event,
-        Report,
-        StoredResult,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

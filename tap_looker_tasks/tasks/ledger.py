@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tap_looker_tasks.queries import Limits, StreamState
 from tap_looker_tasks.records import from_rfc3339, to_rfc3339
-from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from tap_looker_tasks.tasks.query_task import Outcome, QueryTask
+from tap_looker_tasks.tasks.query_task import (
+    ExternalTask,
+    FollowedTask,
+    LaunchedTask,
+    Outcome,
+    QueryTask,
+)
 
 
 class TaskInFlight(msgspec.Struct):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from tap_looker_tasks.queries import UNKNOWN_LIMITS, Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tap_looker_tasks.queries import RunTime
-    from tap_looker_tasks.results import TaskEntry
+from tap_looker_tasks.queries import UNKNOWN_LIMITS, Limits, RunTime
+from tap_looker_tasks.results import TaskEntry
 
 
 @dataclass(frozen=True, slots=True)

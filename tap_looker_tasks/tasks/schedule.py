@@ -39,21 +39,22 @@ Until a request succeeds, all tasks wait.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from math import ceil, inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tap_looker_tasks.tasks.query_task import FollowedTask, Launch, LaunchedTask, Poll, Prepare
+from tap_looker_tasks.config import Settings
+from tap_looker_tasks.tasks.query_task import (
+    FollowedTask,
+    Launch,
+    LaunchedTask,
+    Poll,
+    Prepare,
+    QueryTask,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.tasks.query_task import QueryTask
-
-    _Window = tuple[float, float]
-    from collections.abc import Iterable, Iterator
-
+_Window = tuple[float, float]
 
 # Looker keeps a result for 300 s, and forgets tasks that are not polled.
 _MAX_PAUSE_SECONDS = 120.0

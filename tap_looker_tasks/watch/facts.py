@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from tap_looker_tasks.tasks import Cancelled, Collected, Launched, LaunchFailed
+from tap_looker_tasks.tasks import Cancelled, Collected, Launched, LaunchFailed, ProgressEvent
 from tap_looker_tasks.wording import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from tap_looker_tasks.tasks import ProgressEvent
 
 _COMPLETE = "complete"
 _SHARED_ID_LENGTH = 22

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.file_proxy import FileProxy
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 from typing_extensions import override
 
-from tap_looker_tasks.watch.facts import PHASES, Stage
+from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage, TaskFacts
 from tap_looker_tasks.watch.summary import format_duration, shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rich.console import ConsoleOptions, RenderableType, RenderResult
-
-    from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
 _TASKS_SHOWN = 5
 _NARROW = 60

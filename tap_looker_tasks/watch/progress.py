@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tap_looker_tasks.config import page_of
-from tap_looker_tasks.tasks import LaunchedTask
+from tap_looker_tasks.config import Settings, page_of
+from tap_looker_tasks.looker import Clock
+from tap_looker_tasks.queries import QueryKeeper
+from tap_looker_tasks.singer import MessageWriter
+from tap_looker_tasks.tasks import LaunchedTask, Outcome, ProgressEvent, QueryTask
 from tap_looker_tasks.watch.facts import RunFacts, Stage
 from tap_looker_tasks.watch.summary import (
     describe_calls,
@@ -22,15 +27,7 @@ from tap_looker_tasks.watch.summary import (
 )
 
 if TYPE_CHECKING:
-    import logging
-    from collections import Counter
-    from collections.abc import Iterable, Mapping
-
-    from tap_looker_tasks.config import Settings
-    from tap_looker_tasks.looker import Clock
-    from tap_looker_tasks.queries import QueryKeeper
-    from tap_looker_tasks.singer import MessageWriter
-    from tap_looker_tasks.tasks import Outcome, ProgressEvent, QueryTask
+    # Only a run on a terminal needs `rich`.
     from tap_looker_tasks.watch.live import LiveDisplay
 
 _SECONDS_BETWEEN_FRAMES = 0.5

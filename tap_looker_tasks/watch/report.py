@@ -6,6 +6,7 @@ import json
 import os
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,21 +19,15 @@ from operator import itemgetter
 from pathlib import Path
 from secrets import token_hex
 from stat import S_ISREG
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from tap_looker_tasks.errors import SettingsError, TapError
 from tap_looker_tasks.looker import MeteredCalls
 from tap_looker_tasks.records import to_rfc3339
-from tap_looker_tasks.watch.facts import PHASES, Stage
+from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.summary import format_duration, summary_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from tap_looker_tasks.watch.facts import RunFacts
-
 
 _SHORT = 60
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import click
 
 from tap_looker_tasks.errors import TapError
 from tap_looker_tasks.looker import MeteredCalls
-from tap_looker_tasks.watch.facts import Stage
+from tap_looker_tasks.watch.facts import RunFacts, Stage, TaskFacts
 from tap_looker_tasks.wording import one_line
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Collection, Iterator
-
-    from tap_looker_tasks.watch.facts import RunFacts, TaskFacts
 
 _TASKS_NAMED = 10
 _LINE_LENGTH = 500
