@@ -6,6 +6,7 @@ import ast
 import io
 import re
 import tokenize
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +77,14 @@ EXCEPTIONS = {
     "Made-up": "invented data",
     "May not log in": "the simulator's words for a role",
 }
+# Whom a page serves: its first sentence names them.
+READERS = re.compile(
+    r"\b[Ff]or (?:all |any )?(?:the )?(?:data |analytics |Looker )?"
+    r"(?:administrators|analysts|developers|engineers|maintainers|readers|teams|users)\b"
+    r"|\bFor anyone who\b"
+)
+HOW_TO_LINES = 60
+HOW_TO_MEDIAN = 30
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)", re.DOTALL)
 _PACKAGES = ("tap_looker_tasks", "simulator/looker_simulator")
 
@@ -114,6 +123,23 @@ def test_pages_are_plain(page: Path) -> None:
         return
     text = _CODE.sub("``", page.read_text())
     assert [*found_in(text, PHRASES)] == []
+
+
+@pytest.mark.parametrize("page", [*find_pages()], ids=lambda page: str(page.relative_to(PROJECT)))
+def test_the_first_sentence_names_the_readers(page: Path) -> None:
+    text = page.read_text()
+    if page.name in {"LICENSE.md", "changelog.md"}:
+        return
+    _, first, *_ = text.split("\n\n")
+    sentence, _, _ = " ".join(first.split()).partition(". ")
+    assert READERS.search(sentence), sentence
+
+
+def test_how_to_guides_fit_one_screen() -> None:
+    guides = [page for page in (PROJECT / "docs/how-to").glob("*.md") if page.name != "index.md"]
+    lines = [len(guide.read_text().splitlines()) for guide in guides]
+    assert max(lines) <= HOW_TO_LINES
+    assert median(lines) <= HOW_TO_MEDIAN
 
 
 @pytest.mark.parametrize(
