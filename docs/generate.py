@@ -48,14 +48,7 @@ _PHASES = MappingProxyType(
     }
 )
 
-_WHEN = MappingProxyType(
-    {
-        "info": "log line",
-        "warning": "warning in the log",
-        "error": "error in the log",
-        "reason": "part of another message",
-    }
-)
+
 # The settings that most users need, and all others by topic.
 _ESSENTIAL = (
     *("base_url", "client_id", "client_secret", "queries", "dashboards"),
@@ -223,7 +216,7 @@ def _messages_table() -> str:
     rows = (
         (
             f"`` {m.text} ``" if "`" in m.text else f"`{m.text}`",
-            f"`{m.kind}`" if m.kind.endswith("Error") else _WHEN[m.kind],
+            f"{m.when} ({m.kind})" if m.kind in {"info", "warning"} else m.when,
             "" if m.exit_code is None else str(m.exit_code),
             f"`tests/{test}`" if (test := find_test(m)) else "",
         )

@@ -1,13 +1,15 @@
-"""Lists every message of the tap: what its code raises, logs or yields as a problem.
+"""Lists every message of the tap, with the moment and exit code, and a test that expects it.
 
-Messages are collected from the syntax tree, so none is forgotten. `find_test` names a file of tests
-that expects a message.
+`collect_messages` takes every text of two words or more from the code, except docstrings, tables
+and declarations, so that no message is forgotten. `find_test` names the file of tests whose texts
+overlap most with a message.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,120 +21,249 @@ from tests.interface.test_architecture import MODULES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Texts without words of their own, because other messages fill them, and commands.
-FILLED = frozenset(
-    {
-        "(... or more)",
-        "... --config config.json --config ENV | <target>",
-        "... query-based, ... administrative",
-        "....replication_key: ...",
-        "...: ... ...: left out",
-        "tap-looker-tasks/... ...",
-        "...: ... is not a ......",
-        "...: ...; there may be more...",
-        "... cannot run: ...",
-        "base_url: ...",
-        "meltano.yml: ...",
-        "stream_maps: ...",
-    }
-)
-# Messages that no test expects yet.
-UNTESTED = frozenset(
-    {
-        "... is not a decimal of ... digits, ... of them after the point",
-        "...: ... returned no result: ...",
-        "...: the login took too long",
-        "...; launching fewer queries for a while",
-        "...; polling its tasks in smaller requests",
-        "Looker reported the unknown status ...; treating the task as unfinished",
-        "it took too long",
-        "no address",
-    }
-)
 _TESTS = Path(__file__).parent.parent / "tests"
 _LEVELS = frozenset({"info", "warning", "error"})
 _VALUE = "..."
-# Sentences of the report start like this; messages don't.
-_SENTENCE = re.compile(r"The |Neither |Looker: |\.\.\. took ")
-# Modules whose texts are tables and progress, not messages.
-_PRINTS = frozenset({"cli.output", "watch.live", "watch.summary"})
-# Consecutive words that a test has to share with a message: the more, the surer; never one alone.
-_WORDS = (4, 3, 2)
-_MIN_LENGTH = 8
+# Modules whose texts are tables, prompts, progress or a report, which other pages show.
+_PRINTS = (
+    "__main__",
+    "answers",
+    "cli.init",
+    "cli.output",
+    "cli.plugin",
+    "cli.yaml",
+    "looker.quotas",
+    "watch",
+)
+# Calls whose texts declare something.
+_DECLARATIONS = frozenset({"_about", "compile", "Argument", "Option", "option", "TypeVar", "cast"})
+# Texts for other programs, and descriptions in a schema.
+_NOT_MESSAGES = frozenset(
+    {
+        "(more than 0)",
+        "(... or more)",
+        "(more than 0, ... at most)",
+        "Added '...' as child stream",
+        "An unhandled error occurred while syncing '...'",
+        "Integer value out of range",
+        "Key of the row, computed from",
+        "Looker's ID of the query task",
+        "Looker's ID of the task",
+        "Place of the record, from 1",
+        "Place of the row in the result, from 1",
+        "Source query of the merged results ......",
+        'The row: `{"<view.field>": value}`',
+        "an outcome that Looker may take back",
+        "any time",
+        "any value",
+        "gzip, deflate",
+        "invalid enum value",
+        "missing required field `(\\w+)`",
+        "no outcome yet",
+        "not null",
+        "tap-looker-tasks/... ...",
+        "the outcome",
+        "unknown field `(.*)`",
+        "view_count desc",
+    }
+)
+
+
+# Messages that no test expects yet.
+UNTESTED = frozenset(
+    {
+        "... is a number, and a lookback is a time",
+        "... is not a decimal of ... digits, ... of them after the point",
+        "... is not a value of type ...",
+        "... is not an integer",
+        "... is null in ... rows, which only a run without a bookmark loads",
+        "....lookback: ... is a number, but a lookback requires a date or date-time",
+        "...: ... reported that the result is not ready",
+        "...: ... returned no result: ...",
+        "...: ...; there may be more...",
+        "...: cannot send a request to ...: ...; check base_url, ca_bundle and HTTPS_PROXY",
+        "...: the login took too long",
+        "...; launching fewer queries for a while",
+        "...; polling its tasks in smaller requests",
+        "; and ... more, see query_task_results",
+        "a changed copy, which Looker stores before the launch",
+        "an array",
+        "base_url: http would send the credentials in the clear to ...; use https",
+        "catalog: ...: ...; discover again, or change ...",
+        "column ... has more than ... bytes: PostgreSQL cuts it off",
+        "complete, but Looker sent no rows; run again",
+        "date-time of an unknown time zone",
+        "field of an unknown type",
+        "it took too long",
+        "neither an object nor a list",
+        "no address",
+        "no id in the response",
+        "no offset in ...",
+        (
+            "query task ...: unknown status ...; such tasks are treated as unfinished. Upgrade "
+            "the tap if the status is new in Looker"
+        ),
+        "rows that are not objects",
+        "start_date: ... is not a date-time like 2026-01-31T00:00:00Z",
+        "text of more than ... bytes; create the task with json_detail",
+        "the folder of temporary files",
+        "the proxy that HTTPS_PROXY names",
+        "the reader of standard output is gone",
+        "this is ...; paste ...",
+        "timed out connecting to ...",
+        "value of any type",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a message can appear, and how a run ends that it fails.
+
+    Attributes:
+        when: Noun phrase.
+        exit_code: Exit code if it is the reason of a failure; None for a warning or a note.
+    """
+
+    when: str
+    exit_code: int | None = None
+
+
+_CONFIGURATION = Moment("check of the configuration", 78)
+_REQUEST = Moment("request to Looker", 1)
+_RESULT = Moment("reading of a result", 1)
+# By module: the longest name that fits.
+_MOMENTS = {
+    "cli.command": Moment("start", 78),
+    "cli.inputs": Moment("reading of configuration, catalog and state", 78),
+    "config": _CONFIGURATION,
+    "errors": _REQUEST,
+    "launching.discovery": Moment("check of the queries", 78),
+    "launching.doctor": Moment("`--doctor`"),
+    "launching.launcher": Moment("look-up of a query", 1),
+    "launching.search": Moment("`--find`", 1),
+    "looker": _REQUEST,
+    "queries.body": Moment("result that may be incomplete"),
+    "queries.bookmark": Moment("bookmark of an incremental query"),
+    "queries.checks": Moment("check of the queries", 78),
+    "queries.keeper": Moment("bookmark of an incremental query"),
+    "queries.tiles": Moment("reading of a dashboard"),
+    "records.column_types": Moment("value of another type"),
+    "records.columns": Moment("change of a result's columns"),
+    "records.fields": _RESULT,
+    "records.keys": Moment("check of the queries", 78),
+    "records.rows": Moment("delivery of rows"),
+    "records.timestamps": Moment("value of another type"),
+    "results": _RESULT,
+    "run": Moment("run"),
+    "singer": Moment("writing to the target", 1),
+    "store": Moment("storing of a large result", 1),
+    "streams.outcomes": Moment("end of a query task", 1),
+    "streams": Moment("delivery of rows"),
+    "tap": Moment("start", 78),
+    "tasks": Moment("end of a query task", 1),
+    "threads": Moment("run", 1),
+    "wording": _CONFIGURATION,
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Message:
-    """A message of the tap.
+    """A message of the tap, or a part of one.
 
     Attributes:
         text: The message; `...` replaces values.
         kind: Level of a log line, exception, or `reason` of a text that stands in another message.
-        exit_code: Exit code of a run that ends with it; None if it doesn't end the run.
+        when: Moment at which it appears.
+        exit_code: Exit code of a run that fails because of it; None if it fails none.
     """
 
     text: str
     kind: str
+    when: str
     exit_code: int | None = None
 
 
 def collect_messages() -> list[Message]:
     """Return all messages of the package, sorted, each once."""
-    found = {
-        message
-        for name, tree in MODULES.items()
-        if name not in _PRINTS
-        for message in _messages_in(tree)
-    }
-    return sorted(found, key=_by_text)
+    found: dict[str, Message] = {}
+    for name, tree in MODULES.items():
+        if not name.startswith(_PRINTS):
+            for message in _messages_in(name, tree):
+                found.setdefault(message.text, message)
+    return [found[text] for text in sorted(found)]
 
 
-def _by_text(message: Message) -> tuple[str, str]:
-    return message.text, message.kind
-
-
-def _messages_in(tree: ast.Module) -> Iterator[Message]:
+def _messages_in(module: str, tree: ast.Module) -> Iterator[Message]:
+    moment = _moment_of(module)
+    raised: set[str] = set()
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
             texts = _Assigned(function)
             for node in ast.walk(function):
-                yield from _messages_of(node, texts)
+                for message in _raised_or_logged(node, texts, moment):
+                    raised.add(message.text)
+                    yield message
+    skipped = set(_without_messages(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in skipped:
+            text = _text_of(node)
+            if _has_words(text) and text not in raised | _NOT_MESSAGES:
+                yield Message(text, "reason", moment.when, moment.exit_code)
 
 
-def _messages_of(node: ast.AST, texts: _Assigned) -> Iterator[Message]:
+def _moment_of(module: str) -> Moment:
+    names = [name for name in _MOMENTS if module == name or module.startswith(f"{name}.")]
+    return _MOMENTS[max(names, key=len)]
+
+
+def _raised_or_logged(node: ast.AST, texts: _Assigned, moment: Moment) -> Iterator[Message]:
     match node:
-        case ast.Call(func=ast.Name(id=name), args=[*args]) if name.endswith("Error"):
+        case ast.Call(func=ast.Name(id=name), args=[*args]) if hasattr(errors, name):
             for text in texts.of_all(args):
-                yield _raised(text, name)
+                yield Message(text, name, moment.when, getattr(errors, name).exit_code)
         case ast.Call(func=ast.Attribute(attr=level), args=[first, *_]) if level in _LEVELS:
             for text in texts.of_all([first]):
-                yield Message(text, level)
-        case _:
-            for text in texts.of_all(_reasons(node)):
-                yield Message(text, "reason")
+                yield Message(text, level, moment.when)
 
 
-def _reasons(node: ast.AST) -> list[ast.expr]:
-    """Return what a node yields, returns or appends, as texts about problems are."""
+def _without_messages(tree: ast.Module) -> Iterator[int]:
+    """Yield the nodes whose texts are docstrings, help, declarations, or parts of other texts."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant() as docstring):
+                yield id(docstring)
+            case ast.Constant(value=str(text)) if "\n\n" in text:
+                yield id(node)
+            case ast.JoinedStr(values=parts):
+                yield from (id(part) for part in parts)
+            case ast.FormattedValue(format_spec=ast.JoinedStr() as spec):
+                yield id(spec)
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if (
+                name in _DECLARATIONS
+            ):
+                yield from (id(part) for part in ast.walk(node))
+            case ast.Dict(values=values):
+                declared = (value for value in values if isinstance(value, ast.Tuple))
+                yield from (id(part) for value in declared for part in ast.walk(value))
+
+
+def _text_of(node: ast.expr) -> str:
     match node:
-        case ast.Yield(value=ast.expr() as value):
-            return [value]
-        case ast.Return(value=ast.JoinedStr() as value):
-            return [value]
-        case ast.GeneratorExp(elt=ast.JoinedStr() as value):
-            return [value]
-        case ast.Call(func=ast.Attribute(attr="append"), args=[first]):
-            return [first]
+        case ast.Constant(value=str(text)):
+            return " ".join(re.sub(r"%(?:\.\d)?[srdf]", _VALUE, text).split())
+        case ast.JoinedStr(values=values):
+            return " ".join("".join(_part_of(value) for value in values).split())
         case _:
-            return []
+            return ""
 
 
-def _raised(text: str, name: str) -> Message:
-    exception = getattr(errors, name, None)
-    if exception is None:
-        return Message(text, "reason")
-    ends_run = issubclass(exception, errors.RunError)
-    return Message(text, name, exception.exit_code if ends_run else None)
+def _part_of(value: ast.expr) -> str:
+    return str(value.value) if isinstance(value, ast.Constant) else _VALUE
+
+
+def _has_words(text: str) -> bool:
+    return " " in text and len(re.findall(r"[a-z]{2,}", text)) > 1
 
 
 class _Assigned:
@@ -148,52 +279,78 @@ class _Assigned:
         ]
 
     def of_all(self, nodes: Iterable[ast.expr]) -> Iterator[str]:
-        """Yield the texts of expressions that have a word of their own."""
+        """Yield the texts of expressions that have words."""
         for node in nodes:
-            text = " ".join(self._of(node).split())
-            if len(re.findall(r"[a-z]{2,}", text)) > 1 and not _SENTENCE.match(text):
+            text = self._of(node)
+            if _has_words(text):
                 yield text
 
     def _of(self, node: ast.expr) -> str:
-        match node:
-            case ast.Constant(value=str(text)):
-                return re.sub(r"%(?:\.\d)?[srdf]", _VALUE, text)
-            case ast.JoinedStr(values=values):
-                return "".join(self._of(value) for value in values)
-            case ast.FormattedValue():
-                return _VALUE
-            case ast.Name(id=name):
-                earlier = [v for n, t, v in self._values if t == name and n < node.lineno]
-                return self._of(earlier[-1]) if earlier else ""
-            case _:
-                return ""
+        if not isinstance(node, ast.Name):
+            return _text_of(node)
+        earlier = [v for n, name, v in self._values if name == node.id and n < node.lineno]
+        return self._of(earlier[-1]) if earlier else ""
+
+
+# Consecutive words that a test must share with a message, or three that only this message has.
+_WORDS = (10, 7, 4)
+_FEW_WORDS = 3
+_MIN_LENGTH = 8
 
 
 def find_test(message: Message) -> str | None:
-    """Return the path of a test file that has words of a message, below `tests`; or None."""
-    runs = [re.findall(r"[^\s`'\"]+", part) for part in message.text.split(_VALUE)]
+    """Return the path of a test file that expects a message, below `tests`; or None.
+
+    It has four consecutive words of the message, or three that no other message has, or the longest
+    part between two values. Of several files, it is the one that shares most words.
+    """
     for count in _WORDS:
-        phrases = [
-            " ".join(words[n : n + count]) for words in runs for n in range(len(words) - count + 1)
-        ]
-        for path, text in _texts_of_tests():
-            if any(len(phrase) > _MIN_LENGTH and phrase in text for phrase in phrases):
-                return path
-    return None
+        if path := _find_text(_runs_of(message, count)):
+            return path
+    few = (run for run in _runs_of(message, _FEW_WORDS) if _count_runs()[run] == 1)
+    return _find_text(few) or _find_text([max(_parts_of(message), key=len)])
+
+
+def _parts_of(message: Message) -> list[str]:
+    return [_plain(part) for part in message.text.split(_VALUE)]
+
+
+def _runs_of(message: Message, count: int) -> set[str]:
+    """Return the runs of consecutive words, without those between which a value stands."""
+    parts = [part.split() for part in _parts_of(message)]
+    return {" ".join(part[n : n + count]) for part in parts for n in range(len(part) - count + 1)}
+
+
+@cache
+def _count_runs() -> Counter[str]:
+    return Counter(run for message in collect_messages() for run in _runs_of(message, _FEW_WORDS))
+
+
+def _find_text(phrases: Iterable[str]) -> str | None:
+    long = [phrase for phrase in phrases if len(phrase) >= _MIN_LENGTH]
+    found = (path for path, text in _texts_of_tests() if any(phrase in text for phrase in long))
+    return next(found, None)
 
 
 @cache
 def _texts_of_tests() -> list[tuple[str, str]]:
-    """Return the strings of each test file, without quotes and line breaks."""
+    """Return the texts of each test file, without docstrings."""
     return [
-        (path.relative_to(_TESTS).as_posix(), _strings_of(path))
+        (path.relative_to(_TESTS).as_posix(), " | ".join(_texts_of(path)))
         for path in sorted(_TESTS.glob("*/test_*.py"))
         if path.parent.name != "simulator" and path.name != "test_words.py"
     ]
 
 
-def _strings_of(path: Path) -> str:
+def _texts_of(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text())
-    parts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
-    texts = (part for part in parts if isinstance(part, str))
-    return " | ".join(" ".join(re.findall(r"[^\s`'\"]+", text.replace("\\", ""))) for text in texts)
+    docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if " " in text and id(node) not in docstrings:
+                yield _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Return a text without quotes, backslashes, line breaks, and marks around it."""
+    return " ".join(re.sub(r"[`'\"\\]", "", text).split()).strip(" :;,()")

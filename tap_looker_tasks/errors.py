@@ -87,7 +87,7 @@ class AbortedError(RequestError):
 
     def __init__(self, operation: str) -> None:
         """Name the operation."""
-        super().__init__(f"{operation}: given up")
+        super().__init__(f"{operation}: stopped, because the run is ending")
 
 
 class RetriableRequestError(RequestError):

@@ -249,7 +249,10 @@ class _File:
         view = memoryview(content)
         with self._lock, self._translated_errors():
             if self._file is None or part.blocks is None:
-                msg = "a result in a temporary file was already discarded"
+                msg = (
+                    "a result in a temporary file was discarded before it was read; please report "
+                    "this"
+                )
                 raise SpoolError(msg)
             for number, block in enumerate(part.blocks):
                 self._file.seek(block * BLOCK_BYTES)
@@ -283,7 +286,7 @@ class _File:
 
     def _opened(self) -> FileIO:
         if self._is_closed:
-            msg = "no result is stored any more"
+            msg = "no result can be stored after the end of a run; please report this"
             raise SpoolError(msg)
         if self._file is None:
             # Unnamed from the start if the system supports that, otherwise unlinked immediately.

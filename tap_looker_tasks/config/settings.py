@@ -434,7 +434,10 @@ def _problems_in(settings: Settings) -> Iterator[str]:
     yield from decimals_problems("decimals", settings.decimals)
     if settings.shard_index >= settings.shard_count:
         last = settings.shard_count - 1
-        yield f"shard_index: {settings.shard_index} is not one of 0 to {last}, as shard_count says"
+        yield (
+            f"shard_index: {settings.shard_index} is not one of 0 to {last}; shard_count is "
+            f"{settings.shard_count}"
+        )
     if zone_named(settings.query_timezone) is None:
         yield f"query_timezone: {settings.query_timezone} is not the name of a time zone"
     if settings.start_date is not None:

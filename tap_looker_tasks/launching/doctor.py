@@ -79,7 +79,7 @@ def run_checks(
     yield _examine_time_zone(settings.query_timezone, client)
     if settings.nothing_configured:
         yield CheckResult("queries", Verdict.FAILS, settings.nothing_configured)
-    yield CheckResult("query_task_ids", Verdict.GOOD, f"{len(external_ids)} external tasks")
+    yield CheckResult("query_task_ids", Verdict.GOOD, f"external tasks: {len(external_ids)}")
     yield from _examine_leaving(settings)
     found = find_queries(settings, client, stored_queries, logger)
     for problem in found.problems:

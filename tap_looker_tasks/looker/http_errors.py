@@ -59,7 +59,8 @@ _PERMISSIONS = MappingProxyType(
 _MAX_SAID = 200
 _PAGE = re.compile(rb"\s*(?:<!doctype|<html|<head|<body|<title)\b", re.IGNORECASE)
 _TITLE = re.compile(rb"<title\b[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_OVERLOADED = frozenset({502, 503, 504})
+_PASSING_STATUSES = _OVERLOADED | {408, 429, 500}
 
 
 @contextmanager
@@ -71,15 +72,22 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
         raise _no_response(_causes(error), operation, base_url) from None
     except http.InvalidHeader:
         # The library's message would quote the header. The tap's own headers are checked earlier.
-        msg = f"{operation}: the response from {base_url} has contradictory or invalid headers"
+        msg = (
+            f"{operation}: the response from {base_url} has contradictory or invalid headers; "
+            "check any proxy before it"
+        )
         raise RetriableRequestError(msg) from None
     except HTTPError as error:
         msg = (
-            f"{operation}: the response from {base_url} was cut short ({_said(_causes(error)[-1])})"
+            f"{operation}: the response from {base_url} was cut short "
+            f"({_said(_causes(error)[-1])}); check the network, and any proxy before Looker"
         )
         raise RetriableRequestError(msg) from None
     except (http.RequestException, OSError) as error:
-        msg = f"{operation}: cannot send a request to {base_url}: {_said(error)}"
+        msg = (
+            f"{operation}: cannot send a request to {base_url}: {_said(error)}; check base_url, "
+            "ca_bundle and HTTPS_PROXY"
+        )
         raise UnreachableError(msg) from None
 
 
@@ -181,6 +189,8 @@ def _advice(response: requests.Response, operation: str) -> str | None:
         return permission and f"check that the API user has {permission}"
     if status == _TOO_MANY_REQUESTS:
         return "lower max_connections or max_concurrent_tasks, or run at another time"
+    if status in _OVERLOADED:
+        return "Looker, or a proxy before it, is overloaded or restarting"
     if status in _REDIRECTS and (location := response.headers.get("Location")):
         # The rest of an address may hold a secret.
         place = urlsplit(urljoin(response.url, location))

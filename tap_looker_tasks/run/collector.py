@@ -300,7 +300,10 @@ class Collector:
         elif status not in PHASES and status not in self._unknown_statuses:
             self._unknown_statuses.add(status)
             self._logger.warning(
-                "Looker reported the unknown status %r; treating the task as unfinished", status
+                "query task %s: unknown status %r; such tasks are treated as unfinished. Upgrade "
+                "the tap if the status is new in Looker",
+                report.query_task_id,
+                status,
             )
 
     def _warn_of_failure(self, report: RequestFailed) -> None:

@@ -96,8 +96,8 @@ _MEANINGS = MappingProxyType(
         "absent": "Looker never reported this ID; is it old, or another instance's?",
         "missing": "Looker shows no such task to this user; is it another user's or instance's?",
         "expired": "Looker no longer has the result; collect it within 5 minutes of its end",
-        "killed": "someone stopped it in Looker",
-        "timeout": "unfinished after task_timeout_seconds",
+        "killed": "a user stopped it in Looker",
+        "timeout": "unfinished after task_timeout_seconds; raise it, or make the query smaller",
     }
 )
 
@@ -306,7 +306,7 @@ class QueryTaskResultsStream(LookerStream):
         stream = self._stream_of(outcome.task)
         problem = stream.find_problem(result) if stream else None
         if isinstance(outcome.task, LaunchedTask) and result.row_count is None:
-            problem = "complete, but Looker sent no rows"
+            problem = "complete, but Looker sent no rows; run again"
         if problem is None:
             return result
         return replace(result, status=ERROR, error_message=problem, row_count=None, arrays=())

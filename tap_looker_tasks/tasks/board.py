@@ -290,7 +290,7 @@ class TaskBoard:
 
     def _note_same_id(self, task: LaunchedTask, now: float) -> list[Event]:
         """Fail the queries that Looker gave one id, because either could own its result."""
-        problem = f"Looker gave its task the id {task.query_task_id}, which another task has"
+        problem = f"Looker gave two tasks the id {task.query_task_id}; run again"
         other = self._followed.get(task.query_task_id)
         if other is None or not other.is_launched:
             return [LaunchFailed(task.query_name, problem)]

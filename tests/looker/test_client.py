@@ -461,7 +461,7 @@ def test_an_response_by_tls_ends_in_time(
             call = thread.submit(client.look, "1")
             assert not Event().wait(0.2)
             client.abort()
-            with pytest.raises(RequestError, match="given up"):
+            with pytest.raises(RequestError, match="stopped, because the run is ending"):
                 call.result(0.5)
 
 
@@ -495,7 +495,7 @@ def test_contradictory_headers_are_tried_again_and_not_shown(connect: Connect) -
     broken = OK + b"Content-Length: 5\r\nContent-Length: 6\r\nX-Secret: hush\r\n\r\n{}"
     error = failing(connect, broken)
     assert isinstance(error, RetriableRequestError)
-    assert error.message.endswith("has contradictory or invalid headers")
+    assert error.message.endswith("has contradictory or invalid headers; check any proxy before it")
     with RawServer(answering(broken, with_body(b'{"id":"1"}'))) as server:
         clock = StandingClock()
         assert connect(server.base_url, max_tries=2, clock=clock).look("1") == {"id": "1"}
@@ -521,9 +521,30 @@ def test_a_validation_error_names_its_fields(connect: Connect, errors: bytes, sa
 @pytest.mark.parametrize(
     ("answer", "operation", "said"),
     [
-        (status("403 Forbidden"), "look", "403; check that the API user has `see_looks`, and"),
-        (status("403 Forbidden"), "query", "403; check that the API user has `explore` on the"),
+        (
+            status("403 Forbidden"),
+            "look",
+            "403; check that the API user has `see_looks`, and access to the folder of the Look",
+        ),
+        (
+            status("403 Forbidden"),
+            "query",
+            "403; check that the API user has `explore` on the model",
+        ),
+        (
+            status("403 Forbidden"),
+            "dashboard",
+            (
+                "403; check that the API user has `see_user_dashboards` or "
+                "`see_lookml_dashboards`, and access to the dashboard's folder"
+            ),
+        ),
         (status("429 Too Many"), "look", "429; lower max_connections or max_concurrent_tasks"),
+        (
+            status("504 Late"),
+            "look",
+            "504; Looker, or a proxy before it, is overloaded or restarting",
+        ),
         (
             status("302 Found", b"", "Location: /login?token=hush"),
             "look",

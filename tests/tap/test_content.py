@@ -59,12 +59,22 @@ def check_costs_one(run: Run, name: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("source", "stream", "reason", "has_columns"),
     [
-        ({"look_id": "5"}, "bad", "Look 5 is deleted", True),
+        (
+            {"look_id": "5"},
+            "bad",
+            "Look 5 is deleted; restore it in Looker, or remove it here",
+            True,
+        ),
         ({"look_id": "3"}, "bad", "Look 3 has no query", False),
         ({"look_id": "99"}, "bad", "there is no Look 99", False),
         ({"query_id": "99"}, "bad", "there is no query ", False),
         ({"query_slug": "slug99"}, "bad", "there is no query with the slug slug99", False),
-        ({"dashboard_id": "70"}, "bad_by_city", "dashboard 70 is deleted", True),
+        (
+            {"dashboard_id": "70"},
+            "bad_by_city",
+            "dashboard 70 is deleted; restore it in Looker, or remove it here",
+            True,
+        ),
         ({"dashboard_id": "99"}, "bad", "there is no dashboard 99", False),
         ({"dashboard_id": "71"}, "bad_gone", "the Explore gone/orders cannot be read", False),
     ],
@@ -110,7 +120,9 @@ def test_a_hidden_field_is_left_out_with_a_warning(
     run = tap(queries=[GOOD], result_format=result_format)
     assert run.exit_code == 0
     assert [*run.records("good")[0]][2:] == ["orders__city"]
-    assert "orders.count is not a field of the Explore, or hidden from this user" in run.log
+    assert (
+        "orders.count is not a field of the Explore, or hidden from this user: left out" in run.log
+    )
     keyed = {"name": "bad", "query_id": "13", "primary_keys": ["orders.count"]}
     assert "queries[0].primary_keys" in tap(queries=[keyed]).error
 
@@ -181,7 +193,12 @@ def test_dashboard_filters_that_cannot_be_combined_cost_their_tile(
     filters = {"From": "7 days", "Until": "before 2026-03-12"}
     board = {"dashboard_id": "73", "name": "bad", "filters": filters}
     run = tap(queries=[GOOD], dashboards=[board])
-    check_costs_one(run, "bad_days", "'From' (7 days) and 'Until' (before 2026-03-12) both filter")
+    check_costs_one(
+        run,
+        "bad_days",
+        "the dashboard filters 'From' (7 days) and 'Until' (before 2026-03-12) both filter "
+        "orders.created_date, and cannot be combined",
+    )
 
 
 @pytest.mark.parametrize("stored", [5, True, 5.5, ["5"], [5]])

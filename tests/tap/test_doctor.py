@@ -44,8 +44,53 @@ def test_a_permission_that_is_missing_is_named_with_its_use(
     monkeypatch.setattr(LookerClient, "user_roles", lambda *_: roles)
     run = tap("--doctor", queries=[AIRLINES])
     assert run.exit_code == 0
-    expected = "note permissions missing: see_user_dashboards (for dashboards), see_lookml"
+    expected = (
+        "note permissions missing: see_user_dashboards (for dashboards), see_lookml_dashboards "
+        "(for LookML dashboards)"
+    )
     assert expected in told(run)
+
+
+def test_every_permission_has_its_use(
+    tap: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LookerClient, "user_roles", lambda *_: [{}])
+    assert (
+        "permissions missing: access_data (to run queries), explore (to run queries of `explore`, "
+        "and those that the configuration changes), see_looks (for Looks), see_user_dashboards"
+    ) in told(tap("--doctor", queries=[AIRLINES]))
+
+
+def test_what_may_surprise_is_noted(tap: Callable[..., Run], simulator: Simulator) -> None:
+    fields = ["flights.departure_date", "flights.count"]
+    days = {
+        "name": "days",
+        "explore": {"model": "flights_2013", "explore": "flights", "fields": fields},
+        "replication_key": "flights.departure_date",
+    }
+    seen = told(
+        tap(
+            "--doctor",
+            queries=[days],
+            query_task_ids=[simulator.create_task("4")],
+            wait_for_completion=False,
+            max_name_length=20,
+        )
+    )
+    assert "ok query_task_ids external tasks: 1" in seen
+    assert "incremental without primary_keys: the rows at each bookmark are loaded again" in seen
+    assert (
+        "note wait_for_completion what a run leaves to the next one may be gone by then: Looker "
+        "keeps results for 300 s and tasks for 6 hours; such queries are launched again"
+    ) in seen
+    assert "API calls a month every hour:" in seen
+
+
+def test_a_looker_without_a_version_is_noted(
+    tap: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LookerClient, "versions", lambda _: {})
+    assert ": Looker of unknown version, as Simulator" in told(tap("--doctor", queries=[AIRLINES]))
 
 
 def test_roles_that_the_user_may_not_see_are_passed_over(

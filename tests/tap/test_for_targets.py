@@ -96,7 +96,8 @@ def test_a_decimal_of_a_catalog_needs_its_size(tap: Tap) -> None:
     refused = tap(queries=[NUMBERS], catalog=catalog)
     assert refused.exit_code != 0
     assert (
-        "numbers: numbers__decimal: the format x-singer.decimal needs `precision`" in refused.error
+        "numbers: numbers__decimal: the format x-singer.decimal needs `precision` and `scale`, "
+        "such as 38 and 9" in refused.error
     )
     assert refused.messages == []
     declared |= DECIMALS

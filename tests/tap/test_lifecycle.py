@@ -132,6 +132,10 @@ def test_a_task_that_takes_too_long_is_cancelled(slow: Simulator, tap: Tap) -> N
     run = tap(base_url=slow.base_url, queries=[AIRLINES], task_timeout_seconds=0.3)
     assert run.exit_code == 1
     assert run.only()["status"] == "timeout"
+    assert run.error.endswith(
+        "(airlines, timeout: unfinished after task_timeout_seconds; raise it, or make the query "
+        "smaller)"
+    )
     assert slow.cancelled == {*slow.tasks()}
     assert in_flight(run) == {}
 
@@ -250,7 +254,10 @@ def test_a_run_stops_before_the_limit_of_calls(slow: Simulator, tap: Tap) -> Non
     assert run.exit_code == 0
     assert len(slow.calls) <= 14
     assert slow.calls[-1].operation == "logout"
-    assert "api_call_limit of 14" in run.log
+    assert (
+        "not called, because the run has used its api_call_limit of 14; the rest is left to the "
+        "next run"
+    ) in run.log
     assert in_flight(run)["airlines"]["query_task_id"] == slow.tasks()[0]
 
 
@@ -589,7 +596,10 @@ def test_a_task_that_may_not_be_stopped_is_said_to_be_left_running(
     run = tap(base_url=slow.base_url, queries=[AIRLINES], task_timeout_seconds=0.3)
     (id_,) = slow.tasks()
     assert slow.task_status(id_) == "running"
-    assert f"query task {id_} was not cancelled: it still runs" in run.log
+    assert (
+        f"query task {id_} was not cancelled: it still runs, because Looker does not allow this "
+        "user to stop it (HTTP 404); check the permissions of the API user; the next run cancels it"
+    ) in run.log
     assert run.bookmark["to_cancel"] == {id_: "airlines"}
     assert run.only()["status"] == "timeout"
     assert "1 cancelled" not in run.log

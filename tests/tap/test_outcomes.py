@@ -303,7 +303,11 @@ def test_tasks_are_delivered_in_the_order_in_which_they_finish(
     [
         (None, "(absent: Looker never reported this ID; is it old, or another instance's?)"),
         ({"status": "missing"}, "(missing: Looker shows no such task to this user; "),
-        ({"status": "killed"}, "(killed: someone stopped it in Looker)"),
+        ({"status": "killed"}, "(killed: a user stopped it in Looker)"),
+        (
+            {"status": "expired"},
+            "(expired: Looker no longer has the result; collect it within 5 minutes of its end)",
+        ),
     ],
 )
 def test_a_status_without_an_error_message_is_explained(

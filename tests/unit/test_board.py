@@ -531,7 +531,7 @@ def test_queries_whose_tasks_have_one_id_fail_and_nothing_is_delivered_for_anoth
     assert {e.query_name for e in failed if isinstance(e, LaunchFailed)} == {"y", "z"}
     (outcome,) = (e for e in failed if isinstance(e, Outcome))
     assert (outcome.task, outcome.status) == (created.task, "error")
-    assert "which another task has" in str(outcome.problem)
+    assert "Looker gave two tasks the id" in str(outcome.problem)
     # It is cancelled, as nobody waits for it.
     assert [type(request) for request in begin(board, 1)] == [Cancel]
 

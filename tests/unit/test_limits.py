@@ -68,8 +68,33 @@ def test_a_result_without_a_column_is_not_whole() -> None:
 
 def test_a_cap_is_said_with_the_permission() -> None:
     (shortfall,) = find_shortfalls(result(5_000), Limits())
-    assert "`download_without_limit`" in shortfall.reason
+    assert shortfall.reason == (
+        "the result may be cut off (rows: 5000): Looker caps results at 5,000 rows for users "
+        "without the permission `download_without_limit`, and some that it cannot stream; check "
+        "the role of the API user"
+    )
     assert shortfall.is_cut
+
+
+@pytest.mark.parametrize(
+    ("found", "limits", "reason"),
+    [
+        (result(None), Limits(), "the result has no rows in it"),
+        (result(500), Limits(500), "the result is at its limit (rows: 500)"),
+        (result(1, 50), Limits(), "the result is at its limit (pivoted columns: 50)"),
+        (
+            result(100_000),
+            Limits(),
+            (
+                "the result may be cut off (rows: 100000): Looker caps results that it cannot "
+                "stream at 100,000 rows: those with table calculations or row totals, and those of "
+                "some databases; remove them, or add filters"
+            ),
+        ),
+    ],
+)
+def test_a_shortfall_names_its_figure(found: Result, limits: Limits, reason: str) -> None:
+    assert [shortfall.reason for shortfall in find_shortfalls(found, limits)] == [reason]
 
 
 @pytest.mark.parametrize(

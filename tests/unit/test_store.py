@@ -244,11 +244,11 @@ def test_after_its_end_nothing_is_stored_or_read(new_store: NewStore) -> None:
     held, rows = store.hold(entry_of(5)), store.new_rows()
     rows.append(b"[]")
     store.close()
-    with pytest.raises(SpoolError, match="already discarded"):
+    with pytest.raises(SpoolError, match="was discarded before it was read"):
         held.take()
-    with pytest.raises(SpoolError, match="already discarded"):
+    with pytest.raises(SpoolError, match="was discarded before it was read"):
         next(iter(rows))
-    with pytest.raises(SpoolError, match="no result is stored any more"):
+    with pytest.raises(SpoolError, match="no result can be stored after the end of a run"):
         store.hold(entry_of(5))
     rows.clear()
     held.discard()
