@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from math import inf
-from threading import Lock
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from tap_looker_tasks.errors import (
     ApiCallLimitError,
@@ -22,9 +24,9 @@ from tap_looker_tasks.errors import (
     ResponseTooLargeError,
     RetriableRequestError,
 )
+from tap_looker_tasks.looker.exchange import Exchange
 from tap_looker_tasks.looker.http_errors import read_error, translate_errors
 from tap_looker_tasks.looker.operation import Clock, Operation
-from tap_looker_tasks.looker.sockets import Adapter, Exchange, read_pieces
 
 LOGOUT = "logout"
 _CHUNK_BYTES = 1 << 20
@@ -33,6 +35,8 @@ _MAX_ERROR_BYTES = 64 * 1024
 _FIRST_REFUSAL = 300
 _TOO_MANY_REQUESTS = 429
 _PAUSE_SECONDS = 1.0
+# More than are in use at any time: `max_connections` is 32 at most.
+_MAX_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +68,8 @@ class Connection:
 class LookerResponse:
     """A successful response, whose body is still to be read."""
 
-    def __init__(
-        self,
-        response: requests.Response,
-        session: Session,
-        exchange: Exchange,
-        http: Http,
-        operation: Operation,
-    ) -> None:
+    def __init__(self, exchange: Exchange, http: Http, operation: Operation) -> None:
         """Take ownership of the connection, to be released by `close`."""
-        self._response = response
-        self._session: Session | None = session
         self._exchange = exchange
         self._http = http
         self._operation = operation
@@ -93,12 +88,13 @@ class LookerResponse:
     @property
     def status(self) -> int:
         """The HTTP status."""
-        return self._response.status_code
+        return self._exchange.response.status_code
 
     @property
     def content_type(self) -> str:
         """The media type, in lower case, without parameters; empty when there is none."""
-        return self._response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        media_type = self._exchange.response.headers.get("Content-Type", "").partition(";")[0]
+        return media_type.strip().lower()
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body, unpacked, as it arrives.
@@ -108,7 +104,7 @@ class LookerResponse:
             RetriableRequestError: If the rest does not arrive.
         """
         longest = self._http.max_response_bytes
-        yield from self._http.read_chunks(self._response, self._operation, longest)
+        yield from self._http.read_chunks(self._exchange, self._operation, longest)
 
     def content(self) -> bytes:
         """Read the complete body.
@@ -117,15 +113,11 @@ class LookerResponse:
             ResponseTooLargeError: If it is longer than any description in Looker's API.
         """
         longest = min(_MAX_CONTENT_BYTES, self._http.max_response_bytes)
-        return b"".join(self._http.read_chunks(self._response, self._operation, longest))
+        return b"".join(self._http.read_chunks(self._exchange, self._operation, longest))
 
     def close(self) -> None:
         """Release the connection, whether the body was read or not."""
-        session, self._session = self._session, None
-        if session:
-            self._http.end(self._exchange)
-            self._response.close()
-            self._http.give_back(session)
+        self._http.end(self._exchange)
 
 
 class Http:
@@ -143,7 +135,7 @@ class Http:
         self._connection = connection
         self._clock = clock
         self._logger = logger
-        self._sessions = Sessions(connection)
+        self._session = _new_session(connection)
         self._calls = calls
         self._lock = threading.Lock()
         self._aborted = threading.Event()
@@ -177,19 +169,17 @@ class Http:
         """
         self._wait_for_turn(operation)
         self._count(operation.name)
-        exchange, session = self._begin_exchange(operation), self._sessions.take()
-        session.adapter.exchange = exchange
+        exchange = self._begin_exchange(operation)
         try:
-            response = self._ask(session, operation, verb, path, headers=headers, **request)
+            self._ask(exchange, operation, verb, path, headers=headers, **request)
         except BaseException:
             self.end(exchange)
-            self.give_back(session)
             raise
-        answer = LookerResponse(response, session, exchange, self, operation)
-        self._logger.debug("%s: HTTP %s", operation.name, response.status_code)
-        if response.status_code >= _FIRST_REFUSAL:
+        answer = LookerResponse(exchange, self, operation)
+        self._logger.debug("%s: HTTP %s", operation.name, answer.status)
+        if answer.status >= _FIRST_REFUSAL:
             with answer:
-                raise self._rejection(response, operation)
+                raise self._rejection(exchange, operation)
         if is_long:
             exchange.expect_long_body()
         return answer
@@ -215,19 +205,15 @@ class Http:
             exchange.shut()
 
     def close(self) -> None:
-        """Close all connections."""
-        self._sessions.close()
-
-    def give_back(self, session: Session) -> None:
-        """Keep a session for the next request."""
-        self._sessions.give_back(session)
+        """Close all connections that no request uses."""
+        self._session.close()
 
     def read_chunks(
-        self, response: requests.Response, operation: Operation, longest: int
+        self, exchange: Exchange, operation: Operation, longest: int
     ) -> Iterator[bytes]:
         """Yield the body of a response, unpacked, as it arrives."""
         left = longest
-        chunks = read_pieces(response.raw, _CHUNK_BYTES)
+        chunks = exchange.read_pieces(_CHUNK_BYTES)
         while True:
             with self._translate_errors(operation):
                 chunk = next(chunks, None)
@@ -239,14 +225,14 @@ class Http:
                     f"{operation.name}: the response from {self._connection.base_url} exceeds "
                     f"{longest} bytes; add filters or raise max_response_bytes"
                 )
-                raise ResponseTooLargeError(msg, http_status=response.status_code)
+                raise ResponseTooLargeError(msg, http_status=exchange.response.status_code)
             yield chunk
 
     def end(self, exchange: Exchange) -> None:
         """Release what a request and its response used."""
         with self._lock:
             self._in_progress.discard(exchange)
-        exchange.detach()
+        exchange.close()
 
     def _wait_for_turn(self, operation: Operation) -> None:
         """Wait until Looker accepts requests again, unless the operation has to end before.
@@ -280,24 +266,27 @@ class Http:
             self._calls[operation] += 1
 
     def _ask(
-        self, session: Session, operation: Operation, verb: str, path: str, **request: Any
-    ) -> requests.Response:
+        self, exchange: Exchange, operation: Operation, verb: str, path: str, **request: Any
+    ) -> None:
+        base_url = self._connection.base_url
+        ask = partial(
+            self._session.request,
+            verb,
+            f"{base_url}/api/4.0/{path}",
+            # Looker's API does not redirect; a sign-in page or a wrong address does.
+            allow_redirects=False,
+            stream=True,
+            **request,
+        )
         with self._translate_errors(operation):
-            return session.http.request(
-                verb,
-                f"{self._connection.base_url}/api/4.0/{path}",
-                # Looker's API does not redirect; a sign-in page or a wrong address does.
-                allow_redirects=False,
-                timeout=session.adapter.exchange.seconds_left(),
-                stream=True,
-                **request,
-            )
+            exchange.send(ask, urlsplit(base_url).netloc)
 
-    def _rejection(self, response: requests.Response, operation: Operation) -> RequestError:
+    def _rejection(self, exchange: Exchange, operation: Operation) -> RequestError:
+        response = exchange.response
         body = b""
         # The status is enough, even if the body cannot be read.
         with suppress(RetriableRequestError), self._translate_errors(operation):
-            body = next(read_pieces(response.raw, _MAX_ERROR_BYTES), b"")
+            body = next(exchange.read_pieces(_MAX_ERROR_BYTES), b"")
         error = read_error(response, body, operation.name, self._connection.base_url)
         if isinstance(error, RetriableRequestError):
             self._slow_down(response, error.retry_after)
@@ -320,63 +309,22 @@ class Http:
             raise
 
 
-# Sessions of `requests`: one for each concurrent request, kept with its connection for the next.
-
-
-class Session(NamedTuple):
-    """A session, and the adapter that sends all its requests."""
-
-    http: requests.Session
-    adapter: Adapter
-
-
-class Sessions:
-    """The sessions of one client; safe for concurrent use by threads."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Start without sessions."""
-        self._connection = connection
-        self._lock = Lock()
-        self._all: list[Session] = []
-        self._idle: list[Session] = []
-
-    def take(self) -> Session:
-        """Return an unused session: the last one released, or a new one."""
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        session = self._begin()
-        with self._lock:
-            self._all.append(session)
-        return session
-
-    def give_back(self, session: Session) -> None:
-        """Keep a session for the next request."""
-        with self._lock:
-            self._idle.append(session)
-
-    def close(self) -> None:
-        """Close the connections of all sessions, even of those in use."""
-        with self._lock:
-            sessions = [*self._all]
-        for session in sessions:
-            session.http.close()
-
-    def _begin(self) -> Session:
-        session, adapter = requests.Session(), Adapter()
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        session.headers["User-Agent"] = user_agent()
-        # Unpack a little at a time, because a body may be much longer than its packed form.
-        session.headers["Accept-Encoding"] = "gzip, deflate"
-        # Looked up once: doing it for each request would take a tenth of the request's time.
-        environment = session.merge_environment_settings(
-            self._connection.base_url, {}, None, self._connection.verify, None
-        )
-        session.proxies, session.verify = environment["proxies"], environment["verify"]
-        # Ignore credentials for this host in ~/.netrc also.
-        session.trust_env = False
-        return Session(session, adapter)
+def _new_session(connection: Connection) -> requests.Session:
+    """Build a session that keeps connections for the next requests of any thread."""
+    session, adapter = requests.Session(), HTTPAdapter(pool_maxsize=_MAX_CONNECTIONS)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.headers["User-Agent"] = user_agent()
+    # Unpack a little at a time, because a body may be much longer than its packed form.
+    session.headers["Accept-Encoding"] = "gzip, deflate"
+    # Looked up once: doing it for each request would take a tenth of the request's time.
+    environment = session.merge_environment_settings(
+        connection.base_url, {}, None, connection.verify, None
+    )
+    session.proxies, session.verify = environment["proxies"], environment["verify"]
+    # Ignore credentials for this host in ~/.netrc also.
+    session.trust_env = False
+    return session
 
 
 def user_agent() -> str:

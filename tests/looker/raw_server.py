@@ -97,9 +97,11 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
-            self._serve_requests(
-                self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
-            )
+            if self._tls:
+                place = self._connections.index(connection)
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._connections[place] = connection
+            self._serve_requests(connection)
 
     def _serve_requests(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as file:

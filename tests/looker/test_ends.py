@@ -49,6 +49,11 @@ def drip_body(server: RawServer, connection: socket.socket) -> None:
     server.drip(connection, b" " * 9_999)
 
 
+def drip_length_of_chunk(server: RawServer, connection: socket.socket) -> None:
+    connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
+    server.drip(connection, b"0" * 10_000)
+
+
 def drip_error_body(server: RawServer, connection: socket.socket) -> None:
     connection.sendall(ERROR + b"Content-Length: 10000\r\n\r\n")
     server.drip(connection, LONG)
@@ -59,7 +64,9 @@ def drip_login(server: RawServer, connection: socket.socket) -> None:
     server.drip(connection, LONG)
 
 
-STUCK = [send_nothing, drip_header, drip_body, drip_error_body]
+STUCK = [send_nothing, drip_header, drip_body, drip_length_of_chunk, drip_error_body]
+# No body is awaited of an answer to a kill.
+BODIES = (drip_body, drip_length_of_chunk)
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "look": lambda client: client.look("1"),
     "multi_results": lambda client: [*client.query_task_multi_results(["a"], new_rows=list)],
@@ -74,10 +81,9 @@ def test_an_operation_ends_when_its_time_is_over(connect: Connect, answer: Looke
     with RawServer(answer) as server:
         client = connect(server.base_url, max_tries=5)
         began_at = time.monotonic()
-        # No body is awaited of an answer to a kill.
         expected = (
             nullcontext()
-            if answer is drip_body
+            if answer in BODIES
             else pytest.raises(RetriableRequestError, match=server.base_url)
         )
         with expected:
@@ -93,7 +99,7 @@ def test_a_request_that_does_not_get_on_ends(
     with RawServer(answer) as server:
         client = connect(server.base_url, timeout_seconds=0.3)
         began_at = time.monotonic()
-        if operation == "kill_query" and answer is drip_body:
+        if operation == "kill_query" and answer in BODIES:
             OPERATIONS[operation](client)
         else:
             with pytest.raises(RetriableRequestError, match=server.base_url):
