@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -88,13 +87,11 @@ def run_checks(
     yield from (CheckResult(name, Verdict.FAILS, reason) for name, reason in found.failures)
     discovery = Discovery(settings, client, stored_queries, logger, may_run=False)
     for query in found.values:
-        yield from _examine_query(query, discovery, settings.max_name_length)
+        yield from _examine_query(query, discovery)
     yield from _examine_calls(settings, found.values, len(external_ids))
 
 
-def _examine_query(
-    query: ConfiguredQuery, discovery: Discovery, max_name_bytes: int
-) -> Iterator[CheckResult]:
+def _examine_query(query: ConfiguredQuery, discovery: Discovery) -> Iterator[CheckResult]:
     try:
         found = discovery.plans([query])
     except TapError as error:
@@ -102,12 +99,10 @@ def _examine_query(
         return
     yield from (CheckResult(name, Verdict.FAILS, reason) for name, reason in found.failures)
     for plan in found.values:
-        yield from _examine_plan(query, plan, max_name_bytes)
+        yield from _examine_plan(query, plan)
 
 
-def _examine_plan(
-    query: ConfiguredQuery, plan: QueryStreamPlan, max_name_bytes: int
-) -> Iterator[CheckResult]:
+def _examine_plan(query: ConfiguredQuery, plan: QueryStreamPlan) -> Iterator[CheckResult]:
     if plan.problem:
         yield CheckResult(query.name, Verdict.FAILS, plan.problem)
     columns = f"{len(plan.schema['properties'])} columns"
@@ -122,7 +117,6 @@ def _examine_plan(
     if plan.replication_key and not query.config.primary_keys:
         details = "incremental without primary_keys: the rows at each bookmark are loaded again"
         yield CheckResult(query.name, Verdict.NOTE, details)
-    yield from _examine_names(plan, max_name_bytes)
 
 
 def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
@@ -181,19 +175,6 @@ def _response_or_empty(operation: Callable[[], dict[str, Any]]) -> dict[str, Any
         return operation()
     except RequestRejectedError:
         return {}
-
-
-def _examine_names(plan: QueryStreamPlan, longest: int) -> Iterator[CheckResult]:
-    """Yield the columns that targets cut off or treat as the same."""
-    names = [*plan.schema["properties"]]
-    for name in names:
-        if len(name.encode()) > longest:
-            details = f"column {name} has more than {longest} bytes: PostgreSQL cuts it off"
-            yield CheckResult(plan.query.name, Verdict.NOTE, details)
-    folded = Counter(name.lower() for name in names)
-    for same in (name for name, count in folded.items() if count > 1):
-        details = f"columns that differ by case only: {same}; BigQuery treats them as one"
-        yield CheckResult(plan.query.name, Verdict.NOTE, details)
 
 
 def _examine_calls(

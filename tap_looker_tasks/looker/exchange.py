@@ -159,7 +159,7 @@ class Exchange:
     def _check_in_time(self) -> None:
         self._check_aborted()
         if self._is_late:
-            msg = "it took too long"
+            msg = "timed out waiting for the response"
             raise TimeoutError(msg)
 
     def _check_aborted(self) -> None:

@@ -190,7 +190,7 @@ class SharedToken:
     def _held(self, operation: Operation) -> Iterator[None]:
         left = max(0.0, min(operation.ends_at - self._clock.now(), TIMEOUT_MAX))
         if not self._lock.acquire(timeout=left):
-            msg = f"{operation.name}: the login took too long"
+            msg = f"{operation.name}: the login took too long; see http_timeout_seconds"
             raise RetriableRequestError(msg, safe_to_retry=True)
         try:
             operation.check()

@@ -238,12 +238,12 @@ def _count(array: bytes) -> int:
         return len(_OBJECTS.decode(array))
     except (msgspec.DecodeError, RecursionError):
         pass
-    for row in read_json(ROWS.decode, array):
+    rows = read_json(ROWS.decode, array)
+    for row in rows:
         if first_byte(row) != b"{":
             msg = f"a row that is not an object: {quoted(memoryview(row))}"
             raise MalformedResponseError(msg)
-    msg = "rows that are not objects"
-    raise MalformedResponseError(msg)
+    return len(rows)
 
 
 def _error_rows(array: bytes) -> Iterator[Mapping[str, object]]:

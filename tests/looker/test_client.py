@@ -429,7 +429,9 @@ def test_a_proxy_that_does_not_response_is_what_to_check(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{port}")
-    with pytest.raises(RetriableRequestError, match=r"refused.*; check the proxy"):
+    with pytest.raises(
+        RetriableRequestError, match=r"refused.*; check the proxy that HTTPS_PROXY names"
+    ):
         connect(f"{scheme}://looker.test").look("1")
 
 
@@ -476,6 +478,38 @@ def failing(connect: Connect, answer: bytes, operation: str = "look") -> Request
     with RawServer(answering(answer)) as server, pytest.raises(RequestError) as caught:
         getattr(connect(server.base_url), operation)("1")
     return caught.value
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+            " reported that the result is not ready",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 1\r\n\r\n\xff",
+            " returned no result: text that is not UTF-8",
+        ),
+    ],
+)
+def test_a_result_that_is_none_is_named(connect: Connect, answer: bytes, said: str) -> None:
+    with RawServer(answering(answer)) as server, pytest.raises(RequestError) as caught:
+        connect(server.base_url).query_task_results("a", new_rows=list)
+    assert caught.value.message == f"query_task_results: {server.base_url}{said}"
+
+
+def test_a_stored_query_without_an_id_is_no_query(connect: Connect) -> None:
+    with RawServer(answering(with_body(b"{}"))) as server, pytest.raises(RequestError) as caught:
+        connect(server.base_url).create_query({})
+    assert "did not return a Looker API response: no id in the response" in caught.value.message
+
+
+def test_a_bundle_that_is_missing_is_named(connect: Connect) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        connect("https://looker.test", verify="/no/such/file").look("1")
+    assert caught.value.message.startswith("login: cannot send a request to https://looker.test: ")
+    assert caught.value.message.endswith("; check base_url, ca_bundle and HTTPS_PROXY")
 
 
 def status(line: str, body: bytes = b"", *headers: str) -> bytes:

@@ -306,7 +306,13 @@ def test_a_catalog_that_says_full_table_has_everything(tap: Tap, where: str) -> 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"replication_method": "LOG_BASED"}, "LOG_BASED is not a replication method"),
+        (
+            {"replication_method": "LOG_BASED"},
+            (
+                "catalog: q: LOG_BASED is not a replication method of this tap; discover again, or "
+                "change queries[0]"
+            ),
+        ),
         ({"replication_method": "INCREMENTAL"}, "its replication key is none, that of queries[0]"),
         ({"replication_key": "orders__state"}, "its replication key is orders__state, that of"),
         ({"key_properties": ["orders__gone"]}, "its schema has no property orders__gone"),

@@ -50,6 +50,7 @@ def test_it_shows_what_is_sent_and_launches_nothing(simulator: Simulator, tap: T
     assert orders["filters"] == {"orders.state": "CA", "orders.created_date": "after 2026-03-02"}
     assert orders["body"]["filters"] == orders["filters"]
     assert orders["body"]["sorts"] == ["orders.created_date"]
+    assert orders["query_id"] == "a changed copy, which Looker stores before the launch"
     assert orders["bookmark"] == {"orders.created_date": "2026-03-02"}
     assert (orders["row_limit"], orders["query_timezone"]) == (7, "UTC")
     assert orders["primary_keys"] == ["orders__id"]

@@ -216,6 +216,7 @@ def test_a_rejection_for_load_is_waited_out(simulator: Simulator, tap: Tap) -> N
     simulator.fault("rate_limited", operation="create_query_task", times=2)
     run = tap(queries=[AIRLINES, AIRPORTS])
     assert run.exit_code == 0
+    assert "; launching fewer queries for a while" in run.log
     assert set(run.statuses().values()) == {"complete"}
     assert len(simulator.tasks()) == 2
 

@@ -121,7 +121,7 @@ def test_a_result_that_is_rejected_is_no_complete_task(
     assert run.exit_code == 1
     assert run.only()["status"] == "error"
     assert run.only()["data"] is None
-    assert "Looker did not return its result" in run.only()["error_message"]
+    assert "complete, but Looker did not return its result: " in run.only()["error_message"]
     assert id_ in run.error
     assert run.bookmark["finished"] == {}
     assert tap(query_task_ids=[id_], state=run.state).only()["status"] == "complete"

@@ -153,6 +153,7 @@ def test_an_external_result_as_long_as_a_cap_is_said(simulator: Simulator, tap: 
     run = tap(query_task_ids=[id_])
     assert run.only()["truncated"] is True
     assert f"query task {id_}: the result may be cut off (rows: 5000)" in run.log
+    assert "check the role of the API user; there may be more" in run.log
 
 
 def test_days_that_are_filled_in_are_above_the_limit(tap: Tap) -> None:

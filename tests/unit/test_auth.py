@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
+
 import pytest
 
-from tap_looker_tasks.looker.operation import token_from
+from tap_looker_tasks.errors import RetriableRequestError
+from tap_looker_tasks.looker.operation import (
+    Operation,
+    SharedToken,
+    SteadyClock,
+    Token,
+    token_from,
+)
 
 
 def test_a_token_is_renewed_a_minute_before_it_expires() -> None:
@@ -29,3 +38,23 @@ UNFIT = [{"access_token": f"a{odd}b"} for odd in ("\r\nX: y", "\n", " ", "\u20ac
 def test_an_response_without_a_token_is_an_error(answer: object) -> None:
     with pytest.raises(ValueError, match="no usable access_token"):
         token_from(answer, 0)
+
+
+def test_another_thread_waits_for_a_login_no_longer_than_its_operation() -> None:
+    clock = SteadyClock()
+    failures: list[str] = []
+
+    def log_in(operation: Operation) -> Token:
+        def wait() -> None:
+            with pytest.raises(RetriableRequestError) as caught:
+                shared.get(Operation("look", clock.now(), operation.aborted))
+            failures.append(caught.value.message)
+
+        thread = Thread(target=wait)
+        thread.start()
+        thread.join()
+        return Token("t", clock.now() + 60)
+
+    shared = SharedToken(log_in, clock)
+    shared.get(Operation("look", clock.now() + 60, Event()))
+    assert failures == ["look: the login took too long; see http_timeout_seconds"]

@@ -48,7 +48,10 @@ def test_the_instance_may_be_named_in_several_ways(given_url: str, base_url: str
         ("https://looker.test:port", "expected the instance's address"),
         ("https://me:pw@looker.test", "expected the instance's address"),
         ("https://looker.test/looks/1", "without the path '/looks/1'"),
-        ("http://looker.test", "use https"),
+        (
+            "http://looker.test",
+            "http would send the credentials in the clear to looker.test; use https",
+        ),
         ("http://127.0.0.1.looker.test", "use https"),
     ],
 )
