@@ -8,10 +8,13 @@ PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
+# A file's tests share what is slow to start.
+ON_ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
+
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-warehouses test-schedulers test-clients bench soak docs lint types pytest setup clean pins hashes release-check
+.PHONY: help demo test test-meltano test-warehouses test-schedulers test-clients bench soak docs lint types pytest coverage setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
@@ -20,7 +23,7 @@ help: ## list these commands
 demo: .meltano/installed ## Looker query tasks end to end: simulator, tap, Meltano, PostgreSQL
 	@$(BIN)/python -m demo
 
-test: lint types pytest ## everything that must pass: lint, types, tests with coverage
+test: lint types pytest ## everything that must pass: lint, types, tests
 
 bench-peers: .meltano/installed ## the same queries beside other programs, each in an environment of its own
 	@$(BIN)/python -m bench --peers
@@ -45,9 +48,15 @@ lint: .venv/installed ## Python, its format, spelling and Markdown
 types: .venv/installed ## mypy, strict
 	$(BIN)/mypy
 
-pytest: .meltano/installed ## the tests, with their branch coverage
+pytest: .meltano/installed ## the tests
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
+
+test-meltano: .meltano/installed ## Meltano's own commands: environments, el, state, settings
+	$(BIN)/python -m pytest -m meltano
+
+coverage: .meltano/installed ## the tests again, with the branches they cover: at least 95%
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage run -m pytest $(ON_ALL_CORES)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

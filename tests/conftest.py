@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from looker_simulator.simulator import Simulator
 
 # What starts servers or browsers makes a test slow; others are marked where they are.
-SLOW_MARKS = ("warehouses", "schedulers")
+SLOW_MARKS = ("meltano", "warehouses", "schedulers")
 SLOW_FIXTURES = frozenset({"simulator", "tap", "database", "connection", "show"})
 
 # No time limit for an example: a busy machine is no defect.

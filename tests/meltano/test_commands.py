@@ -148,6 +148,7 @@ def project(simulator: Simulator, tmp_path: Path) -> Project:
     return Project(tmp_path, simulator.base_url)
 
 
+@pytest.mark.meltano
 def test_run_goes_on_from_its_state_until_all_is_wanted(project: Project) -> None:
     project("run", _TAP, "target-jsonl")
     assert len(project.take("days")) == 31
@@ -160,6 +161,7 @@ def test_run_goes_on_from_its_state_until_all_is_wanted(project: Project) -> Non
     assert len(project.take("days")) == 31
 
 
+@pytest.mark.meltano
 def test_state_is_set_copied_listed_and_cleared(project: Project) -> None:
     state_id = f"dev:{_TAP}-to-target-jsonl"
     bookmark = {"replication_key": "flights__departure_date", "replication_key_value": "2013-12-31"}
@@ -180,6 +182,7 @@ def test_pasted_addresses_have_rows_with_keys(project: Project) -> None:
     assert project.take("d_by_customer") == []
 
 
+@pytest.mark.meltano
 def test_el_and_elt_keep_state_under_an_id_of_their_own(project: Project) -> None:
     project("el", _TAP, "target-jsonl", "--state-id=shard-0", "--select=days.*")
     assert len(project.take("days")) == 31
@@ -190,6 +193,7 @@ def test_el_and_elt_keep_state_under_an_id_of_their_own(project: Project) -> Non
     assert "days" in project.bookmarks("shard-0")
 
 
+@pytest.mark.meltano
 def test_environments_and_plugins_that_inherit_have_configurations_of_their_own(
     project: Project,
 ) -> None:
@@ -204,6 +208,7 @@ def test_environments_and_plugins_that_inherit_have_configurations_of_their_own(
     assert "flights__carrier" in carriers[0]
 
 
+@pytest.mark.meltano
 def test_settings_are_listed_set_printed_and_tested(project: Project) -> None:
     assert "TAP_LOOKER_TASKS_BATCH_SIZE" in project("config", "list", "--all", _TAP)
 
@@ -213,6 +218,7 @@ def test_settings_are_listed_set_printed_and_tested(project: Project) -> None:
     assert "valid" in project("config", "test", _TAP)
 
 
+@pytest.mark.meltano
 def test_select_takes_columns_and_streams(project: Project) -> None:
     project("select", _TAP, "--exclude", "airlines", "flights__count")
     project("select", _TAP, "--exclude", "days", "*")
