@@ -16,6 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import assert_never
 
@@ -65,6 +66,11 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class _Named:
+    """STATE names one more launch."""
+
+
+@dataclass(frozen=True, slots=True)
 class _End:
     """No event follows; `error` is why, if collecting failed."""
 
@@ -78,7 +84,6 @@ class Collector:
         self,
         board: TaskBoard,
         requests: RequestRunner,
-        client: LookerClient,
         results: ResultStore,
         *,
         clock: Clock,
@@ -90,8 +95,7 @@ class Collector:
 
         Args:
             board: Decides the next request.
-            requests: Performs requests.
-            client: Client whose requests are aborted at the end.
+            requests: Performs requests, and aborts them at the end.
             results: Store of results until delivery.
             clock: Clock of the run.
             logger: Logger for warnings to users.
@@ -99,10 +103,9 @@ class Collector:
             end_times: Seconds that the end may take.
         """
         self._end_times = end_times
-        self._end_began_at: float | None = None
         self._deliver_until = deliver_until
         self._board = board
-        self._client = client
+        self._requests = requests
         self._results = results
         self._clock = clock
         self._logger = logger
@@ -116,9 +119,6 @@ class Collector:
         self._is_left = False
         # Whether launching pauses, because too many results wait for the target.
         self._is_full = False
-        # Launches in STATE, counted by the thread that delivers; and those of them already
-        # recorded.
-        self._named = self._named_noted = 0
         self._unknown_statuses: set[str] = set()
 
     def start(self) -> None:
@@ -129,8 +129,8 @@ class Collector:
         """End all requests and threads; a thread that hangs in the operating system is left."""
         self._end_coordinator()
         self._workers.end()
-        self._client.abort()
-        self._workers.join(self._threads_end_at())
+        self._requests.abort()
+        self._workers.join(self._threads_end_at)
         self._results.close()
 
     # On the thread that delivers.
@@ -184,8 +184,7 @@ class Collector:
                 yield event
                 if isinstance(event, Launched):
                     # STATE was written in the meantime, so more may be launched.
-                    self._named += 1
-                    self._reports.wake()
+                    self._reports.put(_Named())
 
     def end(self, *, cancels: bool) -> Iterator[Event]:
         """Start nothing more; yield what was launched until then, and what becomes of it.
@@ -195,21 +194,20 @@ class Collector:
         Args:
             cancels: Whether to cancel tasks that this tap launched and has not collected.
         """
-        self._end_began_at = self._clock.now()
         if not self._end_coordinator():
             # The coordinator still uses the board.
             return
         yield from self.news()
         if cancels or not self._is_left:
             yield from self._end_requests(cancels=cancels)
-        self._client.abort()
+        self._requests.abort()
         if not self._is_left:
             yield from self._board.leave()
 
     def _end_requests(self, *, cancels: bool) -> Iterator[Event]:
         if not self._board.is_awaiting():
             # Requests for results that are no longer delivered would only slow down the others.
-            self._client.abort()
+            self._requests.abort()
         end_at = self._clock.now() + self._end_times.requests
         while True:
             for report in self._reports.take_all():
@@ -222,7 +220,7 @@ class Collector:
                 return
             self._reports.wait(seconds)
 
-    def _note_last(self, report: Report) -> list[Event]:
+    def _note_last(self, report: Report | _Named) -> list[Event]:
         match report:
             case TaskCreated() | RequestFinished(Cancel()) | RequestFailed(Cancel(), _):
                 return self._board.note(report, self._clock.now())
@@ -238,13 +236,13 @@ class Collector:
         self._must_end = True
         self._reports.wake()
         if self._coordinator.ident is not None:
-            self._coordinator.join(max(0.0, self._threads_end_at() - self._clock.now()))
+            self._coordinator.join(max(0.0, self._threads_end_at - self._clock.now()))
         return not self._coordinator.is_alive()
 
+    @cached_property
     def _threads_end_at(self) -> float:
-        if self._end_began_at is None:
-            self._end_began_at = self._clock.now()
-        return self._end_began_at + self._end_times.threads
+        """When no thread is waited for any longer, counted from the first use."""
+        return self._clock.now() + self._end_times.threads
 
     # On the coordinator's thread.
 
@@ -273,13 +271,13 @@ class Collector:
             return Done()
         self._is_full = self._results.bytes_on_disk > MAX_SPOOL_BYTES
         self._board.hold_launching(is_held=self._is_full)
-        named = self._named
-        self._board.note_named(named - self._named_noted)
-        self._named_noted = named
         return self._board.next_action(self._clock.now())
 
-    def _note(self, report: Report) -> None:
+    def _note(self, report: Report | _Named) -> None:
         """Pass a report to the board, and the resulting events to the thread that delivers."""
+        if isinstance(report, _Named):
+            self._board.note_named(1)
+            return
         if isinstance(report, StatusReceived):
             self._warn_of_status(report)
         else:
@@ -339,6 +337,10 @@ class RequestRunner:
         self._launcher = launcher
         self._results = results
         self._clock = clock
+
+    def abort(self) -> None:
+        """End all requests in progress."""
+        self._client.abort()
 
     def perform(self, request: Request) -> Iterator[Report]:
         """Perform a request; yield each report as soon as it arrives, the end last."""

@@ -87,7 +87,7 @@ class Run:
         results = ResultStore()
         requests = RequestRunner(client, self._launcher, results, clock)
         self._collector = Collector(
-            board, requests, client, results, clock=clock, logger=logger, deliver_until=stop_at
+            board, requests, results, clock=clock, logger=logger, deliver_until=stop_at
         )
 
     def start(self) -> None:

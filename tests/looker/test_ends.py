@@ -245,7 +245,7 @@ def test_what_frees_looker_is_not_kept_back_until_too_late(connect: Connect) -> 
         with pytest.raises(RetriableRequestError):
             client.look("1")
         client.kill_query("a", max_seconds=0.2)
-        client.close()
+        client.close(0.2)
         assert server.count("looks/1") == 1
         assert server.count("running_queries/a") == 1
         assert server.count("logout") == 1

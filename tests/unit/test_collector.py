@@ -114,7 +114,6 @@ def collect(
     collector = Collector(
         board,
         looker,  # type: ignore[arg-type]
-        looker,  # type: ignore[arg-type]
         looker.answers,
         clock=SteadyClock(),
         logger=logging.getLogger("tests"),
