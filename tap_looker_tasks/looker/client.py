@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -221,12 +223,12 @@ class LookerClient:
         operation = self._http.begin("kill_query", max_seconds)
         path = f"running_queries/{_part(query_task_id)}"
         try:
-            self._send(operation, "DELETE", path).close()
+            with self._send(operation, "DELETE", path):
+                return True
         except RequestRejectedError as error:
             if error.http_status != _NOT_FOUND:
                 raise
             return False
-        return True
 
     def create_query(self, body: Mapping[str, Any]) -> str:
         """Store a query, or find the stored one with the same body; return its id.
@@ -362,7 +364,8 @@ class LookerClient:
         operation = self._http.begin(LOGOUT, max_seconds)
         try:
             if token := self._token.forget(operation):
-                self._http.send(operation, "DELETE", "logout", headers=token.header).close()
+                with self._http.send(operation, "DELETE", "logout", headers=token.header):
+                    pass
         except RequestError as error:
             self._logger.debug("%s", error)
 
@@ -408,16 +411,22 @@ class LookerClient:
                 return str(number)
         raise unreadable(operation.name, self._connection.base_url, "no id in the response")
 
-    def _send(self, operation: Operation, verb: str, path: str, **request: Any) -> LookerResponse:
+    @contextmanager
+    def _send(
+        self, operation: Operation, verb: str, path: str, **request: Any
+    ) -> Iterator[LookerResponse]:
         """Send with a token; a token that Looker rejects is replaced once."""
-        token = self._token.get(operation)
-        try:
-            return self._http.send(operation, verb, path, headers=token.header, **request)
-        except RequestRejectedError as error:
-            if error.http_status != _UNAUTHORIZED:
-                raise
-        token = self._token.get(operation, refused=token)
-        return self._http.send(operation, verb, path, headers=token.header, **request)
+        with ExitStack() as stack:
+            ask = partial(self._http.send, operation, verb, path, **request)
+            token = self._token.get(operation)
+            try:
+                response = stack.enter_context(ask(headers=token.header))
+            except RequestRejectedError as error:
+                if error.http_status != _UNAUTHORIZED:
+                    raise
+                token = self._token.get(operation, refused=token)
+                response = stack.enter_context(ask(headers=token.header))
+            yield response
 
     def _login(self, operation: Operation) -> Token:
         """Log in: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/ApiAuth/login>."""

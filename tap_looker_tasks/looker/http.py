@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from math import inf
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -68,22 +67,11 @@ class Connection:
 class LookerResponse:
     """A successful response, whose body is still to be read."""
 
-    def __init__(self, exchange: Exchange, http: Http, operation: Operation) -> None:
-        """Take ownership of the connection, to be released by `close`."""
+    def __init__(self, exchange: Exchange, operation: Operation, connection: Connection) -> None:
+        """Read the response of `exchange`."""
         self._exchange = exchange
-        self._http = http
         self._operation = operation
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        type_: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._connection = connection
 
     @property
     def status(self) -> int:
@@ -96,15 +84,28 @@ class LookerResponse:
         media_type = self._exchange.response.headers.get("Content-Type", "").partition(";")[0]
         return media_type.strip().lower()
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, longest: float = inf) -> Iterator[bytes]:
         """Yield the body, unpacked, as it arrives.
 
         Raises:
-            ResponseTooLargeError: If it is longer than `max_response_bytes`.
+            ResponseTooLargeError: If it is longer than `max_response_bytes`, or than `longest`.
             RetriableRequestError: If the rest does not arrive.
         """
-        longest = self._http.max_response_bytes
-        yield from self._http.read_chunks(self._exchange, self._operation, longest)
+        most = left = min(longest, self._connection.max_response_bytes)
+        chunks = self._exchange.read_pieces(_CHUNK_BYTES)
+        while True:
+            with _translate_errors(self._operation, self._connection):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            left -= len(chunk)
+            if left < 0:
+                msg = (
+                    f"{self._operation.name}: the response from {self._connection.base_url} "
+                    f"exceeds {most} bytes; add filters or raise max_response_bytes"
+                )
+                raise ResponseTooLargeError(msg, http_status=self.status)
+            yield chunk
 
     def content(self) -> bytes:
         """Read the complete body.
@@ -112,12 +113,17 @@ class LookerResponse:
         Raises:
             ResponseTooLargeError: If it is longer than any description in Looker's API.
         """
-        longest = min(_MAX_CONTENT_BYTES, self._http.max_response_bytes)
-        return b"".join(self._http.read_chunks(self._exchange, self._operation, longest))
+        return b"".join(self.chunks(_MAX_CONTENT_BYTES))
 
-    def close(self) -> None:
-        """Release the connection, whether the body was read or not."""
-        self._http.end(self._exchange)
+
+@contextmanager
+def _translate_errors(operation: Operation, connection: Connection) -> Iterator[None]:
+    try:
+        with translate_errors(operation.name, connection.base_url):
+            yield
+    except RequestError:
+        operation.check()
+        raise
 
 
 class Http:
@@ -141,24 +147,23 @@ class Http:
         self._aborted = threading.Event()
         self._in_progress: set[Exchange] = set()
         self._not_before = -inf
-        self.max_response_bytes = connection.max_response_bytes
 
     def begin(self, name: str, max_seconds: float = inf) -> Operation:
         """Start an operation, which ends by `abort` or when its time is over."""
         with self._lock:
             return Operation(name, self._clock.now() + max_seconds, self._aborted)
 
+    @contextmanager
     def send(
         self,
         operation: Operation,
         verb: str,
         path: str,
         *,
-        headers: dict[str, str] | None = None,
         is_long: bool = False,
         **request: Any,
-    ) -> LookerResponse:
-        """Send one request; the caller must close the response.
+    ) -> Iterator[LookerResponse]:
+        """Send one request; the connection is released when the context ends.
 
         Raises:
             RequestRejectedError: If Looker rejects the request.
@@ -169,22 +174,6 @@ class Http:
         """
         self._wait_for_turn(operation)
         self._count(operation.name)
-        exchange = self._begin_exchange(operation)
-        try:
-            self._ask(exchange, operation, verb, path, headers=headers, **request)
-        except BaseException:
-            self.end(exchange)
-            raise
-        answer = LookerResponse(exchange, self, operation)
-        self._logger.debug("%s: HTTP %s", operation.name, answer.status)
-        if answer.status >= _FIRST_REFUSAL:
-            with answer:
-                raise self._rejection(exchange, operation)
-        if is_long:
-            exchange.expect_long_body()
-        return answer
-
-    def _begin_exchange(self, operation: Operation) -> Exchange:
         exchange = Exchange(
             self._clock,
             timeout_seconds=self._connection.timeout_seconds,
@@ -193,7 +182,19 @@ class Http:
         )
         with self._lock:
             self._in_progress.add(exchange)
-        return exchange
+        try:
+            self._ask(exchange, operation, verb, path, **request)
+            answer = LookerResponse(exchange, operation, self._connection)
+            self._logger.debug("%s: HTTP %s", operation.name, answer.status)
+            if answer.status >= _FIRST_REFUSAL:
+                raise self._rejection(exchange, operation)
+            if is_long:
+                exchange.expect_long_body()
+            yield answer
+        finally:
+            with self._lock:
+                self._in_progress.discard(exchange)
+            exchange.close()
 
     def abort(self) -> None:
         """Abort every operation in progress, in all threads."""
@@ -207,32 +208,6 @@ class Http:
     def close(self) -> None:
         """Close all connections that no request uses."""
         self._session.close()
-
-    def read_chunks(
-        self, exchange: Exchange, operation: Operation, longest: int
-    ) -> Iterator[bytes]:
-        """Yield the body of a response, unpacked, as it arrives."""
-        left = longest
-        chunks = exchange.read_pieces(_CHUNK_BYTES)
-        while True:
-            with self._translate_errors(operation):
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            left -= len(chunk)
-            if left < 0:
-                msg = (
-                    f"{operation.name}: the response from {self._connection.base_url} exceeds "
-                    f"{longest} bytes; add filters or raise max_response_bytes"
-                )
-                raise ResponseTooLargeError(msg, http_status=exchange.response.status_code)
-            yield chunk
-
-    def end(self, exchange: Exchange) -> None:
-        """Release what a request and its response used."""
-        with self._lock:
-            self._in_progress.discard(exchange)
-        exchange.close()
 
     def _wait_for_turn(self, operation: Operation) -> None:
         """Wait until Looker accepts requests again, unless the operation has to end before.
@@ -278,14 +253,14 @@ class Http:
             stream=True,
             **request,
         )
-        with self._translate_errors(operation):
+        with _translate_errors(operation, self._connection):
             exchange.send(ask, urlsplit(base_url).netloc)
 
     def _rejection(self, exchange: Exchange, operation: Operation) -> RequestError:
         response = exchange.response
         body = b""
         # The status is enough, even if the body cannot be read.
-        with suppress(RetriableRequestError), self._translate_errors(operation):
+        with suppress(RetriableRequestError), _translate_errors(operation, self._connection):
             body = next(exchange.read_pieces(_MAX_ERROR_BYTES), b"")
         error = read_error(response, body, operation.name, self._connection.base_url)
         if isinstance(error, RetriableRequestError):
@@ -298,15 +273,6 @@ class Http:
             pause = _PAUSE_SECONDS if response.status_code == _TOO_MANY_REQUESTS else 0.0
         with self._lock:
             self._not_before = max(self._not_before, self._clock.now() + pause)
-
-    @contextmanager
-    def _translate_errors(self, operation: Operation) -> Iterator[None]:
-        try:
-            with translate_errors(operation.name, self._connection.base_url):
-                yield
-        except RequestError:
-            operation.check()
-            raise
 
 
 def _new_session(connection: Connection) -> requests.Session:
