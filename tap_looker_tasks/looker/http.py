@@ -155,13 +155,7 @@ class Http:
 
     @contextmanager
     def send(
-        self,
-        operation: Operation,
-        verb: str,
-        path: str,
-        *,
-        is_long: bool = False,
-        **request: Any,
+        self, operation: Operation, verb: str, path: str, *, is_long: bool = False, **request: Any
     ) -> Iterator[LookerResponse]:
         """Send one request; the connection is released when the context ends.
 

@@ -34,7 +34,6 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         fingerprint: Hash of its configuration, its Look's query and its bookmark.
         configuration: Hash of its configuration alone.
         query_id: Looker's ID of the query; None if the configuration alone does not determine it.
-            that is to be known of it.
         runtimes_milliseconds: Times that its last runs took, the latest last, without results from
             the cache. Integers, because some targets cannot write state with fractions.
         body: The saved query that the configuration names, if it is short. Looker never changes a

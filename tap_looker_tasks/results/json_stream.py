@@ -470,7 +470,6 @@ def _deepen(depth: int, marks: bytes) -> int | None:
     """
     # Adjacent quotes can be dropped, whether of one string or of two: the rest stays inside or
     # outside of strings as before.
-    # stays within or without strings as it was.
     marks = _STRING_WITH_BRACKETS.sub(b"", marks.replace(b'""', b""))
     for _ in range(_COMMON_DEPTH):
         marks = marks.replace(b"{}", b"")

@@ -447,11 +447,13 @@ def test_no_credentials_are_taken_from_netrc(
         assert server.count("/login") == 1
 
 
+@pytest.mark.parametrize("start", [b"X: ", b"Content-Length: 1000\r\n\r\n"])
 def test_an_response_by_tls_ends_in_time(
-    connect: Connect, tls: tuple[ssl.SSLContext, Path]
+    connect: Connect, tls: tuple[ssl.SSLContext, Path], start: bytes
 ) -> None:
     def drip(server: RawServer, connection: socket.socket) -> None:
-        server.drip(connection, OK + b"X: " + b"x" * 1_000)
+        connection.sendall(OK + start)
+        server.drip(connection, b"x" * 1_000)
 
     context, authority = tls
     with RawServer(drip, context) as server:
