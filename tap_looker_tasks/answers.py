@@ -19,9 +19,11 @@ from tap_looker_tasks.cli import (
     to_yaml,
 )
 from tap_looker_tasks.launching import (
+    Discovery,
     Explanation,
     Launcher,
     Verdict,
+    check_access,
     find_fields,
     run_checks,
     search_content,
@@ -107,7 +109,10 @@ def check(tap: LookerTap) -> bool:
     """Print what a run would meet (`--doctor`); return whether it would not fail."""
     settings = tap.settings
     external_ids = read_task_ids(settings)
-    findings = [*run_checks(settings, external_ids, tap.client, tap.stored_queries, tap.logger)]
+    findings = check_access(settings, tap.client)
+    if findings[0].verdict is not Verdict.FAILS:
+        discovery = Discovery(settings, tap.client, tap.stored_queries, tap.logger, may_run=False)
+        findings += run_checks(settings, external_ids, tap.client, discovery)
     print_findings(findings, sys.stdout)
     return all(finding.verdict is not Verdict.FAILS for finding in findings)
 

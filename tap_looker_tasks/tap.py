@@ -271,7 +271,7 @@ class TapLookerTasks(LookerTap):
             discovery = Discovery(
                 settings, self.client, self.stored_queries, self.logger, may_run=self._may_run
             )
-            found = discovery.all_plans()
+            found = discovery.all_plans(settings)
             plans, self.failures = [*found.values], found.failures
         else:
             known: dict[str, dict[str, Any]] = {

@@ -7,18 +7,27 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from tap_looker_tasks.cli.output import print_content, print_findings
 from tap_looker_tasks.cli.plugin import NAME, TARGETS, Project
-from tap_looker_tasks.config import AUTO, QueryConfig, Settings, read_address, refuse
+from tap_looker_tasks.config import (
+    AUTO,
+    ConfiguredQuery,
+    QueryConfig,
+    Settings,
+    read_address,
+    refuse,
+)
 from tap_looker_tasks.errors import RunError, SettingsError, TapError
 from tap_looker_tasks.launching import (
+    CheckResult,
     Discovery,
     QueryStreamPlan,
     StoredQueries,
@@ -31,6 +40,8 @@ from tap_looker_tasks.launching import (
 from tap_looker_tasks.looker import LookerClient, SteadyClock
 from tap_looker_tasks.queries import name_from_title
 from tap_looker_tasks.records import find_column_name, query_fields
+from tap_looker_tasks.results import as_text
+from tap_looker_tasks.threads import map_concurrently
 
 _ENVIRONMENT = "LOOKERSDK_", "TAP_LOOKER_TASKS_"
 _CHANGED_AT = re.compile(r"updat|modif|chang|creat", re.IGNORECASE)
@@ -118,7 +129,6 @@ class _Init:
         self._dialog = dialog
         self._declared = declared
         self._log = logger
-        self._stored_queries = StoredQueries("UTC")
 
     def run(  # noqa: PLR0913 - an argument for each question
         self,
@@ -136,21 +146,20 @@ class _Init:
         settings = Settings.from_config(config)
         client = new_client(settings, SteadyClock(), self._log, Counter())
         try:
-            self._show_access(settings, client)
-            for section, entry in self._choose(extract, settings, client):
-                found = self._complete(section, entry, config, client, incremental=incremental)
-                config.setdefault(section, []).append(found)
-            if not config.get("queries") and not config.get("dashboards"):
+            access = self._show_access(settings, client)
+            choice = _Choice(self._dialog, config, client, self._log, incremental=incremental)
+            chosen = choice.choose(extract)
+            if not chosen.keys() & {"queries", "dashboards"}:
                 msg = (
                     "nothing was chosen, so nothing was written; choose a Look, dashboard or "
                     "Explore"
                 )
                 raise RunError(msg)
-            project = self._ask_for_target(config, target, destination, Path(folder))
+            project = self._ask_for_target(chosen, target, destination, Path(folder))
             if not self._write(project):
                 return 1
-            chosen = Settings.from_config(config)
-            checks = [*run_checks(chosen, (), client, self._stored_queries, self._log)]
+            settings = Settings.from_config(chosen)
+            checks = [*access, *run_checks(settings, (), client, choice.discovery)]
         finally:
             client.close()
         print_findings(checks, sys.stdout)
@@ -179,51 +188,92 @@ class _Init:
             ),
         }
 
-    def _show_access(self, settings: Settings, client: LookerClient) -> None:
-        access = [*check_access(settings, client)]
+    def _show_access(self, settings: Settings, client: LookerClient) -> list[CheckResult]:
+        access = check_access(settings, client)
         if access[0].verdict is Verdict.FAILS:
             raise SettingsError(access[0].details)
         for found in access:
             click.echo(f"{found.subject}: {found.details}")
+        return access
 
-    def _choose(
-        self, given: Sequence[str], settings: Settings, client: LookerClient
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the section and the entry of each address, given or pasted."""
+    def _write(self, project: Project) -> bool:
+        """Show the change and write it, if it is accepted; return whether it was written."""
+        click.echo(project.describe_change())
+        if not self._dialog.confirm("Write this", given=None, default=True, proposal=True):
+            return False
+        project.write(self._declared)
+        return True
+
+
+class _Choice:
+    """Choice of what to extract: pages by address or words, as entries of the configuration.
+
+    Attributes:
+        discovery: Descriptions of all of them, so that the last check need not fetch them again.
+    """
+
+    def __init__(
+        self,
+        dialog: _Dialog,
+        access: Mapping[str, Any],
+        client: LookerClient,
+        logger: logging.Logger,
+        *,
+        incremental: bool | None,
+    ) -> None:
+        self._dialog = dialog
+        self._config = {**access}
+        self._settings = Settings.from_config(access)
+        self._client = client
+        self._incremental = incremental
+        self._stored_queries = StoredQueries(self._settings.query_timezone)
+        self.discovery = Discovery(
+            self._settings, client, self._stored_queries, logger, may_run=False
+        )
+
+    def choose(self, given: Sequence[str]) -> Mapping[str, Any]:
+        """Return the configuration with an entry for each page, given or pasted."""
         for text in given:
-            yield self._read(text, settings, client)
+            self._add(text)
         while self._dialog.has_terminal and not given:
             text = click.prompt(_PASTE, default="", show_default=False).strip()
             if not text:
-                return
+                break
             try:
-                yield self._read(text, settings, client)
+                self._add(text)
             except TapError as error:
                 click.echo(error.message)
+        return self._config
 
-    def _read(
-        self, text: str, settings: Settings, client: LookerClient
-    ) -> tuple[str, dict[str, Any]]:
-        if "/" not in text:
-            text = self._find(text, settings, client)
+    def _add(self, text: str) -> None:
+        address = text if "/" in text else self._find(text)
         try:
-            shown = read_address(text, settings.base_url)
+            shown = read_address(address, self._settings.base_url)
         except ValueError as error:
-            msg = f"{text}: {error}"
+            msg = f"{address}: {error}"
             raise SettingsError(msg) from None
-        section = "queries" if isinstance(shown, QueryConfig) else "dashboards"
-        if isinstance(shown, QueryConfig) and shown.look_id is None:
-            name = shown.explore.explore if shown.explore else f"query_{shown.query_slug}"
-            return section, {"name": name_from_title(name, "query", ""), "url": text}
-        return section, {"url": text}
+        if isinstance(shown, QueryConfig):
+            section, entry = "queries", self._query_entry(address, shown)
+        else:
+            section, entry = "dashboards", self._dashboard_entry(address, str(shown.dashboard_id))
+        config = self._config | {section: [*self._config.get(section, ()), entry]}
+        Settings.from_config(config)
+        self._config = config
 
-    def _find(self, words: str, settings: Settings, client: LookerClient) -> str:
+    def _name(self, what: str, proposed: str) -> str:
+        """Return the name of tables: the proposed one, with a number if it is in use already."""
+        used = {e["name"] for key in ("queries", "dashboards") for e in self._config.get(key, ())}
+        names = (proposed, *(f"{proposed}_{n}" for n in range(2, len(used) + 2)))
+        free = next(name for name in names if name not in used)
+        return self._dialog.ask(what, "", default=free)
+
+    def _find(self, words: str) -> str:
         """Return the address of the content that the words find.
 
         Raises:
             SettingsError: If it is not one Look or dashboard, and there is no terminal.
         """
-        found = search_content(words.split(), client, settings.base_url)
+        found = search_content(words.split(), self._client, self._settings.base_url)
         pages = [content for content in found.values if content.kind != "Explore"]
         if len(pages) == 1:
             return pages[0].source
@@ -236,55 +286,72 @@ class _Init:
         number = click.prompt("Number of its line in the table", type=click.Choice([*numbers]))
         return numbers[str(number)].source
 
-    def _complete(
-        self,
-        section: str,
-        entry: dict[str, Any],
-        config: Mapping[str, Any],
-        client: LookerClient,
-        *,
-        incremental: bool | None,
-    ) -> dict[str, Any]:
-        """Add keys and a replication key to an entry, if its query has them."""
-        plans, keyed = self._discover(section, {**entry, "primary_keys": AUTO}, config, client)
-        if section == "queries":
-            proposed = plans[0].query.name
-            keyed = {"name": self._dialog.ask("Name of its table", "", default=proposed)} | keyed
-        names = [keyed["name"]] if section == "queries" else [plan.query.name for plan in plans]
-        click.echo(f"{', '.join(names)}: {_keys_of(keyed)}")
-        key = self._changed_at(plans[0], client) if section == "queries" else None
+    def _dashboard_entry(self, address: str, dashboard_id: str) -> dict[str, Any]:
+        dashboard, _ = self._stored_queries.dashboard(dashboard_id, self._client)
+        title = as_text(dashboard.get("title")) or ""
+        proposed = name_from_title(title, "dashboard", dashboard_id)
+        name = self._name("First part of the names of its tables", proposed)
+        entry = {"name": name, "url": address, "primary_keys": AUTO}
+        tiles: dict[str | None, dict[str, Any]] = {}
+        for tile in self._discover("dashboards", entry):
+            click.echo(f"{tile.query.name}: {tile.describe()}")
+            if tile.problem:
+                key = "primary_keys" if tile.plan else "skip"
+                value: object = [] if tile.plan else True
+                tiles[tile.query.tile_id] = {"id": tile.query.tile_id, key: value}
+        return entry | ({"tiles": [*tiles.values()]} if tiles else {})
+
+    def _query_entry(self, address: str, shown: QueryConfig) -> dict[str, Any]:
+        entry: dict[str, Any] = {"url": address, "primary_keys": AUTO}
+        if shown.look_id is None:
+            name = shown.explore.explore if shown.explore else f"query_{shown.query_slug}"
+            entry["name"] = name_from_title(name, "query", "")
+        (found,) = self._discover("queries", entry)
+        if not found.plan:
+            raise SettingsError(str(found.problem))
+        name = self._name("Name of its table", found.query.name)
+        click.echo(f"{name}: {found.describe()}")
+        entry = {"name": name, "url": address} | ({} if found.problem else {"primary_keys": AUTO})
+        key = self._changed_at(found.plan)
         if key and self._dialog.confirm(
             f"Load only what is new since the last run, by {key}",
-            given=incremental,
+            given=self._incremental,
             default=False,
             proposal=False,
         ):
-            keyed["replication_key"] = key
-        return keyed
+            entry["replication_key"] = key
+        return entry
 
-    def _discover(
-        self,
-        section: str,
-        entry: dict[str, Any],
-        config: Mapping[str, Any],
-        client: LookerClient,
-    ) -> tuple[Sequence[QueryStreamPlan], dict[str, Any]]:
-        """Discover the streams of an entry; remove a key that its rows cannot have."""
-        one = {**config, "queries": [], "dashboards": [], section: [entry]}
-        settings = Settings.from_config(one)
-        discovery = Discovery(settings, client, self._stored_queries, self._log, may_run=False)
+    def _discover(self, section: str, entry: Mapping[str, Any]) -> list[_Stream]:
+        """Describe the streams of an entry with `primary_keys: auto`.
+
+        Raises:
+            SettingsError: If the entry itself is wrong, or its content is not there.
+        """
+        one = {**self._config, "queries": [], "dashboards": [], section: [entry]}
+        found = self.discovery.find_queries(Settings.from_config(one))
+        refuse([*found.problems, *(reason for _, reason in found.failures)])
+        return map_concurrently(self._describe, found.values, self._settings.max_connections)
+
+    def _describe(self, query: ConfiguredQuery) -> _Stream:
         try:
-            return _usable_plans(discovery), entry
+            return _Stream(query, self._plan(query))
         except SettingsError as error:
-            if "primary_keys" not in entry:
-                raise
-            click.echo(f"No key: {error.message}")
-            del entry["primary_keys"]
-            return self._discover(section, entry, config, client)
+            problem = error.message
+        without_key = msgspec.structs.replace(query.config, primary_keys=())
+        try:
+            return _Stream(query, self._plan(replace(query, config=without_key)), problem)
+        except SettingsError as error:
+            return _Stream(query, None, error.message)
 
-    def _changed_at(self, plan: QueryStreamPlan, client: LookerClient) -> str | None:
+    def _plan(self, query: ConfiguredQuery) -> QueryStreamPlan:
+        found = self.discovery.plans([query])
+        refuse([reason for _, reason in found.failures])
+        return found.values[0]
+
+    def _changed_at(self, plan: QueryStreamPlan) -> str | None:
         """Return the field of a query that shows changes, an updated time first."""
-        body = self._stored_queries.find(plan.query, client).body
+        body = self._stored_queries.find(plan.query, self._client).body
         columns = plan.schema["properties"]
         moments = [
             field
@@ -294,22 +361,25 @@ class _Init:
         found = [field for field in moments if _CHANGED_AT.search(field)]
         return next((f for f in found if "creat" not in f.lower()), next(iter(found), None))
 
-    def _write(self, project: Project) -> bool:
-        """Show the change and write it, if it is accepted; return whether it was written."""
-        click.echo(project.describe_change())
-        if not self._dialog.confirm("Write this", given=None, default=True, proposal=True):
-            return False
-        project.write(self._declared)
-        return True
 
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A stream of a chosen page.
 
-def _keys_of(entry: Mapping[str, Any]) -> str:
-    if "primary_keys" in entry:
+    Attributes:
+        query: Its query.
+        plan: Its columns; None if it cannot run.
+        problem: Reason why its rows have no key, or why it cannot run.
+    """
+
+    query: ConfiguredQuery
+    plan: QueryStreamPlan | None
+    problem: str | None = None
+
+    def describe(self) -> str:
+        """Describe its key, or why it cannot run."""
+        if self.plan is None:
+            return f"left out, because it cannot run: {self.problem}"
+        if self.problem:
+            return f"rows have no key, so each run adds all its rows: {self.problem}"
         return "each row has a key computed from its dimensions (_row_key)"
-    return "rows have no key, so each run adds all its rows"
-
-
-def _usable_plans(discovery: Discovery) -> Sequence[QueryStreamPlan]:
-    found = discovery.all_plans()
-    refuse([reason for _, reason in found.failures])
-    return found.values

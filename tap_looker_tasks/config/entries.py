@@ -295,6 +295,7 @@ class ConfiguredQuery:
         config: Query to run, and its stream.
         config_path: Place in the configuration, such as `queries[3]`.
         dashboard_id: ID of its dashboard, if it is a tile.
+        tile_id: ID of the tile.
         title: Title of the tile.
         description: Description of a source query of merged results.
         content_path: Path that identifies the content in Looker whose title names the stream, so
@@ -307,6 +308,7 @@ class ConfiguredQuery:
     config: QueryConfig
     config_path: str
     dashboard_id: str | None = None
+    tile_id: str | None = None
     title: str | None = None
     description: str | None = None
     content_path: str | None = None

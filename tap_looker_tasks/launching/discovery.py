@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -31,14 +30,12 @@ from tap_looker_tasks.launching.launcher import (
     PreparedQuery,
     StoredQueries,
     StoredQuery,
-    name_what_is_not_there,
     prepare_query,
 )
 from tap_looker_tasks.looker import LookerClient
 from tap_looker_tasks.queries import (
     field_problems,
     field_warnings,
-    merge_ids,
     name_filters,
     name_from_title,
     tile_queries,
@@ -132,7 +129,9 @@ def find_queries(
         RequestError: If a request to Looker fails.
     """
     dashboards = map_concurrently(
-        partial(_find_tiles, client), enumerate(settings.dashboards), settings.max_connections
+        partial(_find_tiles, client, stored_queries),
+        enumerate(settings.dashboards),
+        settings.max_connections,
     )
     _log_tiles(dashboards, logger)
     kept = {str(schema.get("$id")): name for name, schema in schemas.items()}
@@ -215,22 +214,17 @@ def _tell_apart(queries: Sequence[ConfiguredQuery]) -> list[ConfiguredQuery]:
 
 
 def _find_tiles(
-    client: LookerClient, numbered: tuple[int, DashboardConfig]
+    client: LookerClient, stored_queries: StoredQueries, numbered: tuple[int, DashboardConfig]
 ) -> Findings[ConfiguredQuery]:
     n, config = numbered
     config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
     try:
-        with name_what_is_not_there(f"dashboard {dashboard_id}"):
-            dashboard = client.dashboard(dashboard_id)
+        dashboard, merged = stored_queries.dashboard(dashboard_id, client)
     except RequestRejectedError as error:
         _raise_unless_content(error)
         source = "dashboard_id" if config.url is None else "url"
         name = config.name or f"dashboard_{n}"
         return Findings(failures=((name, f"{config_path}.{source}: {error.message}"),))
-    merged: dict[str, Mapping[str, Any]] = {}
-    for merge_id in merge_ids(dashboard):
-        with suppress(RequestRejectedError):
-            merged[merge_id] = client.merge_query(merge_id)
     found = tile_queries(name_filters(config, dashboard), dashboard, config_path, merged)
     if not dashboard.get("deleted"):
         return found
@@ -297,7 +291,7 @@ class Discovery:
         """Prepare; nothing is fetched yet.
 
         Args:
-            settings: Configuration.
+            settings: Settings; entries of `queries` and `dashboards` do not count.
             client: Client of Looker's API.
             stored_queries: Stored queries looked up so far.
             logger: Logger for warnings to users.
@@ -312,16 +306,23 @@ class Discovery:
         # None for an Explore that cannot be read.
         self._explores = Lookups[tuple[str, str], KnownFields | None]()
 
-    def all_plans(self) -> Findings[QueryStreamPlan]:
+    def find_queries(self, settings: Settings) -> Findings[ConfiguredQuery]:
+        """Return the queries of `find_queries` without a catalog."""
+        return find_queries(settings, self._client, self._stored_queries, self._logger)
+
+    def all_plans(self, settings: Settings) -> Findings[QueryStreamPlan]:
         """Return the plans of all configured queries of this shard.
 
         Streams that cannot run because of a change in Looker are `failures`.
+
+        Args:
+            settings: Settings with these queries and dashboards, otherwise as given before.
 
         Raises:
             SettingsError: If some cannot be run as configured; the message lists them all.
             RequestError: If a request to Looker fails.
         """
-        found = find_queries(self._settings, self._client, self._stored_queries, self._logger)
+        found = self.find_queries(settings)
         plans = self.plans(found.values, found.problems)
         return replace(plans, failures=(*found.failures, *plans.failures))
 

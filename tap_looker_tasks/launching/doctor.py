@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +10,7 @@ from typing import Any
 
 from tap_looker_tasks.config import ConfiguredQuery, Settings
 from tap_looker_tasks.errors import RequestRejectedError, TapError
-from tap_looker_tasks.launching.discovery import Discovery, QueryStreamPlan, find_queries
+from tap_looker_tasks.launching.discovery import Discovery, QueryStreamPlan
 from tap_looker_tasks.launching.launcher import (
     Launcher,
     PreparedQuery,
@@ -61,33 +60,28 @@ class CheckResult:
 
 
 def run_checks(
-    settings: Settings,
-    external_ids: Sequence[str],
-    client: LookerClient,
-    stored_queries: StoredQueries,
-    logger: logging.Logger,
+    settings: Settings, external_ids: Sequence[str], client: LookerClient, discovery: Discovery
 ) -> Iterator[CheckResult]:
-    """Yield the checks of a run with these settings, the login first.
+    """Yield the checks of a run with these settings, after those of `check_access`.
 
-    Sends the requests of a discovery, except that it never runs a query.
+    Sends the requests of a discovery, which must not run queries.
     """
-    access = [*check_access(settings, client)]
-    yield from access
-    if access[0].verdict is Verdict.FAILS:
-        return
     yield _examine_time_zone(settings.query_timezone, client)
     if settings.nothing_configured:
         yield CheckResult("queries", Verdict.FAILS, settings.nothing_configured)
     yield CheckResult("query_task_ids", Verdict.GOOD, f"external tasks: {len(external_ids)}")
     yield from _examine_leaving(settings)
-    found = find_queries(settings, client, stored_queries, logger)
+    found = discovery.find_queries(settings)
     for problem in found.problems:
         config_path, _, details = problem.partition(": ")
         yield CheckResult(config_path, Verdict.FAILS, details)
     yield from (CheckResult(name, Verdict.FAILS, reason) for name, reason in found.failures)
-    discovery = Discovery(settings, client, stored_queries, logger, may_run=False)
-    for query in found.values:
-        yield from _examine_query(query, discovery)
+    examined = map_concurrently(
+        lambda query: [*_examine_query(query, discovery)],
+        found.values,
+        settings.max_connections,
+    )
+    yield from (check for checks in examined for check in checks)
     yield from _examine_calls(settings, found.values, len(external_ids))
 
 
@@ -119,8 +113,12 @@ def _examine_plan(query: ConfiguredQuery, plan: QueryStreamPlan) -> Iterator[Che
         yield CheckResult(query.name, Verdict.NOTE, details)
 
 
-def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
-    """Yield the result of the login, and the user's permissions if Looker shows them."""
+def check_access(settings: Settings, client: LookerClient) -> list[CheckResult]:
+    """Return the result of the login, and the user's permissions if Looker shows them."""
+    return [*_examine_access(settings, client)]
+
+
+def _examine_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
     try:
         version = _response_or_empty(client.versions).get("looker_release_version")
         user = _response_or_empty(client.me)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,12 +28,16 @@ from tap_looker_tasks.queries import (
     fingerprint,
     from_bookmark,
     limits_of,
+    merge_ids,
     overrides_of,
 )
 from tap_looker_tasks.records import has_table_calculations
 from tap_looker_tasks.results import as_id, as_object, as_text
 from tap_looker_tasks.tasks import Launch, LaunchedTask
 from tap_looker_tasks.threads import Lookups
+
+# Looker's `Dashboard`, and its merged results by ID.
+Dashboard = tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +318,7 @@ _MAX_BODIES_BYTES = 20_000
 
 
 class StoredQueries:
-    """Cache of stored queries; safe for concurrent use by threads."""
+    """Cache of stored queries and dashboards; safe for concurrent use by threads."""
 
     def __init__(
         self, query_timezone: str, earlier_body: Callable[[ConfiguredQuery], Any] = lambda _: None
@@ -328,6 +332,7 @@ class StoredQueries:
         self._query_timezone = query_timezone
         self._earlier_body = earlier_body
         self._lookups = Lookups[tuple[str, str], StoredQuery]()
+        self._dashboards: Lookups[str, Dashboard] = Lookups()
         self._bodies: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def find(self, query: ConfiguredQuery, client: LookerClient) -> StoredQuery:
@@ -353,6 +358,24 @@ class StoredQueries:
             return found
 
         return self._lookups.find((source, id_), look_up)
+
+    def dashboard(self, dashboard_id: str, client: LookerClient) -> Dashboard:
+        """Look up a dashboard, and the merged results in it that this user can see.
+
+        Raises:
+            RequestError: If Looker does not have or show the dashboard, or a request fails.
+        """
+
+        def look_up() -> Dashboard:
+            with name_what_is_not_there(f"dashboard {dashboard_id}"):
+                found = client.dashboard(dashboard_id)
+            merged: dict[str, Mapping[str, Any]] = {}
+            for merge_id in merge_ids(found):
+                with suppress(RequestRejectedError):
+                    merged[merge_id] = client.merge_query(merge_id)
+            return found, merged
+
+        return self._dashboards.find(dashboard_id, look_up)
 
     def body_to_keep(self, keeper: QueryKeeper, queries: int) -> dict[str, Any] | None:
         """Return the saved query behind a configured one, if state has room for it.

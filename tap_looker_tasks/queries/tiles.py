@@ -161,6 +161,7 @@ def _configured_query(
         ),
         config_path=f"{config_path}: tile {tile.full_title!r}",
         dashboard_id=str(dashboard.dashboard_id),
+        tile_id=tile.id,
         title=tile.full_title,
         description=_merged_on(tile),
         content_path=None if settings.name else _content_path(dashboard, tile),

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from looker_simulator.builtin import BUILTIN
+from looker_simulator.engine import Database
+from looker_simulator.model import Model
+from looker_simulator.simulator import Simulator, SimulatorOptions
 
-    from looker_simulator.simulator import Simulator
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import duckdb
+
     from tests.singer import Run
 
     Tap = Callable[..., Run]
@@ -63,19 +71,33 @@ def test_what_is_below_the_table_can_be_pasted(simulator: Simulator, tap: Tap) -
     assert lines[-1].endswith("--find flights_2013/flights")
 
 
-def test_thousands_of_looks_take_few_calls_and_few_lines(simulator: Simulator, tap: Tap) -> None:
-    for number in range(5000):
-        simulator.add_look(str(1000 + number), f"Monthly figures {number}", "1")
-    for number in range(500):
-        simulator.add_dashboard(str(1000 + number), {"title": f"Monthly board {number}"})
+@pytest.fixture
+def big(connection: duckdb.DuckDBPyConnection) -> Iterator[Simulator]:
+    """An instance with 5,000 Looks, 500 dashboards and 200 Explores, at a round trip of 0.25 s."""
+    orders = BUILTIN.models["shop"].explores["orders"]
+    explores = (replace(orders, name=f"o{n}", label=f"Monthly orders {n}") for n in range(200))
+    project = replace(BUILTIN, models={"many": Model.of("many", *explores)})
+    options = SimulatorOptions(round_trip_seconds=0.25)
+    with Simulator(options, database=Database(connection, project)) as simulator:
+        simulator.add_looks(5000, "Monthly figures {}")
+        for number in range(500):
+            simulator.add_dashboard(f"{1000 + number}", {"title": f"Monthly board {number}"})
+        yield simulator
+
+
+def test_thousands_of_looks_take_few_calls_seconds_and_lines(big: Simulator, tap: Tap) -> None:
     for words in ((), ("monthly",), ("figures", "49")):
-        simulator.clear_calls()
-        run = tap("--find", *words)
-        assert len(simulator.calls) == 6
+        big.clear_calls()
+        began = time.monotonic()
+        run = tap("--find", *words, base_url=big.base_url)
+        assert time.monotonic() - began < 3
+        assert len(big.calls) == 6
+        assert "API calls made: 6 (1 login, " in run.log
         assert len(run.output.decode().splitlines()) < 90
         if len(words) < 2:
             assert "there are more Looks; add words to find others" in run.output.decode()
             assert "there are more dashboards" in run.output.decode()
+            assert "there are more Explores" in run.output.decode()
 
 
 def test_a_kind_that_the_user_may_not_see_hides_no_other(simulator: Simulator, tap: Tap) -> None:

@@ -11,6 +11,7 @@ import select
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from stat import S_IMODE
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ import pytest
 import yaml
 
 from tap_looker_tasks.config import Settings
-from tests.singer import invoke
+from tests.singer import invoke, stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,6 +117,46 @@ def test_options_and_environment_response_everything(simulator: Simulator, tmp_p
 
 
 @pytest.mark.slow
+def test_first_contact_looks_everything_up_once(simulator: Simulator, tmp_path: Path) -> None:
+    pages = ("--extract", "/looks/1", "--extract", "/dashboards/2", "--extract", "/looks/1")
+    done = init(tmp_path, environment(simulator), *pages, "--target=jsonl")
+    assert done.exit_code == 0, done.log
+    calls = Counter((call.operation, call.path) for call in simulator.calls)
+    assert max(calls.values()) == 1, calls
+    assert {operation for operation, _ in calls} == {
+        *("login", "versions", "me", "user_roles", "all_timezones", "logout"),
+        *("look", "dashboard", "query", "merge_query", "lookml_model_explore"),
+    }
+    (tap,) = yaml.safe_load((tmp_path / "meltano.yml").read_text())["plugins"]["extractors"]
+    queries, (board,) = tap["config"]["queries"], tap["config"]["dashboards"]
+    assert [query["name"] for query in queries] == ["airlines_by_flights", "airlines_by_flights_2"]
+    # Named, so that another title in Looker does not mean other tables.
+    name = "orders_with_filters_that_apply_unless_changed"
+    assert board == {
+        "name": name,
+        "url": "/dashboards/2",
+        "primary_keys": "auto",
+        "tiles": [{"id": "15", "primary_keys": []}],
+    }
+    assert f"{name}_new_tile_11: each row has a key" in done.text
+    assert f"{name}_secret: rows have no key, so each run adds all its rows: " in done.text
+
+
+@pytest.mark.slow
+def test_a_tile_that_cannot_run_keeps_no_other_from_being_chosen(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    tiles = [{"id": "1", "title": "Good", "query_id": stored_id(11)}, {"id": "2", "title": "Gone"}]
+    tiles[1]["query_id"] = "nowhere"
+    simulator.add_dashboard("70", {"title": "Half", "dashboard_elements": tiles})
+    done = init(tmp_path, environment(simulator), "--extract=/dashboards/70", "--target=other")
+    assert done.exit_code == 0, done.log
+    (board,) = json.loads((tmp_path / "config.json").read_text())["dashboards"]
+    assert board["tiles"] == [{"id": "2", "skip": True}]
+    assert "half_gone: left out, because it cannot run: " in done.text
+
+
+@pytest.mark.slow
 def test_secrets_go_to_a_file_that_only_the_owner_reads(
     simulator: Simulator, tmp_path: Path
 ) -> None:
@@ -191,6 +232,7 @@ def test_on_a_terminal_it_asks_and_proposes(simulator: Simulator, tmp_path: Path
             ("Client ID of your API key: ", simulator.client_id),
             ("Client secret: ", simulator.client_secret),
             ("(empty: no more): ", "/sql/abc"),
+            ("(empty: no more): ", "/looks/999"),
             ("(empty: no more): ", "airlines"),
             ("Name of its table [airlines_by_flights]: ", "airlines"),
             ("(empty: no more): ", ""),
@@ -200,6 +242,7 @@ def test_on_a_terminal_it_asks_and_proposes(simulator: Simulator, tmp_path: Path
         ],
     )
     assert re.search("this is an SQL Runner query; paste", seen)
+    assert "there is no Look 999" in seen
     assert f"Client secret: {simulator.client_secret}" not in seen
     assert "7 columns" in seen or "8 columns" in seen
     config = yaml.safe_load((tmp_path / "meltano.yml").read_text())["plugins"]["extractors"][0]
