@@ -69,7 +69,8 @@ def test_each_configuration_shown_is_accepted() -> None:
         Settings.from_config({**GIVEN, **config})
 
 
-def test_each_definition_of_the_plugin_shown_is_the_one() -> None:
+def test_no_project_shown_defines_the_plugin_itself() -> None:
+    """The definition is generated: what is shown adds to it, or has it in a lock file."""
     definition = yaml.safe_load((PROJECT / "plugin.yml").read_text())
     examples = [path.read_text() for path in (PROJECT / "examples").rglob("meltano.yml")]
     shown = [text for _, text in blocks("yaml") if text.startswith("# meltano.yml\n")]
@@ -77,14 +78,11 @@ def test_each_definition_of_the_plugin_shown_is_the_one() -> None:
         tap
         for text in (*shown, *examples)
         for tap in yaml.safe_load(text).get("plugins", {}).get("extractors", [])
-        if tap.get("namespace") == definition["namespace"]
+        if tap["name"] == definition["name"]
     ]
     assert len(taps) > 1
     for tap in taps:
-        for key in ("namespace", "executable", "log_parser", "capabilities", "select"):
-            assert tap[key] == definition[key], key
-        secret = {s["name"] for s in definition["settings"] if s.get("sensitive")}
-        assert {s["name"] for s in tap["settings"] if s.get("sensitive")} == secret
+        assert not tap.keys() & {"namespace", "executable", "capabilities", "settings"}
 
 
 def test_nothing_is_installed_by_name_before_it_is_published() -> None:

@@ -1,10 +1,11 @@
-"""What other files say of the settings, derived from `--about`.
+"""The plugin's definition in other files, derived from the code.
 
-`python -m tests.interface.declared` writes it into them anew.
+`python -m tests.interface.declared` writes it into them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from textwrap import indent
@@ -12,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from tap_looker_tasks.cli.plugin import define_settings
+from tap_looker_tasks.cli.plugin import define_plugin, define_settings
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
 
 PROJECT = Path(__file__).parent.parent.parent
+LOCK = "examples/system_activity/plugins/extractors/tap-looker-tasks--tap-looker-tasks.lock"
 _PLACES = {
     "meltano.yml": re.compile(r"(?<=\n    settings:\n).*?(?=\n    \w)", re.DOTALL),
     "plugin.yml": re.compile(r"(?<=\nsettings:\n).*?(?=\n\w)", re.DOTALL),
@@ -45,8 +47,16 @@ def meltano_settings() -> list[dict[str, Any]]:
     return define_settings(about())
 
 
+def lock() -> str:
+    """Return Meltano's file of the definition, as `--init` writes it, without a path to install."""
+    definition = define_plugin(about())
+    del definition["pip_url"]
+    return json.dumps({"plugin_type": "extractors", **definition}, indent=2) + "\n"
+
+
 def main() -> None:
     """Write the settings into the files that repeat them."""
+    (PROJECT / LOCK).write_text(lock())
     settings = yaml.safe_dump(meltano_settings(), sort_keys=False, width=1000).rstrip()
     contents = {
         "meltano.yml": indent(settings, "    "),

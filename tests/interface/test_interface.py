@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from tap_looker_tasks.cli.plugin import CAPABILITIES, SELECT
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
-from tests.interface.declared import PROJECT, meltano_settings, own_settings
+from tests.interface.declared import LOCK, PROJECT, lock, meltano_settings, own_settings
 
 # What MeltanoHub takes of an extractor: https://github.com/meltano/hub/tree/main/schemas
 HUB_KEYS = {
@@ -67,9 +68,16 @@ def test_meltano_is_reported_what_the_tap_can_do_and_what_it_needs() -> None:
     assert elsewhere["select"] == [*SELECT]
     required = [name for name, setting in own_settings().items() if "null" not in setting["type"]]
     assert elsewhere["settings_group_validation"] == [required]
-    shared = ("name", "namespace", "label", "executable", "select", "capabilities")
+    shared = ("name", "namespace", "label", "executable", "log_parser", "select", "capabilities")
     for key in (*shared, "settings_group_validation"):
         assert here[key] == elsewhere[key], key
+
+
+def test_the_definition_that_init_writes_is_the_one() -> None:
+    assert (PROJECT / LOCK).read_text() == lock(), "run `python -m tests.interface.declared`"
+    _, elsewhere = meltano_definitions()
+    for key, value in json.loads(lock()).items():
+        assert key == "plugin_type" or value == elsewhere[key], key
 
 
 def test_the_plugin_definition_has_what_the_hub_wants() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_every_setting_may_come_from_the_environment(configured: dict[str, Any],
     elif name == "dashboards":
         found = [(dashboard.name, dashboard.dashboard_id) for dashboard in found]
     assert found == VALUES[name][1]
+
+
+def test_the_example_has_the_whole_definition(tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "examples/system_activity", tmp_path / "project")
+    listed = meltano(
+        tmp_path / "project",
+        tmp_path / "meltano.db",
+        *("config", "list", "--all", "tap-looker-tasks"),
+        environment={f"{PREFIX}CLIENT_SECRET": "hush"},
+    )
+    assert "hush" not in listed
+    assert "client_secret [env: TAP_LOOKER_TASKS_CLIENT_SECRET] current value: (redacted)" in listed
+    assert all(f"{name} [" in listed for name in about())
 
 
 def test_another_project_adds_the_plugin_from_its_definition(tmp_path: Path) -> None:
