@@ -128,11 +128,9 @@ def find_queries(
     Raises:
         RequestError: If a request to Looker fails.
     """
-    dashboards = map_concurrently(
-        partial(_find_tiles, client, stored_queries),
-        enumerate(settings.dashboards),
-        settings.max_connections,
-    )
+    find_tiles = partial(_find_tiles, client, stored_queries)
+    entries = enumerate(settings.dashboards)
+    dashboards = map_concurrently(find_tiles, entries, settings.max_connections)
     _log_tiles(dashboards, logger)
     kept = {str(schema.get("$id")): name for name, schema in schemas.items()}
     looks = map_concurrently(
