@@ -60,9 +60,9 @@ class Stub:
         """Run the tap."""
         return self._measured([TAP, *options, "--config", self._file("config", config)], expected)
 
-    def watched(self, expected: Mapping[str, int], told: Path, **config: Any) -> Served:
+    def watched(self, expected: Mapping[str, int], shown: Path, **config: Any) -> Served:
         """Run the tap on a terminal, which tells in a file what watching the run took."""
-        command = [PYTHON_OF_TAP, "-m", "bench.watched_tap", str(told)]
+        command = [PYTHON_OF_TAP, "-m", "bench.watched_tap", str(shown)]
         return self._measured([*command, "--config", self._file("config", config)], expected)
 
     def stock(self, expected: Mapping[str, int], **config: Any) -> Served:
@@ -87,18 +87,18 @@ class Stub:
         return written(self.folder / f"{name}.json", {**own, **config})
 
     def _measured(self, command: list[str], expected: Mapping[str, int]) -> Served:
-        self._told_and_reset()
+        self._read_and_reset()
         ended = run(command, self.folder)
         check(ended, expected, command)
-        told = self._told_and_reset()
-        return Served(ended, told["calls"], ended.ended_at - told["first_at"])
+        shown = self._read_and_reset()
+        return Served(ended, shown["calls"], ended.ended_at - shown["first_at"])
 
-    def _told_and_reset(self) -> dict[str, Any]:
+    def _read_and_reset(self) -> dict[str, Any]:
         connection = http.client.HTTPConnection(urlsplit(self.base_url).netloc)
         try:
             connection.request("GET", "/calls")
-            told: dict[str, Any] = json.loads(connection.getresponse().read())
-            return told
+            shown: dict[str, Any] = json.loads(connection.getresponse().read())
+            return shown
         finally:
             connection.close()
 

@@ -27,7 +27,7 @@ _SDK = "the SDK's JSONLinesBatcher"
 _FLOOR = "msgspec and zlib alone, columns declared"
 
 
-def whole_runs(arena: Arena) -> Iterator[Line]:
+def complete_runs(arena: Arena) -> Iterator[Line]:
     """Launch queries, and write the rows of each into files."""
     tasks, rows = arena.scaled(TASKS), arena.scaled(ROWS)
     queries = [explore_query(number) for number in range(tasks)]
@@ -72,9 +72,9 @@ def writing_alone(arena: Arena) -> Iterator[Line]:
             list(JSONLinesBatcher("tap", "rows", config).get_batches(records))
 
         def timed(write: Callable[[], None]) -> float:
-            began = time.perf_counter()
+            started = time.perf_counter()
             write()
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - started
             _check_and_remove(files, tasks * rows)
             return seconds
 

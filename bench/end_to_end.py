@@ -92,7 +92,7 @@ def _tap_config(base_url: str, rows: int, batches: Path | None) -> dict[str, Any
 
 def _load(commands: Sequence[list[str]], url: str, schema: str, folder: Path) -> _Loaded:
     tap_command, target_command = commands
-    began = time.monotonic()
+    started = time.monotonic()
     with (folder / "stderr").open("wb") as log, (folder / "state").open("wb") as state:
         tap = subprocess.Popen(tap_command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=log)
         target = subprocess.Popen(
@@ -101,7 +101,7 @@ def _load(commands: Sequence[list[str]], url: str, schema: str, folder: Path) ->
         if tap.stdout:
             tap.stdout.close()
         used = [_wait_for(process) for process in (tap, target)]
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started
     if tap.returncode or target.returncode:
         end = (folder / "stderr").read_text(errors="replace")[-1000:]
         msg = f"exit codes {tap.returncode} and {target.returncode}: {end}"

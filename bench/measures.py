@@ -28,7 +28,7 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
     {
         "typed rows, json_detail": partial(throughput.typed_rows_of, "json_detail"),
         "typed rows, json_bi": partial(throughput.typed_rows_of, "json_bi"),
-        "BATCH files": batches.whole_runs,
+        "BATCH files": batches.complete_runs,
         "BATCH files, writing alone": batches.writing_alone,
         "query_task_rows": throughput.task_rows,
         "query_task_results with data": throughput.task_results,
@@ -51,7 +51,7 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
 )
 PEERS: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
     {
-        f"peers, round trip {round_trip:g} s": partial(schedule.beside_others, round_trip)
+        f"peers, round trip {round_trip:g} s": partial(schedule.among_others, round_trip)
         for round_trip in schedule.ROUND_TRIPS
     }
 )

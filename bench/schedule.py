@@ -147,7 +147,7 @@ def slow_queries(round_trip: float, arena: Arena) -> Iterator[Line]:
     yield Line(measure, again, goal=at_most(_MAX_CALLS_AGAIN))
 
 
-def beside_others(round_trip: float, arena: Arena) -> Iterator[Line]:
+def among_others(round_trip: float, arena: Arena) -> Iterator[Line]:
     """Run slow queries side by side, and a few of them one by one with other programs."""
     queries = arena.scaled(_QUERIES)
     unavailable: list[Line] = []

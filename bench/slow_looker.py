@@ -50,10 +50,10 @@ def main() -> None:
         sys.stdout.flush()
         stopped.wait()
         # They are recorded when they are answered.
-        began = [
+        started = [
             c.at - options.round_trip_seconds for c in simulator.calls if c.operation == "login"
         ]
-        Path(sys.argv[3]).write_text(json.dumps(began))
+        Path(sys.argv[3]).write_text(json.dumps(started))
 
 
 def _bodies(count: int) -> Iterator[dict[str, Any]]:

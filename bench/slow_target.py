@@ -93,16 +93,16 @@ def _load(folder: Path, base_url: str, rows: int) -> _Loaded:
 
 def _take(lines: Iterable[bytes]) -> _Loaded:
     """Take messages as a target does that loads so many rows a second."""
-    began = time.monotonic()
+    started = time.monotonic()
     outcomes, taken = [], 0
     for line in lines:
         if b'"stream":"query_task_results"' in line and b'"RECORD"' in line:
             outcomes.append(json.loads(line)["record"])
         taken += b'"RECORD"' in line[:20]
-        ahead = taken / _ROWS_A_SECOND - (time.monotonic() - began)
+        ahead = taken / _ROWS_A_SECOND - (time.monotonic() - started)
         if ahead > 0.05:  # noqa: PLR2004 - as fine as sleeping is
             time.sleep(ahead)
-    return _Loaded(outcomes, time.monotonic() - began)
+    return _Loaded(outcomes, time.monotonic() - started)
 
 
 def _moment(text: str) -> float:

@@ -66,13 +66,13 @@ class Stub:
             self.calls[operation] += 1
             return self.calls[operation] - 1
 
-    def told_and_reset(self) -> dict[str, Any]:
+    def read_and_reset(self) -> dict[str, Any]:
         """Return the calls since the last time."""
         with self.lock:
-            told = {"calls": dict(self.calls), "first_at": self.first_at}
+            shown = {"calls": dict(self.calls), "first_at": self.first_at}
             self.calls.clear()
             self.first_at = None
-            return told
+            return shown
 
     def multi_results(self, ids: list[str]) -> list[bytes | mmap]:
         """Put together an answer, in pieces."""
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             ids = parse_qs(url.query).get("query_task_ids", [""])[0]
             self._send(self._stub.multi_results(ids.split(",") if ids else []))
         elif url.path == "/calls":
-            self._send_json(self._stub.told_and_reset())
+            self._send_json(self._stub.read_and_reset())
         elif "/lookml_models/" in url.path:
             self._stub.count("lookml_model_explore")
             self._send([self._stub.explore])

@@ -54,8 +54,8 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self._upstream)
         try:
             connection.request(self.command, self.path, body, headers)
-            answer = connection.getresponse()
-            self._send(answer.status, answer.read())
+            response = connection.getresponse()
+            self._send(response.status, response.read())
         finally:
             connection.close()
 

@@ -91,8 +91,8 @@ def main() -> None:
     RunWatch.log_end = account.counting(RunWatch.log_end, "report")  # type: ignore[method-assign]
 
     def tell() -> None:
-        whole = time.process_time()
-        path.write_text(json.dumps({"whole": whole, **account.seconds}))
+        complete = time.process_time()
+        path.write_text(json.dumps({"whole": complete, **account.seconds}))
 
     atexit.register(tell)
     run_tap()

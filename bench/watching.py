@@ -27,15 +27,15 @@ def processor_time(arena: Arena) -> Iterator[Line]:
     tasks = arena.scaled(_TASKS)
     for rows in _ROWS:
         with _stub(arena, rows) as stub:
-            runs = arena.in_turn({f"{rows} rows": partial(_told_by, stub, tasks)})
-        (told,) = runs.values()
+            runs = arena.in_turn({f"{rows} rows": partial(_read_from, stub, tasks)})
+        (shown,) = runs.values()
         for parts in (("progress", "report"), ("progress",), ("report",)):
-            shares = tuple(100 * sum(t[part] for part in parts) / t["whole"] for t in told)
+            shares = tuple(100 * sum(t[part] for part in parts) / t["whole"] for t in shown)
             what = f"{tasks:,} tasks of {rows} rows, {' and '.join(parts)}"
             goal = at_most(2) if parts[1:] else None
             yield Line("watching", Series(what, "%", shares), goal=goal)
-        whole = tuple(t["whole"] for t in told)
-        yield Line("watching", Series("processor time of the run", "s", whole))
+        complete = tuple(t["whole"] for t in shown)
+        yield Line("watching", Series("processor time of the run", "s", complete))
 
 
 def memory(arena: Arena) -> Iterator[Line]:
@@ -57,10 +57,10 @@ def _stub(arena: Arena, rows: int) -> AbstractContextManager[Stub]:
     return arena.stub(Results(("json_detail",), _RESULTS_THAT_DIFFER, rows))
 
 
-def _told_by(stub: Stub, tasks: int) -> dict[str, float]:
+def _read_from(stub: Stub, tasks: int) -> dict[str, float]:
     _watched(stub, tasks)
-    told: dict[str, float] = json.loads((stub.folder / _TOLD).read_text())
-    return told
+    shown: dict[str, float] = json.loads((stub.folder / _TOLD).read_text())
+    return shown
 
 
 def _watched(stub: Stub, tasks: int) -> Served:

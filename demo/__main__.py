@@ -69,7 +69,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     screen = Screen()
     try:
-        _tell(screen)
+        _report(screen)
     except ProgramError as error:
         screen.fail(f"{error}. The end of {_shown(error.log)}:")
         lines = error.log.read_text().splitlines()[-_LOG_LINES_SHOWN:]
@@ -85,7 +85,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _tell(screen: Screen) -> None:
+def _report(screen: Screen) -> None:
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir()
     with ExitStack() as started:

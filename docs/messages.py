@@ -27,7 +27,7 @@ _VALUE = "..."
 # Modules whose texts are tables, prompts, progress or a report, which other pages show.
 _PRINTS = (
     "__main__",
-    "answers",
+    "inspection",
     "cli.init",
     "cli.output",
     "cli.plugin",

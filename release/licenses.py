@@ -72,8 +72,8 @@ def required_distributions(pyproject: Path) -> dict[str, Distribution]:
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         if name not in found:
             found[name] = distribution(name)
-            for wanted in ("", *requirement.extras):
-                pending += _requirements(name, wanted)
+            for expected in ("", *requirement.extras):
+                pending += _requirements(name, expected)
     return found
 
 

@@ -18,7 +18,6 @@ from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
-from tap_looker_tasks.answers import Question, answer, build_questions, check
 from tap_looker_tasks.cli import (
     HELP,
     ClosingCommand,
@@ -36,10 +35,11 @@ from tap_looker_tasks.config import (
     describe_settings,
     find_unknown_settings,
     find_wrong_variables,
-    refuse,
+    reject_problems,
     reject_sdk_errors,
     without_secrets,
 )
+from tap_looker_tasks.inspection import Question, build_questions, check, print_answer
 from tap_looker_tasks.launching import (
     Discovery,
     QueryStreamPlan,
@@ -126,7 +126,7 @@ class TapLookerTasks(LookerTap):
         try:
             given = super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError, RecursionError) as error:
-            refuse([f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"])
+            reject_problems([f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"])
             raise
         if given.parse_env:
             # Without settings, this only reads a file `.env` into the environment.
@@ -134,7 +134,7 @@ class TapLookerTasks(LookerTap):
             dotenv = Path(".env")
             parse_environment_config({}, cls._env_var_prefix, dotenv if dotenv.exists() else None)
             declared = cls._declare_settings()
-            refuse([*find_wrong_variables(os.environ, cls._env_var_prefix, declared)])
+            reject_problems([*find_wrong_variables(os.environ, cls._env_var_prefix, declared)])
         return given
 
     @classmethod
@@ -149,7 +149,7 @@ class TapLookerTasks(LookerTap):
     def invoke(
         cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
     ) -> None:
-        question = Question.take_from(options)
+        question = Question.parse(options)
         # All other commands discover, test or print something.
         if question is None:
             click.get_current_context().meta[_IS_RUN] = True
@@ -169,7 +169,7 @@ class TapLookerTasks(LookerTap):
                 setup_mapper=False,
                 may_run=False,
             )
-            if not answer(tap, question):
+            if not print_answer(tap, question):
                 click.get_current_context().exit(1)
 
     @override
@@ -229,7 +229,7 @@ class TapLookerTasks(LookerTap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK's own messages contain the wrong value, which may be a secret, and have
         # several lines. It still checks its own settings.
-        refuse(find_unknown_settings(self._config, self._declare_settings()))
+        reject_problems(find_unknown_settings(self._config, self._declare_settings()))
         if not raise_errors:
             return []
         checked = Settings.from_config(self._config)
@@ -279,7 +279,7 @@ class TapLookerTasks(LookerTap):
                 for name, entry in self.input_catalog.items()
             }
             queries = find_queries(settings, self.client, self.stored_queries, self.logger, known)
-            refuse(queries.problems)
+            reject_problems(queries.problems)
             self.failures = queries.failures
             plans = [QueryStreamPlan(q, known[q.name]) for q in queries.values if q.name in known]
             for query in queries.values:

@@ -74,7 +74,7 @@ class Proxy:
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, exchange: Exchange) -> bytes:
+    def response(self, exchange: Exchange) -> bytes:
         """Return the body that the client gets."""
         return exchange.received.body
 
@@ -104,25 +104,25 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             headers = dict(_end_to_end(self.headers))
             connection.request(self.command, self.path, sent or None, headers)
-            answer = connection.getresponse()
-            received = answer.read()
+            response = connection.getresponse()
+            received = response.read()
         finally:
             connection.close()
         exchange = Exchange(
             self.command,
             self.path,
             Content(_kind_of(self.headers), sent),
-            answer.status,
-            Content(_kind_of(answer.headers), received),
+            response.status,
+            Content(_kind_of(response.headers), received),
         )
-        self._answer(answer, self.server.proxy.answer(exchange))
+        self._respond(response, self.server.proxy.response(exchange))
 
     do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _pass_on  # noqa: N815 - as the server names them
 
-    def _answer(self, answer: http.client.HTTPResponse, body: bytes) -> None:
+    def _respond(self, response: http.client.HTTPResponse, body: bytes) -> None:
         # Date and server are those of the destination.
-        self.send_response_only(answer.status)
-        for name, value in _end_to_end(answer.headers):
+        self.send_response_only(response.status)
+        for name, value in _end_to_end(response.headers):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -109,7 +109,7 @@ def invoke(
         result = CliRunner().invoke(TapLookerTasks.cli, arguments, env=environment)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     output = result.stdout_bytes
-    messages = parse(output, state, is_whole="--test" not in arguments)
+    messages = parse(output, state, is_complete="--test" not in arguments)
     return Run(result.exit_code, output, log.getvalue() + result.stderr, messages)
 
 
@@ -175,7 +175,7 @@ def _finished(state: object) -> set[object]:
     return {*state} if isinstance(state, dict) else set()
 
 
-def parse(output: bytes, state: object = None, *, is_whole: bool = True) -> list[dict[str, Any]]:
+def parse(output: bytes, state: object = None, *, is_complete: bool = True) -> list[dict[str, Any]]:
     """Read the messages of a run that was given `state`, with every digit, and check their order.
 
     `--discover` and the like write something else, `--test` one record of each stream.
@@ -187,7 +187,7 @@ def parse(output: bytes, state: object = None, *, is_whole: bool = True) -> list
     assert not torn
     messages = [json.loads(line, parse_float=Decimal) for line in lines]
     check = OrderCheck(state)
-    for message in messages if is_whole else ():
+    for message in messages if is_complete else ():
         check.take(message)
     return messages
 

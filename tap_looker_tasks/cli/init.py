@@ -23,7 +23,7 @@ from tap_looker_tasks.config import (
     QueryConfig,
     Settings,
     read_address,
-    refuse,
+    reject_problems,
 )
 from tap_looker_tasks.errors import RunError, SettingsError, TapError
 from tap_looker_tasks.launching import (
@@ -330,7 +330,7 @@ class _Choice:
         """
         one = {**self._config, "queries": [], "dashboards": [], section: [entry]}
         found = self.discovery.find_queries(Settings.from_config(one))
-        refuse([*found.problems, *(reason for _, reason in found.failures)])
+        reject_problems([*found.problems, *(reason for _, reason in found.failures)])
         return map_concurrently(self._describe, found.values, self._settings.max_connections)
 
     def _describe(self, query: ConfiguredQuery) -> _Stream:
@@ -346,7 +346,7 @@ class _Choice:
 
     def _plan(self, query: ConfiguredQuery) -> QueryStreamPlan:
         found = self.discovery.plans([query])
-        refuse([reason for _, reason in found.failures])
+        reject_problems([reason for _, reason in found.failures])
         return found.values[0]
 
     def _changed_at(self, plan: QueryStreamPlan) -> str | None:

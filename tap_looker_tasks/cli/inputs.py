@@ -155,8 +155,8 @@ def _check_name(entry: Mapping[str, Any], place: str) -> None:
     """
     own = entry["tap_stream_id"]
     if (name := entry.get("stream")) and name != own:
-        told = msgspec.json.encode(name)[:50].decode()
-        msg = f"{place}.stream: {told}, but it is {own}; rename it by an __alias__ in stream_maps"
+        shown = msgspec.json.encode(name)[:50].decode()
+        msg = f"{place}.stream: {shown}, but it is {own}; rename it by an __alias__ in stream_maps"
         raise WrongShapeError(msg)
 
 

@@ -273,14 +273,16 @@ class Project:
             path.write_text(old + end + "\n".join(missing) + "\n")
 
 
-def _find_plugin(plugins: dict[str, Any], kind: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _find_plugin(
+    plugins: dict[str, Any], kind: str, requested: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the project's plugin of that name, added if there is none."""
     entries = _child(plugins, kind, [])
     for entry in entries:
-        if entry.get("name") == wanted["name"]:
+        if entry.get("name") == requested["name"]:
             found: dict[str, Any] = entry
             return found
-    entries.append(deepcopy(dict(wanted)))
+    entries.append(deepcopy(dict(requested)))
     added: dict[str, Any] = entries[-1]
     return added
 

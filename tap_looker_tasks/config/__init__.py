@@ -27,6 +27,6 @@ from tap_looker_tasks.config.schema import (
 from tap_looker_tasks.config.settings import (
     Settings as Settings,
     find_unknown_settings as find_unknown_settings,
-    refuse as refuse,
+    reject_problems as reject_problems,
     reject_sdk_errors as reject_sdk_errors,
 )

@@ -318,7 +318,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             settings = msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(explain(error)) from None
-        refuse([*problems(settings.queries, settings.dashboards), *_problems_in(settings)])
+        reject_problems([*problems(settings.queries, settings.dashboards), *_problems_in(settings)])
         return msgspec.structs.replace(
             _resolve_addresses(settings),
             query_task_ids=check_task_ids(settings.query_task_ids, "query_task_ids"),
@@ -370,7 +370,7 @@ def find_unknown_settings(config: Mapping[str, Any], declared: Collection[str]) 
 SETTING_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
-def refuse(found: Sequence[str]) -> None:
+def reject_problems(found: Sequence[str]) -> None:
     """Report all problems of the configuration in one error.
 
     Raises:
@@ -389,7 +389,7 @@ def reject_sdk_errors(messages: Iterable[str]) -> None:
     Raises:
         SettingsError: If there are any.
     """
-    refuse([name_setting_first(message) for message in messages])
+    reject_problems([name_setting_first(message) for message in messages])
 
 
 def _resolve_addresses(settings: Settings) -> Settings:
@@ -403,8 +403,8 @@ def _resolve_addresses(settings: Settings) -> Settings:
     dashboards, wrong_dashboards = _resolve(
         "dashboards", settings.dashboards, resolve_dashboard, base_url
     )
-    refuse([*wrong_queries, *wrong_dashboards])
-    refuse([*_wrong_zones(queries)])
+    reject_problems([*wrong_queries, *wrong_dashboards])
+    reject_problems([*_wrong_zones(queries)])
     return msgspec.structs.replace(
         settings, base_url=base_url, queries=queries, dashboards=dashboards
     )

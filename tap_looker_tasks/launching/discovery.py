@@ -22,7 +22,7 @@ from tap_looker_tasks.config import (
     DashboardConfig,
     Settings,
     name_problems,
-    refuse,
+    reject_problems,
     share_queries,
 )
 from tap_looker_tasks.errors import RequestRejectedError
@@ -143,7 +143,7 @@ def find_queries(
         *(_keep_name(query, kept) for tiles in dashboards for query in tiles.values),
     ]
     longest = settings.max_name_length
-    queries = [_with_name(query, shorten(query.name, longest)) for query in _tell_apart(queries)]
+    queries = [_with_name(query, shorten(query.name, longest)) for query in _distinguish(queries)]
     problems = [problem for tiles in dashboards for problem in tiles.problems]
     names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
     shards = share_queries((query.name for query in queries), settings.shard_count)
@@ -200,7 +200,7 @@ def _with_name(query: ConfiguredQuery, name: str) -> ConfiguredQuery:
     return replace(query, config=msgspec.structs.replace(query.config, name=name))
 
 
-def _tell_apart(queries: Sequence[ConfiguredQuery]) -> list[ConfiguredQuery]:
+def _distinguish(queries: Sequence[ConfiguredQuery]) -> list[ConfiguredQuery]:
     """End the names of Looks in their IDs if a title is also another stream's name."""
     count = Counter(query.name for query in queries)
     return [
@@ -267,8 +267,10 @@ def catalog_problems(
 
 def _replication_key_problems(plan: QueryStreamPlan, replication_key: str | None) -> list[str]:
     if replication_key is None or replication_key != plan.replication_key:
-        path, wanted = plan.query.config_path, plan.replication_key or "none"
-        return [f"its replication key is {replication_key or 'none'}, that of {path} is {wanted}"]
+        path, requested = plan.query.config_path, plan.replication_key or "none"
+        return [
+            f"its replication key is {replication_key or 'none'}, that of {path} is {requested}"
+        ]
     if replication_key not in plan.schema["properties"]:
         return [f"its schema has no property {replication_key}, the replication key"]
     return []
@@ -341,7 +343,9 @@ class Discovery:
         for examined in found:
             for warning in examined.warnings:
                 self._logger.warning("%s", warning)
-        refuse([*problems, *(problem for examined in found for problem in examined.problems)])
+        reject_problems(
+            [*problems, *(problem for examined in found for problem in examined.problems)]
+        )
         return Findings(
             tuple(plan for examined in found for plan in examined.values),
             failures=tuple(failure for examined in found for failure in examined.failures),
@@ -350,15 +354,15 @@ class Discovery:
     def _examine(self, query: ConfiguredQuery) -> Findings[QueryStreamPlan]:
         try:
             stored = self._stored_queries.find(query, self._client)
-            wanted = prepare_query(query, stored, self._settings.query_timezone)
-            known = self._find_fields(query, wanted)
+            requested = prepare_query(query, stored, self._settings.query_timezone)
+            known = self._find_fields(query, requested)
         except (RequestRejectedError, ValueError) as error:
             _raise_unless_content(error)
             reason = f"{query.source_path}: {error}"
             if query.config.explore:
                 return Findings(problems=(reason,))
             return Findings(failures=((query.name, reason),))
-        body, hidden = visible_fields(query.config, wanted.body, known)
+        body, hidden = visible_fields(query.config, requested.body, known)
         if needed := hidden & {*query.config.key_fields, query.config.replication_key}:
             reason = f"{query.source_path}: {' and '.join(sorted(map(str, needed)))} {_HIDDEN}"
             return Findings(failures=((query.name, reason),))
@@ -402,12 +406,12 @@ class Discovery:
         decimals = query.config.decimals or self._settings.decimals
         return decimal_type(decimals.precision, decimals.scale) if decimals else NUMBER
 
-    def _find_fields(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
-        model, explore = str(wanted.body["model"]), str(wanted.body["view"])
+    def _find_fields(self, query: ConfiguredQuery, requested: PreparedQuery) -> KnownFields:
+        model, explore = str(requested.body["model"]), str(requested.body["view"])
         known = self._explores.find((model, explore), partial(self._read_explore, model, explore))
         if known or self._may_run:
-            return known or self._probe(query, wanted)
-        names = query_fields(wanted.body)
+            return known or self._probe(query, requested)
+        names = query_fields(requested.body)
         return KnownFields(
             {name: ExploreField(name, type=None) for name in names}, are_all=False, are_typed=False
         )
@@ -420,13 +424,13 @@ class Discovery:
                 return None
             raise
 
-    def _probe(self, query: ConfiguredQuery, wanted: PreparedQuery) -> KnownFields:
+    def _probe(self, query: ConfiguredQuery, requested: PreparedQuery) -> KnownFields:
         """Return the fields of a query from one row of its result.
 
         Raises:
             ValueError: If the query fails.
         """
-        explore = f"{wanted.body['model']}/{wanted.body['view']}"
+        explore = f"{requested.body['model']}/{requested.body['view']}"
         self._logger.warning(
             "%s: the fields of Explore %s cannot be read by this user; running the query for one "
             "row to find its types",
@@ -434,9 +438,9 @@ class Discovery:
             explore,
         )
         try:
-            query_id = wanted.query_id or self._client.create_query(wanted.body)
+            query_id = requested.query_id or self._client.create_query(requested.body)
             entry = self._client.run_query(
-                query_id, limit=1, server_table_calcs=wanted.server_table_calcs
+                query_id, limit=1, server_table_calcs=requested.server_table_calcs
             )
             result = read_result(entry)
             failure = result.error_message
@@ -445,4 +449,4 @@ class Discovery:
         if failure or not result:
             msg = f"the Explore {explore} cannot be read, and the query fails: {failure}"
             raise ValueError(msg)
-        return fields_in_result(query_fields(wanted.body), result.fields or ())
+        return fields_in_result(query_fields(requested.body), result.fields or ())

@@ -170,16 +170,16 @@ class Launcher:
         keeper = self._keepers[query_name]
         if keeper.query.problem:
             raise LookWithoutQueryError(keeper.query.problem)
-        wanted = self.fingerprint(query_name)
+        requested = self.fingerprint(query_name)
         last_run = keeper.last_run
-        is_known = last_run.query_id and last_run.fingerprint == wanted
+        is_known = last_run.query_id and last_run.fingerprint == requested
         if is_known and query_name not in self._rejected:
             query = PreparedQuery(last_run.query_id, limits=last_run.limits)
         else:
             stored = self._stored_queries.find(keeper.query, self._client)
             query = prepare_query(keeper.query, stored, self._settings.query_timezone, keeper)
         query_id = query.query_id or self._client.create_query(query.body)
-        self._prepared[query_name] = replace(query, query_id=query_id, fingerprint=wanted)
+        self._prepared[query_name] = replace(query, query_id=query_id, fingerprint=requested)
 
     def launch(self, launch: Launch) -> LaunchedTask:
         """Create the task of a prepared query.
@@ -223,7 +223,7 @@ class Launcher:
             expected=self._keepers[name].last_run.expected,
         )
 
-    def remember(self, task: LaunchedTask, runtime: float | None, run_id: str | None) -> None:
+    def save(self, task: LaunchedTask, runtime: float | None, run_id: str | None) -> None:
         """Save in state the run of a query whose result is delivered.
 
         Args:
@@ -240,7 +240,7 @@ class Launcher:
             row_limit=task.limits.row_limit,
             column_limit=task.limits.column_limit,
         )
-        keeper.remember(last_run, runtime)
+        keeper.save(last_run, runtime)
         keeper.note_delivered_in(run_id)
 
     def _is_reusable(self, task: LaunchedTask, keeper: QueryKeeper) -> bool:

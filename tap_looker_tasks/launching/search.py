@@ -47,17 +47,17 @@ def search_content(words: Sequence[str], client: LookerClient, base_url: str) ->
     Raises:
         RequestError: If a request to Looker fails.
     """
-    wanted = [word.lower() for word in words]
-    longest = max(wanted, key=len, default="")
+    requested = [word.lower() for word in words]
+    longest = max(requested, key=len, default="")
     pattern = f"%{longest}%" if longest else ""
-    limit = MAX_SHOWN + 1 if len(wanted) < 2 else _MAX_MATCHED  # noqa: PLR2004 - one word
+    limit = MAX_SHOWN + 1 if len(requested) < 2 else _MAX_MATCHED  # noqa: PLR2004 - one word
     kinds: tuple[Callable[[], Iterator[Content]], ...] = (
         lambda: _pages("Look", client.search_looks(pattern, limit=limit), base_url),
         lambda: _pages("dashboard", client.search_dashboards(pattern, limit=limit), base_url),
         lambda: _pages("dashboard", client.folder_dashboards(_LOOKML_FOLDER), base_url),
-        lambda: _explores(client.all_lookml_models(), shows_hidden=bool(wanted)),
+        lambda: _explores(client.all_lookml_models(), shows_hidden=bool(requested)),
     )
-    found = map_concurrently(partial(_search_one, wanted), kinds, len(kinds))
+    found = map_concurrently(partial(_search_one, requested), kinds, len(kinds))
     looks, dashboards, of_lookml, explores = (content for content, _ in found)
     notes = dict.fromkeys(note for _, note in found if note)
     shown: list[Content] = []

@@ -102,38 +102,38 @@ class LookerClient:
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
         operation = self._http.begin("query_task_multi_results")
-        return self._answers(operation, dict.fromkeys(query_task_ids), new_rows, max_tries)
+        return self._responses(operation, dict.fromkeys(query_task_ids), new_rows, max_tries)
 
-    def _answers(
+    def _responses(
         self,
         operation: Operation,
-        wanted: dict[str, None],
+        requested: dict[str, None],
         new_rows: Callable[[], RowArrays],
         max_tries: int | None,
     ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
         repeats = self._repeats(operation, max_tries)
         while True:
-            before = len(wanted)
-            error = yield from self._entries_on_arrival(operation, wanted, new_rows)
-            if error is None or not wanted:
+            before = len(requested)
+            error = yield from self._entries_on_arrival(operation, requested, new_rows)
+            if error is None or not requested:
                 return
-            if len(wanted) < before:
+            if len(requested) < before:
                 repeats.reset_tries()
             repeats.wait_or_raise(error)
 
     def _entries_on_arrival(
-        self, operation: Operation, wanted: dict[str, None], new_rows: Callable[[], RowArrays]
+        self, operation: Operation, requested: dict[str, None], new_rows: Callable[[], RowArrays]
     ) -> Generator[tuple[str, _Entry], None, RetriableRequestError | None]:
-        """Yield entries of requested tasks, and remove these from `wanted`; return the failure."""
-        path = "query_tasks/multi_results?query_task_ids=" + ",".join(map(_part, wanted))
+        """Yield entries of tasks, and remove these from `requested`; return the failure."""
+        path = "query_tasks/multi_results?query_task_ids=" + ",".join(map(_part, requested))
         try:
             with self._send(operation, "GET", path, is_long=True) as response:
-                for query_task_id, answer in split_entries(response.chunks(), new_rows):
-                    if query_task_id in wanted:
-                        del wanted[query_task_id]
-                        yield query_task_id, answer
-                    elif isinstance(answer, TaskEntry) and answer.rows is not None:
-                        answer.rows.clear()
+                for query_task_id, entry in split_entries(response.chunks(), new_rows):
+                    if query_task_id in requested:
+                        del requested[query_task_id]
+                        yield query_task_id, entry
+                    elif isinstance(entry, TaskEntry) and entry.rows is not None:
+                        entry.rows.clear()
         except MalformedResponseError as malformed:
             return unreadable(operation.name, self._connection.base_url, malformed)
         except RetriableRequestError as error:
@@ -176,10 +176,10 @@ class LookerClient:
             return read_body(response.content_type, response.chunks(), new_rows)
         except NotAResultError as error:
             msg = f"{operation.name}: {base_url} returned no result: {error}"
-            refused = RequestRejectedError(msg, http_status=response.status)
+            rejected = RequestRejectedError(msg, http_status=response.status)
         except MalformedResponseError as malformed:
             raise unreadable(operation.name, base_url, malformed) from None
-        raise refused
+        raise rejected
 
     def create_query_task(
         self,
@@ -209,10 +209,10 @@ class LookerClient:
         }
         body = {name: value for name, value in task.items() if value is not None}
         flags = {"server_table_calcs=true": server_table_calcs, "cache=false": not cache}
-        asked = "&".join(flag for flag, is_set in flags.items() if is_set)
-        path = f"query_tasks?{asked}" if asked else "query_tasks"
-        answer = self._decoded(operation, dict[str, Any], "POST", path, json=body)
-        return self._id_in(operation, answer)
+        requested = "&".join(flag for flag, is_set in flags.items() if is_set)
+        path = f"query_tasks?{requested}" if requested else "query_tasks"
+        created = self._decoded(operation, dict[str, Any], "POST", path, json=body)
+        return self._id_in(operation, created)
 
     def kill_query(self, query_task_id: str, *, max_seconds: float = inf) -> bool:
         """Cancel a task; return False if Looker does not find it among running tasks.
@@ -237,11 +237,11 @@ class LookerClient:
         """
         operation = self._http.begin("create_query")
         # Looker returns the same query for the same body, so the request can be retried.
-        answer = self._repeated(
+        created = self._repeated(
             operation,
             lambda: self._decoded(operation, dict[str, Any], "POST", "queries", json=body),
         )
-        return self._id_in(operation, answer)
+        return self._id_in(operation, created)
 
     def query(self, query_id: str) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query>."""
@@ -403,8 +403,8 @@ class LookerClient:
             found = page_in(body) or malformed
             raise unreadable(operation.name, self._connection.base_url, found) from None
 
-    def _id_in(self, operation: Operation, answer: dict[str, Any]) -> str:
-        match answer.get("id"):
+    def _id_in(self, operation: Operation, created: dict[str, Any]) -> str:
+        match created.get("id"):
             case str(id_) if id_:
                 return id_
             case int(number):
@@ -424,7 +424,7 @@ class LookerClient:
             except RequestRejectedError as error:
                 if error.http_status != _UNAUTHORIZED:
                     raise
-                token = self._token.get(operation, refused=token)
+                token = self._token.get(operation, rejected=token)
                 response = stack.enter_context(ask(headers=token.header))
             yield response
 
@@ -450,8 +450,13 @@ class LookerClient:
 
 
 def _search_by_title(title: str, limit: int) -> str:
-    wanted = {"title": title, "limit": limit, "sorts": "view_count desc", "fields": _CONTENT_PARTS}
-    return urlencode({name: value for name, value in wanted.items() if value})
+    parameters = {
+        "title": title,
+        "limit": limit,
+        "sorts": "view_count desc",
+        "fields": _CONTENT_PARTS,
+    }
+    return urlencode({name: value for name, value in parameters.items() if value})
 
 
 def _part(text: str) -> str:

@@ -178,13 +178,13 @@ class Http:
             self._in_progress.add(exchange)
         try:
             self._ask(exchange, operation, verb, path, **request)
-            answer = LookerResponse(exchange, operation, self._connection)
-            self._logger.debug("%s: HTTP %s", operation.name, answer.status)
-            if answer.status >= _FIRST_REFUSAL:
+            response = LookerResponse(exchange, operation, self._connection)
+            self._logger.debug("%s: HTTP %s", operation.name, response.status)
+            if response.status >= _FIRST_REFUSAL:
                 raise self._rejection(exchange, operation)
             if is_long:
                 exchange.expect_long_body()
-            yield answer
+            yield response
         finally:
             with self._lock:
                 self._in_progress.discard(exchange)

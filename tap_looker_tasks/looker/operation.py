@@ -138,13 +138,13 @@ class Token:
         return {"Authorization": f"token {self.access_token}"}
 
 
-def token_from(answer: object, now: float) -> Token:
+def token_from(response: object, now: float) -> Token:
     """Read the response to a login at `now`, in epoch seconds.
 
     Raises:
         ValueError: If the response has no usable token.
     """
-    match answer:
+    match response:
         case {"access_token": str(access_token), **rest} if _TOKEN.fullmatch(access_token):
             expires_in = rest.get("expires_in")
             lifetime = expires_in if isinstance(expires_in, int | float) else 3600
@@ -167,15 +167,15 @@ class SharedToken:
         self._token: Token | None = None
         self._lock = Lock()
 
-    def get(self, operation: Operation, refused: Token | None = None) -> Token:
-        """Return a token, other than `refused`, the one that Looker rejected.
+    def get(self, operation: Operation, rejected: Token | None = None) -> Token:
+        """Return a token, other than `rejected`, the one that Looker rejected.
 
         Raises:
             RequestError: If the login failed.
         """
         with self._held(operation):
             token = self._token
-            if token is None or token is refused or self._clock.now() >= token.renew_at:
+            if token is None or token is rejected or self._clock.now() >= token.renew_at:
                 self._token = None
                 self._token = token = self._log_in(operation)
             return token

@@ -138,7 +138,7 @@ def changed_copy(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any
     """Return the body of a changed copy; None if the query needs no change."""
     changes = {
         key: value
-        for key, value in _wanted(body, overrides).items()
+        for key, value in _requested(body, overrides).items()
         if _significant(body.get(key)) != _significant(value)
     }
     if not changes:
@@ -148,19 +148,19 @@ def changed_copy(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any
     return {**kept, **changes, "filter_config": None}
 
 
-def _wanted(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
-    wanted: dict[str, Any] = {}
+def _requested(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
+    requested: dict[str, Any] = {}
     if overrides.limit is not None:
-        wanted["limit"] = str(overrides.limit)
+        requested["limit"] = str(overrides.limit)
     if overrides.column_limit is not None:
-        wanted["column_limit"] = str(overrides.column_limit)
+        requested["column_limit"] = str(overrides.column_limit)
     if overrides.filters:
-        wanted["filters"] = {**(body.get("filters") or {}), **overrides.filters}
+        requested["filters"] = {**(body.get("filters") or {}), **overrides.filters}
     if overrides.query_timezone is not None:
-        wanted["query_timezone"] = overrides.query_timezone
+        requested["query_timezone"] = overrides.query_timezone
     if overrides.sort_first is not None:
-        wanted["sorts"] = _sort_first(overrides.sort_first, body.get("sorts") or ())
-    return wanted
+        requested["sorts"] = _sort_first(overrides.sort_first, body.get("sorts") or ())
+    return requested
 
 
 def _sort_first(name: str, sorts: Iterable[str]) -> list[str]:
@@ -293,10 +293,10 @@ def _find_column_limit(result: Result, limit: int | None) -> int | None:
 
 def _find_row_limit(result: Result, limit: int | None) -> Iterator[Shortfall]:
     rows = result.row_count or 0
-    says_cut = bool(result.truncated) and not result.columns_truncated
+    reports_cut = bool(result.truncated) and not result.columns_truncated
     if (cap := _ROW_CAPS.get(rows)) and (limit is None or limit > rows):
         yield Shortfall(f"the result may be cut off (rows: {rows}): {cap}")
-    elif says_cut or (limit is not None and rows >= limit and not _is_filled(result, limit)):
+    elif reports_cut or (limit is not None and rows >= limit and not _is_filled(result, limit)):
         yield Shortfall(f"the result is at its limit (rows: {rows})", "limit")
 
 

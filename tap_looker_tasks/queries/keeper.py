@@ -137,7 +137,7 @@ class QueryKeeper:
         except msgspec.ValidationError:
             return QueryState()
 
-    def remember(self, last_run: QueryState, runtime: float | None) -> None:
+    def save(self, last_run: QueryState, runtime: float | None) -> None:
         """Save the run of the query, once its result is delivered.
 
         Args:

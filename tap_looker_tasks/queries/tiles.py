@@ -217,13 +217,13 @@ def _match_tiles(
 
 
 def _read_element(entry: Mapping[str, Any]) -> _Element:
-    made, look = as_object(entry.get("result_maker")), as_object(entry.get("look"))
+    result_maker, look = as_object(entry.get("result_maker")), as_object(entry.get("look"))
     element_id = as_id(entry.get("id")) or "unknown"
     query_id = as_id(entry.get("query_id"))
     look_id = None if query_id else as_id(entry.get("look_id"))
     if not look_id:
-        query_id = query_id or as_id(made.get("query_id"))
-    own = as_object(entry.get("query")) or as_object(made.get("query"))
+        query_id = query_id or as_id(result_maker.get("query_id"))
+    own = as_object(entry.get("query")) or as_object(result_maker.get("query"))
     body = as_object(look.get("query")) if look_id else own
     return _Element(
         id=element_id,
@@ -231,8 +231,8 @@ def _read_element(entry: Mapping[str, Any]) -> _Element:
         query_id=query_id,
         look_id=look_id,
         body=body,
-        listens=tuple(_find_listens((entry, *as_objects(made.get("filterables"))))),
-        merge_id=as_id(entry.get("merge_result_id")) or as_id(made.get("merge_result_id")),
+        listens=tuple(_find_listens((entry, *as_objects(result_maker.get("filterables"))))),
+        merge_id=as_id(entry.get("merge_result_id")) or as_id(result_maker.get("merge_result_id")),
     )
 
 
@@ -296,14 +296,14 @@ def _describe_merges(
 
 def _why_not_runnable(entry: Mapping[str, Any], element: _Element) -> str | None:
     """Return why an element that should have rows cannot run; None if it can, or has none."""
-    made = as_object(entry.get("result_maker"))
+    result_maker = as_object(entry.get("result_maker"))
     if element.is_runnable:
         return None
     if element.merge_id:
         return "merges several queries, which cannot be read"
-    if made.get("sql_query_id"):
+    if result_maker.get("sql_query_id"):
         return "is an SQL Runner query"
-    return "has no query" if made else None
+    return "has no query" if result_maker else None
 
 
 def _find_listens(listeners: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -193,8 +193,8 @@ def read_body(
         NotAResultError: If it is a page, or text that cannot be delivered.
         MalformedResponseError: If it is not valid JSON.
     """
-    beginning, chunks = _begin(chunks)
-    if _is_json(content_type, beginning):
+    prefix, chunks = _begin(chunks)
+    if _is_json(content_type, prefix):
         data, rows = read_payload(chunks, new_rows)
         return TaskEntry(_COMPLETE, data=data, rows=rows)
     text = _read_text(chunks)
@@ -213,19 +213,19 @@ def read_body(
 def _begin(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """Return the start of a body, and all its chunks."""
     rest = iter(chunks)
-    beginning = b""
+    prefix = b""
     for chunk in rest:
-        beginning += chunk
-        if len(beginning) >= _BEGINNING_BYTES:
+        prefix += chunk
+        if len(prefix) >= _BEGINNING_BYTES:
             break
-    return beginning, chain((beginning,), rest)
+    return prefix, chain((prefix,), rest)
 
 
-def _is_json(content_type: str, beginning: bytes) -> bool:
+def _is_json(content_type: str, prefix: bytes) -> bool:
     if content_type in _TEXT_TYPES:
         return False
     is_declared = content_type == "application/json" or content_type.endswith("+json")
-    return is_declared or _JSON_BEGINNING.match(beginning) is not None
+    return is_declared or _JSON_BEGINNING.match(prefix) is not None
 
 
 def _is_page(content_type: str, text: bytes) -> bool:

@@ -172,20 +172,18 @@ class Body:
             if not self._read_chunk():
                 return True
 
-    def try_fast(
-        self, decode: Callable[[bytes], _T], beginning: bytes, longest: float
-    ) -> _T | None:
+    def try_fast(self, decode: Callable[[bytes], _T], prefix: bytes, longest: float) -> _T | None:
         """Take an object by a guess at its end; return None if the guess is wrong.
 
-        The object is assumed to end where another object of the same `beginning` starts. The search
+        The object is assumed to end where another object of the same `prefix` starts. The search
         stops after `longest` bytes.
         """
         is_long = len(self._text) - self._position >= WORTH_A_GUESS_BYTES
         # Waiting for the next entry only to find the end of a short one is not worth it.
-        is_worth_it = is_long or self._text.find(beginning, self._position + 1) >= 0
+        is_worth_it = is_long or self._text.find(prefix, self._position + 1) >= 0
         if not self._may_guess or not is_worth_it or self._mark() != b"{":
             return None
-        end = self._guessed_end(beginning, longest)
+        end = self._guessed_end(prefix, longest)
         text = self._text[self._position : end]
         try:
             found = decode(text)
@@ -197,12 +195,12 @@ class Body:
         self._position += len(text)
         return found
 
-    def _guessed_end(self, beginning: bytes, longest: float) -> int:
+    def _guessed_end(self, prefix: bytes, longest: float) -> int:
         # Of `{"status":...},"b":{"status":...}` the second `{"status"` is found, then what stands
         # before it, from the brace on: `},"b":`. The first object ends after that brace.
         seen = self._position + 1
-        while (following := self._text.find(beginning, seen)) < 0:
-            seen = max(seen, len(self._text) - len(beginning)) - self._position
+        while (following := self._text.find(prefix, seen)) < 0:
+            seen = max(seen, len(self._text) - len(prefix)) - self._position
             if len(self._text) - self._position > longest:
                 return self._position
             if not self._read_on(self._position):

@@ -95,7 +95,7 @@ class Run:
         self._collector.start()
 
     def events(self) -> Iterator[Event | Idle]:
-        """Yield events; an outcome before it is saved, which `remember` does.
+        """Yield events; an outcome before it is saved, which `save` does.
 
         Raises:
             TapError: If no further request can succeed, or results cannot be stored.
@@ -106,7 +106,7 @@ class Run:
         """Yield events other than outcomes, without waiting."""
         return self._noted(self._collector.news())
 
-    def remember(
+    def save(
         self, outcome: Outcome, runtime: float | None, *, is_complete: bool, is_cached: bool = False
     ) -> None:
         """Save an outcome, once the task's last record is written.
@@ -117,7 +117,7 @@ class Run:
             is_complete: Whether its result arrived without an error.
             is_cached: Whether Looker reports that its result came from the cache.
         """
-        self._ledger.remember(outcome)
+        self._ledger.save(outcome)
         task = outcome.task
         if (
             not is_complete
@@ -130,7 +130,7 @@ class Run:
         # Some Lookers report every result as cached; one that took seconds was not.
         if is_cached and (runtime or 0) < _MAX_CACHED_SECONDS:
             runtime = None
-        self._launcher.remember(task, runtime, self._run_id)
+        self._launcher.save(task, runtime, self._run_id)
 
     def end(self, *, cancels: bool) -> Iterator[ProgressEvent]:
         """End all requests and threads in a few seconds; yield what becomes of the tasks.

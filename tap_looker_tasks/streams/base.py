@@ -285,9 +285,9 @@ class RowStream(LookerStream):
         result: Result,  # noqa: ARG002 - as above
         batches: Iterator[RecordBatch],
         *,
-        is_whole: bool,  # noqa: ARG002 - as above
+        is_complete: bool,  # noqa: ARG002 - as above
     ) -> None:
-        """Sync the rows of one task from `batches`; `is_whole` is whether these are complete."""
+        """Sync the rows of one task from `batches`; `is_complete` is whether these are complete."""
         self._batches = batches
         try:
             self.sync()

@@ -160,7 +160,7 @@ class QueryTaskResultsStream(LookerStream):
                     yield {**record}
                     self._watch.note_delivered(outcome, record)
                     # Only now is the task's last record written.
-                    run.remember(
+                    run.save(
                         outcome,
                         record["runtime_seconds"],
                         is_complete=record["status"] == COMPLETE,
@@ -269,9 +269,9 @@ class QueryTaskResultsStream(LookerStream):
                 result = read_result(entry)
             result = self._reject_unusable(result, outcome)
             if entry:
-                result, is_whole = self._check_completeness(result, outcome.task)
+                result, is_complete = self._check_completeness(result, outcome.task)
                 data = self._data(result) if self._wants_data(outcome.task) else None
-                self._deliver_rows(outcome, result, run, is_whole=is_whole)
+                self._deliver_rows(outcome, result, run, is_complete=is_complete)
         except MalformedResponseError as malformed:
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
@@ -282,8 +282,8 @@ class QueryTaskResultsStream(LookerStream):
         return record, outcome
 
     def _note_incomplete(self, outcome: Outcome, record: Record) -> None:
-        is_complete = record["status"] == COMPLETE and outcome.problem is None
-        if outcome.finished_at is None or is_complete:
+        has_completed = record["status"] == COMPLETE and outcome.problem is None
+        if outcome.finished_at is None or has_completed:
             return
         status = None if record["status"] == COMPLETE else record["status"]
         reason = record["error_message"] or _MEANINGS.get(record["status"])
@@ -331,12 +331,14 @@ class QueryTaskResultsStream(LookerStream):
             )
         return (replace(result, truncated=True) if cuts else result), not shortfalls
 
-    def _deliver_rows(self, outcome: Outcome, result: Result, run: Run, *, is_whole: bool) -> None:
+    def _deliver_rows(
+        self, outcome: Outcome, result: Result, run: Run, *, is_complete: bool
+    ) -> None:
         stream = self._stream_of(outcome.task)
         if stream and result.row_count is not None:
             batches = stream.batches(result, outcome)
             batches = self._note_between(batches, outcome, run)
-            stream.deliver(outcome, result, batches, is_whole=is_whole)
+            stream.deliver(outcome, result, batches, is_complete=is_complete)
 
     def _note_between(
         self, batches: Iterator[RecordBatch], outcome: Outcome, run: Run

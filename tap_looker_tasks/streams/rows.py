@@ -13,7 +13,7 @@ from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
-from tap_looker_tasks.config import ConfiguredQuery, refuse
+from tap_looker_tasks.config import ConfiguredQuery, reject_problems
 from tap_looker_tasks.launching import QueryStreamPlan, catalog_problems
 from tap_looker_tasks.queries import BookmarkAdvance, QueryKeeper
 from tap_looker_tasks.records import (
@@ -128,7 +128,7 @@ class QueryStream(RowStream):
             SettingsError: If they do not match its schema, or the configured query.
         """
         super().apply_catalog(catalog)
-        refuse(
+        reject_problems(
             catalog_problems(
                 QueryStreamPlan(self.query, self.schema),
                 key_properties=self.primary_keys,
@@ -158,14 +158,14 @@ class QueryStream(RowStream):
         result: Result,
         batches: Iterator[RecordBatch],
         *,
-        is_whole: bool,
+        is_complete: bool,
     ) -> None:
         match = self._match(result)
         for message in (*find_type_changes(match.columns, result.fields), *match.differences):
             self.logger.warning("%s: %s", self.name, message)
-        if self._may_activate(is_whole=is_whole) and outcome.finished_at is not None:
+        if self._may_activate(is_complete=is_complete) and outcome.finished_at is not None:
             self._stream_version = self._next_version(outcome.finished_at)
-        super().deliver(outcome, result, batches, is_whole=is_whole)
+        super().deliver(outcome, result, batches, is_complete=is_complete)
         self.keeper.move(self._latest, self._time_zone)
         if self._stream_version is not None:
             # Targets may delete all rows that this run did not deliver, since its rows are
@@ -188,8 +188,8 @@ class QueryStream(RowStream):
                 name = str(self.replication_key)
                 others = (batch.column(c.name) for c in match.columns if c.name != name)
                 advance.add(batch.column(name), others)
-        told = advance.problems if advance else []
-        for problem in (*reader.problems, *keys.problems, *told):
+        shown = advance.problems if advance else []
+        for problem in (*reader.problems, *keys.problems, *shown):
             self.logger.warning("%s: %s", self.name, problem)
         self._latest = advance.value if advance else None
 
@@ -226,16 +226,16 @@ class QueryStream(RowStream):
         self.stream_state["version"] = version
         return version
 
-    def _may_activate(self, *, is_whole: bool) -> bool:
+    def _may_activate(self, *, is_complete: bool) -> bool:
         """Return whether the rows are complete, so that those of earlier runs may be deleted."""
         if self._is_incremental or self.ABORT_AT_RECORD_COUNT is not None:
             return False
-        if not is_whole:
+        if not is_complete:
             self.logger.warning(
                 "%s: rows of earlier runs stay in the target, because the result may be incomplete",
                 self.name,
             )
-        return is_whole
+        return is_complete
 
     @override
     def _increment_stream_state(

@@ -122,7 +122,7 @@ class Ledger:
             **task.limits.known(),
         }
 
-    def remember(self, outcome: Outcome) -> None:
+    def save(self, outcome: Outcome) -> None:
         """Save an outcome, once the task's last record is written.
 
         An unfinished task, and one whose result could not be read, is polled again by the next run.
@@ -159,11 +159,11 @@ def claim_instance(bookmark: dict[str, Any], base_url: str) -> bool:
 
 
 def _keep(
-    bookmark: dict[str, Any], key: str, wanted: Mapping[str, None] | None = None
+    bookmark: dict[str, Any], key: str, requested: Mapping[str, None] | None = None
 ) -> dict[str, Any]:
     """Remove all other keys from a part of the bookmark, and return the rest."""
     found = bookmark.get(key) or {}
-    kept = {name: found[name] for name in found if wanted is None or name in wanted}
+    kept = {name: found[name] for name in found if requested is None or name in requested}
     bookmark[key] = kept
     return kept
 
@@ -181,8 +181,8 @@ def _read_task(query_name: str, noted: object) -> LaunchedTask:
     )
 
 
-def _read_moment(remembered: object) -> float | None:
+def _read_moment(saved: object) -> float | None:
     try:
-        return from_rfc3339(str(remembered))
+        return from_rfc3339(str(saved))
     except ValueError:
         return None

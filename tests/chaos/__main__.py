@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from demo.postgres import running_postgres
 from looker_simulator.engine import load_database
-from tests.chaos.answers import read_damaged
 from tests.chaos.interrupts import run_interrupted
 from tests.chaos.kills import run_kills
 from tests.chaos.metadata import run_damaged
 from tests.chaos.postgres import PostgresWarehouse
+from tests.chaos.responses import read_damaged
 from tests.chaos.soak import Size, run_soak
 from tests.chaos.warehouse import Warehouse
 
@@ -54,18 +54,18 @@ def main() -> int:
             # What these runs log is looked at, not shown.
             with redirect_stderr(io.StringIO()):
                 found = run_interrupted(Path(folder), database, given.interrupts, given.seed)
-            _print(f"interrupts, seed {given.seed}", found.told(), started_at)
+            _print(f"interrupts, seed {given.seed}", found.shown(), started_at)
             problems += found.problems
         started_at = time.monotonic()
         if given.answers:
             reading = read_damaged(Path(folder), given.answers, given.seed)
-            _print(f"malformed responses, seed {given.seed}", reading.told(), started_at)
+            _print(f"malformed responses, seed {given.seed}", reading.shown(), started_at)
             problems += reading.problems
         started_at = time.monotonic()
         if given.runs:
             with redirect_stderr(io.StringIO()):
                 damages = run_damaged(Path(folder), database, given.runs, given.seed)
-            _print(f"runs with damaged metadata, seed {given.seed}", damages.told(), started_at)
+            _print(f"runs with damaged metadata, seed {given.seed}", damages.shown(), started_at)
             problems += damages.problems
         started_at = time.monotonic()
         if given.tasks:

@@ -88,7 +88,7 @@ class Interruptions:
     exits: Counter[int] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
-    def told(self) -> Iterator[str]:
+    def shown(self) -> Iterator[str]:
         """Yield a table."""
         yield f"{'lines to choose from':24} {self.lines:8,}"
         for status, count in sorted(self.exits.items()):
@@ -177,8 +177,8 @@ class _Experiment:
             problems.append(f"the next run ends with {resumed.exit_code}: {resumed.log[-3000:]}")
         elif _rows(_load(warehouse, resumed.output)) != expected:
             problems.append("the tables are not what an undisturbed run loads")
-        told = f"{number.name} at {self.line}, {on_interrupt}"
-        self.found.problems += [f"{told}: {problem}" for problem in problems]
+        shown = f"{number.name} at {self.line}, {on_interrupt}"
+        self.found.problems += [f"{shown}: {problem}" for problem in problems]
 
     def _interrupt(self, number: signal.Signals, on_interrupt: str) -> tuple[Run, float]:
         """Return the run, and the moment of the interrupt, or that of its end if none came."""

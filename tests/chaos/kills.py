@@ -192,7 +192,7 @@ class _Experiment:
         named = named_tasks(warehouse.state)
         launches, twice = self._launches.count, len(self._launches.twice)
         with self._started(external, warehouse.state) as process:
-            is_over = _load(process, warehouse, _Kill(way, after, self._is_asked))
+            is_over = _load(process, warehouse, _Kill(way, after, self._is_polled))
             status = process.wait(_MAX_RUN_SECONDS)
         self._check_end(status, None if is_over else way)
         former = self._launches.twice[twice:]
@@ -207,7 +207,7 @@ class _Experiment:
             self._former_way = way
         return is_over and status == 0
 
-    def _is_asked(self) -> bool:
+    def _is_polled(self) -> bool:
         return bool(self.simulator.calls)
 
     @contextmanager
@@ -297,12 +297,12 @@ class _Kill:
 
     way: str | None
     after: float
-    is_asked: Callable[[], bool]
+    is_polled: Callable[[], bool]
     _at: float | None = None
 
     def is_due(self) -> bool:
         """Return whether the moment has come."""
-        if self._at is None and self.is_asked():
+        if self._at is None and self.is_polled():
             self._at = time.monotonic() + self.after
         return self.way is not None and self._at is not None and time.monotonic() >= self._at
 

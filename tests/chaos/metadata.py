@@ -65,15 +65,15 @@ class Damages:
     """
 
     exits: Counter[str] = field(default_factory=Counter)
-    answers: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
-    def told(self) -> Iterator[str]:
+    def shown(self) -> Iterator[str]:
         """Yield a table."""
         for what, count in sorted(self.exits.items()):
             yield f"{what:24} {count:8,}"
-        yield f"{'responses damaged':24} {self.answers.total():8,}"
-        for what, count in self.answers.most_common():
+        yield f"{'responses damaged':24} {self.responses.total():8,}"
+        for what, count in self.responses.most_common():
             yield f"  {what:22} {count:8,}"
 
 
@@ -102,14 +102,14 @@ def _run(run: partial[Run], drawn: random.Random, damages: Damages, files: dict[
     command = drawn.choice(_COMMANDS)
     given = {name: _perhaps_damaged(file, drawn) for name, file in files.items()}
     given = {name: file for name, file in given.items() if not command and drawn.random() < 0.5}
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         ended = run(*command, **given)
     except AssertionError as error:
         damages.problems.append(f"{command} {error!r}"[:2000])
         return
     damages.exits[f"{' '.join(command) or 'sync'}, exit {ended.exit_code}"] += 1
-    damages.problems += _problems(command, ended, time.monotonic() - began)
+    damages.problems += _problems(command, ended, time.monotonic() - started)
 
 
 def _select_some(catalog: dict[str, Any], drawn: random.Random) -> dict[str, Any]:
@@ -129,18 +129,18 @@ def _perhaps_damaged(file: object, drawn: random.Random) -> object:
 
 
 def _problems(command: tuple[str, ...], run: Run, seconds: float) -> Iterator[str]:
-    told = f"{command} exit {run.exit_code}: {run.log[-3000:]}"
+    shown = f"{command} exit {run.exit_code}: {run.log[-3000:]}"
     if run.exit_code not in {0, 1, 78}:
-        yield f"exit status, {told}"
+        yield f"exit status, {shown}"
     if "Traceback" in run.log:
-        yield f"traceback, {told}"
+        yield f"traceback, {shown}"
     reasons = [line for line in run.log.splitlines() if line.startswith("Error: ")]
     if run.exit_code and command != ("--doctor",) and len(reasons) != 1:
-        yield f"not one reason, {told}"
+        yield f"not one reason, {shown}"
     if seconds > _MAX_SECONDS:
-        yield f"{seconds:.0f} s, {told}"
+        yield f"{seconds:.0f} s, {shown}"
     if not command and run.output and not parse(run.output):
-        yield f"invalid output, {told}"
+        yield f"invalid output, {shown}"
     if command == ("--discover",) and not run.exit_code:
         json.loads(run.output)
 
@@ -154,11 +154,11 @@ class _DamagingProxy(Proxy):
         self._damages = damages
 
     @override
-    def answer(self, exchange: Exchange) -> bytes:
+    def response(self, exchange: Exchange) -> bytes:
         path = exchange.target.partition("?")[0]
         # The same in each run of the same seed, whatever comes first.
         drawn = random.Random(f"{self._seed} {exchange.verb} {path}")  # noqa: S311 - damages
         if drawn.random() >= _SHARE_DAMAGED:
-            return super().answer(exchange)
-        self._damages.answers[f"{exchange.verb} {path.split('/')[3]}"] += 1
+            return super().response(exchange)
+        self._damages.responses[f"{exchange.verb} {path.split('/')[3]}"] += 1
         return damage(exchange.received.body, drawn)

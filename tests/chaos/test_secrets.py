@@ -61,12 +61,12 @@ def test_no_secret_is_shown_at_debug_whatever_fails(database: Database, tmp_path
         looker = simulator._looker  # noqa: SLF001 - no call tells the tokens
         log_in = looker.login
 
-        def remember(client_id: str, client_secret: str) -> dict[str, object]:
-            answer = log_in(client_id, client_secret)
-            tokens.add(str(answer["access_token"]))
-            return answer
+        def save(client_id: str, client_secret: str) -> dict[str, object]:
+            response = log_in(client_id, client_secret)
+            tokens.add(str(response["access_token"]))
+            return response
 
-        looker.login = remember  # type: ignore[method-assign]
+        looker.login = save  # type: ignore[method-assign]
         given = {
             "base_url": simulator.base_url,
             "client_id": simulator.client_id,

@@ -54,9 +54,9 @@ def test_a_state_of_another_instance_harms_no_one_there(
     in_flight = {t["query_task_id"] for t in running.bookmark["in_flight"].values()}
     assert len(in_flight) == 2
     # What has Looker's id of `carriers` there is another query here.
-    remembered = running.state["bookmarks"]["carriers"]["query"]["query_id"]
+    saved = running.state["bookmarks"]["carriers"]["query"]["query_id"]
     others = ({**ORIGINS, "view": "flights", "limit": f"{n}"} for n in range(10, 12))
-    assert remembered in [simulator.create_query(body) for body in others]
+    assert saved in [simulator.create_query(body) for body in others]
     theirs = [simulator.create_task("1", "json") for _ in range(3)]
     run = tap(queries=queries, query_task_ids=theirs[:1], state=running.state)
     assert run.exit_code == 0, run.log

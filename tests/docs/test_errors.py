@@ -122,14 +122,14 @@ def server_of_unknown_authority(folder: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{folder}/certificate.pem", f"{folder}/key.pem")
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        thread = threading.Thread(target=refuse_to_all, args=(server, context))
+        thread = threading.Thread(target=reject_all, args=(server, context))
         thread.start()
         yield f"https://127.0.0.1:{server.getsockname()[1]}"
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
-def refuse_to_all(server: socket.socket, context: ssl.SSLContext) -> None:
+def reject_all(server: socket.socket, context: ssl.SSLContext) -> None:
     with suppress(OSError):
         while True:
             connection, _ = server.accept()

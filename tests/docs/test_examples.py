@@ -99,12 +99,12 @@ def test_the_doctor_says_what_the_page_shows(tap: Tap, simulator: Simulator) -> 
     run = tap("--doctor", queries=queries)
     assert run.exit_code == 1
     # Long lines are folded to the width of the terminal.
-    said = " ".join((run.output.decode() + run.log).split())
+    reported = " ".join((run.output.decode() + run.log).split())
     shown = blocks("docs/how-to/check-first.md", "text")[0]
     shown = shown.replace("http://127.0.0.1:19999", simulator.base_url)
     for line in shown.splitlines():
         parts = (re.escape(" ".join(part.split())) for part in line.split("..."))
-        assert re.search(".+?".join(parts), said), f"{line}\n{said}"
+        assert re.search(".+?".join(parts), reported), f"{line}\n{reported}"
 
 
 @pytest.mark.parametrize("page", ["docs/how-to/api-quotas.md", "docs/how-to/watch-a-run.md"])

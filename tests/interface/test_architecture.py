@@ -16,7 +16,7 @@ ORDER = (
     *(
         "__main__",
         "tap",
-        "answers",
+        "inspection",
         "streams",
         "cli",
         "watch",

@@ -35,9 +35,9 @@ def test_the_default_reported_is_the_default() -> None:
         {"base_url": "https://looker.test", "client_id": "me", "client_secret": "hush"}
     )
     defaults = msgspec.structs.asdict(settings).items()
-    told = {name: setting.get("default") for name, setting in own_settings().items()}
+    shown = {name: setting.get("default") for name, setting in own_settings().items()}
     required = ("base_url", "client_id", "client_secret")
-    assert told == {n: None if n in required or d == () else d for n, d in defaults}
+    assert shown == {n: None if n in required or d == () else d for n, d in defaults}
 
 
 def test_a_bound_is_reported_in_figures_and_in_words() -> None:

@@ -34,18 +34,18 @@ class RawServer:
 
     def __init__(
         self,
-        answer: Callable[[RawServer, socket.socket], None],
+        response: Callable[[RawServer, socket.socket], None],
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._tls = tls
-        self._answer = answer
+        self._respond = response
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._connections: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self.requests: list[str] = []
         self.closing = threading.Event()
-        self.refused_tokens: set[str] = set()
-        self.answers_logout = True
+        self.rejected_tokens: set[str] = set()
+        self.responds_to_logout = True
         self.token_end = ""
         scheme = "https" if tls else "http"
         self.base_url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -112,12 +112,12 @@ class RawServer:
                 token = headers.get("authorization")
                 if "/login" in request:
                     connection.sendall(self._new_token())
-                elif token in self.refused_tokens:
+                elif token in self.rejected_tokens:
                     connection.sendall(with_body(b"{}", UNAUTHORIZED))
-                elif "/logout" in request and self.answers_logout:
+                elif "/logout" in request and self.responds_to_logout:
                     connection.sendall(NO_CONTENT)
                 else:
-                    self._answer(self, connection)
+                    self._respond(self, connection)
 
     def _new_token(self) -> bytes:
         token = f"t{self.count('/login')}{self.token_end}"

@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 MANY = 16
 
 
-def answering(*answers: bytes) -> Callable[[RawServer, socket.socket], None]:
+def responding(*responses: bytes) -> Callable[[RawServer, socket.socket], None]:
     """Give these answers, the last one again and again."""
-    left = [*answers]
+    left = [*responses]
 
-    def answer(_: RawServer, connection: socket.socket) -> None:
+    def response(_: RawServer, connection: socket.socket) -> None:
         connection.sendall(left.pop(0) if len(left) > 1 else left[0])
 
-    return answer
+    return response
 
 
 class StandingClock:
@@ -82,11 +82,11 @@ def in_threads(call: Callable[[], object]) -> list[object]:
 
 
 def test_threads_share_a_token_and_one_renews_it(connect: Connect) -> None:
-    with RawServer(answering(with_body(b'{"id":"1"}'))) as server:
+    with RawServer(responding(with_body(b'{"id":"1"}'))) as server:
         client = connect(server.base_url)
         assert in_threads(lambda: client.look("1")) == [{"id": "1"}] * MANY
         assert server.count("/login") == 1
-        server.refused_tokens.add("token t1")
+        server.rejected_tokens.add("token t1")
         assert in_threads(lambda: client.look("1")) == [{"id": "1"}] * MANY
         assert server.count("/login") == 2
         client.close()
@@ -94,8 +94,8 @@ def test_threads_share_a_token_and_one_renews_it(connect: Connect) -> None:
 
 
 def test_a_token_that_is_never_accepted_is_renewed_once(connect: Connect) -> None:
-    with RawServer(answering(b"")) as server:
-        server.refused_tokens.update({"token t1", "token t2", "token t3"})
+    with RawServer(responding(b"")) as server:
+        server.rejected_tokens.update({"token t1", "token t2", "token t3"})
         with pytest.raises(RequestRejectedError, match="401"):
             connect(server.base_url).look("1")
         assert server.count("/login") == 2
@@ -103,12 +103,12 @@ def test_a_token_that_is_never_accepted_is_renewed_once(connect: Connect) -> Non
 
 @pytest.mark.parametrize("limit", [3, 10])
 def test_threads_never_make_more_calls_than_allowed(connect: Connect, limit: int) -> None:
-    with RawServer(answering(with_body(b"{}"))) as server:
+    with RawServer(responding(with_body(b"{}"))) as server:
         client = connect(server.base_url, call_limit=limit)
         found = in_threads(lambda: client.look("1"))
         assert found.count({}) == limit - 2
-        refused = [error for error in found if error != {}]
-        assert {type(error) for error in refused} == {ApiCallLimitError}
+        rejected = [error for error in found if error != {}]
+        assert {type(error) for error in rejected} == {ApiCallLimitError}
         client.close()
         assert len(server.requests) == client.calls.total() == limit
 
@@ -120,7 +120,7 @@ def test_a_client_closes_although_a_logout_hangs(connect: Connect) -> None:
         connection.sendall(with_body(b"{}"))
 
     with RawServer(hang) as server:
-        server.answers_logout = False
+        server.responds_to_logout = False
         client = connect(server.base_url, timeout_seconds=0.3)
         client.look("1")
         client.close()
@@ -130,7 +130,7 @@ def test_a_client_closes_although_a_logout_hangs(connect: Connect) -> None:
 def test_connections_of_threads_that_ended_serve_others_and_are_closed(connect: Connect) -> None:
     together = Barrier(3)
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         if server.count("looks/first"):
             together.wait(20)
         connection.sendall(with_body(b"{}"))
@@ -139,7 +139,7 @@ def test_connections_of_threads_that_ended_serve_others_and_are_closed(connect: 
         with ThreadPoolExecutor(times) as threads:
             assert [*threads.map(client.look, [look_id] * times)] == [{}] * times
 
-    with RawServer(answer) as server:
+    with RawServer(response) as server:
         client = connect(server.base_url)
         ask("before", 1)
         ask("first", 3)
@@ -160,7 +160,7 @@ def test_who_is_reported_to_wait_lets_all_wait(
     connect: Connect, retry_after: str, seconds: float
 ) -> None:
     head = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %b\r\n" % retry_after.encode()
-    with RawServer(answering(with_body(b"{}", head), with_body(b'{"id":"t"}'))) as server:
+    with RawServer(responding(with_body(b"{}", head), with_body(b'{"id":"t"}'))) as server:
         clock = StandingClock()
         client = connect(server.base_url, clock=clock)
         with pytest.raises(RetriableRequestError) as caught:
@@ -173,32 +173,32 @@ def test_who_is_reported_to_wait_lets_all_wait(
 
 def test_an_response_cut_off_is_asked_for_again_without_what_came(connect: Connect) -> None:
     entry = b'"%b":{"status":"complete","data":[]}'
-    whole = b"{%b}" % b",".join(entry % id_ for id_ in (b"a", b"b", b"c", b"never asked for"))
-    cut = [whole[: len(entry) + 5], b'{"b":{"status":"running"},"b":{"status":"killed"},']
+    complete = b"{%b}" % b",".join(entry % id_ for id_ in (b"a", b"b", b"c", b"never asked for"))
+    cut = [complete[: len(entry) + 5], b'{"b":{"status":"running"},"b":{"status":"killed"},']
     bodies = [with_body(body)[:-1] for body in (cut[0] + b" ", cut[1] + b" ")]
-    answers = answering(*bodies, with_body(whole))
+    responses = responding(*bodies, with_body(complete))
 
-    def answer(server: RawServer, connection: socket.socket) -> None:
-        answers(server, connection)
+    def response(server: RawServer, connection: socket.socket) -> None:
+        responses(server, connection)
         if len(server.requests) < 4:
             connection.shutdown(socket.SHUT_RDWR)
 
-    with RawServer(answer) as server:
+    with RawServer(response) as server:
         clock = StandingClock()
         # Each try brings something, so that two tries are enough for three.
         client = connect(server.base_url, max_tries=2, clock=clock)
         found = [
-            (id_, getattr(said, "status", said))
-            for id_, said in client.query_task_multi_results(["a", "b", "c"], new_rows=list)
+            (id_, getattr(reported, "status", reported))
+            for id_, reported in client.query_task_multi_results(["a", "b", "c"], new_rows=list)
         ]
         assert found == [("a", "complete"), ("b", "running"), ("c", "complete")]
-        asked = [request.split()[1].partition("=")[2] for request in server.requests[1:]]
-        assert asked == ["a,b,c", "b,c", "c"]
+        requested = [request.split()[1].partition("=")[2] for request in server.requests[1:]]
+        assert requested == ["a,b,c", "b,c", "c"]
         assert len(clock.pauses) == 2
 
 
 def test_tries_of_one_call_may_be_fewer(connect: Connect) -> None:
-    with RawServer(answering(with_body(b"[]"))) as server:
+    with RawServer(responding(with_body(b"[]"))) as server:
         client = connect(server.base_url, max_tries=5, clock=StandingClock())
         with pytest.raises(RetriableRequestError, match="a list where an object"):
             [*client.query_task_multi_results(["a"], new_rows=list, max_tries=2)]
@@ -241,7 +241,7 @@ def test_a_result_is_read_as_it_is_declared_or_starts(
     head = b"HTTP/1.1 200 OK\r\n"
     if content_type:
         head += b"Content-Type: %b\r\n" % content_type.encode()
-    with RawServer(answering(with_body(body, head))) as server:
+    with RawServer(responding(with_body(body, head))) as server:
         client = connect(server.base_url)
         if isinstance(data, type):
             with pytest.raises(RequestError) as caught:
@@ -249,9 +249,9 @@ def test_a_result_is_read_as_it_is_declared_or_starts(
             assert type(caught.value) is data
             assert server.base_url in caught.value.message
         else:
-            answer = client.query_task_results("a", new_rows=list)
-            assert answer.status == "complete"
-            assert (answer.data and json.loads(bytes(answer.data))) == data
+            response = client.query_task_results("a", new_rows=list)
+            assert response.status == "complete"
+            assert (response.data and json.loads(bytes(response.data))) == data
 
 
 @pytest.mark.parametrize("head", [b"202 Accepted", b"204 No Content"])
@@ -259,30 +259,30 @@ def test_a_result_that_is_not_ready_is_asked_for_again(connect: Connect, head: b
     waiting = b"HTTP/1.1 %b\r\n\r\n" % head
     if head.startswith(b"202"):
         waiting = with_body(b"", waiting.removesuffix(b"\r\n"))
-    with RawServer(answering(waiting, with_body(b"[]"))) as server:
+    with RawServer(responding(waiting, with_body(b"[]"))) as server:
         client = connect(server.base_url, max_tries=2, clock=StandingClock())
         assert client.query_task_results("a", new_rows=list).data is not None
 
 
 def test_a_long_result_goes_where_rows_may_be_many(connect: Connect) -> None:
     rows = [{"n": n, "text": "x" * 1_000} for n in range(10_000)]
-    with RawServer(answering(with_body(json.dumps({"data": rows}).encode()))) as server:
-        made: list[list[bytes]] = []
+    with RawServer(responding(with_body(json.dumps({"data": rows}).encode()))) as server:
+        created: list[list[bytes]] = []
 
         def new_rows() -> list[bytes]:
-            made.append([])
-            return made[-1]
+            created.append([])
+            return created[-1]
 
-        answer = connect(server.base_url).query_task_results("a", new_rows=new_rows)
-        assert json.loads(bytes(answer.data or b"")) == {"data": []}
-        assert answer.rows is made[0]
-        assert [row for array in made[0] for row in json.loads(array)] == rows
+        response = connect(server.base_url).query_task_results("a", new_rows=new_rows)
+        assert json.loads(bytes(response.data or b"")) == {"data": []}
+        assert response.rows is created[0]
+        assert [row for array in created[0] for row in json.loads(array)] == rows
 
 
 def test_a_redirect_is_not_followed(connect: Connect) -> None:
-    with RawServer(answering(with_body(b"{}"))) as elsewhere:
+    with RawServer(responding(with_body(b"{}"))) as elsewhere:
         head = b"HTTP/1.1 302 Found\r\nLocation: %b/\r\n" % elsewhere.base_url.encode()
-        with RawServer(answering(with_body(b"", head))) as server:
+        with RawServer(responding(with_body(b"", head))) as server:
             client = connect(server.base_url)
             with pytest.raises(RequestRejectedError, match="302"):
                 client.query_task_results("a", new_rows=list)
@@ -290,7 +290,7 @@ def test_a_redirect_is_not_followed(connect: Connect) -> None:
 
 
 def test_ids_are_encoded_and_everything_is_asked_for_by_its_name(connect: Connect) -> None:
-    with RawServer(answering(with_body(b'{"id":"1"}'))) as server:
+    with RawServer(responding(with_body(b'{"id":"1"}'))) as server:
         client = connect(server.base_url)
         odd = "a/b?c=d,\u00e9 #%"
         part = "a%2Fb%3Fc%3Dd%2C%C3%A9%20%23%25"
@@ -344,7 +344,7 @@ def test_a_launch_whose_login_failed_surely_did_not_happen(
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"id":null}', b'{"id":""}', b"[" * 100_000])
 def test_an_response_of_another_shape_is_no_id(connect: Connect, body: bytes) -> None:
-    with RawServer(answering(with_body(body))) as server:
+    with RawServer(responding(with_body(body))) as server:
         client = connect(server.base_url)
         expected = "did not return a Looker API response"
         with pytest.raises(RetriableRequestError, match=expected):
@@ -354,7 +354,7 @@ def test_an_response_of_another_shape_is_no_id(connect: Connect, body: bytes) ->
 
 
 def test_a_description_longer_than_any_is_not_read(connect: Connect) -> None:
-    with RawServer(answering(with_body(b" " * 2_000))) as server:
+    with RawServer(responding(with_body(b" " * 2_000))) as server:
         client = connect(server.base_url, max_response_bytes=1_000)
         with pytest.raises(ResponseTooLargeError, match=r"exceeds 1000 bytes.*max_response_bytes"):
             client.look("1")
@@ -386,7 +386,7 @@ def test_a_certificate_is_verified(
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     context, authority = tls
-    with RawServer(answering(with_body(b"{}")), context) as server:
+    with RawServer(responding(with_body(b"{}")), context) as server:
         with pytest.raises(UnreachableError, match=r"certificate .* is not trusted.*ca_bundle"):
             connect(server.base_url).look("1")
         assert server.requests == []
@@ -400,7 +400,7 @@ def test_a_certificate_is_verified_by_what_the_environment_names(
 ) -> None:
     context, authority = tls
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
-    with RawServer(answering(with_body(b"{}")), context) as server:
+    with RawServer(responding(with_body(b"{}")), context) as server:
         assert connect(server.base_url).look("1") == {}
 
 
@@ -408,7 +408,7 @@ def test_a_certificate_is_verified_by_what_the_environment_names(
 def test_the_environment_names_the_proxy(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, no_proxy: str, first_word: str
 ) -> None:
-    with RawServer(answering(with_body(b"{}"))) as server:
+    with RawServer(responding(with_body(b"{}"))) as server:
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.setenv(name, no_proxy)
         monkeypatch.setenv("http_proxy", server.base_url)
@@ -441,8 +441,8 @@ def test_no_credentials_are_taken_from_netrc(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login user password secret")
     monkeypatch.setenv("NETRC", str(netrc))
-    with RawServer(answering(with_body(b"{}"))) as server:
-        server.refused_tokens.add(f"Basic {b64encode(b'user:secret').decode()}")
+    with RawServer(responding(with_body(b"{}"))) as server:
+        server.rejected_tokens.add(f"Basic {b64encode(b'user:secret').decode()}")
         assert connect(server.base_url).look("1") == {}
         assert server.count("/login") == 1
 
@@ -476,14 +476,14 @@ def test_errors_tell_whether_it_is_the_query_or_the_run() -> None:
     assert not issubclass(RetriableRequestError, QueryError | RunError)
 
 
-def failing(connect: Connect, answer: bytes, operation: str = "look") -> RequestError:
-    with RawServer(answering(answer)) as server, pytest.raises(RequestError) as caught:
+def failing(connect: Connect, response: bytes, operation: str = "look") -> RequestError:
+    with RawServer(responding(response)) as server, pytest.raises(RequestError) as caught:
         getattr(connect(server.base_url), operation)("1")
     return caught.value
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "reported"),
     [
         (
             b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
@@ -495,14 +495,14 @@ def failing(connect: Connect, answer: bytes, operation: str = "look") -> Request
         ),
     ],
 )
-def test_a_result_that_is_none_is_named(connect: Connect, answer: bytes, said: str) -> None:
-    with RawServer(answering(answer)) as server, pytest.raises(RequestError) as caught:
+def test_a_result_that_is_none_is_named(connect: Connect, response: bytes, reported: str) -> None:
+    with RawServer(responding(response)) as server, pytest.raises(RequestError) as caught:
         connect(server.base_url).query_task_results("a", new_rows=list)
-    assert caught.value.message == f"query_task_results: {server.base_url}{said}"
+    assert caught.value.message == f"query_task_results: {server.base_url}{reported}"
 
 
 def test_a_stored_query_without_an_id_is_no_query(connect: Connect) -> None:
-    with RawServer(answering(with_body(b"{}"))) as server, pytest.raises(RequestError) as caught:
+    with RawServer(responding(with_body(b"{}"))) as server, pytest.raises(RequestError) as caught:
         connect(server.base_url).create_query({})
     assert "did not return a Looker API response: no id in the response" in caught.value.message
 
@@ -520,7 +520,7 @@ def status(line: str, body: bytes = b"", *headers: str) -> bytes:
 
 
 def test_a_token_that_no_header_can_carry_is_rejected_and_not_shown(connect: Connect) -> None:
-    with RawServer(answering(b"")) as server:
+    with RawServer(responding(b"")) as server:
         server.token_end = "\\r\\nX: hush"
         with pytest.raises(RetriableRequestError, match="no usable access_token") as caught:
             connect(server.base_url).look("1")
@@ -532,13 +532,13 @@ def test_contradictory_headers_are_tried_again_and_not_shown(connect: Connect) -
     error = failing(connect, broken)
     assert isinstance(error, RetriableRequestError)
     assert error.message.endswith("has contradictory or invalid headers; check any proxy before it")
-    with RawServer(answering(broken, with_body(b'{"id":"1"}'))) as server:
+    with RawServer(responding(broken, with_body(b'{"id":"1"}'))) as server:
         clock = StandingClock()
         assert connect(server.base_url, max_tries=2, clock=clock).look("1") == {"id": "1"}
 
 
 @pytest.mark.parametrize(
-    ("errors", "said"),
+    ("errors", "reported"),
     [
         (
             b'[{"field":"model","code":"missing","message":"must name a model"},{"field":"view"}]',
@@ -549,13 +549,15 @@ def test_contradictory_headers_are_tried_again_and_not_shown(connect: Connect) -
         (b'"odd"', "(Validation Failed)"),
     ],
 )
-def test_a_validation_error_names_its_fields(connect: Connect, errors: bytes, said: str) -> None:
+def test_a_validation_error_names_its_fields(
+    connect: Connect, errors: bytes, reported: str
+) -> None:
     body = b'{"message":"Validation Failed","errors":%b}' % errors
-    assert failing(connect, status("422 Unprocessable Entity", body)).message.endswith(said)
+    assert failing(connect, status("422 Unprocessable Entity", body)).message.endswith(reported)
 
 
 @pytest.mark.parametrize(
-    ("answer", "operation", "said"),
+    ("response", "operation", "reported"),
     [
         (
             status("403 Forbidden"),
@@ -605,8 +607,8 @@ def test_a_validation_error_names_its_fields(connect: Connect, errors: bytes, sa
     ],
 )
 def test_an_error_says_what_to_change(
-    connect: Connect, answer: bytes, operation: str, said: str
+    connect: Connect, response: bytes, operation: str, reported: str
 ) -> None:
-    message = failing(connect, answer, operation).message
-    assert said in message
+    message = failing(connect, response, operation).message
+    assert reported in message
     assert "hush" not in message

@@ -76,36 +76,38 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("answer", STUCK)
-def test_an_operation_ends_when_its_time_is_over(connect: Connect, answer: LookerResponse) -> None:
-    with RawServer(answer) as server:
+@pytest.mark.parametrize("response", STUCK)
+def test_an_operation_ends_when_its_time_is_over(
+    connect: Connect, response: LookerResponse
+) -> None:
+    with RawServer(response) as server:
         client = connect(server.base_url, max_tries=5)
-        began_at = time.monotonic()
+        started_at = time.monotonic()
         expected = (
             nullcontext()
-            if answer in BODIES
+            if response in BODIES
             else pytest.raises(RetriableRequestError, match=server.base_url)
         )
         with expected:
             client.kill_query("a", max_seconds=0.3)
-        assert time.monotonic() - began_at < MAX_WAIT
+        assert time.monotonic() - started_at < MAX_WAIT
 
 
-@pytest.mark.parametrize("answer", STUCK)
+@pytest.mark.parametrize("response", STUCK)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_request_that_does_not_get_on_ends(
-    connect: Connect, answer: LookerResponse, operation: str
+    connect: Connect, response: LookerResponse, operation: str
 ) -> None:
-    with RawServer(answer) as server:
+    with RawServer(response) as server:
         client = connect(server.base_url, timeout_seconds=0.3)
-        began_at = time.monotonic()
-        if operation == "kill_query" and answer in BODIES:
+        started_at = time.monotonic()
+        if operation == "kill_query" and response in BODIES:
             OPERATIONS[operation](client)
         else:
             with pytest.raises(RetriableRequestError, match=server.base_url):
                 OPERATIONS[operation](client)
-            assert time.monotonic() - began_at > 0.2
-        assert time.monotonic() - began_at < MAX_WAIT
+            assert time.monotonic() - started_at > 0.2
+        assert time.monotonic() - started_at < MAX_WAIT
 
 
 def test_a_long_response_may_take_long_while_it_gets_on(connect: Connect) -> None:
@@ -133,10 +135,10 @@ def test_who_reads_slowly_is_not_reported_that_looker_is_slow(connect: Connect) 
 
     with RawServer(send) as server:
         client = connect(server.base_url, timeout_seconds=1.0)
-        answers = client.query_task_multi_results([str(n) for n in range(500)], new_rows=list)
-        next(answers)
+        responses = client.query_task_multi_results([str(n) for n in range(500)], new_rows=list)
+        next(responses)
         time.sleep(1.2)
-        assert len([*answers]) == 499
+        assert len([*responses]) == 499
 
 
 @pytest.fixture
@@ -156,10 +158,10 @@ def unconnectable() -> Iterator[str]:
 
 
 def test_a_connection_that_no_one_takes_ends(connect: Connect, unconnectable: str) -> None:
-    began_at = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(RetriableRequestError, match="timed out") as caught:
         connect(unconnectable, timeout_seconds=0.3).create_query_task("1", "json")
-    assert time.monotonic() - began_at < MAX_WAIT
+    assert time.monotonic() - started_at < MAX_WAIT
     assert caught.value.safe_to_retry
 
 
@@ -186,12 +188,12 @@ def aborted_after(client: LookerClient, call: Callable[[], object]) -> float:
     return max(moment for moment, _ in ended) - aborted_at
 
 
-@pytest.mark.parametrize("answer", STUCK)
+@pytest.mark.parametrize("response", STUCK)
 @pytest.mark.parametrize("operation", ["look", "multi_results"])
 def test_what_is_aborted_ends_at_once_in_every_thread(
-    connect: Connect, answer: LookerResponse, operation: str
+    connect: Connect, response: LookerResponse, operation: str
 ) -> None:
-    with RawServer(answer) as server:
+    with RawServer(response) as server:
         client = connect(server.base_url, max_tries=5)
         assert aborted_after(client, lambda: OPERATIONS[operation](client)) < MAX_WAIT
 
@@ -204,25 +206,25 @@ def test_connecting_is_aborted(connect: Connect, unconnectable: str) -> None:
 def test_looking_for_an_address_is_aborted(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(20) and [])
+    responded = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: responded.wait(20) and [])
     client = connect("http://looker.test")
     try:
         assert aborted_after(client, lambda: client.look("1")) < MAX_WAIT
         with pytest.raises(RetriableRequestError, match=r"looking up the address of looker\.test"):
             connect("http://looker.test", timeout_seconds=0.1).look("1")
     finally:
-        answered.set()
+        responded.set()
 
 
 def test_a_pause_is_aborted_and_later_calls_are_not(connect: Connect) -> None:
     busy = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n"
-    answers = [busy] * 3
+    responses = [busy] * 3
 
-    def answer(_: RawServer, connection: socket.socket) -> None:
-        connection.sendall(answers.pop() if answers else with_body(b'{"id":"1"}'))
+    def response(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(responses.pop() if responses else with_body(b'{"id":"1"}'))
 
-    with RawServer(answer) as server:
+    with RawServer(response) as server:
         client = connect(server.base_url, max_tries=5)
         assert aborted_after(client, lambda: client.look("1")) < MAX_WAIT
     with RawServer(send_nothing) as server:
@@ -235,12 +237,12 @@ def test_a_pause_is_aborted_and_later_calls_are_not(connect: Connect) -> None:
 
 def test_what_frees_looker_is_not_kept_back_until_too_late(connect: Connect) -> None:
     busy = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n"
-    answers = [busy]
+    responses = [busy]
 
-    def answer(_: RawServer, connection: socket.socket) -> None:
-        connection.sendall(answers.pop() if answers else with_body(b"{}"))
+    def response(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(responses.pop() if responses else with_body(b"{}"))
 
-    with RawServer(answer) as server:
+    with RawServer(response) as server:
         client = connect(server.base_url)
         with pytest.raises(RetriableRequestError):
             client.look("1")
@@ -252,10 +254,10 @@ def test_what_frees_looker_is_not_kept_back_until_too_late(connect: Connect) -> 
 
 
 def test_an_response_to_a_kill_that_failed_is_reported(connect: Connect) -> None:
-    def answer(_: RawServer, connection: socket.socket) -> None:
+    def response(_: RawServer, connection: socket.socket) -> None:
         connection.sendall(with_body(b'{"message":"no right to"}', ERROR))
 
-    with RawServer(answer) as server, pytest.raises(RetriableRequestError, match="no right to"):
+    with RawServer(response) as server, pytest.raises(RetriableRequestError, match="no right to"):
         connect(server.base_url).kill_query("a")
 
 
@@ -278,10 +280,10 @@ def test_a_packed_bomb_is_not_unpacked(connect: Connect, status: int, *, is_chun
     if is_chunked:
         bomb = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BOMB), BOMB)
 
-    def answer(_: RawServer, connection: socket.socket) -> None:
+    def response(_: RawServer, connection: socket.socket) -> None:
         connection.sendall(bomb)
 
-    with RawServer(answer) as server:
+    with RawServer(response) as server:
         client = connect(server.base_url, max_response_bytes=BOMB_BYTES // 10)
         tracemalloc.start()
         try:
@@ -295,11 +297,11 @@ def test_a_packed_bomb_is_not_unpacked(connect: Connect, status: int, *, is_chun
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
 def test_a_body_that_cannot_be_unpacked_is_cut_short(connect: Connect, encoding: bytes) -> None:
-    def answer(_: RawServer, connection: socket.socket) -> None:
+    def response(_: RawServer, connection: socket.socket) -> None:
         connection.sendall(with_body(b"no such thing", OK + b"Content-Encoding: %b\r\n" % encoding))
 
     with (
-        RawServer(answer) as server,
+        RawServer(response) as server,
         pytest.raises(
             RetriableRequestError,
             match=r"was cut short \(.+\); check the network, and any proxy before Looker",
@@ -319,13 +321,13 @@ def test_without_time_no_one_is_asked(connect: Connect) -> None:
 def test_a_proxy_is_used_and_what_goes_by_it_ends(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(server: RawServer, connection: socket.socket) -> None:
+    def response(server: RawServer, connection: socket.socket) -> None:
         if "looks/1" in server.requests[-1]:
             connection.sendall(with_body(b"{}"))
         else:
             server.closing.wait(20)
 
-    with RawServer(answer) as proxy:
+    with RawServer(response) as proxy:
         monkeypatch.setenv("http_proxy", proxy.base_url)
         monkeypatch.setenv("no_proxy", "")
         client = connect("http://looker.test")

@@ -56,8 +56,8 @@ def test_what_pyproject_names_is_pinned() -> None:
     for name, requirements in named.items():
         text = (PROJECT / "requirements" / name).read_text()
         pinned = set(re.findall(r"(?m)^([a-z0-9._-]+)", text))
-        wanted = {re.split(r"[\[<>=!~;\s]", r)[0].lower().replace("_", "-") for r in requirements}
-        assert wanted <= pinned, name
+        expected = {re.split(r"[\[<>=!~;\s]", r)[0].lower().replace("_", "-") for r in requirements}
+        assert expected <= pinned, name
 
 
 def imported_packages(folder: Path) -> set[str]:

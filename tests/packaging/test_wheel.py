@@ -58,19 +58,19 @@ def test_the_installed_wheel_runs_without_the_checkout(dist: Path, tmp_path: Pat
 
 def test_wheel_and_sdist_hold_what_they_should_and_nothing_else(dist: Path) -> None:
     paths = (path for path in PACKAGE.rglob("*") if path.is_file())
-    wanted = {str(p.relative_to(PROJECT)) for p in paths if p.parent.name != "__pycache__"}
-    assert "tap_looker_tasks/py.typed" in wanted
+    expected = {str(p.relative_to(PROJECT)) for p in paths if p.parent.name != "__pycache__"}
+    assert "tap_looker_tasks/py.typed" in expected
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
-    assert {name for name in contents if ".dist-info/" not in name} == wanted
+    assert {name for name in contents if ".dist-info/" not in name} == expected
     (metadata,) = (text for name, text in contents.items() if name.endswith("/METADATA"))
     assert b"\n# tap-looker-tasks\n" in metadata
 
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as tar:
         in_sdist = {name.partition("/")[2] for name in tar.getnames()}
-    assert wanted | {"plugin.yml", "meltano.yml", "tests/conftest.py", "LICENSE"} <= in_sdist
+    assert expected | {"plugin.yml", "meltano.yml", "tests/conftest.py", "LICENSE"} <= in_sdist
     assert not {name for name in in_sdist if "__pycache__" in name or name.startswith(".venv")}
 
 
@@ -82,5 +82,5 @@ def test_the_version_is_reported_as_the_sdk_shows_it_and_without_importing_it(
         "from tap_looker_tasks.__main__ import main; main();"
         "assert 'singer_sdk' not in sys.modules"
     )
-    told = run(["-c", program], tmp_path, path=PROJECT)
-    assert told == CliRunner().invoke(TapLookerTasks.cli, ["--version"]).stdout
+    shown = run(["-c", program], tmp_path, path=PROJECT)
+    assert shown == CliRunner().invoke(TapLookerTasks.cli, ["--version"]).stdout

@@ -62,9 +62,9 @@ class CeleryAirflow:
 
     def log_in(self) -> None:
         """Get a token; nobody else reaches the server."""
-        answer = self._session.get(f"{self._api}/auth/token", timeout=_REQUEST_SECONDS)
-        answer.raise_for_status()
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        response = self._session.get(f"{self._api}/auth/token", timeout=_REQUEST_SECONDS)
+        response.raise_for_status()
+        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
     def is_ready(self) -> bool:
         """Return whether the DAG can be run."""
@@ -81,9 +81,9 @@ class CeleryAirflow:
     def trigger(self) -> str:
         """Begin a run; returns its id."""
         url = f"{self._api}/api/v2/dags/{DAG}/dagRuns"
-        answer = self._session.post(url, json={"logical_date": None}, timeout=_REQUEST_SECONDS)
-        answer.raise_for_status()
-        id_: str = answer.json()["dag_run_id"]
+        response = self._session.post(url, json={"logical_date": None}, timeout=_REQUEST_SECONDS)
+        response.raise_for_status()
+        id_: str = response.json()["dag_run_id"]
         return id_
 
     def wait(self, run: str, seconds: float) -> dict[str, Any]:
@@ -117,9 +117,9 @@ class CeleryAirflow:
             connection.execute(statement.encode())
 
     def _get(self, path: str) -> dict[str, Any]:
-        answer = self._session.get(f"{self._api}/api/v2/{path}", timeout=_REQUEST_SECONDS)
-        answer.raise_for_status()
-        body: dict[str, Any] = answer.json()
+        response = self._session.get(f"{self._api}/api/v2/{path}", timeout=_REQUEST_SECONDS)
+        response.raise_for_status()
+        body: dict[str, Any] = response.json()
         return body
 
 

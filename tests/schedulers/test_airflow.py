@@ -118,9 +118,9 @@ def test_a_wrong_secret_is_tried_once_and_announced(
 
     assert "state=failed" in log, log[-5000:]
     assert simulator.count("login") == 1
-    (told,) = alerts[1:]
-    assert "make_tables" in told
-    assert "ended with 78" in told
+    (shown,) = alerts[1:]
+    assert "make_tables" in shown
+    assert "ended with 78" in shown
 
 
 def test_retries_outlast_the_hold_of_a_killed_meltano_on_its_state(tmp_path: Path) -> None:

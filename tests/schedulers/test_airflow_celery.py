@@ -47,11 +47,11 @@ def test_the_shard_of_a_lost_worker_is_done_by_another(database: Database, tmp_p
 
         def let_five_minutes_pass(run: str) -> None:
             # Meltano takes the state of a run that it does not know to be over for in use.
-            def is_refused() -> bool:
+            def is_rejected() -> bool:
                 tries = at.airflow.tries(run, "load", work.shards)
                 return any(one.number > 1 and one.ended_at for one in tries)
 
-            wait_until(is_refused, 180)
+            wait_until(is_rejected, 180)
             at.age_heartbeats()
 
         # More than one shard has: both have begun.

@@ -71,14 +71,16 @@ class Description:
         for what in (*_wrong_in_query(operation.parameters, query), *body):
             yield f"{exchange.verb} {operation.path}, request: {what}"
 
-    def wrong_in_answer(self, exchange: Exchange) -> Iterator[str]:
+    def wrong_in_response(self, exchange: Exchange) -> Iterator[str]:
         """Yield what of an answer is not as described."""
         operation = self._find(exchange)
         if operation is None:
             return
-        answers = operation.described["responses"]
-        answer = answers.get(str(exchange.status))
-        wrong = ["not described"] if answer is None else self._wrong_in_content(answer, exchange)
+        responses = operation.described["responses"]
+        response = responses.get(str(exchange.status))
+        wrong = (
+            ["not described"] if response is None else self._wrong_in_content(response, exchange)
+        )
         for what in wrong:
             yield f"{exchange.verb} {operation.path}, answer {exchange.status}: {what}"
 
@@ -97,8 +99,8 @@ class Description:
                 described["content"][_JSON]["schema"], sent, is_sent=True
             )
 
-    def _wrong_in_content(self, answer: Mapping[str, Any], exchange: Exchange) -> Iterator[str]:
-        content, received = answer.get("content", {}), exchange.received
+    def _wrong_in_content(self, response: Mapping[str, Any], exchange: Exchange) -> Iterator[str]:
+        content, received = response.get("content", {}), exchange.received
         # What is described as `text` comes as text of some kind.
         kind = "text" if received.kind.startswith("text/") else received.kind
         is_result = content.get(kind, {}).get("schema", {}).get("type") == "string"

@@ -33,9 +33,9 @@ def modules() -> str:
 
 def with_lists(text: str) -> str:
     """Return the README with its lists as the code has them."""
-    for name, made in (("operations", operations()), ("modules", modules())):
+    for name, part in (("operations", operations()), ("modules", modules())):
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        text = place.sub(lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}", text)  # type: ignore[misc]
+        text = place.sub(lambda found, part=part: f"{found[1]}\n{part}\n\n{found[2]}", text)  # type: ignore[misc]
     return text
 
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("looker-simulator")
 
 
-def refused(*arguments: str) -> str:
+def rejected(*arguments: str) -> str:
     done = subprocess.run(
         [COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=60
     )
@@ -64,10 +64,10 @@ def test_it_serves_until_it_is_interrupted(number: int) -> None:
         credentials = {"client_id": "simulator", "client_secret": "simulator"}
         login = requests.post(f"{base_url}/api/4.0/login", data=credentials, timeout=20)
         token = {"Authorization": f"token {login.json()['access_token']}"}
-        asked = [
+        requested = [
             requests.get(f"{base_url}/api/4.0/user", headers=token, timeout=20) for _ in range(3)
         ]
-        assert [answer.status_code for answer in asked] == [500, 500, 200]
+        assert [response.status_code for response in requested] == [500, 500, 200]
         process.send_signal(number)
         output, errors = process.communicate(timeout=20)
     assert (process.returncode, output, errors) == (0, "", "")
@@ -84,7 +84,7 @@ def test_it_serves_until_it_is_interrupted(number: int) -> None:
     ],
 )
 def test_a_wrong_option_is_named(arguments: list[str], reason: str) -> None:
-    assert reason in refused(*arguments)
+    assert reason in rejected(*arguments)
 
 
 def test_ones_own_data_are_served(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_ones_own_data_are_served(tmp_path: Path) -> None:
         login = requests.post(f"{api}/login", data=credentials, timeout=20)
         token = {"Authorization": f"token {login.json()['access_token']}"}
         query = {"model": "store", "view": "orders", "fields": ["orders.count"]}
-        answer = requests.post(f"{api}/queries/run/json", json=query, headers=token, timeout=20)
-        assert answer.json() == [{"orders.count": 2}]
+        response = requests.post(f"{api}/queries/run/json", json=query, headers=token, timeout=20)
+        assert response.json() == [{"orders.count": 2}]
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
     assert errors == "Warning: store.yml, line 4: explore orders: `symbol` is not understood\n"
@@ -116,16 +116,16 @@ def test_ones_own_data_are_served(tmp_path: Path) -> None:
 def test_a_wrong_model_is_named(tmp_path: Path) -> None:
     model = tmp_path / "store.yml"
     model.write_text("views: 3\nexplores: {}\n")
-    assert "--data and --model go together" in refused("--model", str(model))
-    told = refused("--data", str(tmp_path), "--model", str(model))
-    assert told == (
+    assert "--data and --model go together" in rejected("--model", str(model))
+    shown = rejected("--data", str(tmp_path), "--model", str(model))
+    assert shown == (
         "Error: store.yml, line 1: expected `views` as names with what is declared below each\n"
     )
 
 
 def test_a_port_in_use_is_named(simulator: object) -> None:
     base_url: str = getattr(simulator, "base_url")  # noqa: B009 - only its address matters
-    assert "cannot listen on port" in refused("--port", base_url.rpartition(":")[2])
+    assert "cannot listen on port" in rejected("--port", base_url.rpartition(":")[2])
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
@@ -136,8 +136,8 @@ def test_https_is_served_with_a_certificate_of_its_own_making(
     options = SimulatorOptions(certificate=certificate)
     with Simulator(options, database=database) as simulator:
         assert simulator.base_url.startswith("https://127.0.0.1:")
-        answer = requests.get(f"{simulator.base_url}/alive", verify=str(certificate), timeout=20)
-        assert answer.ok
+        response = requests.get(f"{simulator.base_url}/alive", verify=str(certificate), timeout=20)
+        assert response.ok
         with pytest.raises(requests.exceptions.SSLError):
             requests.get(f"{simulator.base_url}/alive", timeout=20)
     # The end of the loop cuts off the TLS shutdown of its connections, which nothing closes then.

@@ -55,9 +55,9 @@ def as_json(value: object) -> Content:
     return Content("application/json", json.dumps(value).encode())
 
 
-def wrong_in_answer(status: int, received: Content, path: str = "/things/1") -> list[str]:
+def wrong_in_response(status: int, received: Content, path: str = "/things/1") -> list[str]:
     exchange = Exchange("GET", f"/api/4.0{path}", NOTHING, status, received)
-    return [*DESCRIPTION.wrong_in_answer(exchange)]
+    return [*DESCRIPTION.wrong_in_response(exchange)]
 
 
 def wrong_in_request(verb: str, path: str, sent: Content = NOTHING) -> list[str]:
@@ -81,15 +81,15 @@ def wrong_in_request(verb: str, path: str, sent: Content = NOTHING) -> list[str]
     ],
 )
 def test_an_response_is_compared(status: int, received: Content, expected: str) -> None:
-    found = wrong_in_answer(status, received)
+    found = wrong_in_response(status, received)
     assert len(found) == bool(expected)
     assert expected in "".join(found)
 
 
 def test_a_result_is_text_of_any_kind() -> None:
     for kind in ("text/csv", "text/plain", "application/json"):
-        assert wrong_in_answer(200, Content(kind, b"[1]"), "/things/text") == []
-    assert wrong_in_answer(200, Content("application/xml", b"<a>"), "/things/text")
+        assert wrong_in_response(200, Content(kind, b"[1]"), "/things/text") == []
+    assert wrong_in_response(200, Content("application/xml", b"<a>"), "/things/text")
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ def test_every_fault_is_described() -> None:
 
 
 def test_every_option_is_named() -> None:
-    told = CliRunner().invoke(serve, ["--help"]).output
-    options = {*re.findall(r"--[a-z-]+", told)} - {"--help", "--port"}
+    shown = CliRunner().invoke(serve, ["--help"]).output
+    options = {*re.findall(r"--[a-z-]+", shown)} - {"--help", "--port"}
     assert [option for option in options if option not in PAGE] == []
 
 

@@ -33,11 +33,11 @@ def body(*fields: str, view: str = "flights", **more: object) -> dict[str, Any]:
 
 
 def payload(database: Database, query: dict[str, Any], result_format: str) -> Any:  # noqa: ANN401 - JSON
-    answer = database.run(query)
-    told = formats.build_payload(
-        answer, result_format, query_task_id="id", runtime_seconds=0.5, ran_at=NOON
+    response = database.run(query)
+    shown = formats.build_payload(
+        response, result_format, query_task_id="id", runtime_seconds=0.5, ran_at=NOON
     )
-    return json.loads(formats.encode(told), parse_float=Decimal)
+    return json.loads(formats.encode(shown), parse_float=Decimal)
 
 
 FILTERS = [
@@ -153,8 +153,8 @@ def test_measures_are_filtered_after_grouping(database: Database) -> None:
 def test_a_limit_that_cuts_is_reported(
     database: Database, limit: str, rows: int, *, truncated: bool
 ) -> None:
-    answer = database.run(body("flights.carrier", limit=limit))
-    assert (len(answer.rows), answer.truncated) == (rows, truncated)
+    response = database.run(body("flights.carrier", limit=limit))
+    assert (len(response.rows), response.truncated) == (rows, truncated)
 
 
 def test_500_rows_are_the_limit_unless_reported_otherwise(database: Database) -> None:
@@ -255,10 +255,10 @@ def test_a_pivot_spreads_a_dimension_over_columns(database: Database) -> None:
         total=True,
         row_total="right",
     )
-    told = payload(database, query, "json_detail")
-    assert told["truncated"] is True
-    assert [pivot["key"] for pivot in told["pivots"]] == ["EWR", "JFK", "LGA", "$$$_row_total_$$$"]
-    assert told["data"][0] == {
+    shown = payload(database, query, "json_detail")
+    assert shown["truncated"] is True
+    assert [pivot["key"] for pivot in shown["pivots"]] == ["EWR", "JFK", "LGA", "$$$_row_total_$$$"]
+    assert shown["data"][0] == {
         "flights.carrier": {"value": "9E"},
         "flights.count": {
             "EWR": {"value": 1268},
@@ -269,7 +269,7 @@ def test_a_pivot_spreads_a_dimension_over_columns(database: Database) -> None:
     }
     totals = {"EWR": 120835, "JFK": 111279, "LGA": 104662, "$$$_row_total_$$$": 336776}
     nested = {"flights.count": {key: {"value": value} for key, value in totals.items()}}
-    assert told["totals_data"] == nested
+    assert shown["totals_data"] == nested
     bi = payload(database, query, "json_bi")
     assert bi["rows"][-1] == nested
     assert payload(database, query, "json")[0]["flights.count"]["JFK"] == 14651
@@ -284,19 +284,19 @@ def test_several_pivots_are_joined_in_the_key(database: Database) -> None:
         pivots=["flights.origin", "flights.is_cancelled"],
         limit="1",
     )
-    told = payload(database, query, "json_detail")
-    assert "EWR|FIELD|No" in told["data"][0]["flights.count"]
+    shown = payload(database, query, "json_detail")
+    assert "EWR|FIELD|No" in shown["data"][0]["flights.count"]
 
 
 @pytest.mark.parametrize("result_format", RESULT_FORMATS)
 def test_every_format_shows_the_rows(database: Database, result_format: str) -> None:
     query = body("flights.carrier", "flights.carriers", "flights.count", limit="1")
-    told = payload(database, query, result_format)
+    shown = payload(database, query, result_format)
     keys = {"json_detail": "data", "json_bi": "rows"}
     if result_format in keys:
-        told = told[keys[result_format]]
-    assert ("flights.carrier" if result_format == "sql" else "58665") in str(told)
-    assert isinstance(told, list if result_format.startswith("json") else str)
+        shown = shown[keys[result_format]]
+    assert ("flights.carrier" if result_format == "sql" else "58665") in str(shown)
+    assert isinstance(shown, list if result_format.startswith("json") else str)
 
 
 @pytest.mark.parametrize(
@@ -318,8 +318,8 @@ def test_a_query_that_makes_no_sense_fails_before_the_database(
     with pytest.raises(QueryFailedError, match=message) as raised:
         database.run(query)
     assert raised.value.sql is None
-    told = formats.build_failure(raised.value, "json_detail", query_task_id="id")
-    assert told == {"id": "id", "error": raised.value.message}
+    shown = formats.build_failure(raised.value, "json_detail", query_task_id="id")
+    assert shown == {"id": "id", "error": raised.value.message}
 
 
 @pytest.mark.parametrize("result_format", ["json_detail", "json_bi", "json", "csv"])
@@ -328,16 +328,16 @@ def test_a_query_that_fails_in_the_database_shows_it_as_looker_does(
 ) -> None:
     with pytest.raises(QueryFailedError) as raised:
         database.run(body("flights.broken"))
-    told: Any = formats.build_failure(raised.value, result_format, query_task_id="id")
+    shown: Any = formats.build_failure(raised.value, result_format, query_task_id="id")
     row = {"looker_error": raised.value.message}
     expected = {"json": [row], "csv": raised.value.message}
     if result_format == "json_detail":
-        assert told["data"] == []
-        assert told["errors"][0]["message_details"] == raised.value.message
+        assert shown["data"] == []
+        assert shown["errors"][0]["message_details"] == raised.value.message
     elif result_format == "json_bi":
-        assert told["rows"] == [row]
+        assert shown["rows"] == [row]
     else:
-        assert told == expected[result_format]
+        assert shown == expected[result_format]
 
 
 def test_an_explore_of_another_model_is_not_there(database: Database) -> None:
@@ -355,11 +355,11 @@ def test_days_that_are_missing_are_filled_on_top_of_the_limit(database: Database
         "sorts": ["orders.created_date"],
         "limit": "2",
     }
-    answer = database.run(query)
-    assert answer.truncated
-    days = [row[0] for row in answer.rows]
+    response = database.run(query)
+    assert response.truncated
+    days = [row[0] for row in response.rows]
     assert len(days) > 2
-    assert [row[1] for row in answer.rows][1:-1] == [None] * (len(days) - 2)
+    assert [row[1] for row in response.rows][1:-1] == [None] * (len(days) - 2)
 
 
 def test_a_running_total_is_over_the_rows_of_the_result(database: Database) -> None:

@@ -183,7 +183,7 @@ def _new_id(self: looker.Looker, body: dict[str, Any]) -> str:
     return key
 
 
-def _refuse(*_: object) -> None:
+def _reject(*_: object) -> None:
     raise looker.HttpError(401, "Requires authentication.")
 
 
@@ -203,7 +203,7 @@ def _calculate(*args: object, **options: object) -> object:
 
 
 _FAULTS: dict[str, tuple[object, str, object]] = {
-    "L2": (looker.Looker, "login", _refuse),
+    "L2": (looker.Looker, "login", _reject),
     "L7": (looker.Looker, "logout", lambda *_: None),
     "L8": (content_operations, "_as_session", lambda *_: {"workspace_id": "dev"}),
     "G7": (exchange, "select_fields", lambda value, _: value),

@@ -47,8 +47,8 @@ def test_an_response_is_replaced_once(
     simulator: Simulator, browser: Browser, finished: str, fault: str, status: int, body: str
 ) -> None:
     simulator.fault(fault)
-    answer = browser.ask(finished)
-    assert (answer.status_code, body in answer.text) == (status, True)
+    response = browser.ask(finished)
+    assert (response.status_code, body in response.text) == (status, True)
     assert browser.ask(finished).json()[finished]["status"] == "complete"
 
 
@@ -73,8 +73,8 @@ def test_a_server_under_load_names_a_date(
     simulator: Simulator, browser: Browser, finished: str
 ) -> None:
     simulator.fault("rate_limited_date", seconds=3600)
-    answer = browser.ask(finished)
-    named, sent = (parsedate_to_datetime(answer.headers[n]) for n in ("Retry-After", "Date"))
+    response = browser.ask(finished)
+    named, sent = (parsedate_to_datetime(response.headers[n]) for n in ("Retry-After", "Date"))
     assert 3595 <= (named - sent).total_seconds() <= 3605
 
 
@@ -153,8 +153,8 @@ def test_a_fault_concerns_one_task_only(
     assert browser.session.get(results, timeout=20).status_code == 500
     simulator.clear_faults()
     simulator.fault("missing", times=None, query_task_id=other)
-    told = browser.ask(finished, other).json()
-    assert [told[finished]["status"], told[other]["status"]] == ["complete", "missing"]
+    shown = browser.ask(finished, other).json()
+    assert [shown[finished]["status"], shown[other]["status"]] == ["complete", "missing"]
 
 
 def test_a_token_is_rejected_ever_after(
@@ -268,8 +268,8 @@ def test_faults_can_be_switched_while_it_runs(
     simulator: Simulator, browser: Browser, finished: str
 ) -> None:
     url = f"{simulator.base_url}/simulator/faults"
-    wanted = {"name": "server_error", "times": None, "after": 1}
-    assert browser.session.post(url, json=wanted, timeout=20).status_code == 204
+    expected = {"name": "server_error", "times": None, "after": 1}
+    assert browser.session.post(url, json=expected, timeout=20).status_code == 204
     assert browser.session.get(url, timeout=20).json() == ["server_error"]
     assert [browser.ask(finished).status_code for _ in range(3)] == [200, 500, 500]
     assert browser.session.delete(url, timeout=20).status_code == 204
@@ -317,8 +317,8 @@ def test_any_operation_may_fail_for_ever(
 ) -> None:
     simulator.fault("unavailable", times=None, operation=route.operation_id)
     url = browser.api + re.sub(r"\{\w+\}", "1", route.path)
-    asked = [browser.session.request(route.verb, url, timeout=20) for _ in range(2)]
-    assert [answer.status_code for answer in asked] == [503, 503]
+    requested = [browser.session.request(route.verb, url, timeout=20) for _ in range(2)]
+    assert [response.status_code for response in requested] == [503, 503]
     assert [call.operation for call in simulator.calls[-2:]] == [route.operation_id] * 2
 
 

@@ -69,10 +69,17 @@ def test_no_request_breaks_the_simulator(browser: Browser) -> None:
         path = re.sub(r"\{\w+\}", lambda _: drawn.choice(TEXTS[1:9] + TEXTS[-4:]), path)
         query = {name: drawn.choice(TEXTS) for name in parameters if drawn.random() < 0.3}
         body = draw_body(drawn) if verb != "GET" else None
-        answer = browser.session.request(
+        response = browser.session.request(
             verb, browser.api + path, params=query, json=body, timeout=60
         )
         # Looker has an error of its own for stored filters that are no text.
         filters = body.get("filters") if isinstance(body, dict) else None
         is_known = isinstance(filters, dict) and path == "/queries"
-        assert answer.status_code < 500 or is_known, (number, verb, path, query, body, answer.text)
+        assert response.status_code < 500 or is_known, (
+            number,
+            verb,
+            path,
+            query,
+            body,
+            response.text,
+        )

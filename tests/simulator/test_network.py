@@ -145,11 +145,11 @@ def test_a_query_that_somebody_waits_for_does_not_hold_up_the_end(database: Data
     with ThreadPoolExecutor(1) as threads:
         with Simulator(SimulatorOptions(latency_seconds=60), database=database) as simulator:
             browser = Browser(simulator)
-            asked = threads.submit(
+            requested = threads.submit(
                 browser.session.get, f"{browser.api}/queries/{stored_id(4)}/run/json", timeout=50
             )
             while not any(name.name.startswith("query-task") for name in threading.enumerate()):
                 time.sleep(0.01)
         with browser.session, suppress(requests.RequestException):
-            asked.result()
+            requested.result()
     assert time.monotonic() - started_at < 40

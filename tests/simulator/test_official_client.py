@@ -61,10 +61,10 @@ def created(
 
 def outcome(looker: Looker40SDK, query_task_id: str) -> dict[str, Any]:
     for _ in range(500):
-        answer: dict[str, Any] = json.loads(
+        response: dict[str, Any] = json.loads(
             json.dumps(looker.query_task_multi_results(models40.DelimSequence([query_task_id])))
         )
-        entry: dict[str, Any] = answer[query_task_id]
+        entry: dict[str, Any] = response[query_task_id]
         if entry["status"] not in {"added", "running"}:
             return entry
         time.sleep(0.01)
@@ -98,8 +98,8 @@ def test_a_task_is_followed_to_its_rows(looker: Looker40SDK) -> None:
 
 def test_several_tasks_are_reported_in_one_response(looker: Looker40SDK) -> None:
     ids = [created(looker) for _ in range(3)]
-    asked = models40.DelimSequence([*ids, "nobody"])
-    assert set(looker.query_task_multi_results(asked)) == set(ids)
+    requested = models40.DelimSequence([*ids, "nobody"])
+    assert set(looker.query_task_multi_results(requested)) == set(ids)
 
 
 @pytest.mark.parametrize("result_format", ["json", "json_detail", "json_bi", "csv", "md", "txt"])

@@ -168,7 +168,7 @@ def test_every_response_is_as_described(
                 browser.session.request(verb, url, params=query, json=body, timeout=20)
     # Dashboard 3 listens by an object, and has null for the id of a query that was never saved.
     unlike_described = re.compile(r"at '[^']*/(listen|query/id)': ")
-    assert [found for found in proxy.wrong_answers if not unlike_described.search(found)] == []
+    assert [found for found in proxy.wrong_responses if not unlike_described.search(found)] == []
     assert {call.operation for call in simulator.calls} == OPERATIONS
 
 
@@ -193,7 +193,7 @@ def test_looker_s_clients_and_the_simulator_talk_as_described(
     with ValidatingProxy(busy.base_url, official) as proxy:
         drive(busy, proxy.base_url)
     assert [*proxy.wrong_requests] == []
-    assert [*proxy.wrong_answers] == []
+    assert [*proxy.wrong_responses] == []
     # The program for Node leaves out what only reads content.
     assert {call.operation for call in busy.calls} | {*READING, "update_session"} == OPERATIONS
 
@@ -203,9 +203,9 @@ def test_the_proxy_notices_what_is_not_as_described(
 ) -> None:
     with ValidatingProxy(busy.base_url, wrong) as proxy:
         drive(busy, proxy.base_url)
-    assert [found for found in proxy.wrong_answers if "GET /user," in found] == [
+    assert [found for found in proxy.wrong_responses if "GET /user," in found] == [
         "GET /user, answer 200: at 'display_name': 'Simulator' is not of type 'integer', 'null'"
     ]
     unexpected = "Additional properties are not allowed ('sorts' was unexpected)"
     assert f"POST /queries, request: at '': {unexpected}" in proxy.wrong_requests
-    assert any(found.startswith("POST /queries, answer 200") for found in proxy.wrong_answers)
+    assert any(found.startswith("POST /queries, answer 200") for found in proxy.wrong_responses)

@@ -29,12 +29,12 @@ DESCRIPTION = os.environ.get("LOOKER_OPENAPI", "")
 
 def test_an_operation_that_is_not_there_is_named(browser: Browser) -> None:
     for verb, path in (("GET", "/boards"), ("PUT", "/looks/1"), ("POST", "/queries/1/none")):
-        answer = browser.session.request(verb, browser.api + path, data="{", timeout=20)
-        told = answer.json()
-        assert answer.status_code == 404
-        assert told["message"].startswith(f"{verb} {path} is not an operation of this simulator")
-        assert told["documentation_url"].endswith(f"/err/4.0/404/{verb.lower()}{path}")
-        (listed,) = re.findall(r"\S+/openapi.json", told["message"])
+        response = browser.session.request(verb, browser.api + path, data="{", timeout=20)
+        shown = response.json()
+        assert response.status_code == 404
+        assert shown["message"].startswith(f"{verb} {path} is not an operation of this simulator")
+        assert shown["documentation_url"].endswith(f"/err/4.0/404/{verb.lower()}{path}")
+        (listed,) = re.findall(r"\S+/openapi.json", shown["message"])
         assert "/looks" in browser.session.get(listed, timeout=20).json()["paths"]
     outside = browser.session.get(browser.api.replace("4.0", "3.1") + "/looks", timeout=20)
     assert (outside.status_code, outside.headers["Content-Type"]) == (404, "application/json")
@@ -46,9 +46,9 @@ def test_a_malformed_body_is_rejected_and_the_connection_lives(
 ) -> None:
     for path in ("/queries", "/query_tasks", "/queries/run/json"):
         headers = {"Content-Type": "application/json"}
-        answer = browser.session.post(browser.api + path, data=body, headers=headers, timeout=20)
-        assert answer.status_code == 400
-        assert answer.json()["message"].startswith("Bad request: the body is not")
+        response = browser.session.post(browser.api + path, data=body, headers=headers, timeout=20)
+        assert response.status_code == 400
+        assert response.json()["message"].startswith("Bad request: the body is not")
     assert browser.session.get(f"{browser.api}/user", timeout=20).ok
 
 
@@ -62,12 +62,12 @@ def test_every_operation_of_the_description_has_an_response_in_json(browser: Bro
     known = {(route.verb, route.path) for route in ROUTES}
     for verb, path in sorted(operations, key=lambda operation: operation[1] == "/logout"):
         url = browser.api + re.sub(r"\{\w+\}", "1", path)
-        answer = browser.session.request(verb, url, json={}, timeout=20)
-        assert answer.status_code < 500, (verb, path)
-        if answer.content:
-            answer.json()
+        response = browser.session.request(verb, url, json={}, timeout=20)
+        assert response.status_code < 500, (verb, path)
+        if response.content:
+            response.json()
         if (verb, path) not in known:
-            assert "is not an operation of this simulator" in answer.json()["message"], path
+            assert "is not an operation of this simulator" in response.json()["message"], path
 
 
 def test_numeric_ids_are_of_former_releases(database: Database, browser: Browser) -> None:
@@ -108,9 +108,9 @@ def test_results_differ_by_release(
     with variant(database, name) as simulator:
         browser = Browser(simulator)
         id_ = simulator.create_task(query, result_format)
-        while b'"data"' not in (told := browser.ask(id_).content):
+        while b'"data"' not in (shown := browser.ask(id_).content):
             pass
-        assert expected in told if expected else b"truncated" not in told
+        assert expected in shown if expected else b"truncated" not in shown
 
 
 def test_responses_differ_by_release(database: Database) -> None:

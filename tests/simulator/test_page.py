@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def page(simulator: Simulator) -> str:
-    answer = requests.get(simulator.base_url, timeout=20)
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert answer.headers["Content-Type"].startswith("text/html")
-    return answer.text
+    response = requests.get(simulator.base_url, timeout=20)
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert response.headers["Content-Type"].startswith("text/html")
+    return response.text
 
 
 def test_the_page_shows_tasks_and_requests(
@@ -56,9 +56,9 @@ def test_faults_are_switched_on_the_page(
         "query_task_id": finished,
         "query_id": "",
     }
-    answer = requests.post(url, data=form, timeout=20)
-    assert (answer.history[0].status_code, answer.url) == (303, f"{simulator.base_url}/")
-    assert "<td>always</td>" in answer.text
+    response = requests.post(url, data=form, timeout=20)
+    assert (response.history[0].status_code, response.url) == (303, f"{simulator.base_url}/")
+    assert "<td>always</td>" in response.text
     assert [browser.ask(finished).status_code for _ in range(3)] == [200, 500, 500]
     assert '<td class="bad">500</td>' in page(simulator)
     assert "Faults waiting</h2><p>None." in requests.post(f"{url}/clear", timeout=20).text
@@ -69,16 +69,16 @@ def test_faults_are_switched_on_the_page(
 def test_other_sites_switch_nothing(simulator: Simulator, site: str) -> None:
     url = f"{simulator.base_url}/simulator/faults"
     headers = {"Sec-Fetch-Site": site}
-    answer = requests.post(url, data={"name": "hang"}, headers=headers, timeout=20)
-    assert answer.status_code == 403
+    response = requests.post(url, data={"name": "hang"}, headers=headers, timeout=20)
+    assert response.status_code == 403
     assert requests.get(url, timeout=20).json() == []
 
 
 def test_a_fault_that_is_none_is_rejected(simulator: Simulator) -> None:
     url = f"{simulator.base_url}/simulator/faults"
-    answer = requests.post(url, data={"name": "hang", "times": "often"}, timeout=20)
-    assert answer.status_code == 422
-    assert "times" in answer.json()["message"]
+    response = requests.post(url, data={"name": "hang", "times": "often"}, timeout=20)
+    assert response.status_code == 422
+    assert "times" in response.json()["message"]
 
 
 def test_what_is_implemented_is_described(simulator: Simulator) -> None:

@@ -83,8 +83,8 @@ def test_results_are_cut_without_the_permission_for_all_rows(office: Simulator) 
     allowed = User("3", "c", "c", permissions=frozenset({"access_data", "explore"}))
     options = SimulatorOptions(users=(allowed,))
     with Simulator(options, database=office._database) as simulator:  # noqa: SLF001 - shared
-        told = Session(simulator, allowed).send("POST", "/queries/run/json_detail", query).json()
-    assert (len(told["data"]), told["truncated"]) == (5000, True)
+        shown = Session(simulator, allowed).send("POST", "/queries/run/json_detail", query).json()
+    assert (len(shown["data"]), shown["truncated"]) == (5000, True)
 
 
 def test_the_results_of_others_are_missing(office: Simulator) -> None:

@@ -109,17 +109,17 @@ def test_custom_measures_have_filters_of_both_kinds(database: Database) -> None:
             "filter_expression": '${orders.state} = "NY"',
         },
     ]
-    answer = database.run(shop("of_ca", "of_ny", dynamic_fields=json.dumps(measures)))
+    response = database.run(shop("of_ca", "of_ny", dynamic_fields=json.dumps(measures)))
     expected = [count(database, filters={"orders.state": state}) for state in ("CA", "NY")]
-    assert answer.rows == [tuple(expected)]
+    assert response.rows == [tuple(expected)]
 
 
 def test_a_custom_dimension_may_be_a_condition(database: Database) -> None:
     dimension = {"dimension": "is_late", "expression": "${orders.id} > 230"}
-    answer = database.run(
+    response = database.run(
         shop("is_late", "orders.count", dynamic_fields=json.dumps([dimension]), sorts=["is_late"])
     )
-    assert answer.rows == [("No", 230), ("Yes", 10)]
+    assert response.rows == [("No", 230), ("Yes", 10)]
 
 
 def test_subtotals_are_reported_by_their_depth(database: Database) -> None:
@@ -257,9 +257,9 @@ def test_every_key_has_its_test() -> None:
 @pytest.mark.parametrize("key", [*QUERY_KEYS, "nonsense"])
 def test_a_value_of_another_kind_is_rejected_by_name(browser: Browser, key: str) -> None:
     url = f"{browser.api}/queries"
-    answer = browser.session.post(url, json={**WITH_CITY, key: [[1]]}, timeout=20)
-    assert answer.status_code == 422
-    told = answer.json()
+    response = browser.session.post(url, json={**WITH_CITY, key: [[1]]}, timeout=20)
+    assert response.status_code == 422
+    told = response.json()
     assert told["message"] == "Validation Failed"
     assert [error["field"] for error in told["errors"]] == [key]
 
@@ -275,9 +275,9 @@ def test_a_key_comes_back_as_it_was_stored(browser: Browser, key: str) -> None:
     }
     stored = {"model": "shop", "view": "orders"}
     body = {**WITH_CITY, key: stored.get(key, values[QUERY_KEYS[key]])}
-    answer = browser.session.post(f"{browser.api}/queries", json=body, timeout=20)
-    assert answer.status_code == 200, answer.text
-    assert answer.json()[key] == body[key]
+    response = browser.session.post(f"{browser.api}/queries", json=body, timeout=20)
+    assert response.status_code == 200, response.text
+    assert response.json()[key] == body[key]
 
 
 def test_a_client_id_can_be_given_once(browser: Browser) -> None:
@@ -303,9 +303,9 @@ def test_a_format_that_is_not_written_is_rejected_by_name(
     browser: Browser, result_format: str
 ) -> None:
     url = f"{browser.api}/queries/query00000000000000004/run/{result_format}"
-    answer = browser.session.get(url, timeout=20)
-    assert answer.status_code == 400
-    assert result_format in answer.json()["message"]
+    response = browser.session.get(url, timeout=20)
+    assert response.status_code == 400
+    assert result_format in response.json()["message"]
 
 
 # For its SQL alone, no query is run.
@@ -314,7 +314,7 @@ def test_a_format_that_is_not_written_is_rejected_by_name(
 )
 def test_an_error_of_the_database_is_in_the_response(browser: Browser, result_format: str) -> None:
     url = f"{browser.api}/queries/query00000000000000005/run/{result_format}"
-    answer = browser.session.get(url, timeout=20)
-    assert answer.status_code == (200 if result_format in formats.DETAILED_FORMATS else 400)
-    assert "error" in answer.text.lower()
-    assert "Error" in answer.text or "error" in answer.json()["message"].lower()
+    response = browser.session.get(url, timeout=20)
+    assert response.status_code == (200 if result_format in formats.DETAILED_FORMATS else 400)
+    assert "error" in response.text.lower()
+    assert "Error" in response.text or "error" in response.json()["message"].lower()

@@ -53,27 +53,27 @@ def scripted(database: Database, tmp_path: Path) -> Iterator[tuple[Simulator, Br
             yield simulator, browser
 
 
-def said(browser: Browser, query_task_id: str, times: int) -> list[dict[str, Any]]:
+def reported(browser: Browser, query_task_id: str, times: int) -> list[dict[str, Any]]:
     return [browser.ask(query_task_id).json()[query_task_id] for _ in range(times)]
 
 
 def test_statuses_come_one_after_the_other(scripted: tuple[Simulator, Browser]) -> None:
     simulator, browser = scripted
     id_ = simulator.create_task("4")
-    told = said(browser, id_, 3)
-    assert [entry["status"] for entry in told] == ["running", "running", "expired"]
-    assert told[2]["data"] == {"error": "Results have expired."}
+    shown = reported(browser, id_, 3)
+    assert [entry["status"] for entry in shown] == ["running", "running", "expired"]
+    assert shown[2]["data"] == {"error": "Results have expired."}
     real = browser.entry(id_)
     assert real["status"] == "complete"
     assert real["data"]["data"]
     assert browser.entry(id_) == real
     # Each task of the query has the script of its own.
-    assert said(browser, simulator.create_task("4"), 1)[0]["status"] == "running"
+    assert reported(browser, simulator.create_task("4"), 1)[0]["status"] == "running"
 
 
 def test_queries_take_their_time(scripted: tuple[Simulator, Browser]) -> None:
     simulator, browser = scripted
-    assert said(browser, simulator.create_task("1"), 1)[0]["status"] in {"added", "running"}
+    assert reported(browser, simulator.create_task("1"), 1)[0]["status"] in {"added", "running"}
 
 
 def test_tasks_are_there_from_the_start(scripted: tuple[Simulator, Browser]) -> None:
@@ -81,7 +81,7 @@ def test_tasks_are_there_from_the_start(scripted: tuple[Simulator, Browser]) -> 
     assert simulator.tasks() == ["from-the-application", "of-a-query", "nonsense"]
     assert browser.ask("from-the-application").json() == {}
     assert (
-        said(browser, "from-the-application", 2)
+        reported(browser, "from-the-application", 2)
         == [
             {
                 "status": "complete",
@@ -93,7 +93,7 @@ def test_tasks_are_there_from_the_start(scripted: tuple[Simulator, Browser]) -> 
     )
     assert browser.ask("nonsense").text == '{"nonsense":{"status": oops}'
     assert browser.ask("nonsense").json() == {"nonsense": [1, 2]}
-    assert said(browser, "nonsense", 1) == [{"status": "paused"}]
+    assert reported(browser, "nonsense", 1) == [{"status": "paused"}]
 
 
 def test_faults_concern_a_query_or_a_task(scripted: tuple[Simulator, Browser]) -> None:
@@ -101,7 +101,7 @@ def test_faults_concern_a_query_or_a_task(scripted: tuple[Simulator, Browser]) -
     innocent, concerned = simulator.create_task("3"), simulator.create_task("6")
     assert browser.ask(innocent).status_code == 200
     assert [browser.ask(innocent, concerned).status_code for _ in range(3)] == [500, 500, 200]
-    assert said(browser, "of-a-query", 2) == [{"status": "missing"}] * 2
+    assert reported(browser, "of-a-query", 2) == [{"status": "missing"}] * 2
     assert "status" in browser.entry(innocent)
     simulator.fault("server_error", query_id="6")
     url = f"{browser.api}/queries/{stored_id(6)}"

@@ -79,14 +79,14 @@ def test_a_page_says_where_the_others_are(browser: Browser, simulator: Simulator
         links = dict(re.findall(r'<([^>]+)>; rel="(\w+)"', page.headers["Link"]))
         url = next((link for link, relation in links.items() if relation == "next"), None)
     assert seen == [f"Made {number}" for number in range(1, 3001)]
-    whole = browser.session.get(f"{browser.api}/looks/search", timeout=20)
-    assert "Link" not in whole.headers
-    assert len(whole.json()) == 3005
+    complete = browser.session.get(f"{browser.api}/looks/search", timeout=20)
+    assert "Link" not in complete.headers
+    assert len(complete.json()) == 3005
 
 
 def test_a_page_is_asked_for_by_numbers(browser: Browser) -> None:
-    answer = browser.session.get(f"{browser.api}/looks/search?limit=many", timeout=20)
-    assert (answer.status_code, answer.json()["message"]) == (
+    response = browser.session.get(f"{browser.api}/looks/search?limit=many", timeout=20)
+    assert (response.status_code, response.json()["message"]) == (
         400,
         "limit must be a number, not 'many'",
     )
@@ -123,10 +123,10 @@ def test_merged_results_name_their_queries(browser: Browser) -> None:
 def test_a_session_is_in_production_until_reported(browser: Browser) -> None:
     assert get(browser, "/session")["workspace_id"] == "production"
     url = f"{browser.api}/session"
-    told = browser.session.patch(url, json={"workspace_id": "dev"}, timeout=20)
-    assert told.json()["workspace_id"] == get(browser, "/session")["workspace_id"] == "dev"
-    refused = browser.session.patch(url, json={"workspace_id": "x"}, timeout=20)
-    assert refused.status_code == 422
+    shown = browser.session.patch(url, json={"workspace_id": "dev"}, timeout=20)
+    assert shown.json()["workspace_id"] == get(browser, "/session")["workspace_id"] == "dev"
+    rejected = browser.session.patch(url, json={"workspace_id": "x"}, timeout=20)
+    assert rejected.status_code == 422
 
 
 def test_models_are_listed_in_parts(browser: Browser) -> None:

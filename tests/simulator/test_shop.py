@@ -25,9 +25,9 @@ def shop(*fields: str, view: str = "orders", **more: Any) -> Query:
 
 
 def read(browser: Browser, path: str) -> Any:  # noqa: ANN401 - JSON
-    answer = browser.session.get(f"{browser.api}/{path}", timeout=20)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = browser.session.get(f"{browser.api}/{path}", timeout=20)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def rows(database: Database, query: Query) -> list[tuple[Any, ...]]:
@@ -36,8 +36,8 @@ def rows(database: Database, query: Query) -> list[tuple[Any, ...]]:
 
 def test_fields_leave_nothing_else_in_an_response(browser: Browser) -> None:
     path = "lookml_models/shop/explores/orders"
-    whole = read(browser, path)["fields"]
-    assert {group: len(whole[group]) > 0 for group in whole} == {
+    complete = read(browser, path)["fields"]
+    assert {group: len(complete[group]) > 0 for group in complete} == {
         "dimensions": True,
         "measures": True,
         "filters": True,
@@ -225,6 +225,6 @@ def test_system_activity_knows_users_and_content(
 
 
 def test_totals_have_every_digit(database: Database) -> None:
-    answer = database.run(shop("orders.state", "orders.total_amount", total=True))
-    assert answer.totals == [{"orders.total_amount": sum(row[1] for row in answer.rows)}]
-    assert isinstance(answer.rows[0][1], Decimal)
+    response = database.run(shop("orders.state", "orders.total_amount", total=True))
+    assert response.totals == [{"orders.total_amount": sum(row[1] for row in response.rows)}]
+    assert isinstance(response.rows[0][1], Decimal)

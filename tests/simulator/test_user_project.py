@@ -47,12 +47,12 @@ def own(folder: Path) -> Iterator[Database]:
 def everything(explore: str) -> dict[str, Any]:
     """A query of every field of an Explore that does not fail."""
     fields = BUILTIN.models["flights_2013"].explores[explore].fields
-    asked = [name for name in fields if name != "flights.broken"]
-    keys = [name for name in asked if not fields[name].is_measure]
+    requested = [name for name in fields if name != "flights.broken"]
+    keys = [name for name in requested if not fields[name].is_measure]
     return {
         "model": "flights_2013",
         "view": explore,
-        "fields": asked,
+        "fields": requested,
         "sorts": keys,
         "filters": {"flights.carrier": "AS,HA"} if explore == "flights" else {},
         "limit": "2000",
@@ -69,7 +69,7 @@ def test_a_lookml_project_describes_the_same_fields(own: Database, explore: str)
     )
     ignored = {"sql", "source_file", "description", "primary_key"}
     for group in ("dimensions", "measures", "filters", "parameters"):
-        told = [
+        shown = [
             {
                 field["name"]: {k: v for k, v in field.items() if k not in ignored}
                 for field in described["fields"][group]
@@ -77,7 +77,7 @@ def test_a_lookml_project_describes_the_same_fields(own: Database, explore: str)
             }
             for described in (found, expected)
         ]
-        assert told[0] == told[1]
+        assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize("explore", EXPLORES)
@@ -308,7 +308,7 @@ view: customers { dimension: id {} }
 
 def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
     project, warnings = store(tmp_path, LOOKML, "store.model.lkml")
-    told = "\n".join(warnings)
+    shown = "\n".join(warnings)
     for expected in (
         "store.model.lkml: include 'nothing.view' matches no file",
         "line 4: view orders: `extends` is not understood",
@@ -319,8 +319,8 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
         "line 17: join customers: it multiplies rows",
         "line 19: explore +orders: is not understood",
     ):
-        assert expected in told
-    assert "datagroup" not in told
+        assert expected in shown
+    assert "datagroup" not in shown
     with project.connect() as connection:
         query = {"model": "store", "view": "orders", "fields": ["orders.kind", "orders.count"]}
         assert Database(connection, project).run(query).rows == [("Later", 2), ("First", 1)]

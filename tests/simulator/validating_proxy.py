@@ -26,10 +26,10 @@ class ValidatingProxy(Proxy):
         super().__init__(base_url)
         self._description = description
         self.wrong_requests: dict[str, None] = {}
-        self.wrong_answers: dict[str, None] = {}
+        self.wrong_responses: dict[str, None] = {}
 
     @override
-    def answer(self, exchange: Exchange) -> bytes:
+    def response(self, exchange: Exchange) -> bytes:
         self.wrong_requests |= dict.fromkeys(self._description.wrong_in_request(exchange))
-        self.wrong_answers |= dict.fromkeys(self._description.wrong_in_answer(exchange))
-        return super().answer(exchange)
+        self.wrong_responses |= dict.fromkeys(self._description.wrong_in_response(exchange))
+        return super().response(exchange)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Tap = Callable[..., Run]
 
 
-def refused(run: Run, exit_code: int = 78) -> str:
+def rejected(run: Run, exit_code: int = 78) -> str:
     """The message of a run that failed as it should."""
     assert run.exit_code == exit_code
     assert "Traceback" not in run.log
@@ -43,7 +43,7 @@ def test_a_wrong_setting_is_named_before_any_request(
     simulator: Simulator, tap: Tap, name: str, value: object
 ) -> None:
     run = tap(**{name: value})
-    assert refused(run).startswith(name)
+    assert rejected(run).startswith(name)
     assert simulator.calls == []
     assert run.messages == []
 
@@ -58,7 +58,7 @@ def test_a_file_of_ids_that_cannot_be_read_is_named_before_any_request(
     path = tmp_path / "ids.txt"
     if content is not None:
         path.write_bytes(content)
-    message = refused(tap(query_task_ids_file=str(path)))
+    message = rejected(tap(query_task_ids_file=str(path)))
     assert message.startswith("query_task_ids_file: ")
     assert reason in message
     assert simulator.calls == []
@@ -66,7 +66,7 @@ def test_a_file_of_ids_that_cannot_be_read_is_named_before_any_request(
 
 def test_wrong_credentials_are_named_and_not_shown(tap: Tap) -> None:
     run = tap(query_task_ids=["x"], client_secret="not-the-secret")
-    message = refused(run)
+    message = rejected(run)
     assert "client_id and client_secret" in message
     assert "not-the-secret" not in run.log
 
@@ -74,7 +74,7 @@ def test_wrong_credentials_are_named_and_not_shown(tap: Tap) -> None:
 def test_no_one_listening_is_reported_with_the_address(tap: Tap) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         base_url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    message = refused(tap(query_task_ids=["x"], base_url=base_url, http_max_tries=2), 1)
+    message = rejected(tap(query_task_ids=["x"], base_url=base_url, http_max_tries=2), 1)
     assert base_url in message
     assert "base_url" in message
     assert "refused" in message.lower()
@@ -87,14 +87,14 @@ def test_an_response_that_is_not_lookers_is_reported_with_the_address(
 ) -> None:
     id_ = simulator.create_task("1", "json")
     simulator.fault(fault, times=None, operation=operation)
-    message = refused(tap(query_task_ids=[id_], http_max_tries=2), 1)
+    message = rejected(tap(query_task_ids=[id_], http_max_tries=2), 1)
     assert simulator.base_url in message
     assert operation in message
 
 
 def test_a_redirect_is_not_followed(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("redirected", times=None, operation="login")
-    assert "302" in refused(tap(query_task_ids=["x"]))
+    assert "302" in rejected(tap(query_task_ids=["x"]))
 
 
 @pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])

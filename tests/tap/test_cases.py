@@ -304,7 +304,7 @@ def test_a_catalog_that_says_full_table_has_everything(tap: Tap, where: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "shown"),
     [
         (
             {"replication_method": "LOG_BASED"},
@@ -326,7 +326,7 @@ def test_a_catalog_that_says_full_table_has_everything(tap: Tap, where: str) -> 
     ],
 )
 def test_a_catalog_that_cannot_be_obeyed_is_rejected(
-    tap: Tap, changes: dict[str, object], told: str
+    tap: Tap, changes: dict[str, object], shown: str
 ) -> None:
     queries = [query(query_id="17")]
     catalog = catalog_of(tap, queries=queries)
@@ -336,7 +336,7 @@ def test_a_catalog_that_cannot_be_obeyed_is_rejected(
             entry.update(changes)
     run = tap(queries=queries, catalog=catalog)
     assert run.exit_code == 78
-    assert told in run.log
+    assert shown in run.log
     assert "Traceback" not in run.log
 
 

@@ -283,10 +283,10 @@ def test_a_query_id_that_looker_forgot_is_looked_up_again(
     queries = [inlined if source == "explore" else {"name": "q", "look_id": "5", "limit": 2}]
     catalog = json.loads(tap("--discover", queries=queries).output)
     first = tap(queries=queries, catalog=catalog)
-    remembered = first.state["bookmarks"]["q"]["query"].get("query_id")
-    if remembered is None:
+    saved = first.state["bookmarks"]["q"]["query"].get("query_id")
+    if saved is None:
         pytest.skip("nothing is remembered of it")
-    simulator.forget_query(remembered)
+    simulator.forget_query(saved)
     second = tap(queries=queries, catalog=catalog, state=first.state)
     assert second.exit_code == 0, second.log
     assert len(second.records("q")) == len(first.records("q"))

@@ -18,7 +18,7 @@ AIRLINES = {"name": "airlines", "query_id": 1}
 LAUNCHING = ("create_query_task", "query_task_multi_results")
 
 
-def told(run: Run) -> str:
+def shown(run: Run) -> str:
     """What was printed, however wide the table is."""
     return " ".join(run.output.decode().split())
 
@@ -31,7 +31,7 @@ def test_a_good_configuration_is_reported_in_a_table_and_launches_nothing(
     lines = run.output.decode().splitlines()
     verdicts = [line.split()[0] for line in lines if line.split()[:1] in (["ok"], ["note"])]
     assert verdicts == ["ok"] * 7
-    assert "Looker 26.14.0, as Simulator" in told(run)
+    assert "Looker 26.14.0, as Simulator" in shown(run)
     assert any("airlines" in line and "7 columns" in line for line in lines)
     assert not any(simulator.count(operation) for operation in LAUNCHING)
     assert simulator.count("logout") == 1
@@ -48,7 +48,7 @@ def test_a_permission_that_is_missing_is_named_with_its_use(
         "note permissions missing: see_user_dashboards (for dashboards), see_lookml_dashboards "
         "(for LookML dashboards)"
     )
-    assert expected in told(run)
+    assert expected in shown(run)
 
 
 def test_every_permission_has_its_use(
@@ -58,7 +58,7 @@ def test_every_permission_has_its_use(
     assert (
         "permissions missing: access_data (to run queries), explore (to run queries of `explore`, "
         "and those that the configuration changes), see_looks (for Looks), see_user_dashboards"
-    ) in told(tap("--doctor", queries=[AIRLINES]))
+    ) in shown(tap("--doctor", queries=[AIRLINES]))
 
 
 def test_what_may_surprise_is_noted(tap: Callable[..., Run], simulator: Simulator) -> None:
@@ -68,7 +68,7 @@ def test_what_may_surprise_is_noted(tap: Callable[..., Run], simulator: Simulato
         "explore": {"model": "flights_2013", "explore": "flights", "fields": fields},
         "replication_key": "flights.departure_date",
     }
-    seen = told(
+    seen = shown(
         tap(
             "--doctor",
             queries=[days],
@@ -90,7 +90,7 @@ def test_a_looker_without_a_version_is_noted(
     tap: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LookerClient, "versions", lambda _: {})
-    assert ": Looker of unknown version, as Simulator" in told(tap("--doctor", queries=[AIRLINES]))
+    assert ": Looker of unknown version, as Simulator" in shown(tap("--doctor", queries=[AIRLINES]))
 
 
 def test_roles_that_the_user_may_not_see_are_passed_over(
@@ -99,17 +99,17 @@ def test_roles_that_the_user_may_not_see_are_passed_over(
     simulator.fault("forbidden", operation="user_roles")
     run = tap("--doctor", queries=[AIRLINES])
     assert run.exit_code == 0
-    assert "permissions" not in told(run)
+    assert "permissions" not in shown(run)
 
 
 def test_a_time_zone_that_looker_does_not_offer_is_noted(tap: Callable[..., Run]) -> None:
     offered = tap("--doctor", query_timezone="Asia/Tokyo")
-    assert "ok query_timezone queries run in Asia/Tokyo" in told(offered)
+    assert "ok query_timezone queries run in Asia/Tokyo" in shown(offered)
     other = tap("--doctor", query_timezone="Asia/Tokio", queries=[AIRLINES])
     assert other.exit_code == 78
     old = tap("--doctor", query_timezone="Asia/Calcutta", queries=[AIRLINES])
     assert old.exit_code == 0
-    assert "note query_timezone queries run in Asia/Calcutta, which is not among the 12" in told(
+    assert "note query_timezone queries run in Asia/Calcutta, which is not among the 12" in shown(
         old
     )
 
@@ -120,8 +120,8 @@ def test_time_zones_that_looker_does_not_tell_fail_nothing(
     simulator.fault("not_found", operation="all_timezones")
     run = tap("--doctor", queries=[AIRLINES])
     assert run.exit_code == 0
-    assert "queries run in UTC; cannot check whether Looker knows it" in told(run)
-    assert "7 columns" in told(run)
+    assert "queries run in UTC; cannot check whether Looker knows it" in shown(run)
+    assert "7 columns" in shown(run)
 
 
 def test_time_zones_of_another_shape_are_no_time_zones(
@@ -129,9 +129,9 @@ def test_time_zones_of_another_shape_are_no_time_zones(
 ) -> None:
     zones = [{"value": "UTC"}, {"value": ["UTC"]}, {"value": 1}, {"value": None}, {}]
     monkeypatch.setattr(LookerClient, "all_timezones", lambda _: zones)
-    assert "ok query_timezone queries run in UTC" in told(tap("--doctor", queries=[AIRLINES]))
+    assert "ok query_timezone queries run in UTC" in shown(tap("--doctor", queries=[AIRLINES]))
     other = tap("--doctor", query_timezone="Asia/Tokyo", queries=[AIRLINES])
-    assert "which is not among the 1 time zones" in told(other)
+    assert "which is not among the 1 time zones" in shown(other)
 
 
 def test_everything_that_would_fail_is_reported_at_once(tap: Callable[..., Run]) -> None:
@@ -141,7 +141,7 @@ def test_everything_that_would_fail_is_reported_at_once(tap: Callable[..., Run])
         dashboards=[{"dashboard_id": 77, "name": "missing"}],
     )
     assert run.exit_code == 1
-    output = told(run)
+    output = shown(run)
     assert output.count("fails") == 2
     assert "there is no query 999" in output
     assert "there is no dashboard 77" in output
@@ -151,7 +151,7 @@ def test_everything_that_would_fail_is_reported_at_once(tap: Callable[..., Run])
 def test_wrong_credentials_end_the_examination(tap: Callable[..., Run]) -> None:
     run = tap("--doctor", client_secret="wrong", queries=[AIRLINES])
     assert run.exit_code == 1
-    output = told(run)
+    output = shown(run)
     assert "client_id and client_secret" in output
     assert "airlines" not in output
 
@@ -161,22 +161,22 @@ def test_an_explore_that_cannot_be_read_is_noted_and_no_query_runs(
 ) -> None:
     run = tap("--doctor", queries=[{"name": "hidden", "query_id": 14, "replication_key": "x.y"}])
     assert run.exit_code == 1
-    assert "x.y is not a field of the query; there are" in told(run)
+    assert "x.y is not a field of the query; there are" in shown(run)
     run = tap("--doctor", queries=[{"name": "hidden", "query_id": 14}])
     assert run.exit_code == 0
-    assert "note hidden Looker shows no such Explore to this user" in told(run)
+    assert "note hidden Looker shows no such Explore to this user" in shown(run)
     assert not any(simulator.count(name) for name in (*LAUNCHING, "run_query", "create_query"))
 
 
 def test_a_limit_that_allows_no_run_fails(tap: Callable[..., Run]) -> None:
     run = tap("--doctor", queries=[AIRLINES], api_call_limit=8)
     assert run.exit_code == 1
-    assert "8 are allowed" in told(run)
+    assert "8 are allowed" in shown(run)
 
 
 def test_calls_are_estimated_by_kind_and_month(tap: Callable[..., Run]) -> None:
     named = [{**AIRLINES, "name": f"airlines_{number}"} for number in range(11)]
-    found = told(tap("--doctor", queries=named, query_task_ids=["a"]))
+    found = shown(tap("--doctor", queries=named, query_task_ids=["a"]))
     assert (
         "about 61 query-based, 22 administrative in a first run; "
         "25 query-based, 0 administrative in later ones"

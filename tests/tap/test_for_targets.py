@@ -93,13 +93,13 @@ def test_a_decimal_of_a_catalog_needs_its_size(tap: Tap) -> None:
     (entry,) = (s for s in catalog["streams"] if s["tap_stream_id"] == "numbers")
     declared = entry["schema"]["properties"]["numbers__decimal"]
     declared |= {"type": ["string", "null"], "format": "x-singer.decimal"}
-    refused = tap(queries=[NUMBERS], catalog=catalog)
-    assert refused.exit_code != 0
+    rejected = tap(queries=[NUMBERS], catalog=catalog)
+    assert rejected.exit_code != 0
     assert (
         "numbers: numbers__decimal: the format x-singer.decimal needs `precision` and `scale`, "
-        "such as 38 and 9" in refused.error
+        "such as 38 and 9" in rejected.error
     )
-    assert refused.messages == []
+    assert rejected.messages == []
     declared |= DECIMALS
     found = tap(queries=[NUMBERS], catalog=catalog).schema("numbers")
     assert found["properties"]["numbers__decimal"].items() >= DECIMALS.items()

@@ -56,7 +56,9 @@ def init(folder: Path, environment: Mapping[str, str], *options: str) -> Run:
         return invoke("--init", *options, environment=environment)
 
 
-def answer(folder: Path, environment: Mapping[str, str], answers: Sequence[tuple[str, str]]) -> str:
+def response(
+    folder: Path, environment: Mapping[str, str], responses: Sequence[tuple[str, str]]
+) -> str:
     """Run it on a terminal, with an answer to each question; return what the person sees."""
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
@@ -68,7 +70,7 @@ def answer(folder: Path, environment: Mapping[str, str], answers: Sequence[tuple
         stderr=other_end,
     ) as process:
         os.close(other_end)
-        seen, since, pending = "", 0, [*answers]
+        seen, since, pending = "", 0, [*responses]
         ends_at = time.monotonic() + 120
         while time.monotonic() < ends_at and select.select([terminal], [], [], 60)[0]:
             try:
@@ -224,7 +226,7 @@ def test_without_a_target_of_meltano_a_config_json_is_written(
 
 @pytest.mark.slow
 def test_on_a_terminal_it_asks_and_proposes(simulator: Simulator, tmp_path: Path) -> None:
-    seen = answer(
+    seen = response(
         tmp_path,
         {"PATH": os.environ["PATH"], "COLUMNS": "200"},
         [
@@ -253,7 +255,7 @@ def test_on_a_terminal_it_asks_and_proposes(simulator: Simulator, tmp_path: Path
 def test_on_a_terminal_a_change_may_be_declined(simulator: Simulator, tmp_path: Path) -> None:
     (tmp_path / "meltano.yml").write_text(EXISTING)
     with pytest.raises(AssertionError, match="Write this"):
-        answer(
+        response(
             tmp_path,
             environment(simulator, COLUMNS="200"),
             [

@@ -316,13 +316,13 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("query", "told"), BAD)
+@pytest.mark.parametrize(("query", "shown"), BAD)
 def test_a_wrong_query_is_rejected_at_discovery(
-    simulator: Simulator, tap: Tap, query: dict[str, Any], told: str
+    simulator: Simulator, tap: Tap, query: dict[str, Any], shown: str
 ) -> None:
     run = tap("--discover", queries=[{"name": "q", **query}])
     assert run.exit_code == 78
-    assert told in run.error
+    assert shown in run.error
     assert simulator.tasks() == []
 
 
@@ -346,13 +346,13 @@ def test_all_problems_are_reported_at_once(tap: Tap) -> None:
     board = {"dashboard_id": 1, "name": "d", "filters": {"Hue": "red"}}
     run = tap("--discover", queries=queries, dashboards=[board])
     assert run.exit_code == 78
-    told = run.log[run.log.index("Error: ") :].splitlines()
-    assert [line.strip().partition(": ")[0] for line in told[1:]] == [
+    shown = run.log[run.log.index("Error: ") :].splitlines()
+    assert [line.strip().partition(": ")[0] for line in shown[1:]] == [
         "dashboards[0].filters",
         "queries[0].filters",
         "queries[2].primary_keys",
     ]
-    assert told[0] == "Error: 3 problems in the configuration:"
+    assert shown[0] == "Error: 3 problems in the configuration:"
 
 
 def test_two_queries_with_one_name_are_rejected(tap: Tap) -> None:

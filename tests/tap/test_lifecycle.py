@@ -544,7 +544,9 @@ def test_a_run_killed_at_any_moment_loses_nothing(database: Database, tmp_path: 
             noted = _in_flight_tasks(tmp_path)
             with started(simulator, tmp_path, queries=queries, max_concurrent_tasks=3) as process:
                 if attempt < 7:
-                    until(lambda: len(simulator.tasks()) > launched_before or not _wanted(received))  # noqa: B023
+                    until(
+                        lambda: len(simulator.tasks()) > launched_before or not _expected(received)  # noqa: B023
+                    )
                     time.sleep(moments.uniform(0, 0.3))
                     process.kill()
                 output, _ = process.communicate(timeout=30)
@@ -566,7 +568,7 @@ def test_a_run_killed_at_any_moment_loses_nothing(database: Database, tmp_path: 
         assert received[name] == {*range(1, limit + 1)}
 
 
-def _wanted(received: dict[str, set[int]]) -> bool:
+def _expected(received: dict[str, set[int]]) -> bool:
     return not all(received.values())
 
 
@@ -580,8 +582,8 @@ def _in_flight_tasks(folder: Path) -> set[str]:
 
 def _receive(output: bytes, received: dict[str, set[int]], folder: Path) -> None:
     """Do what a target does: take whole lines, keep the last state."""
-    whole, _, _ = output.rpartition(b"\n")
-    for line in whole.splitlines():
+    complete, _, _ = output.rpartition(b"\n")
+    for line in complete.splitlines():
         message = json.loads(line)
         if message["type"] == "STATE":
             (folder / "state.json").write_text(json.dumps(message["value"]))

@@ -44,16 +44,16 @@ def test_a_failure_that_passes_is_not_seen(simulator: Simulator, tap: Tap, fault
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "shown"),
     [("server_error", "500"), ("bad_gateway", "502"), ("dropped", "no response")],
 )
 def test_a_failure_that_stays_ends_the_run(
-    simulator: Simulator, tap: Tap, fault: str, told: str
+    simulator: Simulator, tap: Tap, fault: str, shown: str
 ) -> None:
     simulator.fault(fault, times=None, operation=MULTI_RESULTS)
     run = tap(query_task_ids=[simulator.create_task("4", "json")])
     assert run.exit_code == 1
-    assert told in run.error
+    assert shown in run.error
     assert simulator.base_url in run.error
     assert simulator.count(MULTI_RESULTS) == 3
     assert run.bookmark["finished"] == {}
@@ -185,9 +185,9 @@ def test_a_token_is_renewed_before_it_expires(database: Database, tap: Tap) -> N
         )
         run = tap(query_task_ids=[id_], base_url=simulator.base_url)
         assert run.statuses() == {id_: "complete"}
-        refusals = [call for call in simulator.calls if call.status == 401]
+        rejections = [call for call in simulator.calls if call.status == 401]
         assert simulator.count("login") >= 2
-    assert refusals == []
+    assert rejections == []
 
 
 def test_the_session_is_given_back(simulator: Simulator, tap: Tap) -> None:

@@ -300,7 +300,7 @@ def test_tasks_are_delivered_in_the_order_in_which_they_finish(
 
 
 @pytest.mark.parametrize(
-    ("answer", "meaning"),
+    ("response", "meaning"),
     [
         (None, "(absent: Looker never reported this ID; is it old, or another instance's?)"),
         ({"status": "missing"}, "(missing: Looker shows no such task to this user; "),
@@ -312,7 +312,7 @@ def test_tasks_are_delivered_in_the_order_in_which_they_finish(
     ],
 )
 def test_a_status_without_an_error_message_is_explained(
-    simulator: Simulator, tap: Callable[..., Run], answer: dict[str, str] | None, meaning: str
+    simulator: Simulator, tap: Callable[..., Run], response: dict[str, str] | None, meaning: str
 ) -> None:
-    id_ = simulator.add_scripted_task([answer])
+    id_ = simulator.add_scripted_task([response])
     assert meaning in tap(query_task_ids=[id_]).error

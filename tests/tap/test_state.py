@@ -126,10 +126,10 @@ def test_the_longest_queries_start_first(tap: Tap) -> None:
     first = tap(**config)
     assert [outcome["query_name"] for outcome in first.records()] == names
     state = first.state
-    remembered = {name: state["bookmarks"][name]["query"] for name in names}
+    saved = {name: state["bookmarks"][name]["query"] for name in names}
     for name, milliseconds in {"short": 1400, "long": 1500, "longer": 1600}.items():
-        remembered[name]["runtimes_milliseconds"] = [1, milliseconds, 90_000]
-    del remembered["unknown"]["runtimes_milliseconds"]
+        saved[name]["runtimes_milliseconds"] = [1, milliseconds, 90_000]
+    del saved["unknown"]["runtimes_milliseconds"]
     second = tap(state=state, **config)
     assert [outcome["query_name"] for outcome in second.records()] == [
         *("unknown", "longer", "long", "short")
@@ -238,9 +238,9 @@ def test_state_of_another_instance_is_rejected_with_the_way_out(
     first = tap(queries=queries)
     assert first.exit_code == 0
     elsewhere = simulator.base_url.replace("127.0.0.1", "localhost")
-    refused = tap(queries=queries, state=first.state, base_url=elsewhere)
-    assert refused.exit_code == 78
-    assert refused.error.startswith("state: it belongs to another Looker instance than base_url")
+    rejected = tap(queries=queries, state=first.state, base_url=elsewhere)
+    assert rejected.exit_code == 78
+    assert rejected.error.startswith("state: it belongs to another Looker instance than base_url")
     assert len(simulator.tasks()) == 1
     moved = first.state
     del moved["bookmarks"]["query_task_results"]["instance"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PREFIX = "TAP_LOOKER_TASKS_"
 
 
-def refused(run: Run) -> str:
+def rejected(run: Run) -> str:
     assert run.exit_code == 78
     assert "Traceback" not in run.log
     assert run.messages == []
@@ -51,7 +51,7 @@ def test_a_wrong_variable_is_named_with_what_is_expected(
     line: str,
 ) -> None:
     monkeypatch.setenv(PREFIX + end, text)
-    assert refused(tap("--config", "ENV")) == PREFIX + end + line
+    assert rejected(tap("--config", "ENV")) == PREFIX + end + line
     assert simulator.calls == []
 
 
@@ -64,18 +64,18 @@ def test_a_misspelt_variable_is_rejected_and_others_are_nobodys_business(
     assert tap("--config", "ENV").exit_code == 0
     monkeypatch.setenv(f"{PREFIX}BATCHSIZE", "7")
     expected = f"{PREFIX}BATCHSIZE: no such setting; did you mean {PREFIX}BATCH_SIZE?"
-    assert refused(tap("--config", "ENV")) == expected
+    assert rejected(tap("--config", "ENV")) == expected
 
 
 @pytest.mark.parametrize("arguments", [(), ("--discover",), ("--test",)])
 def test_a_misspelt_setting_is_rejected_with_the_one_that_was_meant(
     simulator: Simulator, tap: Tap, arguments: tuple[str, ...]
 ) -> None:
-    line = refused(tap(*arguments, batchsize=7))
+    line = rejected(tap(*arguments, batchsize=7))
     assert line == "batchsize: no such setting; did you mean batch_size?"
-    line = refused(tap(*arguments, querys=[]))
+    line = rejected(tap(*arguments, querys=[]))
     assert line == "querys: no such setting; did you mean queries?"
-    assert refused(tap(*arguments, hue="red")) == "hue: no such setting"
+    assert rejected(tap(*arguments, hue="red")) == "hue: no such setting"
     assert simulator.calls == []
 
 
@@ -94,7 +94,7 @@ def test_settings_of_the_sdk_and_extras_of_meltano_are_accepted(tap: Tap) -> Non
 def test_a_wrong_setting_of_the_sdk_is_named_in_front(
     tap: Tap, setting: dict[str, Any], line: str
 ) -> None:
-    assert refused(tap(**setting)).startswith(line)
+    assert rejected(tap(**setting)).startswith(line)
 
 
 def test_a_stream_map_of_a_deselected_stream_does_no_harm(simulator: Simulator, tap: Tap) -> None:
@@ -117,7 +117,7 @@ def test_a_wrong_stream_map_is_rejected_before_any_request(
 ) -> None:
     id_ = simulator.create_task("1", "json")
     simulator.calls.clear()
-    line = refused(tap(query_task_ids=[id_], stream_maps={"query_task_results": map_}))
+    line = rejected(tap(query_task_ids=[id_], stream_maps={"query_task_results": map_}))
     assert line.startswith("stream_maps: ")
     assert reason in line
     assert simulator.calls == []

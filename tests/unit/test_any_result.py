@@ -91,20 +91,20 @@ class Case:
         for row in self.rows:
             for key in [k for k in self.keys if not k.startswith("$")] if self.pivot else [None]:
                 yield [
-                    self._reckon(name, type_, key if name == self.pivot else row.get(name), key)
+                    self._evaluate(name, type_, key if name == self.pivot else row.get(name), key)
                     for name, (_, type_) in self.fields.items()
                     if self.names_fields or name in present
                 ]
 
-    def _reckon(self, name: str, type_: str, value: Any, key: str | None) -> object:  # noqa: ANN401 - any JSON
+    def _evaluate(self, name: str, type_: str, value: Any, key: str | None) -> object:  # noqa: ANN401 - any JSON
         if key and self.fields[name][0] == "measures" and value is not None:
             value = value.get(key)
         if value is None:
             return None
-        return reckon_value(type_, value, ZoneInfo(self.zone))
+        return evaluate_value(type_, value, ZoneInfo(self.zone))
 
 
-def reckon_value(type_: str, value: Any, zone: ZoneInfo) -> object:  # noqa: ANN401 - any JSON
+def evaluate_value(type_: str, value: Any, zone: ZoneInfo) -> object:  # noqa: ANN401 - any JSON
     if type_ == "string" and not isinstance(value, str):
         return json.dumps(value, separators=(",", ":"))
     if type_ == "number":

@@ -33,11 +33,11 @@ UNFIT = [{"access_token": f"a{odd}b"} for odd in ("\r\nX: y", "\n", " ", "\u20ac
 
 
 @pytest.mark.parametrize(
-    "answer", [None, [], {}, {"access_token": None}, {"access_token": ""}, *UNFIT]
+    "response", [None, [], {}, {"access_token": None}, {"access_token": ""}, *UNFIT]
 )
-def test_an_response_without_a_token_is_an_error(answer: object) -> None:
+def test_an_response_without_a_token_is_an_error(response: object) -> None:
     with pytest.raises(ValueError, match="no usable access_token"):
-        token_from(answer, 0)
+        token_from(response, 0)
 
 
 def test_another_thread_waits_for_a_login_no_longer_than_its_operation() -> None:

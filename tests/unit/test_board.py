@@ -92,12 +92,12 @@ def report(board: TaskBoard, now: float, *reports: Report) -> list[Event]:
     return [event for each in reports for event in board.note(each, now)]
 
 
-def answer(board: TaskBoard, now: float, **statuses: str) -> list[Outcome]:
+def response(board: TaskBoard, now: float, **statuses: str) -> list[Outcome]:
     """Play one poll: the tasks named get these statuses, the others are not in the answer."""
     poll = only(begin(board, now))
     assert isinstance(poll, Poll)
-    answers = [StatusReceived(poll, id_, status, RESULT) for id_, status in statuses.items()]
-    events = report(board, now, *answers, RequestFinished(poll))
+    responses = [StatusReceived(poll, id_, status, RESULT) for id_, status in statuses.items()]
+    events = report(board, now, *responses, RequestFinished(poll))
     return [event for event in events if isinstance(event, Outcome)]
 
 
@@ -142,35 +142,35 @@ def test_a_finished_task_is_reported_once_and_never_asked_for_again() -> None:
 @pytest.mark.parametrize("status", ["complete", "error", "killed", "failure"])
 def test_a_final_status_is_believed_at_once(status: str) -> None:
     board = board_of("a")
-    assert statuses(answer(board, 0, a=status)) == [status]
+    assert statuses(response(board, 0, a=status)) == [status]
     assert board.next_action(0) == Done()
 
 
 @pytest.mark.parametrize("status", ["expired", "missing"])
 def test_a_doubtful_status_is_believed_when_it_lasts(status: str) -> None:
     board = board_of("a", expired_grace_seconds=60)
-    assert answer(board, 100, a=status) == []
-    assert answer(board, 159, a=status) == []
-    assert statuses(answer(board, 160, a=status)) == [status]
+    assert response(board, 100, a=status) == []
+    assert response(board, 159, a=status) == []
+    assert statuses(response(board, 160, a=status)) == [status]
 
 
 def test_a_status_that_flaps_is_not_believed() -> None:
     board = board_of("a", expired_grace_seconds=60)
-    assert answer(board, 0, a="expired") == []
-    assert answer(board, 30, a="running") == []
-    assert answer(board, 61, a="expired") == []
-    assert statuses(answer(board, 76, a="complete")) == ["complete"]
+    assert response(board, 0, a="expired") == []
+    assert response(board, 30, a="running") == []
+    assert response(board, 61, a="expired") == []
+    assert statuses(response(board, 76, a="complete")) == ["complete"]
 
 
 def test_a_task_that_looker_never_responses_for_is_absent() -> None:
     board = board_of("a", "b", expired_grace_seconds=10)
-    assert answer(board, 0, b="running") == []
-    assert statuses(answer(board, 10, b="complete")) == ["complete", "absent"]
+    assert response(board, 0, b="running") == []
+    assert statuses(response(board, 10, b="complete")) == ["complete", "absent"]
 
 
 def test_an_response_for_a_task_no_one_asked_for_is_passed_over() -> None:
     board = board_of("a")
-    assert answer(board, 0, a="running", z="complete") == []
+    assert response(board, 0, a="running", z="complete") == []
     assert left(board) == {"a": "running"}
 
 
@@ -191,14 +191,14 @@ def test_an_response_that_cannot_be_read_counts_as_none_and_is_reported() -> Non
 )
 def test_after_the_timeout_a_task_is_given_up(status: str, reported: str) -> None:
     board = board_of("a", task_timeout_seconds=100, expired_grace_seconds=1000)
-    assert answer(board, 0, a=status) == []
-    assert answer(board, 99, a=status) == []
-    assert statuses(answer(board, 100, a=status)) == [reported]
+    assert response(board, 0, a=status) == []
+    assert response(board, 99, a=status) == []
+    assert statuses(response(board, 100, a=status)) == [reported]
 
 
 def test_the_timeout_is_not_slept_through() -> None:
     board = board_of("a", task_timeout_seconds=10, poll_interval_seconds=15)
-    assert answer(board, 0, a="running") == []
+    assert response(board, 0, a="running") == []
     assert board.next_action(1) == Wait(9)
 
 
@@ -236,20 +236,20 @@ def test_a_request_that_hangs_holds_up_no_other() -> None:
 def test_a_batch_fits_a_query_string_whatever_the_ids(lengths: list[int], batch_size: int) -> None:
     ids = [f"{n:0{length}d}" for n, length in enumerate(lengths)]
     board = board_of(*ids, batch_size=batch_size, wait_for_completion=False)
-    asked: list[str] = []
+    requested: list[str] = []
     while isinstance(action := board.next_action(0), Poll):
         assert len(action.query_task_ids) <= batch_size
         assert len("query_task_ids=" + "%2C".join(action.query_task_ids)) < 10_240
-        asked += action.query_task_ids
-        answers = [StatusReceived(action, id_, "running") for id_ in action.query_task_ids]
-        assert report(board, 0, *answers, RequestFinished(action)) == []
+        requested += action.query_task_ids
+        responses = [StatusReceived(action, id_, "running") for id_ in action.query_task_ids]
+        assert report(board, 0, *responses, RequestFinished(action)) == []
     assert action == Done()
-    assert asked == list(dict.fromkeys(ids))
+    assert requested == list(dict.fromkeys(ids))
 
 
 def test_one_look_is_one_look() -> None:
     board = board_of("a", "b", "c", wait_for_completion=False)
-    assert statuses(answer(board, 0, a="complete", b="running")) == ["complete"]
+    assert statuses(response(board, 0, a="complete", b="running")) == ["complete"]
     assert board.next_action(0) == Done()
     assert left(board) == {"b": "running", "c": "absent"}
 
@@ -257,14 +257,14 @@ def test_one_look_is_one_look() -> None:
 def test_one_look_is_taken_at_a_task_just_launched() -> None:
     board = launching("x", wait_for_completion=False)
     create(board, "a")
-    assert answer(board, 0, a="running") == []
+    assert response(board, 0, a="running") == []
     assert board.next_action(0) == Done()
 
 
 def test_one_look_believes_what_was_doubted_in_an_earlier_run() -> None:
-    doubted = FollowedTask(ExternalTask("a"), doubted_since=0)
-    board = TaskBoard(settings(wait_for_completion=False), tasks=[doubted])
-    assert statuses(answer(board, 3600, a="expired")) == ["expired"]
+    unconfirmed = FollowedTask(ExternalTask("a"), doubted_since=0)
+    board = TaskBoard(settings(wait_for_completion=False), tasks=[unconfirmed])
+    assert statuses(response(board, 3600, a="expired")) == ["expired"]
 
 
 def test_a_result_that_is_not_in_the_response_is_asked_for() -> None:
@@ -317,9 +317,11 @@ def play_polls(
         assert isinstance(action, Poll)
         polls += 1
         ids = action.query_task_ids
-        answers = [StatusReceived(action, id_, "complete", RESULT) for id_ in ids]
+        responses = [StatusReceived(action, id_, "complete", RESULT) for id_ in ids]
         reports = (
-            [RequestFailed(action, PASSING)] if fails(ids) else [*answers, RequestFinished(action)]
+            [RequestFailed(action, PASSING)]
+            if fails(ids)
+            else [*responses, RequestFinished(action)]
         )
         outcomes += [e for e in report(board, now, *reports) if isinstance(e, Outcome)]
     return outcomes, polls
@@ -328,7 +330,7 @@ def play_polls(
 def test_one_bad_id_fails_no_other() -> None:
     ids = [f"task{n}" for n in range(50)]
     board = board_of(*ids, expired_grace_seconds=10)
-    outcomes, polls = play_polls(board, lambda asked: "task13" in asked)
+    outcomes, polls = play_polls(board, lambda requested: "task13" in requested)
     ended = {o.task.query_task_id: (o.status, o.problem) for o in outcomes}
     fine = dict.fromkeys(ids, ("complete", None))
     assert ended == fine | {"task13": ("absent", str(PASSING))}
@@ -377,7 +379,7 @@ def test_the_pause_grows_with_the_age_of_a_task() -> None:
     board = board_of("a", "b", poll_interval_seconds=1, poll_max_interval_seconds=3)
     now, pauses = 0.0, []
     for _ in range(4):
-        answer(board, now, a="running", b="running")
+        response(board, now, a="running", b="running")
         wait = board.next_action(now)
         assert isinstance(wait, Wait)
         pauses.append(wait.seconds)
@@ -462,7 +464,7 @@ def test_a_finished_task_frees_a_slot() -> None:
         assert isinstance(launch, Launch)
         board.note(TaskCreated(launch, launched(id_, launch.query_name)), 0)
     assert board.next_action(0) == Wait(1)
-    assert statuses(answer(board, 1, a="complete", b="running")) == ["complete"]
+    assert statuses(response(board, 1, a="complete", b="running")) == ["complete"]
     assert begin(board, 1) == [Launch("z")]
 
 
@@ -499,11 +501,11 @@ def test_launches_that_no_state_names_are_bounded() -> None:
 def test_the_bound_is_not_met_while_a_target_stops_for_a_minute(seconds: int, most: int) -> None:
     """Ten slots, queries of so many seconds, and no STATE for 60 s: below 6 s, slots stay empty."""
     board = launching(*map(str, range(400)), max_concurrent_tasks=10)
-    began: dict[str, int] = {}
+    started: dict[str, int] = {}
     for now in range(60):
         for request in begin(board, now) + begin(board, now):
             if isinstance(request, Poll):
-                ended = {i for i in request.query_task_ids if now - began[i] >= seconds}
+                ended = {i for i in request.query_task_ids if now - started[i] >= seconds}
                 found = [
                     StatusReceived(
                         request, i, *(("complete", RESULT) if i in ended else ("running",))
@@ -512,11 +514,11 @@ def test_the_bound_is_not_met_while_a_target_stops_for_a_minute(seconds: int, mo
                 ]
                 report(board, now, *found, RequestFinished(request))
             elif isinstance(request, Launch):
-                id_ = f"t{len(began)}"
-                began[id_] = now
+                id_ = f"t{len(started)}"
+                started[id_] = now
                 board.note(TaskCreated(request, launched(id_, request.query_name, at=now)), now)
-    assert 50 < len(began) <= most
-    assert (len(began) == 100) is (most == 100)
+    assert 50 < len(started) <= most
+    assert (len(started) == 100) is (most == 100)
 
 
 def test_queries_whose_tasks_have_one_id_fail_and_nothing_is_delivered_for_another() -> None:
@@ -539,16 +541,16 @@ def test_queries_whose_tasks_have_one_id_fail_and_nothing_is_delivered_for_anoth
 def test_a_launch_that_lies_ahead_counts_as_one_of_now() -> None:
     task = FollowedTask(launched("a", at=10_000))
     board = TaskBoard(settings(task_timeout_seconds=60), tasks=[task])
-    assert answer(board, 0, a="running") == []
-    (outcome,) = answer(board, 61, a="running")
+    assert response(board, 0, a="running") == []
+    (outcome,) = response(board, 61, a="running")
     assert outcome.status == "timeout"
 
 
 def test_a_doubt_that_lies_ahead_counts_as_one_of_now() -> None:
     task = FollowedTask(ExternalTask("a"), doubted_since=10_000)
     board = TaskBoard(settings(expired_grace_seconds=60), tasks=[task])
-    assert answer(board, 0, a="expired") == []
-    (outcome,) = answer(board, 61, a="expired")
+    assert response(board, 0, a="expired") == []
+    (outcome,) = response(board, 61, a="expired")
     assert outcome.status == "expired"
 
 
@@ -560,7 +562,7 @@ def test_a_rejection_for_load_lowers_the_number_in_flight_for_a_while() -> None:
         assert isinstance(launch, Launch)
         board.note(TaskCreated(launch, launched(id_, launch.query_name)), 0)
     assert board.note(RequestFailed(launches[3], TOO_MANY), 0) == []
-    assert statuses(answer(board, 1, a="complete", b="complete", c="running"))
+    assert statuses(response(board, 1, a="complete", b="complete", c="running"))
     assert not any(isinstance(request, Launch) for request in begin(board, 4))
     # Two slots were left, and the two that finished gave two back.
     assert begin(board, 5) == [Launch("3"), *map(Launch, "45")]
@@ -601,20 +603,20 @@ def test_a_query_that_cannot_be_prepared_is_given_up() -> None:
 def test_a_lost_task_is_launched_again_up_to_the_limit(status: str) -> None:
     board = launching("flights", expired_grace_seconds=0)
     lost = create(board, "a")
-    assert answer(board, 1, a=status) == []
+    assert response(board, 1, a=status) == []
     cancel = only(begin(board, 1))
     assert cancel == Cancel(lost)
     assert board.note(RequestFinished(cancel), 1) == [Cancelled(lost)]
     again = create(board, "b", 1)
     assert again.attempt == 2
-    assert statuses(answer(board, 3, b=status)) == [status]
+    assert statuses(response(board, 3, b=status)) == [status]
     assert begin(board, 3) == [Cancel(again)]
 
 
 def test_a_lost_task_that_may_still_run_is_not_launched_again() -> None:
     board = launching("flights", expired_grace_seconds=0)
     lost = create(board, "a")
-    assert answer(board, 1, a="expired") == []
+    assert response(board, 1, a="expired") == []
     outcome, not_cancelled = board.note(RequestFailed(only(begin(board, 1)), PASSING), 1)
     assert isinstance(outcome, Outcome)
     assert outcome.status == "expired"
@@ -625,7 +627,7 @@ def test_a_lost_task_that_may_still_run_is_not_launched_again() -> None:
 def test_launches_of_earlier_runs_do_not_count() -> None:
     resumed = FollowedTask(launched("a", attempt=2))
     board = TaskBoard(settings(expired_grace_seconds=0), tasks=[resumed])
-    assert answer(board, 1, a="expired") == []
+    assert response(board, 1, a="expired") == []
     board.note(RequestFinished(only(begin(board, 1))), 1)  # type: ignore[arg-type]
     assert begin(board, 1) == [Launch("flights", attempt=3)]
 
@@ -640,8 +642,8 @@ def test_a_task_that_no_one_waits_for_any_more_is_cancelled() -> None:
 
 def test_an_external_task_is_never_launched_again_nor_cancelled() -> None:
     board = board_of("a", "b", expired_grace_seconds=0, task_timeout_seconds=5)
-    assert statuses(answer(board, 0, a="expired", b="running")) == ["expired"]
-    assert statuses(answer(board, 5, b="running")) == ["timeout"]
+    assert statuses(response(board, 0, a="expired", b="running")) == ["expired"]
+    assert statuses(response(board, 5, b="running")) == ["timeout"]
     assert board.next_action(5) == Done()
 
 
@@ -649,7 +651,7 @@ def test_a_task_launched_here_is_cancelled_at_its_timeout_and_holds_its_slot_unt
     limits = settings(task_timeout_seconds=5, max_concurrent_tasks=1)
     resumed = FollowedTask(launched("a"))
     board = TaskBoard(limits, tasks=[resumed], queries=[Launch("y")])
-    assert statuses(answer(board, 5, a="running")) == ["timeout"]
+    assert statuses(response(board, 5, a="running")) == ["timeout"]
     cancel = only(begin(board, 5))
     assert cancel == Cancel(resumed.task)  # type: ignore[arg-type]
     board.note(RequestFinished(cancel), 6)
@@ -660,7 +662,7 @@ def test_a_task_launched_here_is_cancelled_at_its_timeout_and_holds_its_slot_unt
 def test_what_is_to_be_cancelled_when_a_run_must_end_is_cancelled_or_left(*, is_all: bool) -> None:
     board = TaskBoard(settings(task_timeout_seconds=5), queries=[Launch("flights")])
     given_up = create(board, "a")
-    assert statuses(answer(board, 5, a="running")) == ["timeout"]
+    assert statuses(response(board, 5, a="running")) == ["timeout"]
     cancel = only(board.take_cancellations(1.0, of_all=is_all))
     assert cancel == Cancel(given_up, 1.0)
     assert board.is_awaiting()
@@ -719,7 +721,7 @@ class World:
         self.alive: set[str] = set()
         self.ended: Counter[str] = Counter()
         self.failures_left = 3
-        self.answers_left = 100
+        self.responses_left = 100
         self.created = 0
 
     def let_something_happen(self, longest: float) -> None:
@@ -745,25 +747,25 @@ class World:
                 self.alive.add(id_)
                 return [TaskCreated(request, launched(id_, name, at=self.now))]
             case Poll():
-                return [*self.answers(request), RequestFinished(request)]
+                return [*self.responses(request), RequestFinished(request)]
             case Fetch(id_):
                 return [StatusReceived(request, id_, "complete", RESULT), RequestFinished(request)]
             case Cancel(task):
                 self.alive.discard(task.query_task_id)
         return [RequestFinished(request)]
 
-    def answers(self, poll: Poll) -> list[Report]:
-        answers: list[Report] = []
+    def responses(self, poll: Poll) -> list[Report]:
+        responses: list[Report] = []
         for id_ in poll.query_task_ids:
-            self.answers_left -= 1
-            wanted = STATUSES if self.answers_left > 0 else ["complete"]
-            status = self.data.draw(st.sampled_from(wanted))
+            self.responses_left -= 1
+            expected = STATUSES if self.responses_left > 0 else ["complete"]
+            status = self.data.draw(st.sampled_from(expected))
             result = self.data.draw(st.sampled_from([RESULT, None]))
             if status in {"complete", "error", "killed"}:
                 self.alive.discard(id_)
             if status:
-                answers.append(StatusReceived(poll, id_, status, result))
-        return answers
+                responses.append(StatusReceived(poll, id_, status, result))
+        return responses
 
     def count(self, event: Event) -> None:
         match event:

@@ -53,7 +53,7 @@ class Looker:
     """Answers requests in the threads they are made in; stands in for client and requests."""
 
     def __init__(self) -> None:
-        self.answers = ResultStore()
+        self.responses = ResultStore()
         self.aborted = Event()
         self.threads: set[threading.Thread] = set()
         self.requests: deque[Request] = deque()
@@ -74,7 +74,7 @@ class Looker:
                 return
             case Poll(ids):
                 for id_ in ids:
-                    held = self.answers.hold(TaskEntry("complete", data=NULL))
+                    held = self.responses.hold(TaskEntry("complete", data=NULL))
                     yield StatusReceived(request, id_, "complete", held)
         yield RequestFinished(request)
 
@@ -114,7 +114,7 @@ def collect(
     collector = Collector(
         board,
         looker,  # type: ignore[arg-type]
-        looker.answers,
+        looker.responses,
         clock=SteadyClock(),
         logger=logging.getLogger("tests"),
         deliver_until=deliver_until,
@@ -250,9 +250,9 @@ def test_a_cancellation_that_hangs_does_not_take_longer_than_promised(looker: Lo
     looker.before = hang
     collector = collect(looker, "x")
     task = next(event.task for event in collector.events() if isinstance(event, Launched))
-    began = time.monotonic()
+    started = time.monotonic()
     assert [*collector.end(cancels=True)] == [CancelFailed(task, "the run ended first")]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started < 5
     released.set()
     collector.close()
 
@@ -278,30 +278,30 @@ def test_threads_that_hang_are_waited_for_together_and_not_one_after_the_other(
     while len(hanging) < len(names) and time.monotonic() < give_up_at:
         time.sleep(0.01)
     assert len(hanging) == len(names)
-    began = time.monotonic()
+    started = time.monotonic()
     ended = [*collector.end(cancels=True)]
     collector.close()
     # One by one, they would take 32 times as long.
-    assert time.monotonic() - began < 32 * end_times.threads / 2
+    assert time.monotonic() - started < 32 * end_times.threads / 2
     assert {event.query_name for event in ended if isinstance(event, LaunchFailed)} == {*names}
     released.set()
 
 
 def test_responses_no_one_needs_make_room(looker: Looker) -> None:
-    looker.answers = ResultStore(memory_bytes=0, short_bytes=0)
+    looker.responses = ResultStore(memory_bytes=0, short_bytes=0)
     collector = collect(looker, external=("a", "b"))
     for event in collector.events():
         if isinstance(event, Outcome):
             assert event.stored
             assert event.stored.take().data == NULL
     collector.close()
-    assert looker.answers.bytes_on_disk == 0
+    assert looker.responses.bytes_on_disk == 0
 
 
 def test_results_that_the_target_was_too_slow_for_are_left(looker: Looker) -> None:
-    looker.answers = ResultStore(memory_bytes=0, short_bytes=0)
+    looker.responses = ResultStore(memory_bytes=0, short_bytes=0)
     collector = collect(looker, "x", external=("a",), deliver_until=time.time())
     events = [event for event in collector.events() if not isinstance(event, Idle | Collected)]
     assert [type(event) for event in events] == [Launched]
-    assert looker.answers.bytes_on_disk == 0
+    assert looker.responses.bytes_on_disk == 0
     collector.close()

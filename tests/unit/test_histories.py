@@ -51,7 +51,7 @@ class History:
     rows: list[Row] = field(default_factory=list)
     table: dict[int, int] = field(default_factory=dict)
     bookmark: dict[str, object] = field(default_factory=dict)
-    said: bool = False
+    reported: bool = False
 
     def __post_init__(self) -> None:
         pick = self.random
@@ -116,12 +116,12 @@ class History:
         overrides = from_bookmark(
             Overrides(), {}, self.column, keeper.value, self.zone, keeper.back(self.zone)
         )
-        wanted = overrides.filters.get("k")
-        rows = [row for row in self.rows if wanted is None or self.is_let_through(row, wanted)]
+        expected = overrides.filters.get("k")
+        rows = [row for row in self.rows if expected is None or self.is_let_through(row, expected)]
         rows.sort(key=lambda row: (self.key_of(row) is not None, self.key_of(row), row.id))
         if self.limit is not None:
             # At its limit, the result is said to be cut off.
-            self.said = len(rows) >= self.limit
+            self.reported = len(rows) >= self.limit
             rows = rows[: self.limit]
         keys, values = [self.key_of(row) for row in rows], [row.value for row in rows]
         advance = BookmarkAdvance(
@@ -148,14 +148,14 @@ class History:
 
 @pytest.mark.parametrize("part", range(4))
 def test_the_table_ends_as_a_full_load_does_or_the_log_says_why_not(part: int) -> None:
-    whole = 0
+    complete = 0
     for seed in range(part, HISTORIES, 4):
         history = History(random.Random(seed))  # noqa: S311 - histories, not secrets
         for _ in range(RUNS):
             history.live(history.random.choice([1, 5, 26]))
             history.load()
         full = {row.id: row.value for row in history.rows}
-        assert history.said or history.table == full, seed
-        whole += history.table == full
+        assert history.reported or history.table == full, seed
+        complete += history.table == full
     # Those that the log excuses are few.
-    assert whole > HISTORIES / 4 * 0.5
+    assert complete > HISTORIES / 4 * 0.5

@@ -74,10 +74,10 @@ def test_a_state_is_read_as_it_is(state: dict[str, Any]) -> None:
     ],
 )
 def test_what_would_deliver_everything_again_is_rejected(raw: object, message: str) -> None:
-    with pytest.raises(WrongShapeError) as refused:
+    with pytest.raises(WrongShapeError) as rejected:
         read_state(raw)
-    assert message in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert message in str(rejected.value)
+    assert "\n" not in str(rejected.value)
 
 
 ENTRY: dict[str, Any] = {"tap_stream_id": "orders", "schema": {"properties": {"x": {}}}}
@@ -139,6 +139,6 @@ def test_a_catalog_is_read_as_it_is(entry: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_no_catalog_is_rejected(raw: object, message: str) -> None:
-    with pytest.raises(WrongShapeError) as refused:
+    with pytest.raises(WrongShapeError) as rejected:
         read_catalog(raw)
-    assert message in str(refused.value)
+    assert message in str(rejected.value)

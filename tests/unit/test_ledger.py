@@ -31,14 +31,14 @@ def test_everything_is_followed_in_the_order_given() -> None:
 
 def test_a_finished_task_is_not_followed_again() -> None:
     bookmark: dict[str, Any] = {}
-    Ledger(bookmark, ["a", "b"]).remember(finished("a", "complete"))
+    Ledger(bookmark, ["a", "b"]).save(finished("a", "complete"))
     assert bookmark["finished"] == {"a": "complete"}
     assert followed(bookmark, "a", "b") == ["b"]
 
 
 def test_a_task_whose_result_could_not_be_had_is_followed_again() -> None:
     bookmark: dict[str, Any] = {}
-    Ledger(bookmark, ["a"]).remember(finished("a", "error", "HTTP 404"))
+    Ledger(bookmark, ["a"]).save(finished("a", "error", "HTTP 404"))
     assert followed(bookmark, "a") == ["a"]
 
 
@@ -52,20 +52,20 @@ def test_a_task_the_input_no_longer_lists_is_forgotten() -> None:
 def test_a_task_in_doubt_stays_in_doubt_until_the_next_run() -> None:
     bookmark: dict[str, Any] = {}
     ledger = Ledger(bookmark, ["a", "b"])
-    ledger.remember(unfinished("a", "expired", 12.0))
-    ledger.remember(unfinished("b", "running"))
+    ledger.save(unfinished("a", "expired", 12.0))
+    ledger.save(unfinished("b", "running"))
     assert bookmark["doubted_since"] == {"a": TWELVE}
-    doubts = {
+    unconfirmed_since = {
         t.query_task_id: t.doubted_since for t in Ledger(bookmark, ["a", "b"]).tasks_to_follow()
     }
-    assert doubts == {"a": 12.0, "b": None}
+    assert unconfirmed_since == {"a": 12.0, "b": None}
 
 
 def test_a_doubt_ends_with_an_outcome_or_another_status() -> None:
     bookmark: dict[str, Any] = {"doubted_since": {"a": TWELVE, "b": TWELVE}}
     ledger = Ledger(bookmark, ["a", "b"])
-    ledger.remember(finished("a", "complete"))
-    ledger.remember(unfinished("b", "running"))
+    ledger.save(finished("a", "complete"))
+    ledger.save(unfinished("b", "running"))
     assert not bookmark.get("doubted_since")
 
 
@@ -135,7 +135,7 @@ def test_a_task_of_a_query_that_changed_is_abandoned(fingerprints: dict[str, str
 def test_a_task_delivered_is_no_longer_in_flight() -> None:
     bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
     ledger = Ledger(bookmark, ["t1"])
-    ledger.remember(Outcome(FLIGHTS, "complete", finished_at=20.0))
+    ledger.save(Outcome(FLIGHTS, "complete", finished_at=20.0))
     assert bookmark == {"finished": {}, "doubted_since": {}, "in_flight": {}}
 
 

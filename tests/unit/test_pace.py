@@ -78,7 +78,7 @@ class SimulatedLooker:
         )
         self._ends_at: dict[str, float] = {}
         self._numbers = count()
-        self._answers: list[tuple[float, int, list[Report]]] = []
+        self._responses: list[tuple[float, int, list[Report]]] = []
         self.now = 0.0
         self.polls = 0
         self.max_in_flight = 0
@@ -106,17 +106,17 @@ class SimulatedLooker:
 
     def _reports(self, action: Action) -> list[Report]:
         if not isinstance(action, Wait):
-            answer = (self.now + self._round_trip, next(self._numbers), self._answer(action))
-            heapq.heappush(self._answers, answer)
+            response = (self.now + self._round_trip, next(self._numbers), self._respond(action))
+            heapq.heappush(self._responses, response)
             return []
         until = self.now + action.seconds
-        if not self._answers or self._answers[0][0] > until:
+        if not self._responses or self._responses[0][0] > until:
             self.now = until
             return []
-        self.now, _, reports = heapq.heappop(self._answers)
+        self.now, _, reports = heapq.heappop(self._responses)
         return reports
 
-    def _answer(self, action: Action) -> list[Report]:
+    def _respond(self, action: Action) -> list[Report]:
         arrives_at = self.now + self._round_trip / 2
         match action:
             case Launch(name):
@@ -133,13 +133,13 @@ class SimulatedLooker:
             case Poll(ids):
                 self.polls += 1
                 ended = {id_ for id_ in ids if self._ends_at[id_] <= arrives_at}
-                answers = [
+                responses = [
                     StatusReceived(action, id_, "complete", _RESULT)
                     if id_ in ended
                     else StatusReceived(action, id_, "running")
                     for id_ in ids
                 ]
-                return [*answers, RequestFinished(action)]
+                return [*responses, RequestFinished(action)]
             case Prepare():
                 return [RequestFinished(action)]
             case _:

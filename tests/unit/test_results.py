@@ -84,10 +84,10 @@ def flat(result: Result) -> list[dict[str, Any]]:
 
 
 def test_a_status_without_data() -> None:
-    answer = read_entry(b'{"status": "Running"}')
-    assert answer == TaskEntry("running", None, None)
-    assert read_result(answer) == Result("running")
-    assert flat(read_result(answer)) == []
+    response = read_entry(b'{"status": "Running"}')
+    assert response == TaskEntry("running", None, None)
+    assert read_result(response) == Result("running")
+    assert flat(read_result(response)) == []
 
 
 @pytest.mark.parametrize("status", ["added", "running", "killed", "missing"])

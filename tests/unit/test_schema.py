@@ -131,10 +131,10 @@ def test_date_times_are_read_one_like_the_other(
 ) -> None:
     text = moment.strftime(pattern).rjust(len(pattern) + 2, "0") + end
     zone = zone_named(time_zone)
-    assert read_or_refused(DATE_TIME.converter(zone), text) == read_or_refused(to_utc, text, zone)
+    assert read_or_rejected(DATE_TIME.converter(zone), text) == read_or_rejected(to_utc, text, zone)
 
 
-def read_or_refused(read: Callable[..., object], *arguments: object) -> object:
+def read_or_rejected(read: Callable[..., object], *arguments: object) -> object:
     try:
         return read(*arguments)
     except ValueError as error:

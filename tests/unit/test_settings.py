@@ -56,9 +56,9 @@ def test_the_instance_may_be_named_in_several_ways(given_url: str, base_url: str
     ],
 )
 def test_a_wrong_address_is_rejected(base_url: str, hint: str) -> None:
-    refusal = message(base_url=base_url)
-    assert refusal.startswith("base_url: ")
-    assert hint in refusal
+    rejection = message(base_url=base_url)
+    assert rejection.startswith("base_url: ")
+    assert hint in rejection
 
 
 @pytest.mark.parametrize("name", list(REQUIRED))
@@ -98,9 +98,9 @@ def test_a_missing_setting_is_named(name: str, value: str | None) -> None:
     ],
 )
 def test_a_wrong_value_is_named_in_one_line(name: str, value: object) -> None:
-    refusal = message(**{name: value})
-    assert refusal.startswith(name)
-    assert "\n" not in refusal
+    rejection = message(**{name: value})
+    assert rejection.startswith(name)
+    assert "\n" not in rejection
 
 
 @pytest.mark.parametrize("name", ["client_id", "client_secret"])
@@ -132,9 +132,9 @@ def test_an_id_given_twice_is_one_task() -> None:
 
 @pytest.mark.parametrize("id_", ["", " ", "a b", "a,b", "a/b", "a?b", "ä", "a\n", "x" * 4097])
 def test_what_cannot_be_an_id_is_rejected_with_its_place(id_: str) -> None:
-    refusal = message(query_task_ids=["good", id_])
-    assert refusal.startswith("query_task_ids[1]: ")
-    assert len(refusal) < 200
+    rejection = message(query_task_ids=["good", id_])
+    assert rejection.startswith("query_task_ids[1]: ")
+    assert len(rejection) < 200
 
 
 def test_a_file_may_list_ids_and_json_lines() -> None:

@@ -44,11 +44,11 @@ def test_the_first_error_waits_for_no_other_call(error: BaseException) -> None:
 
 
 def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
-    lookups, asked = Lookups[str, str](), []
+    lookups, requested = Lookups[str, str](), []
     barrier = Barrier(4)
 
     def look_up() -> str:
-        asked.append("a")
+        requested.append("a")
         return "found"
 
     def want(_: int) -> str:
@@ -56,7 +56,7 @@ def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
         return lookups.find("a", look_up)
 
     assert map_concurrently(want, range(4), 4) == ["found"] * 4
-    assert asked == ["a"]
+    assert requested == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
     ],
 )
 def test_only_what_looker_rejects_is_not_asked_again(error: Exception, times: int) -> None:
-    lookups, asked = Lookups[str, str](), []
+    lookups, requested = Lookups[str, str](), []
 
     def look_up() -> str:
-        asked.append("a")
+        requested.append("a")
         raise error
 
     for _ in range(2):
         with pytest.raises(type(error)):
             lookups.find("a", look_up)
-    assert len(asked) == times
+    assert len(requested) == times

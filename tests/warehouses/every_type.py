@@ -213,7 +213,7 @@ def _emptied(cells: dict[str, Cell], *, is_empty: bool) -> dict[str, Cell]:
     return {field: _same(None) if is_empty else cell for field, cell in cells.items()}
 
 
-def write_answers(table: Table, folder: Path) -> None:
+def write_responses(table: Table, folder: Path) -> None:
     """Write what `bench.stub` serves: the Explore, and the one answer for every task."""
     folder.mkdir()
     (folder / "explore.json").write_bytes(_ENCODER.encode({"fields": _grouped(COLUMNS)}))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.payloads import query_task_id
 from bench.stub import Stub, serving
-from tests.warehouses.every_type import STREAM, TIMEZONE, Table, query, write_answers
+from tests.warehouses.every_type import STREAM, TIMEZONE, Table, query, write_responses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +73,7 @@ def extract(
     `as_text` names columns that the catalog declares as text.
     """
     folder.mkdir()
-    write_answers(table, folder / "answers")
+    write_responses(table, folder / "answers")
     stub = Stub.of(folder / "answers", calls=Counter(query_tasks=tasks_before))
     with serving(stub) as base_url:
         settings = {

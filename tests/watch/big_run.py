@@ -7,7 +7,7 @@ from collections import Counter, deque
 
 from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.report import Circumstances
-from tests.watch.told import START
+from tests.watch.shown import START
 
 _ERRORS = (
     (

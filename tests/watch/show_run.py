@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_looker_tasks.watch.progress import Progress
-from tests.watch.told import CALLS, START, log_half_a_run, started
+from tests.watch.shown import CALLS, START, log_half_a_run, started
 
 if TYPE_CHECKING:
     from tap_looker_tasks.watch.facts import RunFacts

@@ -10,7 +10,7 @@ import pytest
 from tap_looker_tasks.tasks import Collected, Launched, LaunchedTask
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.summary import format_bytes, format_duration, summary_lines
-from tests.watch.told import CALLS, START, log_a_run, log_half_a_run
+from tests.watch.shown import CALLS, START, log_a_run, log_half_a_run
 
 
 def test_every_task_is_in_one_stage() -> None:

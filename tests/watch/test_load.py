@@ -13,7 +13,7 @@ import pytest
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.report import SAMPLES, Cause, explain_load, measure_load
 from tests.watch.big_run import log_big_run
-from tests.watch.told import START, log_half_a_run
+from tests.watch.shown import START, log_half_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.progress import Progress, shows_live
+from tests.watch.shown import CALLS, START, log_half_a_run, started
 from tests.watch.terminal import run_on_terminal, terminal_environment
-from tests.watch.told import CALLS, START, log_half_a_run, started
 
 _PROJECT = Path(__file__).parent.parent.parent
 _COMMAND = [sys.executable, "-m", "tests.watch.show_run"]

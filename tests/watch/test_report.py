@@ -16,7 +16,7 @@ from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
 from tests.watch.big_run import circumstances, log_big_run
 from tests.watch.chromium import alone, running_chromium
-from tests.watch.told import CALLS, START, log_a_run, log_half_a_run
+from tests.watch.shown import CALLS, START, log_a_run, log_half_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.answers import read_damaged
+from tests.chaos.responses import read_damaged
 
 if TYPE_CHECKING:
     from pathlib import Path

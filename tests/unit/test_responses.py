@@ -30,21 +30,21 @@ WHITE_SPACE = st.text(alphabet=" \t\n\r", max_size=3)
 
 def entries(*chunks: bytes) -> dict[str, object]:
     """The answers in a body, as they came."""
-    return {id_: as_it_came(answer) for id_, answer in split_entries(chunks)}
+    return {id_: as_it_came(response) for id_, response in split_entries(chunks)}
 
 
-def as_it_came(answer: TaskEntry | MalformedResponseError) -> object:
-    if isinstance(answer, MalformedResponseError):
-        raise answer
-    data = None if answer.data is None else json.loads(bytes(answer.data))
-    return {"data": data, "status": answer.status}
+def as_it_came(response: TaskEntry | MalformedResponseError) -> object:
+    if isinstance(response, MalformedResponseError):
+        raise response
+    data = None if response.data is None else json.loads(bytes(response.data))
+    return {"data": data, "status": response.status}
 
 
 def payloads(*chunks: bytes) -> list[tuple[str, bytes | None]]:
     """The text of the payloads in a body; None for an entry that cannot be read."""
     return [
-        (id_, None if isinstance(answer, MalformedResponseError) else bytes(answer.data or b""))
-        for id_, answer in split_entries(chunks)
+        (id_, None if isinstance(response, MalformedResponseError) else bytes(response.data or b""))
+        for id_, response in split_entries(chunks)
     ]
 
 
@@ -52,7 +52,7 @@ def entry(data: bytes) -> bytes:
     return b'{"status":"complete","data":%b}' % data
 
 
-def refusal(*chunks: bytes) -> str:
+def rejection(*chunks: bytes) -> str:
     with pytest.raises(MalformedResponseError) as caught:
         list(split_entries(chunks))
     return str(caught.value)
@@ -118,7 +118,7 @@ def test_a_guess_at_the_end_of_an_entry_is_right(
         with pytest.raises(MalformedResponseError):
             [*split_entries([body[:-1]], max_entry_bytes=longest)]
     assert [id_ for id_, _ in found] == [*map_]
-    short = {id_: answer for id_, answer in found if getattr(answer, "rows", None) is None}
+    short = {id_: response for id_, response in found if getattr(response, "rows", None) is None}
     assert {id_: as_it_came(short[id_]) for id_ in short} == {id_: map_[id_] for id_ in short}
 
 
@@ -137,7 +137,7 @@ def test_no_beginning_of_a_body_passes_for_the_whole(
 ) -> None:
     body = data.draw(spaced_json(map_)).strip().encode()
     for length in range(len(body)):
-        assert refusal(body[:length]).startswith(("cut short after", "not JSON"))
+        assert rejection(body[:length]).startswith(("cut short after", "not JSON"))
 
 
 @given(st.binary(max_size=40) | st.text(alphabet='{}[]":,\\1n \t', max_size=20).map(str.encode))
@@ -174,12 +174,12 @@ def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
             taken.append(chunk)
             yield chunk
 
-    answers = split_entries(chunks())
-    assert next(answers) == ("a", TaskEntry("running"))
+    responses = split_entries(chunks())
+    assert next(responses) == ("a", TaskEntry("running"))
     assert len(taken) == 2
-    assert next(answers) == ("b", TaskEntry("added"))
+    assert next(responses) == ("b", TaskEntry("added"))
     assert len(taken) == 3
-    assert list(answers) == []
+    assert list(responses) == []
 
 
 def test_the_text_of_a_payload_is_left_as_it_is() -> None:
@@ -238,7 +238,7 @@ def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
     ],
 )
 def test_a_rejection_says_what_was_found(body: bytes, message: str) -> None:
-    assert refusal(body) == message
+    assert rejection(body) == message
 
 
 def test_only_the_unfinished_entry_and_a_chunk_are_held() -> None:
@@ -266,8 +266,8 @@ def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         st.sampled_from([rows, {"data": rows, "fields": {}}, {"metadata": {}, "rows": rows}])
     )
     parts = [("status", "complete"), ("data", payload), ("more", draw(VALUES))]
-    said = dict(draw(st.permutations(parts)))
-    return said, draw(spaced_json({"a": {}, "b": said, "c": 1})).strip()
+    reported = dict(draw(st.permutations(parts)))
+    return reported, draw(spaced_json({"a": {}, "b": reported, "c": 1})).strip()
 
 
 @settings(max_examples=60)
@@ -275,14 +275,14 @@ def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
 def test_the_rows_of_a_long_entry_are_set_apart(
     found: tuple[dict[str, Any], str], chunk: int, longest: int, rows_at_once: int
 ) -> None:
-    said, text = found
+    reported, text = found
     body = text.encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tap_looker_tasks.results.json_stream.ROWS_AT_ONCE_BYTES", rows_at_once)
         chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
-        answers = dict(split_entries(chunks, max_entry_bytes=longest))
-    assert [*answers] == ["a", "b", "c"]
-    long, payload = answers["b"], said["data"]
+        responses = dict(split_entries(chunks, max_entry_bytes=longest))
+    assert [*responses] == ["a", "b", "c"]
+    long, payload = responses["b"], reported["data"]
     assert isinstance(long, TaskEntry)
     data = json.loads(bytes(long.data or b""))
     if long.rows is None:
@@ -340,14 +340,14 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
 
     tracemalloc.start()
     try:
-        [(_, answer)] = split_entries(chunks(), Counted)
+        [(_, response)] = split_entries(chunks(), Counted)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(answer, TaskEntry)
-    assert isinstance(answer.rows, Counted)
-    assert answer.rows.count == 600_001
-    assert answer.rows.longest < 2_000_000
+    assert isinstance(response, TaskEntry)
+    assert isinstance(response.rows, Counted)
+    assert response.rows.count == 600_001
+    assert response.rows.longest < 2_000_000
     assert peak < 22_000_000
 
 
@@ -362,19 +362,23 @@ LONG_TEXT = st.text(alphabet='ab"\\{}[],: \u00e9', min_size=60, max_size=90)
 def test_a_value_longer_than_memory_spoils_its_own_task_only(
     payload: dict[str, Any], chunk: int
 ) -> None:
-    said = {"status": "complete", "data": payload}
-    map_ = {"before": {"status": "complete", "data": 1}, "it": said, "after": {"status": "added"}}
+    reported = {"status": "complete", "data": payload}
+    map_ = {
+        "before": {"status": "complete", "data": 1},
+        "it": reported,
+        "after": {"status": "added"},
+    }
     body = json.dumps(map_, ensure_ascii=False).encode()
     chunks = [body[at : at + chunk] for at in range(0, len(body), chunk)]
-    answers = dict(split_entries(chunks, max_entry_bytes=20, max_value_bytes=100))
-    assert [*answers] == ["before", "it", "after"]
-    assert as_it_came(answers["before"]) == map_["before"]
-    assert isinstance(answers["after"], TaskEntry)
-    if isinstance(answers["it"], MalformedResponseError):
-        assert "a value of more than 100 bytes" in str(answers["it"])
-        assert len(json.dumps(said)) > 100
+    responses = dict(split_entries(chunks, max_entry_bytes=20, max_value_bytes=100))
+    assert [*responses] == ["before", "it", "after"]
+    assert as_it_came(responses["before"]) == map_["before"]
+    assert isinstance(responses["after"], TaskEntry)
+    if isinstance(responses["it"], MalformedResponseError):
+        assert "a value of more than 100 bytes" in str(responses["it"])
+        assert len(json.dumps(reported)) > 100
     else:
-        assert as_it_came(answers["it"]) == said
+        assert as_it_came(responses["it"]) == reported
 
 
 def test_a_row_that_is_too_long_is_passed_over_without_being_held() -> None:
@@ -386,12 +390,12 @@ def test_a_row_that_is_too_long_is_passed_over_without_being_held() -> None:
 
     tracemalloc.start()
     try:
-        answers = dict(split_entries(chunks(), max_entry_bytes=1_000, max_value_bytes=5_000_000))
+        responses = dict(split_entries(chunks(), max_entry_bytes=1_000, max_value_bytes=5_000_000))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(answers["a"], MalformedResponseError)
-    assert as_it_came(answers["b"]) == {"status": "complete", "data": []}
+    assert isinstance(responses["a"], MalformedResponseError)
+    assert as_it_came(responses["b"]) == {"status": "complete", "data": []}
     assert peak < 20_000_000
 
 
@@ -399,13 +403,13 @@ def test_rows_in_two_places_are_not_mixed() -> None:
     mixed = entry(b'{"rows":[{"x":1}],"data":[{"y":2}]}')
     body = b'{"a":%b,"b":{"status":"added"}}' % mixed
     chunks = [body[at : at + 5] for at in range(0, len(body), 5)]
-    answers = dict(split_entries(chunks, max_entry_bytes=8))
-    assert "rows in two places" in str(answers["a"])
-    assert isinstance(answers["b"], TaskEntry)
+    responses = dict(split_entries(chunks, max_entry_bytes=8))
+    assert "rows in two places" in str(responses["a"])
+    assert isinstance(responses["b"], TaskEntry)
 
 
 def test_an_endless_key_is_no_key() -> None:
-    found = refusal(b'{"', *[b"x" * 1_000_000] * 3)
+    found = rejection(b'{"', *[b"x" * 1_000_000] * 3)
     assert found.startswith("a key of more than 1048576 bytes")
 
 
@@ -449,16 +453,16 @@ def one_by_one(body: bytes) -> list[bytes]:
     ],
 )
 def test_rows_of_an_entry_that_is_spoilt_are_let_go(body: bytes) -> None:
-    made: list[list[bytes]] = []
+    created: list[list[bytes]] = []
 
     def new_rows() -> list[bytes]:
-        made.append([])
-        return made[-1]
+        created.append([])
+        return created[-1]
 
-    answers = split_entries(one_by_one(body), new_rows, max_entry_bytes=8)
+    responses = split_entries(one_by_one(body), new_rows, max_entry_bytes=8)
     with suppress(MalformedResponseError):
-        assert isinstance(next(answers)[1], MalformedResponseError)
-    assert made == [[]]
+        assert isinstance(next(responses)[1], MalformedResponseError)
+    assert created == [[]]
 
 
 @pytest.mark.parametrize("body", [b'[{"x":1}', b'[{"x":1}] 2', b'{"data":[{"x":1}],"rows":[{}]}'])
@@ -470,24 +474,24 @@ def test_rows_of_a_payload_that_is_spoilt_are_let_go(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("bracket", [b"[", b'{"a":'])
-@pytest.mark.parametrize("beginning", [b'{"a":', b'{"a":{"status":"complete","data":[{"x":'])
-def test_what_is_nested_without_end_is_rejected_early(beginning: bytes, bracket: bytes) -> None:
-    chunks = iter((beginning, *[bracket * 100_000] * 100))
+@pytest.mark.parametrize("prefix", [b'{"a":', b'{"a":{"status":"complete","data":[{"x":'])
+def test_what_is_nested_without_end_is_rejected_early(prefix: bytes, bracket: bytes) -> None:
+    chunks = iter((prefix, *[bracket * 100_000] * 100))
     with pytest.raises(MalformedResponseError, match="nested deeper than 1000000"):
         [*split_entries(chunks, max_entry_bytes=8)]
     assert len([*chunks]) > 80
 
 
 @pytest.mark.parametrize(
-    ("beginning", "member"),
+    ("prefix", "member"),
     [
         (b"{", b'"a":1,'),
         (b'{"a":{', b'"a":{"status":"running"},'),
         (b'{"a":{"data":{', b'"a":{},'),
     ],
 )
-def test_keys_without_end_are_rejected_early(beginning: bytes, member: bytes) -> None:
-    chunks = iter((beginning, *[member * 10_000] * 100))
+def test_keys_without_end_are_rejected_early(prefix: bytes, member: bytes) -> None:
+    chunks = iter((prefix, *[member * 10_000] * 100))
     with pytest.raises(MalformedResponseError, match="more than 20000 keys"):
         [*split_entries(chunks, max_entry_bytes=8)]
     assert len([*chunks]) > 90

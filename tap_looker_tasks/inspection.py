@@ -76,7 +76,7 @@ class Question(NamedTuple):
     lists_sources: bool
 
     @classmethod
-    def take_from(cls, options: dict[str, Any]) -> Question | None:
+    def parse(cls, options: dict[str, Any]) -> Question | None:
         """Take the question out of a command's options; None if the tap is to run.
 
         Raises:
@@ -90,7 +90,7 @@ class Question(NamedTuple):
         return question if count else None
 
 
-def answer(tap: LookerTap, question: Question) -> bool:
+def print_answer(tap: LookerTap, question: Question) -> bool:
     """Print the requested information; return whether all of it was found."""
     if question.find is not None:
         _find(tap, question.find.split())

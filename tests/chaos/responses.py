@@ -41,7 +41,7 @@ class Reading:
     lines: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def told(self) -> Iterator[str]:
+    def shown(self) -> Iterator[str]:
         """Yield a table."""
         for what, count in self.counts.most_common():
             yield f"{what:24} {count:8,}"
@@ -59,18 +59,18 @@ class Reader:
         """Read a body that comes in chunks; whatever is in it, only certain errors may come."""
         chunks = (body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes))
         try:
-            for _, answer in split_entries(chunks, max_entry_bytes=max_entry_bytes):
-                self.reading.counts[self._deliver(answer)] += 1
+            for _, response in split_entries(chunks, max_entry_bytes=max_entry_bytes):
+                self.reading.counts[self._deliver(response)] += 1
         except MalformedResponseError:
             self.reading.counts["response rejected"] += 1
         except Exception as error:  # noqa: BLE001 - this is what is looked for
             self.reading.problems.append(f"{error!r} {body[:2000]!r}")
 
-    def _deliver(self, answer: TaskEntry | MalformedResponseError) -> str:
-        if isinstance(answer, MalformedResponseError):
+    def _deliver(self, response: TaskEntry | MalformedResponseError) -> str:
+        if isinstance(response, MalformedResponseError):
             return "entry rejected"
         try:
-            result = read_result(answer)
+            result = read_result(response)
             match = match_columns(self._schema, result, lambda _: True)
             reader = RowReader(match.columns, result.time_zone or "UTC")
             for batch in reader.batches(result, "task"):
