@@ -120,7 +120,11 @@ def _date(value: str | None) -> str | None:
 
 
 def _date_times(zone: tzinfo | None) -> _Converter:
-    """Return a function like `to_utc` that looks up the time zone once per hour of values."""
+    """Return a function like `to_utc` that looks up the time zone once per hour of values.
+
+    For example, `2026-01-31 12:30:00` in New York is the hour `2026-01-31T17` of UTC for its
+    `2026-01-31 12`, and the end `:30:00+00:00` for its `:30:00`.
+    """
     hours, ends = _hours_in_utc(zone), _ends_of_hours()
 
     def convert(value: str | None) -> str | None:
