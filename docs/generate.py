@@ -22,7 +22,7 @@ from looker_simulator.facts.command import FACTS
 from looker_simulator.faults import FAULTS
 from looker_simulator.routes import ROUTES
 from tap_looker_tasks import errors
-from tap_looker_tasks.looker import EDITIONS, KINDS, LookerClient, kind_of
+from tap_looker_tasks.looker import EDITIONS, QUERY_BASED, UNMETERED, LookerClient
 from tap_looker_tasks.records.column_types import TYPE_BY_LOOKER_TYPE, column_type_of
 from tap_looker_tasks.run.collector import MAX_SPOOL_BYTES
 from tap_looker_tasks.store import MEMORY_BYTES, SHORT_BYTES
@@ -49,6 +49,13 @@ _PHASES = MappingProxyType(
 )
 
 
+# How sure the kind of an operation is, as Looker meters it.
+_CERTAINTIES = MappingProxyType(
+    {
+        **dict.fromkeys(("create_query_task", "query_task_results", "run_query"), "documented"),
+        **dict.fromkeys(("create_query", "query_sql"), "not documented"),
+    }
+)
 # The settings that most users need, and all others by topic.
 _ESSENTIAL = (
     *("base_url", "client_id", "client_secret", "queries", "dashboards"),
@@ -177,8 +184,17 @@ def _statuses_table() -> str:
 def _operations_table() -> str:
     """Each operation of the client that Looker meters, with its kind."""
     names = {name for name in vars(LookerClient) if not name.startswith("_")}
-    metered = sorted(names - {"abort", "close", "logout"}, key=lambda n: (n not in KINDS, n))
-    kinds = ((f"`{name}`", *(each.value for each in kind_of(name))) for name in metered)
+    metered = sorted(
+        names - {"abort", "close"} - UNMETERED, key=lambda n: (n not in QUERY_BASED, n)
+    )
+    kinds = (
+        (
+            f"`{name}`",
+            "query-based" if name in QUERY_BASED else "administrative",
+            _CERTAINTIES.get(name, "by the definition of its kind"),
+        )
+        for name in metered
+    )
     return _table(("Operation", "Kind", "How sure"), kinds)
 
 

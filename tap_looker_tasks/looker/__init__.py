@@ -5,9 +5,9 @@ from tap_looker_tasks.looker.http import Connection as Connection
 from tap_looker_tasks.looker.operation import Clock as Clock, SteadyClock as SteadyClock
 from tap_looker_tasks.looker.quotas import (
     EDITIONS as EDITIONS,
-    KINDS as KINDS,
+    QUERY_BASED as QUERY_BASED,
+    UNMETERED as UNMETERED,
     Estimate as Estimate,
     MeteredCalls as MeteredCalls,
     estimate_calls as estimate_calls,
-    kind_of as kind_of,
 )

@@ -8,44 +8,20 @@ logout are not metered. <https://docs.cloud.google.com/looker/docs/looker-core-o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from math import ceil
 from types import MappingProxyType
 from typing import NamedTuple
 
 from typing_extensions import override
 
-
-class Kind(Enum):
-    """A kind of call, as Looker meters it."""
-
-    QUERY = "query-based"
-    ADMINISTRATIVE = "administrative"
-    UNMETERED = "not metered"
-
-
-class Sureness(Enum):
-    """The certainty of an operation's kind."""
-
-    DOCUMENTED = "documented"
-    LIKELY = "by the definition of its kind"
-    OPEN = "not documented"
-
-
-KINDS: Mapping[str, tuple[Kind, Sureness]] = MappingProxyType(
+QUERY_BASED = frozenset(
     {
-        "create_query_task": (Kind.QUERY, Sureness.DOCUMENTED),
-        "query_task_results": (Kind.QUERY, Sureness.DOCUMENTED),
-        "run_query": (Kind.QUERY, Sureness.DOCUMENTED),
-        "query_task_multi_results": (Kind.QUERY, Sureness.LIKELY),
-        "kill_query": (Kind.QUERY, Sureness.LIKELY),
-        "create_query": (Kind.QUERY, Sureness.OPEN),
-        "query_sql": (Kind.QUERY, Sureness.OPEN),
-        "login": (Kind.UNMETERED, Sureness.DOCUMENTED),
-        "logout": (Kind.UNMETERED, Sureness.DOCUMENTED),
+        *("create_query", "create_query_task", "kill_query", "query_sql", "query_task_results"),
+        *("query_task_multi_results", "run_query"),
     }
 )
-"""Kind of each operation; one that is missing is administrative, by the definition of its kind."""
+UNMETERED = frozenset({"login", "logout"})
+"""All other operations are administrative."""
 
 EDITIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"Standard": (1_000, 1_000), "Enterprise": (100_000, 10_000), "Embed": (500_000, 100_000)}
@@ -53,11 +29,6 @@ EDITIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
 """Calls that each edition allows in a month: query-based and administrative ones."""
 
 RUNS_A_MONTH: Mapping[str, int] = MappingProxyType({"every hour": 730, "every day": 31})
-
-
-def kind_of(operation: str) -> tuple[Kind, Sureness]:
-    """Return the kind that Looker meters an operation as, and how certain that is."""
-    return KINDS.get(operation, (Kind.ADMINISTRATIVE, Sureness.LIKELY))
 
 
 class MeteredCalls(NamedTuple):
@@ -69,10 +40,9 @@ class MeteredCalls(NamedTuple):
     @classmethod
     def of(cls, calls: Mapping[str, int]) -> MeteredCalls:
         """Count the metered calls among calls by operation."""
-        by_kind = dict.fromkeys(Kind, 0)
-        for operation, count in calls.items():
-            by_kind[kind_of(operation)[0]] += count
-        return cls(by_kind[Kind.QUERY], by_kind[Kind.ADMINISTRATIVE])
+        metered = {name: count for name, count in calls.items() if name not in UNMETERED}
+        query_based = sum(count for name, count in metered.items() if name in QUERY_BASED)
+        return cls(query_based, sum(metered.values()) - query_based)
 
     def times(self, runs: int) -> MeteredCalls:
         """Return the calls of `runs` runs."""
