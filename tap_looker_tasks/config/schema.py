@@ -64,9 +64,9 @@ def _bounds(schema: dict[str, Any]) -> str:
     if schema.get("exclusiveMinimum") == 0:
         return f" (more than 0, {high:,} at most)" if high else " (more than 0)"
     if high is not None:
-        return f" ({low} to {high})"
+        return f" ({low:,} to {high:,})"
     if low is not None:
-        return f" ({low} or more)"
+        return f" ({low:,} or more)"
     return ""
 
 
