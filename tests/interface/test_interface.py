@@ -44,7 +44,7 @@ def test_a_bound_is_reported_in_figures_and_in_words() -> None:
     batch_size = own_settings()["batch_size"]
     assert (batch_size["minimum"], batch_size["maximum"]) == (1, 250)
     assert batch_size["description"].endswith("(1 to 250)")
-    assert own_settings()["expired_grace_seconds"]["description"].endswith("(0 to 31622400)")
+    assert own_settings()["expired_grace_seconds"]["description"].endswith("(0 to 31,622,400)")
     assert own_settings()["sync_timeout_seconds"]["description"].endswith(
         "(more than 0, 31,622,400 at most)"
     )
