@@ -295,7 +295,7 @@ class TaskBoard:
         if other is None or not other.is_launched:
             return [LaunchFailed(task.query_name, problem)]
         del self._followed[task.query_task_id]
-        self._polls.note_status(other, now, None, is_finished=True)
+        self._polls.note_status(other, now, is_finished=True)
         self._free_slot(other)
         self._to_cancel.append(task)
         outcome = outcome_of(other, ERROR, now, problem=problem)
@@ -324,12 +324,9 @@ class TaskBoard:
     ) -> list[Event]:
         """Record a task's status; return its outcome once the status is final."""
         seen = task.see(status, now, problem)
-        deadline = seen.deadline(
-            self._settings.task_timeout_seconds, self._settings.expired_grace_seconds
-        )
-        final_status = seen.final_status(now, deadline)
+        final_status = seen.final_status(now, seen.deadline(self._settings))
         is_finished = final_status is not None
-        self._polls.note_status(seen, now, deadline, is_finished=is_finished)
+        self._polls.note_status(seen, now, is_finished=is_finished)
         if final_status is None:
             self._followed[seen.query_task_id] = seen
             return []

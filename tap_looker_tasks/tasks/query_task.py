@@ -9,6 +9,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Protocol
 
+from tap_looker_tasks.config import Settings
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, Limits, RunTime
 from tap_looker_tasks.results import TaskEntry
 
@@ -94,10 +95,10 @@ class FollowedTask:
             problem=problem,
         )
 
-    def deadline(self, task_timeout: float, grace: float) -> float | None:
+    def deadline(self, settings: Settings) -> float:
         """Return when the present status becomes the outcome, unless Looker reports another.
 
-        In epoch seconds; None before Looker's first response for an external task.
+        In epoch seconds; `inf` before Looker's first response for an external task.
         """
         task = self.task
         started_at = self.first_seen_at
@@ -106,16 +107,19 @@ class FollowedTask:
             moments = (task.launched_at, self.first_seen_at)
             started_at = min(moment for moment in moments if moment is not None)
         if started_at is None:
-            return None
-        deadline = started_at + task_timeout
-        return deadline if self.doubted_since is None else min(deadline, self.doubted_since + grace)
+            return inf
+        doubted_since = inf if self.doubted_since is None else self.doubted_since
+        return min(
+            started_at + settings.task_timeout_seconds,
+            doubted_since + settings.expired_grace_seconds,
+        )
 
-    def final_status(self, now: float, deadline: float | None) -> str | None:
+    def final_status(self, now: float, deadline: float) -> str | None:
         """Return the final status at `now`; None while Looker may still report another."""
         status = self.status or ABSENT
         if phase_of(status) is Phase.FINAL:
             return status
-        if deadline is None or now < deadline:
+        if now < deadline:
             return None
         # An unknown status is more informative than `timeout` would be.
         return TIMEOUT if PHASES.get(status) is Phase.UNFINISHED else status

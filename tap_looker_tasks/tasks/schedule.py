@@ -14,21 +14,22 @@ among the moments until then, that one serves the most windows:
 
 Windows by what is known of the task:
 
-- *Unknown*: a task is polled again once its age has grown by a fixed share. As soon as a task of
-  the run has ended, the share is smaller, of its age or of their mean run time, the longer of both.
-  The window is that moment.
+- *Unknown*: a task is polled again once its age has grown by 40%, and as soon as a task of the run
+  has ended, by 10% of its age or of their mean run time, the longer of both. The window is that
+  moment.
 - *Known*: with a run time that earlier runs measured, the window opens when the task has
-  probably ended and closes `slack` later. Until then it is polled only each time its age has
-  grown two and a half times, because its result may come from the cache, or its warehouse may be
-  faster today.
+  probably ended and closes `slack` later. Before that, it is polled once its age has doubled, and
+  at the latest once it has trebled, because its result may come from the cache, or its warehouse
+  may be faster today.
 - *Late*: a known task that has not ended by then is polled after pauses equal to its lateness,
   which thus double, and at last like an unknown one.
 - Once more tasks of a run ended far from their expected time than near it, all are unknown. A task
   that had ended by its first poll does not count, because its result may come from the cache.
 
-The length of the windows depends on what waits. While queries wait for a slot, a free slot that has
-not been noticed yet is lost time. When none waits, calls matter, and with `polling: sparing` they
-always do. The more requests it takes to poll all tasks, the longer is the pause.
+The shares and windows depend on what waits. While queries wait for a slot, a free slot that has not
+been noticed yet is lost time, so the share is 7%. When none waits, calls matter, and with
+`polling: sparing` they always do. The more requests it takes to poll all tasks, the longer is the
+pause.
 
 When a request fails, its tasks are polled again in halves, one request at a time, until Looker
 responds to one. That finds an id on which Looker fails, and separates it from a Looker that fails
@@ -42,6 +43,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from math import ceil, inf
+from statistics import fmean
 from typing import NamedTuple
 
 from tap_looker_tasks.config import Settings
@@ -51,17 +53,22 @@ from tap_looker_tasks.tasks.query_task import (
     LaunchedTask,
     Poll,
     Prepare,
-    QueryTask,
 )
 
 _Window = tuple[float, float]
 
 # Looker keeps a result for 300 s, and forgets tasks that are not polled.
 _MAX_PAUSE_SECONDS = 120.0
-# Before a known task should end: its first poll, in first pauses, and the growth of its age until
-# the next.
+# Growth of an unknown task's age until the next poll, before a task of the run has ended and while
+# no query waits for a slot.
+_FIRST_SHARE = 0.4
+# After that, the share of the first pause that is the shortest one: with short tasks, slots would
+# stay unused.
+_SHORTEST_SHARE = 0.4
+# Before a known task should end: first pauses until the first window opens, and the time until a
+# window closes as a multiple of that until it opens.
 _FIRST_LOOK = 4
-_AGE_GROWTH = 1.5
+_EARLY_CLOSING = 2
 # A task that took this many times as long, or as short, contradicts what earlier runs measured.
 _NEAR = 2
 # Run times vary a little even where earlier runs did not show it.
@@ -72,13 +79,12 @@ _SEPARATOR_BYTES = 3
 
 
 class _Pace(NamedTuple):
-    """Lengths of the windows.
+    """Lengths of pauses and windows.
 
     Attributes:
         first: Shortest pause, in seconds.
         longest: Longest pause between two polls of an unknown task, in seconds.
-        first_share: The same as a share of its age, before a task of the run has ended.
-        share: The same after that.
+        share: That pause as a share of its age.
         slack: From the opening of a known task's window to its closing, as a share of its time.
         min_slack: Shortest window, in seconds.
         max_slack: Longest window, in seconds.
@@ -86,11 +92,10 @@ class _Pace(NamedTuple):
 
     first: float
     longest: float
-    first_share: float
     share: float
     slack: float
-    min_slack: float
-    max_slack: float
+    min_slack: float = 0.0
+    max_slack: float = inf
 
 
 class PollSchedule:
@@ -100,23 +105,18 @@ class PollSchedule:
         """Follow `tasks`, a mapping by id that changes with the run."""
         self._settings = settings
         self._tasks = tasks
-        self._repeats = settings.wait_for_completion
-        # A single poll of each task needs no schedule.
-        self._due: deque[str] = deque(() if self._repeats else tasks)
+        self._due: deque[str] = deque()
         self._in_poll: dict[str, Poll] = {}
         self._polled_times: dict[str, float] = {}
-        # None until the windows are compared again.
-        self._moment: float | None = -inf if tasks else inf
-        self._polled_at = -inf
-        self._earliest_deadline = inf
+        # Moment and tasks of the next polls; None until the windows are compared again.
+        self._next_round: tuple[float, list[str]] | None = None
         self._others_wait = False
         # A poll may be sent that long before a task ends.
         self._round_trip = 0.0
         # Tasks launched in this run, until they end.
         self._launched: set[str] = set()
         # Of those: their run times, and whether the expected times were right.
-        self._ended = 0
-        self._run_seconds = 0.0
+        self._run_times: list[float] = []
         self._trust = 0
         # Failures: the maximum batch size of an id, and since when it fails alone.
         self._batch_limits: dict[str, int] = {}
@@ -132,10 +132,12 @@ class PollSchedule:
         if self._is_probing() or now < self._hold_until:
             return None
         self._drop_gone()
-        if not self._due and now >= self._moment_of_round():
-            self._begin_round(now)
         if not self._due:
-            return None
+            moment, query_task_ids = self._compare_windows()
+            if now < moment or not query_task_ids:
+                return None
+            self._due.extend(query_task_ids)
+            self._next_round = None
         batch = self._take_batch()
         poll = Poll(batch, is_probe=batch[0] in self._batch_limits)
         self._in_poll.update(dict.fromkeys(batch, poll))
@@ -146,62 +148,56 @@ class PollSchedule:
 
     def next_moment(self, now: float) -> float:
         """Return when a request will be due, in epoch seconds; `inf` if that is not yet known."""
-        if self._is_probing() or len(self._in_poll) >= len(self._tasks):
+        if self._is_probing():
             return inf
         if now < self._hold_until:
             return self._hold_until
-        return now if self._due else self._moment_of_round()
+        self._drop_gone()
+        return now if self._due else self._compare_windows()[0]
 
     def note_launch(self, task: LaunchedTask, *, others_wait: bool) -> None:
         """Add a launched task; `others_wait` is whether queries wait for slots."""
         self._others_wait = others_wait
         self._launched.add(task.query_task_id)
-        if not self._repeats:
-            self._due.append(task.query_task_id)
-        elif self._moment is not None:
-            _, closes = self._window(task.query_task_id, FollowedTask(task), self._pace())
-            self._moment = min(self._moment, closes)
+        if self._settings.wait_for_completion:
+            # It had not ended then.
+            self._polled_times[task.query_task_id] = task.launched_at
+        self._next_round = None
 
-    def note_status(
-        self, task: FollowedTask, now: float, deadline: float | None, *, is_finished: bool
-    ) -> None:
-        """Record a task's status; `deadline` is when that becomes its outcome."""
-        query_task_id = task.query_task_id
+    def note_status(self, seen: FollowedTask, now: float, *, is_finished: bool) -> None:
+        """Record a task's status."""
+        query_task_id = seen.query_task_id
         self._in_poll.pop(query_task_id, None)
-        round_trip = max(0.0, now - self._polled_times.get(query_task_id, -inf))
-        self._round_trip = min(self._round_trip or inf, round_trip)
+        polled_at = self._polled_times.get(query_task_id, now)
+        self._round_trip = min(self._round_trip or inf, max(0.0, now - polled_at))
         if is_finished:
-            polled_at = self._polled_times.pop(query_task_id, now)
-            # A task that ended before its first poll may come from the cache, and predicts nothing.
-            self._note_finished(task.task, polled_at, is_first=task.first_seen_at == now)
+            self._polled_times.pop(query_task_id, None)
+            self._note_finished(seen, polled_at, is_first=seen.first_seen_at == now)
         if self._batch_limits.get(query_task_id) != 1:
             self._batch_limits.pop(query_task_id, None)
-        if deadline is not None and not is_finished:
-            self._earliest_deadline = min(self._earliest_deadline, deadline)
 
-    def _note_finished(self, task: QueryTask, polled_at: float, *, is_first: bool) -> None:
+    def _note_finished(self, seen: FollowedTask, polled_at: float, *, is_first: bool) -> None:
         # The end of a task that an earlier run launched is not known.
-        if not isinstance(task, LaunchedTask) or task.query_task_id not in self._launched:
+        if not isinstance(seen.task, LaunchedTask) or seen.query_task_id not in self._launched:
             return
-        self._launched.discard(task.query_task_id)
-        seconds = polled_at - task.launched_at
-        self._ended += 1
-        self._run_seconds += seconds
-        if task.expected and not is_first:
-            expected = task.expected.seconds
-            is_near = expected / _NEAR <= seconds <= expected * _NEAR
-            self._trust += 1 if is_near else -1
+        self._launched.discard(seen.query_task_id)
+        seconds = polled_at - seen.task.launched_at
+        self._run_times.append(seconds)
+        # A task that ended before its first poll may come from the cache, and predicts nothing.
+        if seen.task.expected and not is_first:
+            expected = seen.task.expected.seconds
+            self._trust += 1 if expected / _NEAR <= seconds <= expected * _NEAR else -1
 
     def note_end(self, poll: Poll, now: float, *, others_wait: bool) -> None:
         """Record a successful request; `others_wait` is whether queries wait for slots."""
-        self._release(poll)
+        self.put_back(poll)
         for query_task_id in poll.query_task_ids:
             self._fails_since.pop(query_task_id, None)
         self._responded_at = now
         self._is_suspicious = False
         self._holds = 0
         self._others_wait = others_wait
-        self._moment = None
+        self._next_round = None
 
     def note_failure(self, poll: Poll, now: float, *, was_repeated: bool) -> bool:
         """Record a failed request; return whether its only task is the cause.
@@ -211,7 +207,7 @@ class PollSchedule:
             now: Epoch seconds.
             was_repeated: Whether the request had all its tries already.
         """
-        self._release(poll)
+        self.put_back(poll)
         ids = poll.query_task_ids
         # Until another request succeeds, poll one at a time: Looker may be the cause, not an id.
         self._is_suspicious = True
@@ -230,8 +226,11 @@ class PollSchedule:
         return False
 
     def put_back(self, poll: Poll) -> None:
-        """Queue the tasks of a request again that was not sent."""
-        self._release(poll)
+        """Record that the tasks of a request without a status are no longer polled."""
+        for query_task_id in self.without_status(poll):
+            del self._in_poll[query_task_id]
+        if self._probe is poll:
+            self._probe = None
 
     @property
     def is_given_up(self) -> bool:
@@ -245,86 +244,73 @@ class PollSchedule:
     def _is_probing(self) -> bool:
         return self._is_suspicious and self._probe is not None
 
-    def _release(self, poll: Poll) -> None:
-        for query_task_id in self.without_status(poll):
-            del self._in_poll[query_task_id]
-        if self._probe is poll:
-            self._probe = None
-
     def _drop_gone(self) -> None:
         while self._due and (self._due[0] not in self._tasks or self._due[0] in self._in_poll):
             self._due.popleft()
 
-    def _moment_of_round(self) -> float:
-        if len(self._in_poll) >= len(self._tasks) or not self._repeats:
-            return inf
-        if self._moment is None:
-            self._moment = self._compare_windows()
-        return min(self._moment, self._earliest_deadline)
-
-    def _compare_windows(self) -> float:
-        """Return the last opening before the first closing."""
+    def _compare_windows(self) -> tuple[float, list[str]]:
+        """Return the last opening before the first closing, and the tasks to poll then."""
+        if self._next_round:
+            return self._next_round
         pace = self._pace()
-        windows = [
-            self._window(id_, task, pace)
+        windows = {
+            id_: self._window(task, pace)
             for id_, task in self._tasks.items()
             if id_ not in self._in_poll
-        ]
-        first_closing = min((closes for _, closes in windows), default=inf)
-        return max((opens for opens, _ in windows if opens <= first_closing), default=inf)
-
-    def _begin_round(self, now: float) -> None:
-        pace = self._pace()
-        for query_task_id, task in self._tasks.items():
-            opens, closes = self._window(query_task_id, task, pace)
-            # A task that is being polled cannot be polled again when it ends.
-            ends_soon = now < opens < min(closes, now + self._round_trip)
-            if query_task_id not in self._in_poll and not ends_soon:
-                self._due.append(query_task_id)
-        self._polled_at = now
-        self._moment = None
-        self._earliest_deadline = inf
+        }
+        first_closing = min((closes for _, closes in windows.values()), default=inf)
+        moment = max((o for o, _ in windows.values() if o <= first_closing), default=inf)
+        # A task that is being polled cannot be polled again when it ends.
+        soon = moment + self._round_trip
+        ids = [id_ for id_, (o, closes) in windows.items() if not moment < o < min(closes, soon)]
+        self._next_round = moment, ids
+        return self._next_round
 
     def _pace(self) -> _Pace:
-        settings = self._settings
-        first, longest = settings.poll_interval_seconds, settings.poll_max_interval_seconds
-        if settings.polling == "sparing":
-            return _Pace(max(first, 5.0), _MAX_PAUSE_SECONDS, 0.4, 0.2, 0.1, 5.0, inf)
+        first = self._settings.poll_interval_seconds
+        is_typical_known = bool(self._run_times)
+        if self._settings.polling == "sparing":
+            share = 0.2 if is_typical_known else _FIRST_SHARE
+            return _Pace(max(first, 5.0), _MAX_PAUSE_SECONDS, share, 0.1, min_slack=5.0)
+        longest = self._settings.poll_max_interval_seconds
+        first *= _SHORTEST_SHARE if is_typical_known else 1
         if self._others_wait:
-            # With short tasks, the first pause would leave slots unused.
-            first *= 0.4 if self._ended else 1
-            return _Pace(first, longest, 0.065, 0.065, 0.03, 0.0, inf)
-        return _Pace(first, longest, 0.4, 0.1, 0.2, 0.0, 3.0)
+            return _Pace(first, longest, 0.07, 0.03)
+        share = 0.1 if is_typical_known else _FIRST_SHARE
+        return _Pace(first, longest, share, 0.2, max_slack=3.0)
 
-    def _window(self, query_task_id: str, followed: FollowedTask, pace: _Pace) -> _Window:
+    def _window(self, followed: FollowedTask, pace: _Pace) -> _Window:
         """Return when a task's window opens and closes, in epoch seconds."""
-        task, expected, started_at = followed.task, None, followed.first_seen_at
+        task, started_at, expected = followed.task, followed.first_seen_at, None
         if isinstance(task, LaunchedTask):
             started_at = task.launched_at
             expected = task.expected if self._trust >= 0 else None
-        polled_at = self._polled_times.get(query_task_id, started_at)
+        polled_at = self._polled_times.get(task.query_task_id)
         if polled_at is None:
             return -inf, -inf
-        started_at = polled_at if started_at is None else started_at
-        age = polled_at - started_at
-        requests = max(1, ceil(len(self._tasks) / self._settings.batch_size))
-        share, typical = pace.first_share, age
-        if self._ended:
-            share, typical = pace.share, max(age, self._run_seconds / self._ended)
-        pause = min(requests * max(pace.first, share * typical), pace.longest)
-        # Tasks polled in different requests all wait for the pause after the last one.
-        last_poll_at = max(polled_at, self._polled_at)
+        if not self._settings.wait_for_completion:
+            return inf, inf
+        age = polled_at - (polled_at if started_at is None else started_at)
+        again = min(polled_at + self._pause(age, pace), followed.deadline(self._settings))
         if expected is None:
-            return last_poll_at + pause, last_poll_at + pause
+            return again, again
         spread = min(max(expected.spread, expected.seconds * _SPREAD_SHARE), pace.longest)
-        ends_at = started_at + expected.seconds + spread - self._round_trip
-        if polled_at >= ends_at:
-            pause = min(pause, max(polled_at - ends_at, spread, pace.first))
-            return last_poll_at + pause, last_poll_at + pause
+        ends_after = expected.seconds + spread - self._round_trip
+        if age >= ends_after:
+            late = min(again, polled_at + max(age - ends_after, spread, pace.first))
+            return late, late
         slack = min(max(pace.min_slack, pace.slack * expected.seconds), pace.max_slack)
-        first_look = slack if pace.min_slack else _FIRST_LOOK * pace.first
-        early = polled_at + min(max(first_look, _AGE_GROWTH * age), _MAX_PAUSE_SECONDS)
-        return (early, early) if early < ends_at else (ends_at, ends_at + slack)
+        ends_in = min(ends_after - age, _MAX_PAUSE_SECONDS)
+        look_in = max(age, slack if pace.min_slack else _FIRST_LOOK * pace.first)
+        if _EARLY_CLOSING * look_in < ends_in:
+            return polled_at + look_in, polled_at + _EARLY_CLOSING * look_in
+        return polled_at + ends_in, polled_at + ends_in + slack
+
+    def _pause(self, age: float, pace: _Pace) -> float:
+        """Return the pause before the next poll of an unknown task of an age."""
+        requests = max(1, ceil(len(self._tasks) / self._settings.batch_size))
+        typical = max(age, fmean(self._run_times or [0.0]))
+        return min(requests * max(pace.first, pace.share * typical), pace.longest)
 
     def _take_batch(self) -> tuple[str, ...]:
         """Take as many ids as fit a request; those of a failed batch stay together."""

@@ -158,7 +158,7 @@ def without_lag(run_times: Sequence[float]) -> float:
 @pytest.mark.parametrize(
     ("run_times", "max_times", "max_polls"),
     [
-        pytest.param(_ONE_TO_THREE_SECONDS, 1.05, 105, id="first run"),
+        pytest.param(_ONE_TO_THREE_SECONDS, 1.05, 100, id="first run"),
         pytest.param([30 * n for n in _ONE_TO_THREE_SECONDS], 1.06, 150, id="slow"),
         pytest.param([0.1] * 200, 1.3, 60, id="cached"),
         # The queries before them say nothing of how long these take.
@@ -194,7 +194,7 @@ _TEN_TO_THIRTY_SECONDS = [10 + 20 * (n + 0.5) / 10 for n in range(10)]
 
 
 @pytest.mark.parametrize(
-    ("polling", "max_polls", "max_lateness"), [("prompt", 10, 1.5), ("sparing", 5, 5.5)]
+    ("polling", "max_polls", "max_lateness"), [("prompt", 8, 3.0), ("sparing", 5, 5.5)]
 )
 def test_known_queries_that_all_run_are_polled_when_they_end(
     polling: str, max_polls: int, max_lateness: float
@@ -203,7 +203,7 @@ def test_known_queries_that_all_run_are_polled_when_they_end(
     pace = SimulatedLooker(_TEN_TO_THIRTY_SECONDS, 0.1, memories=memories, polling=polling).pace()
     assert pace.polls <= max_polls
     assert pace.lateness_of_last <= 1.5
-    assert max(pace.lateness) <= max(max_lateness, 3.5)
+    assert max(pace.lateness) <= max_lateness
 
 
 def test_sparing_polls_of_long_known_queries_are_no_more_than_the_queries() -> None:
@@ -219,12 +219,12 @@ def test_sparing_polls_of_long_known_queries_are_no_more_than_the_queries() -> N
 
 @pytest.mark.parametrize(("polling", "max_polls"), [("prompt", 120), ("sparing", 40)])
 def test_external_tasks_that_end_evenly_take_few_polls(polling: str, max_polls: int) -> None:
-    ends = [3.0 * (n + 1) for n in range(200)]
+    ends = [3.0 * (n + 1) for n in range(100)]
     pace = SimulatedLooker(ends, 0.1, external=True, polling=polling).pace()
     assert pace.polls <= max_polls
 
 
-# A thousand random loads: what earlier runs say of them, and what that costs.
+# Hundreds of random loads: what earlier runs say of them, and what that costs.
 
 
 def play_random_load(seed: int, memory: float | None, *, is_cached: bool = False) -> Pace:
@@ -247,7 +247,7 @@ def play_random_load(seed: int, memory: float | None, *, is_cached: bool = False
 
 @cache
 def without_memory() -> list[Pace]:
-    return [play_random_load(seed, None) for seed in range(200)]
+    return [play_random_load(seed, None) for seed in range(100)]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def without_memory() -> list[Pace]:
 def test_memories_save_polls_and_wrong_ones_cost_little_time(
     memory: float, max_polls: float, max_time: float
 ) -> None:
-    known, unknown = [play_random_load(seed, memory) for seed in range(200)], without_memory()
+    known, unknown = [play_random_load(seed, memory) for seed in range(100)], without_memory()
     assert sum(p.polls for p in known) <= max_polls * sum(p.polls for p in unknown)
     assert mean(a.seconds / b.seconds for a, b in zip(known, unknown, strict=True)) <= max_time
 
@@ -278,8 +278,8 @@ def test_the_last_task_is_hardly_later_where_all_memories_are_wrong(
 
 
 def test_results_from_the_cache_are_noticed_soon() -> None:
-    paces = [play_random_load(seed, 1, is_cached=True) for seed in range(200)]
-    assert max(max(pace.lateness) for pace in paces) < 1.4
+    paces = [play_random_load(seed, 1, is_cached=True) for seed in range(100)]
+    assert max(max(pace.lateness) for pace in paces) < 2.3
 
 
 def test_how_long_ago_an_earlier_run_launched_a_task_says_nothing_of_others() -> None:
