@@ -178,6 +178,37 @@ def test_a_run_of_the_same_name_launches_only_what_it_has_not_delivered(
     assert retry.state["bookmarks"]["airlines"] == first.state["bookmarks"]["airlines"]
 
 
+def test_versions_and_truncation_stay_right_over_the_tries_of_a_run(
+    simulator: Simulator, tap: Tap
+) -> None:
+    config: dict[str, Any] = {
+        "queries": [
+            {"name": "cut", "query_id": 1, "limit": 2},
+            {"name": "whole", "query_id": 1},
+            {"name": "wrong", "query_id": 5},
+        ]
+    }
+
+    def activated(run: Run) -> dict[str, int]:
+        return {message["stream"]: message["version"] for message in run.of("ACTIVATE_VERSION")}
+
+    first = tap(**config, run_id="one")
+    truncated = {r["query_name"]: r["truncated"] for r in first.records()}
+    assert (first.exit_code, truncated["cut"], truncated["whole"]) == (1, True, False)
+    assert {*activated(first)} == {"whole"}
+    retry = tap(state=first.state, **config, run_id="one")
+    # The rows of the first try stay, and so does what it did not activate.
+    assert (retry.exit_code, activated(retry)) == (1, {})
+    assert [r["query_name"] for r in retry.records()] == ["wrong"]
+    for name in ("cut", "whole"):
+        assert retry.state["bookmarks"][name] == first.state["bookmarks"][name]
+    assert simulator.count("create_query_task") == 4
+    later = tap(state=retry.state, **config, run_id="two")
+    assert {r["query_name"]: r["truncated"] for r in later.records()}["cut"] is True
+    assert activated(later).keys() == {"whole"}
+    assert activated(later)["whole"] > activated(first)["whole"]
+
+
 def test_another_run_or_configuration_launches_everything(simulator: Simulator, tap: Tap) -> None:
     queries = [{"name": "airlines", "query_id": 1}]
     first = tap(queries=queries, run_id="one")
