@@ -143,7 +143,14 @@ def did_you_mean(similar: str | None) -> str:
 def find_unknown(
     config_path: str, names: Iterable[str], known: Collection[str], what: str
 ) -> Iterator[str]:
-    """Yield a line for each name that is not known, with those that may have been meant."""
+    """Yield a line for each name that is not known, with those that may have been meant.
+
+    Args:
+        config_path: Start of the line, such as `queries[3].fields`.
+        names: Names to check.
+        known: Names that are known.
+        what: Noun for a known name, such as `field of the Explore`.
+    """
     for name in names:
         if name not in known:
             yield f"{config_path}: {name} is not a {what}{suggest_names(name, known)}"

@@ -141,7 +141,11 @@ class _Init:
         destination: str | None,
         folder: str,
     ) -> int:
-        """Prompt, write, check; return the exit code."""
+        """Prompt for what is not given, write the project, check it; return the exit code.
+
+        Raises:
+            RunError: If nothing was chosen.
+        """
         config = self._ask_for_access(base_url, client_id)
         settings = Settings.from_config(config)
         client = new_client(settings, SteadyClock(), self._log, Counter())

@@ -24,7 +24,7 @@ _DURATION = re.compile(r"(\d{1,5})\s+(second|minute|hour|day|week)s?", re.ASCII)
 
 
 class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A query defined in the configuration, with the keys of Looker's API.
+    """A query defined in the configuration, with the keys of Looker's API (`view` is `explore`).
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
     """

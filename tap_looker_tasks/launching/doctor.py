@@ -65,6 +65,12 @@ def run_checks(
     """Yield the checks of a run with these settings, after those of `check_access`.
 
     Sends the requests of a discovery, which must not run queries.
+
+    Args:
+        settings: Settings of the run.
+        external_ids: IDs of the external tasks that it would follow.
+        client: Client of Looker's API.
+        discovery: Discovery that never runs a query.
     """
     yield _examine_time_zone(settings.query_timezone, client)
     if settings.nothing_configured:

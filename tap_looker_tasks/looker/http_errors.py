@@ -65,7 +65,12 @@ _PASSING_STATUSES = _OVERLOADED | {408, 429, 500}
 
 @contextmanager
 def translate_errors(operation: str, base_url: str) -> Iterator[None]:
-    """Turn the exceptions of `requests` and `urllib3` into the tap's own."""
+    """Turn the exceptions of `requests` and `urllib3` into the tap's own.
+
+    Raises:
+        RetriableRequestError: If Looker did not respond, or not in full.
+        UnreachableError: If no request can be sent, or the certificate is not trusted.
+    """
     try:
         yield
     except _NO_RESPONSE as error:
@@ -123,7 +128,14 @@ def _said(error: BaseException) -> str:
 def read_error(
     response: requests.Response, body: bytes, operation: str, base_url: str
 ) -> RequestError:
-    """Read an error response."""
+    """Build the error for a response with an error status.
+
+    Args:
+        response: Response; its status and headers are read.
+        body: Start of its body.
+        operation: Operation ID of the request.
+        base_url: URL of the instance, for the message.
+    """
     status = response.status_code
     msg = f"{operation}: {base_url} returned HTTP {status}"
     if said := _message_in(body) or page_in(body):

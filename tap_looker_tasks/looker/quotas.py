@@ -32,7 +32,12 @@ RUNS_A_MONTH: Mapping[str, int] = MappingProxyType({"every hour": 730, "every da
 
 
 class MeteredCalls(NamedTuple):
-    """Calls of a run that Looker meters."""
+    """Calls of a run that Looker meters.
+
+    Attributes:
+        query_based: Number of query-based calls.
+        administrative: Number of administrative calls.
+    """
 
     query_based: int
     administrative: int

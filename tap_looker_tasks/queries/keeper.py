@@ -18,7 +18,15 @@ _KEPT_RUN_TIMES = 5
 
 
 class StreamState(msgspec.Struct):
-    """The keys of a stream's bookmark that the SDK and a keeper read."""
+    """The keys of a stream's bookmark that the SDK and a keeper read.
+
+    Attributes:
+        partitions: Bookmarks by partition, which the SDK reads; the tap has none.
+        progress_markers: The SDK's marks of a run that did not end.
+        replication_key: Field of the bookmark.
+        version: Version of a stream with full-table replication.
+        query: Keys of `QueryState`.
+    """
 
     partitions: list[dict[str, Any]] = []
     progress_markers: dict[str, Any] = {}

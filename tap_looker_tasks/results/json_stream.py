@@ -119,7 +119,11 @@ class Body:
         self._keys = 0
 
     def open(self) -> None:
-        """Take the brace that starts the body."""
+        """Take the brace that starts the body.
+
+        Raises:
+            MalformedResponseError: If the body does not start with one.
+        """
         if self._mark() != b"{":
             found = next(
                 (kind for k, kind in _KINDS.items() if k.match(self._text, self._position)), None
@@ -128,7 +132,11 @@ class Body:
         self._position += 1
 
     def end(self) -> None:
-        """Check that nothing is left."""
+        """Check that nothing is left.
+
+        Raises:
+            MalformedResponseError: If anything other than white space is.
+        """
         if not self._is_over():
             msg = "more after its end"
             raise self._malformed(msg)
@@ -138,7 +146,11 @@ class Body:
         return self._mark() == mark
 
     def expect(self, *marks: bytes) -> bytes:
-        """Take the next character, which must be one of the marks."""
+        """Take the next character, which must be one of the marks.
+
+        Raises:
+            MalformedResponseError: If it is another one.
+        """
         mark = self._mark()
         if mark not in marks:
             raise self._malformed(_NOT_JSON)
@@ -440,7 +452,13 @@ class Nesting:
     in_escape: bool = False
 
     def after(self, text: bytes) -> Nesting | None:
-        """Return the nesting after more text; None if the value ends in it."""
+        """Return the nesting after more text; None if the value ends in it.
+
+        After `{"a":[` the depth is 2; after `"}]` a string has started, whose brackets don't count.
+
+        Raises:
+            MalformedResponseError: If the value is nested too deeply.
+        """
         if self.in_escape:
             text = b"\\" + text
         in_escape = False

@@ -434,7 +434,14 @@ def build_record(
 def build_failure_record(
     query_name: str, reason: str, query: ConfiguredQuery | None, now: float
 ) -> dict[str, Any]:
-    """Build the record of a query that failed to launch, so that alerts by SQL include it."""
+    """Build the record of a query that failed to launch, so that alerts by SQL include it.
+
+    Args:
+        query_name: Name of the query.
+        reason: Message of the error.
+        query: Configured query, if it is known.
+        now: Epoch seconds.
+    """
     moment = to_rfc3339(now)
     nothing = dict.fromkeys(_COLUMNS)
     return nothing | {

@@ -21,7 +21,17 @@ from tap_looker_tasks.tasks.query_task import (
 
 
 class TaskInFlight(msgspec.Struct):
-    """A launched and undelivered task in state."""
+    """A launched and undelivered task in state.
+
+    Attributes:
+        query_task_id: Looker's ID of the task.
+        attempt: Number of the launch in its run, from 1.
+        query_id: Looker's ID of the query.
+        launched_at: Date-time of the launch.
+        fingerprint: Hash of the query; another one means another query.
+        row_limit: Maximum number of rows; None for all, or if it is not known.
+        column_limit: Maximum number of pivot values; None for all, or if it is not known.
+    """
 
     query_task_id: str
     attempt: int = 1

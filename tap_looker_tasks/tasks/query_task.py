@@ -182,7 +182,12 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Create the query's task; `attempt` is the number of the launch, from 1."""
+    """Create the task of a query.
+
+    Attributes:
+        query_name: Name of the query.
+        attempt: Number of the launch, from 1.
+    """
 
     query_name: str
     attempt: int = 1
@@ -304,7 +309,12 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class LaunchFailed:
-    """A query's task could not be created, for `reason`."""
+    """A query's task could not be created.
+
+    Attributes:
+        query_name: Name of the query.
+        reason: Message of the error.
+    """
 
     query_name: str
     reason: str
@@ -319,7 +329,12 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class CancelFailed:
-    """A task launched by the tap is no longer needed, and may still run."""
+    """A task launched by the tap is no longer needed, and may still run.
+
+    Attributes:
+        task: The task.
+        reason: Message of the error that kept it from being cancelled.
+    """
 
     task: LaunchedTask
     reason: str
@@ -380,7 +395,15 @@ def outcome_of(
     stored: StoredResult | None = None,
     problem: str | None = None,
 ) -> Outcome:
-    """Build the outcome of a followed task."""
+    """Build the outcome of a followed task.
+
+    Args:
+        task: The task.
+        status: Status in lower case.
+        finished_at: Epoch seconds at which the status was final; None if it is not.
+        stored: Stored result, if there is one.
+        problem: Reason of a failure that is not in the result.
+    """
     return Outcome(
         task.task,
         status,

@@ -414,7 +414,16 @@ class LaunchQueue:
     def postpone(
         self, request: Launch | Prepare, now: float, retry_after: float | None, in_flight: int
     ) -> bool:
-        """Use fewer slots for a while; return whether another attempt makes sense."""
+        """Use fewer slots for a while; return whether another attempt makes sense.
+
+        With 9 tasks in flight, a rejection halves the slots to 5 ((9 + 1) // 2).
+
+        Args:
+            request: Rejected request, which is queued again.
+            now: Epoch seconds.
+            retry_after: Seconds that Looker requested to wait; None for the longest pause.
+            in_flight: Number of launched, unfinished tasks.
+        """
         self.put_back(request)
         # Concurrent requests are rejected together: that counts as one rejection.
         if now >= self._resume_at:

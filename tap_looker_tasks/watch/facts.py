@@ -279,7 +279,16 @@ class RunFacts:
         runtime_seconds: float | None,
         at: float,
     ) -> None:
-        """Record that a task's last record is written; it failed unless it is complete."""
+        """Record that a task's last record is written; it failed unless it is complete.
+
+        Args:
+            query_task_id: Looker's ID of the task.
+            status: Final status.
+            row_count: Number of its rows; None without a result.
+            error: Message of its error, if it failed.
+            runtime_seconds: Seconds that the query took, as Looker reports them.
+            at: Epoch seconds.
+        """
         task = self._find(query_task_id)
         task.status, task.runtime_seconds = status, runtime_seconds
         task.error = error and _safe_lines(error)
