@@ -90,7 +90,7 @@ class Question(NamedTuple):
         return question if count else None
 
 
-def print_answer(tap: LookerTap, question: Question) -> bool:
+def print_requested(tap: LookerTap, question: Question) -> bool:
     """Print the requested information; return whether all of it was found."""
     if question.find is not None:
         _find(tap, question.find.split())

@@ -39,7 +39,7 @@ from tap_looker_tasks.config import (
     reject_sdk_errors,
     without_secrets,
 )
-from tap_looker_tasks.inspection import Question, build_questions, check, print_answer
+from tap_looker_tasks.inspection import Question, build_questions, check, print_requested
 from tap_looker_tasks.launching import (
     Discovery,
     QueryStreamPlan,
@@ -169,7 +169,7 @@ class TapLookerTasks(LookerTap):
                 setup_mapper=False,
                 may_run=False,
             )
-            if not print_answer(tap, question):
+            if not print_requested(tap, question):
                 click.get_current_context().exit(1)
 
     @override

@@ -95,7 +95,7 @@ class _Dialog:
     def has_terminal(self) -> bool:
         return sys.stdin.isatty() and not self.accepts
 
-    def ask(self, question: str, option: str, given: str | None = None, **more: Any) -> str:
+    def prompt_for(self, question: str, option: str, given: str | None = None, **more: Any) -> str:
         """Return the option's value, or else what the user enters.
 
         Raises:
@@ -146,7 +146,7 @@ class _Init:
         Raises:
             RunError: If nothing was chosen.
         """
-        config = self._ask_for_access(base_url, client_id)
+        config = self._prompt_for_access(base_url, client_id)
         settings = Settings.from_config(config)
         client = new_client(settings, SteadyClock(), self._log, Counter())
         try:
@@ -173,21 +173,23 @@ class _Init:
     def _ask_for_target(
         self, config: Mapping[str, Any], name: str | None, destination: str | None, folder: Path
     ) -> Project:
-        ask, choices = self._dialog.ask, click.Choice([*TARGETS])
-        name = ask("Where to load it", "--target", name, type=choices, default="jsonl")
+        prompt_for, choices = self._dialog.prompt_for, click.Choice([*TARGETS])
+        name = prompt_for("Where to load it", "--target", name, type=choices, default="jsonl")
         target = TARGETS[name]
         if target.question:
-            destination = ask(target.question, "--destination", destination, default=target.default)
+            destination = prompt_for(
+                target.question, "--destination", destination, default=target.default
+            )
         return Project(folder, config, target, destination)
 
-    def _ask_for_access(self, base_url: str | None, client_id: str | None) -> dict[str, Any]:
-        ask = self._dialog.ask
+    def _prompt_for_access(self, base_url: str | None, client_id: str | None) -> dict[str, Any]:
+        prompt_for = self._dialog.prompt_for
         secret = next(filter(None, map(os.environ.get, _names("CLIENT_SECRET"))), None)
-        address = ask("Address of your Looker", "--base-url", base_url)
+        address = prompt_for("Address of your Looker", "--base-url", base_url)
         return {
             "base_url": address if "://" in address else f"https://{address}",
-            "client_id": ask("Client ID of your API key", "--client-id", client_id),
-            "client_secret": ask(
+            "client_id": prompt_for("Client ID of your API key", "--client-id", client_id),
+            "client_secret": prompt_for(
                 "Client secret", "LOOKERSDK_CLIENT_SECRET", secret, hide_input=True
             ),
         }
@@ -269,7 +271,7 @@ class _Choice:
         used = {e["name"] for key in ("queries", "dashboards") for e in self._config.get(key, ())}
         names = (proposed, *(f"{proposed}_{n}" for n in range(2, len(used) + 2)))
         free = next(name for name in names if name not in used)
-        return self._dialog.ask(what, "", default=free)
+        return self._dialog.prompt_for(what, "", default=free)
 
     def _find(self, words: str) -> str:
         """Return the address of the content that the words find.

@@ -91,8 +91,8 @@ def _column(name: str, declared: Mapping[str, Any], keys: Sequence[str]) -> dict
 
 
 def _describe(schema: Mapping[str, Any]) -> str:
-    said = dict.fromkeys(filter(None, (schema.get("title"), schema.get("description"))))
-    text = ": ".join(" ".join(part.split()) for part in said)
+    texts = dict.fromkeys(filter(None, (schema.get("title"), schema.get("description"))))
+    text = ": ".join(" ".join(part.split()) for part in texts)
     for template, plain in _TEMPLATES.items():
         text = text.replace(template, plain)
     return text

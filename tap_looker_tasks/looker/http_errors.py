@@ -56,7 +56,7 @@ _PERMISSIONS = MappingProxyType(
         ),
     }
 )
-_MAX_SAID = 200
+_MAX_LENGTH = 200
 _PAGE = re.compile(rb"\s*(?:<!doctype|<html|<head|<body|<title)\b", re.IGNORECASE)
 _TITLE = re.compile(rb"<title\b[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _OVERLOADED = frozenset({502, 503, 504})
@@ -85,13 +85,13 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
     except HTTPError as error:
         msg = (
             f"{operation}: the response from {base_url} was cut short "
-            f"({_said(_causes(error)[-1])}); check the network, and any proxy before Looker"
+            f"({_message_of(_causes(error)[-1])}); check the network, and any proxy before Looker"
         )
         raise RetriableRequestError(msg) from None
     except (http.RequestException, OSError) as error:
         msg = (
-            f"{operation}: cannot send a request to {base_url}: {_said(error)}; check base_url, "
-            "ca_bundle and HTTPS_PROXY"
+            f"{operation}: cannot send a request to {base_url}: {_message_of(error)}; check "
+            "base_url, ca_bundle and HTTPS_PROXY"
         )
         raise UnreachableError(msg) from None
 
@@ -99,7 +99,7 @@ def translate_errors(operation: str, base_url: str) -> Iterator[None]:
 def _no_response(
     causes: list[BaseException], operation: str, base_url: str
 ) -> UnreachableError | RetriableRequestError:
-    why = _said(causes[-1])
+    why = _message_of(causes[-1])
     if any(isinstance(cause, SSLCertVerificationError) for cause in causes):
         msg = (
             f"{operation}: the certificate of {base_url} is not trusted ({why}); "
@@ -121,8 +121,8 @@ def _causes(error: BaseException) -> list[BaseException]:
     return causes
 
 
-def _said(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:_MAX_SAID]
+def _message_of(error: BaseException) -> str:
+    return (str(error) or type(error).__name__)[:_MAX_LENGTH]
 
 
 def read_error(
@@ -138,8 +138,8 @@ def read_error(
     """
     status = response.status_code
     msg = f"{operation}: {base_url} returned HTTP {status}"
-    if said := _message_in(body) or page_in(body):
-        msg += f" ({said})"
+    if reported := _message_in(body) or page_in(body):
+        msg += f" ({reported})"
     if advice := _advice(response, operation):
         msg += f"; {advice}"
     if status in _PASSING_STATUSES:
@@ -167,9 +167,9 @@ def _message_in(body: bytes) -> str | None:
     match error:
         case {"message": str(message), "errors": [*details]}:
             reasons = filter(None, map(_reason, details))
-            return ": ".join(filter(None, [message, "; ".join(reasons)]))[:_MAX_SAID]
+            return ": ".join(filter(None, [message, "; ".join(reasons)]))[:_MAX_LENGTH]
         case {"message": str(message)}:
-            return message[:_MAX_SAID]
+            return message[:_MAX_LENGTH]
     return None
 
 
@@ -190,7 +190,7 @@ def page_in(body: bytes) -> str | None:
         return None
     title = _TITLE.search(body)
     text = " ".join(unescape(title[1].decode(errors="replace")).split()) if title else ""
-    return f"a page titled {text[:_MAX_SAID]!r}" if text else "a page without a title"
+    return f"a page titled {text[:_MAX_LENGTH]!r}" if text else "a page without a title"
 
 
 def _advice(response: requests.Response, operation: str) -> str | None:
@@ -206,7 +206,7 @@ def _advice(response: requests.Response, operation: str) -> str | None:
     if status in _REDIRECTS and (location := response.headers.get("Location")):
         # The rest of an address may hold a secret.
         place = urlsplit(urljoin(response.url, location))
-        where = f"{place.scheme}://{place.hostname}{place.path}"[:_MAX_SAID]
+        where = f"{place.scheme}://{place.hostname}{place.path}"[:_MAX_LENGTH]
         return f"it redirects to {where!r}; set base_url to the address of Looker's API"
     return None
 

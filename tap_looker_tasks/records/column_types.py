@@ -92,8 +92,8 @@ def _integer(value: object) -> int | None:
     if not isinstance(number, Decimal):
         return number
     # A short text such as `1e1000000` may be a number with a million digits.
-    if number.adjusted() < _MAX_INTEGER and (whole := int(number)) == number:
-        return whole
+    if number.adjusted() < _MAX_INTEGER and (integer := int(number)) == number:
+        return integer
     msg = f"{value!r} is not an integer"
     raise ValueError(msg)
 
@@ -163,8 +163,8 @@ class _HoursInUtc(dict[str, str | None]):
             in_utc = start.replace(tzinfo=None) - offset
         except (ValueError, OverflowError):
             return None
-        is_whole = not (in_utc.minute or in_utc.second or in_utc.microsecond)
-        return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_whole else None
+        is_full_hour = not (in_utc.minute or in_utc.second or in_utc.microsecond)
+        return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_full_hour else None
 
 
 @lru_cache(_CACHED_ZONES)

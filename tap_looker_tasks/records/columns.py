@@ -221,10 +221,10 @@ def stream_schema(
 
 
 def _property(column: Column) -> dict[str, Any]:
-    said = {"title": column.title, "description": _description(column)}
+    texts = {"title": column.title, "description": _description(column)}
     # The SDK looks for `anyOf` first.
     schema = {key: _plain(value) for key, value in column.column_type.json_schema.items()}
-    return schema | {key: text for key, text in said.items() if text}
+    return schema | {key: text for key, text in texts.items() if text}
 
 
 def _description(column: Column) -> str | None:
@@ -311,19 +311,19 @@ def match_columns(
         MalformedResponseError: If a row cannot be understood.
     """
     properties = schema["properties"]
-    wanted = [name for name in properties if name not in OWN_NAMES and wants(name)]
+    expected = [name for name in properties if name not in OWN_NAMES and wants(name)]
     described = {
         field.name: find_column_name(field.name, properties) for field in result.fields or ()
     }
     fields = {name: field for field, name in described.items() if name}
-    fields |= _find_in_rows(result, {name for name in wanted if name not in fields})
+    fields |= _find_in_rows(result, {name for name in expected if name not in fields})
     raw = {field.name for field in result.fields or () if field.type == RAW}
-    found = (column_in_schema(schema, fields[name]) for name in wanted if name in fields)
+    found = (column_in_schema(schema, fields[name]) for name in expected if name in fields)
     # A result without rows and descriptions has lost nothing.
-    tells = bool(described or result.row_count)
+    names_columns = bool(described or result.row_count)
     return ColumnMatch(
         columns=tuple(_unconverted(column, raw) for column in found if column),
-        missing=tuple(name for name in wanted if tells and name not in fields),
+        missing=tuple(name for name in expected if names_columns and name not in fields),
         undeclared=tuple(field for field, name in described.items() if name is None),
     )
 

@@ -110,7 +110,7 @@ def _read_object(entry: TaskEntry, payload: _Payload) -> Result:
     null = next((key for key in ("data", "rows") if getattr(payload, key) == NULL), None)
     if null and not has_rows and not reported and entry.status == _COMPLETE:
         reported = _as_errors(f"the result has no rows: `{null}` is null")
-    columns_truncated = _says_truncated(payload.columns_truncated)
+    columns_truncated = _reads_true(payload.columns_truncated)
     result = _conclude(
         Result(
             entry.status,
@@ -136,7 +136,7 @@ def _read_object(entry: TaskEntry, payload: _Payload) -> Result:
 
 def _read_bi(entry: TaskEntry, payload: _Payload, reported: Errors) -> Result:
     metadata = as_object(payload.metadata)
-    columns_truncated = _says_truncated(metadata.get("columns_truncated"))
+    columns_truncated = _reads_true(metadata.get("columns_truncated"))
     return _conclude(
         Result(
             entry.status,
@@ -331,7 +331,7 @@ def _flag(found: object) -> bool | None:
     return found if isinstance(found, bool) else None
 
 
-def _says_truncated(found: object) -> bool:
+def _reads_true(found: object) -> bool:
     """Read `columns_truncated`: documented as text, without its values."""
     if isinstance(found, str):
         return found.strip().lower() not in _NOT_TRUNCATED

@@ -359,11 +359,11 @@ class RequestRunner:
             case Poll():
                 yield from self._poll(request)
             case Fetch(query_task_id):
-                began_at = self._clock.now()
+                started_at = self._clock.now()
                 entry = self._client.query_task_results(
                     query_task_id, new_rows=self._results.new_rows
                 )
-                yield self._report(request, query_task_id, entry, began_at)
+                yield self._report(request, query_task_id, entry, started_at)
             case Cancel(task, max_seconds):
                 if not self._client.kill_query(task.query_task_id, max_seconds=max_seconds):
                     self._check_ended(task.query_task_id)
@@ -392,7 +392,7 @@ class RequestRunner:
                 raise StillRunningError(msg)
 
     def _poll(self, request: Poll) -> Iterator[StatusReceived]:
-        began_at = self._clock.now()
+        started_at = self._clock.now()
         entries = self._client.query_task_multi_results(
             request.query_task_ids,
             new_rows=self._results.new_rows,
@@ -403,16 +403,16 @@ class RequestRunner:
                 problem = f"Looker's response cannot be read: {entry}"
                 yield StatusReceived(request, query_task_id, None, problem=problem)
             else:
-                yield self._report(request, query_task_id, entry, began_at)
+                yield self._report(request, query_task_id, entry, started_at)
             # The next entry starts to arrive only now.
-            began_at = self._clock.now()
+            started_at = self._clock.now()
 
     def _report(
-        self, request: Poll | Fetch, query_task_id: str, entry: TaskEntry, began_at: float
+        self, request: Poll | Fetch, query_task_id: str, entry: TaskEntry, started_at: float
     ) -> StatusReceived:
         has_result = entry.data is not None and phase_of(entry.status) is not Phase.UNFINISHED
         if not has_result and entry.rows is not None:
             entry.rows.clear()
-        seconds = max(0.0, self._clock.now() - began_at)
+        seconds = max(0.0, self._clock.now() - started_at)
         held = self._results.hold(entry, seconds) if has_result else None
         return StatusReceived(request, query_task_id, entry.status, held)

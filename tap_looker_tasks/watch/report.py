@@ -70,7 +70,7 @@ def write_report(path_pattern: str, facts: RunFacts, given: Circumstances, now: 
     page = _build_page(
         _data_of(facts, given, now), summary_lines(facts, given.calls, given.call_limit)
     )
-    return write_whole("report_path", path_pattern, facts.started_at, page)
+    return write_completely("report_path", path_pattern, facts.started_at, page)
 
 
 def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: float) -> Path:
@@ -101,7 +101,7 @@ def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: 
         ],
     }
     content = msgspec.json.encode(summary) + b"\n"
-    return write_whole("summary_path", path_pattern, facts.started_at, content)
+    return write_completely("summary_path", path_pattern, facts.started_at, content)
 
 
 def check_place(setting: str, path_pattern: str, started_at: float) -> None:
@@ -116,7 +116,7 @@ def check_place(setting: str, path_pattern: str, started_at: float) -> None:
         raise SettingsError(error.message) from None
 
 
-def write_whole(setting: str, path_pattern: str, started_at: float, content: bytes) -> Path:
+def write_completely(setting: str, path_pattern: str, started_at: float, content: bytes) -> Path:
     """Write a file completely or not at all; return its path.
 
     Raises:

@@ -108,16 +108,16 @@ def format_duration(seconds: float) -> str:
     """Return a duration with its two largest units, such as `2 min 13 s`."""
     if seconds < _TENTHS_BELOW:
         return f"{max(seconds, 0):.1f} s"
-    whole = round(seconds)
+    rounded = round(seconds)
     for unit, name, part, part_name in (
         (_DAY, "d", _HOUR, "h"),
         (_HOUR, "h", _MINUTE, "min"),
         (_MINUTE, "min", 1, "s"),
     ):
-        if whole >= unit:
-            rest = whole % unit // part
-            return f"{whole // unit} {name}" + (f" {rest} {part_name}" if rest else "")
-    return f"{whole} s"
+        if rounded >= unit:
+            rest = rounded % unit // part
+            return f"{rounded // unit} {name}" + (f" {rest} {part_name}" if rest else "")
+    return f"{rounded} s"
 
 
 def format_bytes(size: float) -> str:
