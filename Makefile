@@ -14,7 +14,7 @@ ON_ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-meltano test-warehouses test-schedulers test-clients bench soak docs lint types pytest coverage setup clean pins hashes release-check
+.PHONY: help demo test mutants test-meltano test-warehouses test-schedulers test-clients bench soak docs lint types pytest coverage setup clean pins hashes release-check
 .DELETE_ON_ERROR:
 
 help: ## list these commands
@@ -60,6 +60,9 @@ coverage: .meltano/installed ## the tests again, with the branches they cover: a
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+mutants: .venv/mutants/installed ## mutation tests of the pure packages: hours, on one core
+	.venv/mutants/bin/mutmut run --max-children 1 $(MUTANTS)
+
 test-warehouses: .meltano/installed ## every type of column into every target, in environments of their own
 	$(BIN)/python -m pytest -m warehouses -o faulthandler_timeout=900
 
@@ -75,7 +78,7 @@ release-check: .venv/installed ## all that a release needs but the upload
 setup: .meltano/installed ## install everything, run nothing
 
 clean: ## remove all that was installed or made
-	rm -rf .venv .cache .meltano .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json docs/_build
+	rm -rf .venv .cache .meltano .demo mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* output dist bench.json docs/_build
 	find tap_looker_tasks simulator tests demo bench docs release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 pins: ## write requirements/*.txt anew from the latest releases that fit together
@@ -96,6 +99,7 @@ hashes: .venv/installed ## write into requirements/*.txt what pyproject.toml new
 	$(compile) --group test --group lint --group demo pyproject.toml simulator/pyproject.toml --output-file requirements/dev.txt
 	$(compile) --group pyproject.toml:release --output-file requirements/release.txt
 	$(compile) --group pyproject.toml:docs --output-file requirements/docs.txt
+	$(compile) --constraint requirements/dev.txt --group pyproject.toml:mutants --output-file requirements/mutants.txt
 
 # For every Python and platform at once, with the hash of each file, and without a host.
 compile = $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make hashes'
@@ -115,6 +119,13 @@ pip_url = sed -n 's/.*pip_url: .* \($(1)==[^ ]*\)$$/\1/p;s/.*pip_url: .* \(melta
 	@echo "Installing what builds the documentation (half a minute, once)"
 	@$(PYTHON) -m venv --clear .venv/docs
 	@.venv/docs/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes --requirement requirements/docs.txt
+	@touch $@
+
+.venv/mutants/installed: .venv/installed requirements/mutants.txt
+	@$(PYTHON) -m venv --clear .venv/mutants
+	@.venv/mutants/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes --requirement requirements/dev.txt
+	@.venv/mutants/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes --requirement requirements/mutants.txt
+	@.venv/mutants/bin/python -m pip --disable-pip-version-check --quiet --quiet install --no-deps --no-build-isolation --editable ./simulator
 	@touch $@
 
 # Without a lock file, which could name a registry: package.json has the exact release of everything.

@@ -26,6 +26,10 @@ SLOW_FIXTURES = frozenset({"simulator", "tap", "database", "connection", "show"}
 
 # No time limit for an example: a busy machine is no defect.
 hypothesis_settings.register_profile("unhurried", deadline=None)
+# The same few examples for each mutant: `make mutants`.
+hypothesis_settings.register_profile(
+    "brief", deadline=None, max_examples=8, derandomize=True, database=None
+)
 hypothesis_settings.load_profile("unhurried")
 
 # The unit tests run without what the simulator needs: it is imported where it is used.

@@ -27,7 +27,7 @@ from release.pythons import declared_versions, find_python
 from release.vulnerabilities import judge
 
 PROJECT = Path(__file__).parent.parent.parent
-HASHED = ("dev.txt", "docs.txt", "release.txt")
+HASHED = ("dev.txt", "docs.txt", "mutants.txt", "release.txt")
 REQUIREMENT = re.compile(r"(?m)^[a-z0-9][a-z0-9._-]*(\[[a-z0-9,-]+\])?==\S+( ; [^\\]+)? \\$")
 COMMIT = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
 
@@ -47,7 +47,7 @@ def test_every_requirement_is_pinned_with_hashes_and_names_no_host(name: str) ->
 def test_what_pyproject_names_is_pinned() -> None:
     pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     groups, project = pyproject["dependency-groups"], pyproject["project"]
-    named = {f"{name}.txt": groups.pop(name) for name in ("docs", "release")}
+    named = {f"{name}.txt": groups.pop(name) for name in ("docs", "mutants", "release")}
     named["dev.txt"] = [
         *project["dependencies"],
         *tomllib.loads(SIMULATOR.read_text())["project"]["dependencies"],

@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from tap_looker_tasks.records.columns import columns_of, match_columns, stream_schema
 from tap_looker_tasks.records.fields import explore_fields
 from tap_looker_tasks.records.rows import RowReader
 from tap_looker_tasks.results.entries import read_entry
 from tap_looker_tasks.results.payload import read_result
+from tests.examples import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +163,7 @@ def rows_of(
     return row
 
 
-@settings(max_examples=150)
+@at_most(150)
 @given(cases())
 def test_every_cell_of_every_row_is_delivered_once_and_right(case: Case) -> None:
     explore: dict[str, Any] = {"fields": {"dimensions": [], "measures": []}}

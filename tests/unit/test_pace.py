@@ -250,6 +250,7 @@ def without_memory() -> list[Pace]:
     return [play_random_load(seed, None) for seed in range(100)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("memory", "max_polls", "max_time"),
     [

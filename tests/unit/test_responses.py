@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from tap_looker_tasks.results.entries import TaskEntry, read_payload, split_entries
 from tap_looker_tasks.results.json_text import MalformedResponseError
+from tests.examples import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ def spaced_json(draw: st.DrawFn, value: object) -> str:
     return draw(WHITE_SPACE) + text + draw(WHITE_SPACE)
 
 
-@settings(max_examples=15)
+@at_most(15)
 @given(MAPS.flatmap(spaced_json))
 def test_every_cut_of_a_body_gives_the_same_entries(text: str) -> None:
     body = text.encode()
@@ -99,7 +100,7 @@ TRAPS = st.builds(
 )
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(
     st.dictionaries(TRICKY_TEXT, LOOKER_ENTRIES | TRAPS, max_size=5),
     st.sampled_from([None, (",", ":")]),
@@ -122,7 +123,7 @@ def test_a_guess_at_the_end_of_an_entry_is_right(
     assert {id_: as_it_came(short[id_]) for id_ in short} == {id_: map_[id_] for id_ in short}
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(MAPS.flatmap(spaced_json))
 def test_a_body_may_come_byte_by_byte(text: str) -> None:
     body = text.encode()
@@ -130,7 +131,7 @@ def test_a_body_may_come_byte_by_byte(text: str) -> None:
     assert list(found.items()) == list(json.loads(body).items())
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(MAPS, st.data())
 def test_no_beginning_of_a_body_passes_for_the_whole(
     map_: dict[str, Any], data: st.DataObject
@@ -153,7 +154,7 @@ def test_anything_else_is_rejected(body: bytes) -> None:
             entries(body)
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(st.lists(st.integers(1, 300), max_size=20), st.integers(50, 5000))
 def test_long_entries_are_found_whatever_their_length(lengths: list[int], chunk: int) -> None:
     row = b'{"a.b":{"value":"}{"},"a.c":{"value":[1,{"x":"\\"]\\\\"}]}}'
@@ -270,7 +271,7 @@ def long_entries(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     return reported, draw(spaced_json({"a": {}, "b": reported, "c": 1})).strip()
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(long_entries(), st.integers(1, 60), st.integers(0, 20), st.integers(1, 60))
 def test_the_rows_of_a_long_entry_are_set_apart(
     found: tuple[dict[str, Any], str], chunk: int, longest: int, rows_at_once: int
@@ -354,7 +355,7 @@ def test_few_rows_of_a_long_entry_are_held() -> None:
 LONG_TEXT = st.text(alphabet='ab"\\{}[],: \u00e9', min_size=60, max_size=90)
 
 
-@settings(max_examples=80)
+@at_most(80)
 @given(
     st.dictionaries(TRICKY_TEXT, VALUES | LONG_TEXT | st.lists(LONG_TEXT), max_size=4),
     st.integers(1, 70),
@@ -413,7 +414,7 @@ def test_an_endless_key_is_no_key() -> None:
     assert found.startswith("a key of more than 1048576 bytes")
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(
     st.lists(st.dictionaries(TRICKY_TEXT, VALUES, max_size=3), max_size=5),
     st.sampled_from(["list", "data", "rows"]),
@@ -482,6 +483,7 @@ def test_what_is_nested_without_end_is_rejected_early(prefix: bytes, bracket: by
     assert len([*chunks]) > 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prefix", "member"),
     [

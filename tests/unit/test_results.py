@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from tap_looker_tasks.results.entries import TaskEntry, read_entry
 from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import read_result
 from tap_looker_tasks.results.result import Field, Pivot, Result
+from tests.examples import at_most
 
 DETAIL = {
     "from_cache": False,
@@ -472,7 +473,7 @@ CELLS = st.one_of(NUMBERS, st.text(max_size=5).map(json.dumps), st.sampled_from(
 NAMES = st.text(min_size=1, max_size=5)
 
 
-@settings(max_examples=50)
+@at_most(50)
 @given(st.lists(st.dictionaries(NAMES, CELLS, max_size=4), max_size=4))
 def test_rows_come_out_of_every_format_with_every_digit(rows: list[dict[str, str]]) -> None:
     plain = [

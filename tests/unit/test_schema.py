@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from jsonschema import Draft7Validator
 
 from tap_looker_tasks.records.column_types import (
@@ -48,6 +48,7 @@ from tap_looker_tasks.results.entries import read_entry
 from tap_looker_tasks.results.json_text import MalformedResponseError
 from tap_looker_tasks.results.payload import read_result
 from tap_looker_tasks.results.result import Field, Result
+from tests.examples import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +120,7 @@ def read_one(
     return found, reader.problems
 
 
-@settings(max_examples=300)
+@at_most(300)
 @given(
     st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - of no time zone yet
     st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Nowhere"]),
