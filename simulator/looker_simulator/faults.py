@@ -90,6 +90,10 @@ FAULTS: Mapping[str, FaultKind] = MappingProxyType(
             "the task is created, but the connection is closed without a response",
             "create_query_task",
         ),
+        "repeated_id": FaultKind(
+            "the task is created, but the response has the ID of the first task",
+            "create_query_task",
+        ),
     }
 )
 """Every fault, by name."""

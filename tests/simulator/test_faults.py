@@ -258,6 +258,16 @@ def test_a_task_is_created_unheard(simulator: Simulator, browser: Browser) -> No
     assert len(simulator.tasks()) == 1
 
 
+def test_tasks_have_one_id(simulator: Simulator, browser: Browser) -> None:
+    simulator.fault("repeated_id", times=None, after=1)
+    body = {"query_id": stored_id(4), "result_format": "json"}
+    posts = [
+        browser.session.post(f"{browser.api}/query_tasks", json=body, timeout=20) for _ in range(3)
+    ]
+    assert len({post.json()["id"] for post in posts}) == 1
+    assert len(simulator.tasks()) == 3
+
+
 def test_an_explore_is_forbidden(simulator: Simulator, browser: Browser) -> None:
     simulator.fault("forbidden")
     url = f"{browser.api}/lookml_models/flights_2013/explores/flights"

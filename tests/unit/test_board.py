@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given, strategies as st
 
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.errors import (
@@ -43,6 +43,7 @@ from tap_looker_tasks.tasks.query_task import (
     TaskCreated,
     Wait,
 )
+from tests.examples import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -778,7 +779,7 @@ class World:
 
 
 @given(st.data())
-@hypothesis_settings(max_examples=60)
+@at_most(60)
 def test_every_task_ends_exactly_once_in_any_order_whatever_looker_says(
     data: st.DataObject,
 ) -> None:
@@ -804,3 +805,34 @@ def test_every_task_ends_exactly_once_in_any_order_whatever_looker_says(
         assert not isinstance(action, Poll) or 0 < len(action.query_task_ids) <= 3
         assert world.now < 10_000
     assert world.ended == Counter([*external, *names])
+
+
+def test_queries_with_one_id_fail_all_because_none_surely_owns_the_result() -> None:
+    board = launching("flights", "airports", "carriers", "days", max_concurrent_tasks=10)
+    launches = [each for each in begin(board, 0) if isinstance(each, Launch)]
+    first, *others = [launched("same", each.query_name) for each in launches[:3]]
+    assert report(board, 0, TaskCreated(launches[0], first)) == [Launched(first)]
+    failed, outcome = report(board, 1, TaskCreated(launches[1], others[0]))
+    assert isinstance(failed, LaunchFailed)
+    assert failed.query_name == others[0].query_name
+    assert failed.reason == "Looker gave its task the id same, which another task has"
+    assert isinstance(outcome, Outcome)
+    assert (outcome.task, outcome.status) == (first, "error")
+    assert outcome.problem == failed.reason
+    (third,) = report(board, 2, TaskCreated(launches[2], others[1]))
+    assert isinstance(third, LaunchFailed)
+    # The task may be any of theirs, so it is cancelled; the fourth query runs as if alone.
+    cancels = [each for each in begin(board, 2) if isinstance(each, Cancel)]
+    assert {each.task.query_task_id for each in cancels} == {"same"}
+    own = launched("own", launches[3].query_name)
+    assert report(board, 3, TaskCreated(launches[3], own)) == [Launched(own)]
+
+
+def test_a_launch_with_the_id_of_an_external_task_fails_alone() -> None:
+    tasks = [FollowedTask(ExternalTask("theirs"))]
+    board = TaskBoard(settings(), tasks=tasks, queries=[Launch("flights")])
+    launch = next(each for each in begin(board, 0) if isinstance(each, Launch))
+    (failed,) = report(board, 1, TaskCreated(launch, launched("theirs")))
+    assert isinstance(failed, LaunchFailed)
+    assert [*left(board)] == ["theirs"]
+    assert not board.take_cancellations(1, of_all=True)
