@@ -58,6 +58,10 @@ class TasksNotCompletedError(RunError):
     """Everything was delivered, but some tasks did not complete."""
 
 
+class NoThreadError(RunError):
+    """The system does not start a thread for the tap."""
+
+
 class StorageError(RunError):
     """A BATCH file cannot be stored."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
 from threading import Event as Signal, Lock, Thread
 from typing import Any, Generic, TypeVar
 
-from tap_looker_tasks.errors import RequestRejectedError
+from tap_looker_tasks.errors import NoThreadError, RequestRejectedError
 from tap_looker_tasks.looker import Clock
 
 _Request = TypeVar("_Request")
@@ -24,6 +25,23 @@ _MAX_WAIT_SECONDS = 60.0
 def daemon(target: Callable[[], None], name: str) -> Thread:
     """Build a thread that does not keep the process alive if it hangs in the operating system."""
     return Thread(target=target, name=name, daemon=True)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Turn Python's error of a thread that cannot be started into one line.
+
+    Raises:
+        NoThreadError: If it cannot be started.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        msg = (
+            f"cannot start a thread ({error}); raise the limit of processes and threads, such as "
+            "`ulimit -u` or `pids` of a container, or free memory"
+        )
+        raise NoThreadError(msg) from error
 
 
 class Inbox:
@@ -79,10 +97,15 @@ class Workers(Generic[_Request, _Report]):
         """Start a request in a thread; call this and `note_end` from one thread only."""
         self._busy += 1
         if self._busy > len(self._threads):
-            thread = daemon(self._work, "looker-request")
-            self._threads.append(thread)
-            thread.start()
+            self._add_thread()
         self._requests.put(request)
+
+    def _add_thread(self) -> None:
+        thread = daemon(self._work, "looker-request")
+        # With fewer threads than requests, the request waits for one of them.
+        with suppress(NoThreadError) if self._threads else nullcontext(), starting():
+            thread.start()
+            self._threads.append(thread)
 
     def note_end(self) -> None:
         """Record that a request has ended, so its thread is free for the next."""
@@ -114,7 +137,8 @@ def map_concurrently(
     """
     executor = ThreadPoolExecutor(most)
     try:
-        futures = [executor.submit(call, argument) for argument in arguments]
+        with starting():
+            futures = [executor.submit(call, argument) for argument in arguments]
         for future in wait(futures, return_when=FIRST_EXCEPTION).done:
             future.result()
         return [future.result() for future in futures]

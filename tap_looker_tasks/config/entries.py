@@ -19,8 +19,12 @@ RESERVED_NAMES = frozenset({"query_task_results", "query_task_rows"})
 UNLIMITED = -1
 AUTO = "auto"
 _SOURCES = ("url", "query_id", "query_slug", "look_id", "explore")
+_MAX_LIMIT = 10**9
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DURATION = re.compile(r"(\d{1,5})\s+(second|minute|hour|day|week)s?", re.ASCII)
+
+
+_Id = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(max_length=255)]
 
 
 class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +41,7 @@ class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     filters: dict[str, str] = {}
     filter_expression: str | None = None
     sorts: tuple[str, ...] = ()
-    column_limit: int | str | None = None
+    column_limit: Annotated[int, Meta(ge=1, le=_MAX_LIMIT)] | str | None = None
     dynamic_fields: str | tuple[dict[str, Any], ...] | None = None
     query_timezone: str | None = None
 
@@ -102,9 +106,9 @@ class QueryConfig(_Keyed, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     name: str = ""
     url: str | None = None
-    query_id: int | str | None = None
+    query_id: _Id | None = None
     query_slug: str | None = None
-    look_id: int | str | None = None
+    look_id: _Id | None = None
     explore: ExploreConfig | None = None
     limit: int | None = None
     column_limit: int | None = None
@@ -132,7 +136,7 @@ class TileConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         skip: Whether to leave the tile out.
     """
 
-    id: int | str | None = None
+    id: _Id | None = None
     title: str | None = None
     name: str = ""
     limit: int | None = None
@@ -154,7 +158,7 @@ class DashboardConfig(_Keyed, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     url: str | None = None
-    dashboard_id: int | str | None = None
+    dashboard_id: _Id | None = None
     name: str = ""
     filters: dict[str, str] = {}
     limit: int | None = None
@@ -204,8 +208,8 @@ def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
     yield from _source_problems(config_path, query, _SOURCES)
     yield from _common_problems(config_path, query)
     yield from decimals_problems(f"{config_path}.decimals", query.decimals)
-    if query.column_limit is not None and query.column_limit < 1:
-        yield f"{config_path}.column_limit: {query.column_limit} is not a limit (1 or more)"
+    if query.column_limit is not None and not 1 <= query.column_limit <= _MAX_LIMIT:
+        yield f"{config_path}.column_limit: not a limit (1 to {_MAX_LIMIT:,})"
     if query.explore and not query.explore.fields:
         yield f"{config_path}.fields: a query needs at least one field"
     yield from _lookback_problems(f"{config_path}.lookback", query)
@@ -278,8 +282,8 @@ def _source_problems(
 def _common_problems(
     config_path: str, entry: QueryConfig | DashboardConfig | TileConfig
 ) -> Iterator[str]:
-    if entry.limit is not None and (entry.limit == 0 or entry.limit < UNLIMITED):
-        yield f"{config_path}.limit: {entry.limit} is not a limit (1 or more, or -1 for all rows)"
+    if entry.limit not in (None, UNLIMITED) and not 1 <= entry.limit <= _MAX_LIMIT:
+        yield f"{config_path}.limit: not a limit (1 to {_MAX_LIMIT:,}, or -1 for all rows)"
     if isinstance(entry.primary_keys, str) and entry.primary_keys != AUTO:
         yield f"{config_path}.primary_keys: expected a list of fields, or auto"
 

@@ -258,7 +258,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shard_count: Annotated[
         _Positive, _about("Shards", "Number of taps that share the tasks and queries")
     ] = 1
-    shard_index: Annotated[int, _about("Shard", "Index of this tap's shard, from 0", ge=0)] = 0
+    shard_index: Annotated[
+        int, _about("Shard", "Index of this tap's shard, from 0", ge=0, le=999_999)
+    ] = 0
     max_name_length: Annotated[
         int,
         _about(

@@ -70,13 +70,18 @@ class Exchange:
         Raises:
             TimeoutError: If the header does not arrive in time.
             ConnectionAbortedError: If everything in progress has to end.
+            ConnectionError: If the system starts no thread.
             RequestException: If the request fails.
         """
         left = self._seconds_left()
         if left > 0:
             timeout = (min(left, _CONNECT_TIMEOUT_SECONDS), left)
             arguments = (request, timeout)
-            Thread(target=self._follow, args=arguments, name="request", daemon=True).start()
+            try:
+                Thread(target=self._follow, args=arguments, name="request", daemon=True).start()
+            except RuntimeError as error:
+                # There may be a thread later.
+                raise ConnectionError(str(error)) from error
             with suppress(CancelledError, NotInTimeError):
                 self._response.exception(left + _SLACK_SECONDS)
         if self._response.cancel():

@@ -34,8 +34,8 @@ _NO_RESPONSE = (
     *(http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError),
     *(ConnectionError, TimeoutError),
 )
-# `NewConnectionError` includes names without an address.
-_NEVER_SENT = (ConnectTimeoutError, NewConnectionError)
+# `NewConnectionError` includes names without an address, `RuntimeError` a thread not started.
+_NEVER_SENT = (ConnectTimeoutError, NewConnectionError, RuntimeError)
 _TOO_MANY_REQUESTS = 429
 _FORBIDDEN = 403
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

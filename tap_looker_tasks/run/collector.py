@@ -53,7 +53,7 @@ from tap_looker_tasks.tasks import (
     Wait,
     phase_of,
 )
-from tap_looker_tasks.threads import Inbox, Workers, daemon
+from tap_looker_tasks.threads import Inbox, Workers, daemon, starting
 
 # Bytes on disk that wait for the target before launching pauses.
 MAX_SPOOL_BYTES = 4 * 1024**3
@@ -122,8 +122,13 @@ class Collector:
         self._unknown_statuses: set[str] = set()
 
     def start(self) -> None:
-        """Start collecting."""
-        self._coordinator.start()
+        """Start collecting.
+
+        Raises:
+            NoThreadError: If the system starts no thread.
+        """
+        with starting():
+            self._coordinator.start()
 
     def close(self) -> None:
         """End all requests and threads; a thread that hangs in the operating system is left."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
 from tap_looker_tasks.config.entries import parse_ids_file
+from tap_looker_tasks.config.schema import find_wrong_variables
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REQUIRED = {"base_url": "https://looker.test", "client_id": "id", "client_secret": "hush"}
 
@@ -101,6 +106,67 @@ def test_a_wrong_value_is_named_in_one_line(name: str, value: object) -> None:
     rejection = message(**{name: value})
     assert rejection.startswith(name)
     assert "\n" not in rejection
+
+
+EXPLORE = {"model": "m", "explore": "e", "fields": ["a.b"]}
+
+
+@pytest.mark.parametrize(
+    "number", [10**40, 10**5000, -(10**5000)], ids=["long", "too long for text", "negative"]
+)
+@pytest.mark.parametrize(
+    ("place", "build"),
+    [
+        ("queries[0].query_id", lambda n: {"queries": [{"name": "a", "query_id": n}]}),
+        ("queries[0].look_id", lambda n: {"queries": [{"name": "a", "look_id": n}]}),
+        ("queries[0].limit", lambda n: {"queries": [{"name": "a", "query_id": 1, "limit": n}]}),
+        (
+            "queries[0].column_limit",
+            lambda n: {"queries": [{"name": "a", "query_id": 1, "column_limit": n}]},
+        ),
+        (
+            "queries[0].explore.column_limit",
+            lambda n: {"queries": [{"name": "a", "explore": EXPLORE | {"column_limit": n}}]},
+        ),
+        (
+            "dashboards[0].dashboard_id",
+            lambda n: {"dashboards": [{"name": "a", "dashboard_id": n}]},
+        ),
+        (
+            "dashboards[0].limit",
+            lambda n: {"dashboards": [{"name": "a", "dashboard_id": 1, "limit": n}]},
+        ),
+        (
+            "dashboards[0].tiles[0].id",
+            lambda n: {"dashboards": [{"name": "a", "dashboard_id": 1, "tiles": [{"id": n}]}]},
+        ),
+        ("shard_index", lambda n: {"shard_index": n}),
+        ("batch_size", lambda n: {"batch_size": n}),
+        ("decimals.precision", lambda n: {"decimals": {"precision": n}}),
+    ],
+)
+def test_no_number_is_without_bounds(
+    place: str, build: Callable[[int], dict[str, object]], number: int
+) -> None:
+    refusal = message(**build(number))
+    assert refusal.startswith(f"{place}: ")
+    assert len(refusal) < 200
+
+
+@pytest.mark.parametrize("depth", [900, 5000, 200_000])
+@pytest.mark.parametrize("name", ["queries", "query_task_ids", "decimals", "stream_maps"])
+def test_a_variable_of_any_depth_is_rejected_in_one_line(name: str, depth: int) -> None:
+    variable = f"TAP_LOOKER_TASKS_{name.upper()}"
+    declared = {name: {"type": ["object" if name in {"decimals", "stream_maps"} else "array"]}}
+    text = '{"a":' * depth + "1" + "}" * depth
+    found = [*find_wrong_variables({variable: text}, "TAP_LOOKER_TASKS_", declared)]
+    if name == "stream_maps" and depth < 1000:
+        # It is an object, and the SDK reads it.
+        assert found == []
+        return
+    (line,) = found
+    assert line.startswith(f"{variable}")
+    assert len(line) < 200
 
 
 @pytest.mark.parametrize("name", ["client_id", "client_secret"])
