@@ -252,7 +252,7 @@ def test_queries_whose_tasks_have_one_id_fail_with_a_record_each(
     assert {outcome["query_name"]: outcome["status"] for outcome in outcomes} == {
         f"q{n}": "error" for n in range(1, 6)
     }
-    assert all("which another task has" in outcome["error_message"] for outcome in outcomes)
+    assert all("Looker gave two tasks the id" in outcome["error_message"] for outcome in outcomes)
     assert not any(run.records(str(query["name"])) for query in queries)
     assert in_flight(run) == {}
     simulator.clear_faults()

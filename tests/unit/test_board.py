@@ -815,7 +815,7 @@ def test_queries_with_one_id_fail_all_because_none_surely_owns_the_result() -> N
     failed, outcome = report(board, 1, TaskCreated(launches[1], others[0]))
     assert isinstance(failed, LaunchFailed)
     assert failed.query_name == others[0].query_name
-    assert failed.reason == "Looker gave its task the id same, which another task has"
+    assert failed.reason == "Looker gave two tasks the id same; run again"
     assert isinstance(outcome, Outcome)
     assert (outcome.task, outcome.status) == (first, "error")
     assert outcome.problem == failed.reason
