@@ -94,7 +94,7 @@ class LookerResponse:
         most = left = min(longest, self._connection.max_response_bytes)
         chunks = self._exchange.read_pieces(_CHUNK_BYTES)
         while True:
-            with _translate_errors(self._operation, self._connection):
+            with translate_errors(self._operation, self._connection.base_url):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
@@ -114,16 +114,6 @@ class LookerResponse:
             ResponseTooLargeError: If it is longer than any description in Looker's API.
         """
         return b"".join(self.chunks(_MAX_CONTENT_BYTES))
-
-
-@contextmanager
-def _translate_errors(operation: Operation, connection: Connection) -> Iterator[None]:
-    try:
-        with translate_errors(operation.name, connection.base_url):
-            yield
-    except RequestError:
-        operation.check()
-        raise
 
 
 class Http:
@@ -247,16 +237,16 @@ class Http:
             stream=True,
             **request,
         )
-        with _translate_errors(operation, self._connection):
+        with translate_errors(operation, base_url):
             exchange.send(ask, urlsplit(base_url).netloc)
 
     def _rejection(self, exchange: Exchange, operation: Operation) -> RequestError:
-        response = exchange.response
+        response, base_url = exchange.response, self._connection.base_url
         body = b""
         # The status is enough, even if the body cannot be read.
-        with suppress(RetriableRequestError), _translate_errors(operation, self._connection):
+        with suppress(RetriableRequestError), translate_errors(operation, base_url):
             body = next(exchange.read_pieces(_MAX_ERROR_BYTES), b"")
-        error = read_error(response, body, operation.name, self._connection.base_url)
+        error = read_error(response, body, operation.name, base_url)
         if isinstance(error, RetriableRequestError):
             self._slow_down(response, error.retry_after)
         return error

@@ -28,7 +28,7 @@ from tap_looker_tasks.errors import (
     RetriableRequestError,
     UnreachableError,
 )
-from tap_looker_tasks.looker.operation import MAX_RETRY_WAIT_SECONDS
+from tap_looker_tasks.looker.operation import MAX_RETRY_WAIT_SECONDS, Operation
 
 _NO_RESPONSE = (
     *(http.ConnectionError, http.Timeout, ReadTimeoutError, SSLError),
@@ -64,36 +64,44 @@ _PASSING_STATUSES = _OVERLOADED | {408, 429, 500}
 
 
 @contextmanager
-def translate_errors(operation: str, base_url: str) -> Iterator[None]:
+def translate_errors(operation: Operation, base_url: str) -> Iterator[None]:
     """Turn the exceptions of `requests` and `urllib3` into the tap's own.
 
     Raises:
+        AbortedError: If the operation was aborted.
         RetriableRequestError: If Looker did not respond, or not in full.
         UnreachableError: If no request can be sent, or the certificate is not trusted.
     """
     try:
         yield
-    except _NO_RESPONSE as error:
-        raise _no_response(_causes(error), operation, base_url) from None
-    except http.InvalidHeader:
+    except (HTTPError, OSError) as error:
+        operation.check()
+        raise _translated(error, operation.name, base_url) from None
+
+
+def _translated(
+    error: HTTPError | OSError, operation: str, base_url: str
+) -> UnreachableError | RetriableRequestError:
+    if isinstance(error, _NO_RESPONSE):
+        return _no_response(_causes(error), operation, base_url)
+    if isinstance(error, http.InvalidHeader):
         # The library's message would quote the header. The tap's own headers are checked earlier.
         msg = (
             f"{operation}: the response from {base_url} has contradictory or invalid headers; "
             "check any proxy before it"
         )
-        raise RetriableRequestError(msg) from None
-    except HTTPError as error:
+        return RetriableRequestError(msg)
+    if isinstance(error, HTTPError):
         msg = (
             f"{operation}: the response from {base_url} was cut short "
             f"({_message_of(_causes(error)[-1])}); check the network, and any proxy before Looker"
         )
-        raise RetriableRequestError(msg) from None
-    except (http.RequestException, OSError) as error:
-        msg = (
-            f"{operation}: cannot send a request to {base_url}: {_message_of(error)}; check "
-            "base_url, ca_bundle and HTTPS_PROXY"
-        )
-        raise UnreachableError(msg) from None
+        return RetriableRequestError(msg)
+    msg = (
+        f"{operation}: cannot send a request to {base_url}: {_message_of(error)}; check base_url, "
+        "ca_bundle and HTTPS_PROXY"
+    )
+    return UnreachableError(msg)
 
 
 def _no_response(
