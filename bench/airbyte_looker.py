@@ -1,6 +1,6 @@
 """Runs airbyte-source-looker, which trusts a certificate authority of one's own.
 
-It runs in an environment of its own.
+It runs in a separate environment.
 """
 
 from __future__ import annotations

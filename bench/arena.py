@@ -71,7 +71,7 @@ class Stub:
         return self._measured(command, expected)
 
     def floor(self, expected: Mapping[str, int], kind: str, tasks: int) -> Served:
-        """Run what does nothing but decode and encode, or copy."""
+        """Run what does only decode and encode, or copy."""
         command = [PYTHON_OF_TAP, "-m", "bench.floor", kind, self.base_url, str(tasks)]
         return self._measured(command, expected)
 
@@ -113,7 +113,7 @@ def check(ended: Run, expected: Mapping[str, int], command: Sequence[str]) -> No
     """Make sure that a run did all its work.
 
     Raises:
-        BenchError: it wrote another number of records than expected.
+        BenchError: If it wrote another number of records than expected.
     """
     records = dict(ended.output.records)
     if records != expected:
@@ -122,10 +122,10 @@ def check(ended: Run, expected: Mapping[str, int], command: Sequence[str]) -> No
 
 
 def check_size(runs: Iterable[Served], least_bytes: float) -> None:
-    """Make sure that whole results were written.
+    """Make sure that complete results were written.
 
     Raises:
-        BenchError: one run wrote too little for that.
+        BenchError: If one run wrote too little for that.
     """
     for served in runs:
         if served.run.output.size < least_bytes:
@@ -185,7 +185,7 @@ class Arena:
 
     @contextmanager
     def stub(self, results: Results, round_trip: float = 0.0) -> Iterator[Stub]:
-        """Serve results from a process of its own."""
+        """Serve results from a separate process."""
         with self.folder() as folder:
             served = folder / "served"
             rows = build(results, served)
@@ -211,7 +211,7 @@ def task_ids(count: int) -> list[str]:
 
 
 def seconds(what: str, runs: Sequence[Served]) -> Series:
-    """Return how long whole processes took."""
+    """Return how long complete processes took."""
     return Series(what, "s", tuple(served.run.seconds for served in runs))
 
 
@@ -224,7 +224,7 @@ def megabytes(what: str, runs: Sequence[Served]) -> Series:
     """Return the peak memory of processes.
 
     Raises:
-        BenchError: it is not known.
+        BenchError: If it is not known.
     """
     peaks = [served.run.peak_megabytes for served in runs]
     known = tuple(peak for peak in peaks if peak is not None)

@@ -105,7 +105,7 @@ def _check_and_remove(files: Path, lines: int) -> None:
     """Make sure that files hold all lines; remove them.
 
     Raises:
-        BenchError: they hold another number.
+        BenchError: If they hold another number.
     """
     found = 0
     for path in files.iterdir():

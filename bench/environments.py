@@ -18,7 +18,7 @@ def environment(name: str) -> str:
     """Make an environment with what `requirements/bench-<name>.txt` names; returns its Python.
 
     Raises:
-        UnavailableError: it cannot be installed, as with a Python too new for it.
+        UnavailableError: If it cannot be installed, as with a Python too new for it.
     """
     pins = (PROJECT / "requirements" / f"bench-{name}.txt").read_text()
     folder = PROJECT / ".venv" / f"bench-{name}"

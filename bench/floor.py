@@ -1,4 +1,4 @@
-"""The least that has to be done with the stub's answers: decode, encode and compress, or copy."""
+"""The least that has to be done with the stub's responses: decode, encode and compress, or copy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _DeclaredEntry(msgspec.Struct, gc=False):
 
 
 def copy(response: requests.Response) -> None:
-    """Hand on a body as it is."""
+    """Hand on a body unchanged."""
     for chunk in response.iter_content(_CHUNK_BYTES):
         sys.stdout.buffer.write(chunk)
 

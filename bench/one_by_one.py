@@ -1,6 +1,6 @@
 """Runs one query task after the other, with Looker's official client and singer-python.
 
-What one would write first; it runs in an environment of its own.
+A first version that one would write; it runs in a separate environment.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Results:
         formats: of the results, in turn.
         count: results that differ.
         rows: of each.
-        least_bytes: of each; as many rows as that takes, in place of `rows`.
+        least_bytes: of each; as many rows as that takes, instead of `rows`.
     """
 
     formats: tuple[ResultFormat, ...]
@@ -75,7 +75,7 @@ class Results:
 
 
 def build(results: Results, folder: Path) -> list[int]:
-    """Write an answer's entry for one task after the other, and the Explore behind them.
+    """Write a response's entry for one task after the other, and the Explore behind them.
 
     Returns:
         the rows of each.
@@ -96,7 +96,7 @@ def build(results: Results, folder: Path) -> list[int]:
 
 
 def _write_rows(rows: Iterator[dict[str, Any]], results: Results, file: BinaryIO) -> int:
-    """Write as many rows as wanted, some at once, without the brackets around them."""
+    """Write as many rows as requested, some at once, without the brackets around them."""
     written, bytes_left = 0, results.least_bytes
     while written < results.rows or bytes_left > 0:
         count = min(_ROWS_AT_ONCE, max(results.rows - written, 1 + bytes_left // _BYTES_OF_ROW))

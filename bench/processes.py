@@ -57,7 +57,7 @@ def run(command: Sequence[str], folder: Path, *, keep: Path | None = None) -> Ru
     A file rather than a pipe: nothing has to keep up with the program on another core.
 
     Raises:
-        BenchError: it failed.
+        BenchError: If it failed.
     """
     output, log = keep or folder / "stdout", folder / "stderr"
     started_at = time.monotonic()
@@ -94,7 +94,7 @@ def _waited_for(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
 
 
 def _megabytes(peak: int) -> float | None:
-    """Read a peak; None when it may be that of this process, as a child begins with it."""
+    """Read a peak; None when it may be that of this process, as a child starts with it."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * _PEAK_UNIT / _MEGABYTE if peak > own else None
 
@@ -104,7 +104,7 @@ def server(command: Sequence[str], folder: Path) -> Iterator[list[str]]:
     """Run a server beside what is measured; gives the words of the line it prints.
 
     Raises:
-        BenchError: it does not start.
+        BenchError: If it does not start.
     """
     log = folder / "server"
     with log.open("wb") as err:

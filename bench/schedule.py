@@ -34,7 +34,7 @@ ONE_BY_ONE = 6
 _QUERIES = 60
 _SHORTEST, _LONGEST = 1.0, 3.0
 _ROWS = 4
-# An order in which the queries, taken as they come, nearly fill all slots to the end: what is
+# An order of the queries that nearly fills all slots to the end: what is
 # lost is then the tap's doing, and not that of chance.
 _SEED = 3
 # What the interpreter and the SDK take before the first request, left out of all figures.
@@ -208,7 +208,7 @@ def _since(logins: Sequence[float], runs: Sequence[Run]) -> Iterator[float]:
     """Return how long each run took from its login on.
 
     Raises:
-        BenchError: a run did not log in once.
+        BenchError: If a run did not log in once.
     """
     for ended in runs:
         moments = [at for at in logins if ended.ended_at - ended.seconds < at < ended.ended_at]

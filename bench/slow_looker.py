@@ -49,7 +49,7 @@ def main() -> None:
         sys.stdout.write(" ".join([simulator.base_url, *ids]) + "\n")
         sys.stdout.flush()
         stopped.wait()
-        # They are recorded when they are answered.
+        # They are recorded when they are served.
         started = [
             c.at - options.round_trip_seconds for c in simulator.calls if c.operation == "login"
         ]

@@ -92,7 +92,7 @@ def _load(folder: Path, base_url: str, rows: int) -> _Loaded:
 
 
 def _take(lines: Iterable[bytes]) -> _Loaded:
-    """Take messages as a target does that loads so many rows a second."""
+    """Take messages as a target does that loads that many rows a second."""
     started = time.monotonic()
     outcomes, taken = [], 0
     for line in lines:

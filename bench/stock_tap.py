@@ -91,7 +91,7 @@ class Rows(TaskStream):
 
 
 class QueryTaskRows(TaskStream):
-    """One record per row, as it is."""
+    """One record per row, unchanged."""
 
     name = "query_task_rows"
     primary_keys: ClassVar[Sequence[str]] = ("query_task_id", "row_number")

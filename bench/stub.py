@@ -33,13 +33,13 @@ _UNFINISHED = b'{"status":"running"}'
 
 @dataclass
 class Stub:
-    """What is served, and what was asked for.
+    """What is served, and what was requested.
 
     Attributes:
-        entries: what an answer says of a finished task; of task n, the nth in turn.
+        entries: what a response says of a finished task; of task n, the nth in turn.
         explore: the metadata of every Explore.
-        is_finished: tells whether a task is, by its number.
-        round_trip: seconds that pass before any request is answered.
+        is_finished: shows whether a task is, by its number.
+        round_trip: seconds that pass before any request is served.
         calls: so far, by operation.
         first_at: seconds of the monotonic clock at the first of them.
     """
@@ -75,7 +75,7 @@ class Stub:
             return shown
 
     def multi_results(self, ids: list[str]) -> list[bytes | mmap]:
-        """Put together an answer, in pieces."""
+        """Put together a response, in pieces."""
         pieces: list[bytes | mmap] = []
         for id_ in ids:
             number = number_of(id_)
@@ -91,7 +91,7 @@ def _mapped(path: Path) -> mmap:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers requests; nothing about them is checked."""
+    """Responds to requests; nothing about them is checked."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

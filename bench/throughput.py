@@ -60,7 +60,7 @@ def explore_query(number: int) -> dict[str, Any]:
 
 
 def task_rows(arena: Arena) -> Iterator[Line]:
-    """Deliver the rows of external tasks, as they are."""
+    """Deliver the rows of external tasks, unchanged."""
     tasks, rows = arena.scaled(TASKS), arena.scaled(ROWS)
     records = {"query_task_rows": tasks * rows}
     expected = {**records, "query_task_results": tasks}
@@ -78,7 +78,7 @@ def task_rows(arena: Arena) -> Iterator[Line]:
 
 
 def task_results(arena: Arena) -> Iterator[Line]:
-    """Deliver whole results, each in one record."""
+    """Deliver complete results, each in one record."""
     tasks, size = arena.scaled(_RESULTS), arena.scaled(_RESULT_BYTES)
     records = {"query_task_results": tasks}
     given = task_ids(tasks)
@@ -101,7 +101,7 @@ def task_results(arena: Arena) -> Iterator[Line]:
 def compared(
     measure: str, what: str, runs: Mapping[str, tuple[Served, ...]], goals: Mapping[str, Goal]
 ) -> Iterator[Line]:
-    """Compare whole processes, and what they did once they had started."""
+    """Compare complete processes, and what they did once they had started."""
     for name, goal in goals.items():
         yield Line(measure, seconds(what, runs[TAP]), seconds(name, runs[name]), goal)
         from_first_call = seconds_without_start("from the first call on", runs[TAP])

@@ -1,4 +1,4 @@
-"""Puts https before a simulated Looker, and answers the one operation that it lacks."""
+"""Puts https before a simulated Looker, and serves the one operation that it lacks."""
 
 from __future__ import annotations
 

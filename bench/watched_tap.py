@@ -1,4 +1,4 @@
-"""Runs the tap on a terminal, and tells what watching the run took of the processor's time."""
+"""Runs the tap on a terminal, and shows what watching the run took of the processor's time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Account:
     """
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start with nothing."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def counting(self, function: Callable[_P, _T], part: str) -> Callable[_P, _T]:
@@ -47,7 +47,7 @@ class Account:
                 return function(*args, **kwargs)
             finally:
                 end = time.thread_time()
-                # To ask for the time takes as long as a short call: it is asked for once more.
+                # Reading the time takes as long as a short call, so it is read once more.
                 self.seconds[part] += end - begin - (time.thread_time() - end)
 
         return counted

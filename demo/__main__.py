@@ -65,7 +65,7 @@ _DASHBOARDS = [{"dashboard_id": 1, "name": "board", "filters": {"Carrier": "UA"}
 
 
 def main() -> int:
-    """Run the demo; the exit code tells whether everything went as it says."""
+    """Run the demo; the exit code is 0 if everything went as expected."""
     signal.signal(signal.SIGTERM, _leave)
     screen = Screen()
     try:
@@ -134,7 +134,7 @@ def _first_run(screen: Screen, meltano: Meltano) -> None:
         run = meltano.run("first-run", *_PIPELINE)
         sentence = _expected(run, exit_code=1, sentence="1 query task did not complete")
         remarks.append(sentence)
-        remarks.append("exit 1, as it should be: everything else is delivered all the same")
+        remarks.append("exit 1, as it should be: everything else is still delivered")
         remarks.append(f"log: {_shown(run.log)}")
 
 
@@ -183,7 +183,7 @@ def _second_run(
         )
         _, days_after = database.table("days", 1)
         remarks.append(
-            f"looker.days goes on from its bookmark: {days_before} rows before, {days_after} after"
+            f"looker.days continues at its bookmark: {days_before} rows before, {days_after} after"
         )
         remarks.append(f"log: {_shown(run.log)}")
         if repeated or after.tasks != before.tasks + 1 or days_after != _DAYS_OF_2013:

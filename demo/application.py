@@ -1,4 +1,4 @@
-"""Stands for any program that has Looker run queries and does not wait for the results."""
+"""Replaces any program that creates query tasks and does not wait for the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIMEOUT = 30.0
 
 
 class Wish(NamedTuple):
-    """A stored query, and the format its result is wanted in."""
+    """A stored query, and the format of its result."""
 
     query_id: str
     result_format: str
@@ -30,7 +30,7 @@ class Application:
         self.ids_file = ids_file
 
     def create_query_tasks(self, wishes: Iterable[Wish]) -> None:
-        """Have Looker start the queries."""
+        """Create a query task for each wish."""
         api = f"{self.base_url}/api/4.0"
         with requests.Session() as session, self.ids_file.open("a") as ids_file:
             session.trust_env = False  # no proxy leads to this machine

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for as long as the demo lasts, and what arrived in it."""
+"""A PostgreSQL server during the demo, and the tables in it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ROWS = """
 
 
 class Outcome(NamedTuple):
-    """One task, as it is in `query_task_results`."""
+    """One row of `query_task_results`."""
 
     query_task_id: str
     query_name: str | None
@@ -53,14 +53,14 @@ class Outcome(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """How much has been delivered so far, and when the last of it was."""
+    """Number of delivered tasks, and the time of the last one."""
 
     tasks: int
     last_received_at: datetime
 
 
 class Database:
-    """What the demo asks PostgreSQL."""
+    """The queries of the demo in PostgreSQL."""
 
     def __init__(self, url: str) -> None:
         """Take the URL of the server's database."""
@@ -72,7 +72,7 @@ class Database:
         return self.url.replace("postgresql:", "postgresql+psycopg:", 1)
 
     def version(self) -> str:
-        """Ask for the server's version, such as 18.4."""
+        """Return the server's version, such as 18.4."""
         with psycopg.connect(self.url) as connection:
             return connection.info.parameter_status("server_version") or "of unknown version"
 
@@ -82,12 +82,12 @@ class Database:
             return connection.execute(_OUTCOMES).fetchall()
 
     def delivery(self) -> Delivery:
-        """How many tasks of the application there are by now."""
+        """Number of the application's tasks that have arrived."""
         with psycopg.connect(self.url, row_factory=class_row(Delivery)) as connection:
             return connection.execute(_DELIVERY).fetchall()[0]
 
     def untouched_since(self, delivery: Delivery) -> int:
-        """How many tasks have not been written, nor written again, after that delivery."""
+        """Number of tasks that have not been written again after that delivery."""
         query = SQL(_UNTOUCHED).format(received_at=Literal(delivery.last_received_at))
         with psycopg.connect(self.url, row_factory=scalar_row) as connection:
             return int(connection.execute(query).fetchall()[0])
@@ -113,7 +113,7 @@ class Database:
 @contextmanager
 def running_postgres() -> Iterator[Database]:
     """Start a PostgreSQL server that listens on a Unix socket only; remove it at the end."""
-    # A temporary directory: the path of a socket may not be longer than about 100 bytes.
+    # A temporary directory: the path of a socket cannot be longer than about 100 bytes.
     with tempfile.TemporaryDirectory(prefix="demo-", ignore_cleanup_errors=True) as directory:
         # Where the package keeps its lock file, which it decides while it is imported.
         os.environ["XDG_RUNTIME_DIR"] = directory

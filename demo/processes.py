@@ -20,7 +20,7 @@ _STOP_SECONDS = 10.0
 
 
 class ProgramError(Exception):
-    """A program did not do what the demo expects of it; its log tells more."""
+    """A program did not do what the demo expects of it; see its log."""
 
     def __init__(self, message: str, log: Path) -> None:
         """Keep what went wrong, and where the program's log is."""
@@ -79,7 +79,7 @@ class Run(NamedTuple):
     log: Path
 
     def sentence(self, start: str) -> str | None:
-        """What the log says from these words on, to the end of the line."""
+        """Return the rest of the log line that starts with these words."""
         for line in self.log.read_text().splitlines():
             _, found, rest = line.partition(start)
             if found:
@@ -88,7 +88,7 @@ class Run(NamedTuple):
 
 
 class Meltano:
-    """Meltano in this project, with a system database of its own."""
+    """Meltano in this project, with a separate system database."""
 
     def __init__(self, project: Path, folder: Path, settings: Mapping[str, str]) -> None:
         """Take the project, a folder for logs and state, and settings as environment variables."""

@@ -1,4 +1,4 @@
-"""What the demo shows, made for people who see it for the first time."""
+"""Output of the demo, for users who see it for the first time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Screen:
 
 
 def short(query_task_id: str) -> str:
-    """The beginning of an id, enough to tell one from another on a screen."""
+    """Return the start of an ID, which is enough to distinguish tasks on a screen."""
     return query_task_id[:_ID_SHOWN] + "…"
 
 

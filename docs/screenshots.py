@@ -71,7 +71,7 @@ _SVG = """\
 
 
 def make_report(folder: Path) -> Path:
-    """Run the tap, one of whose queries is refused; return where its report is."""
+    """Run the tap, one of whose queries fails; return where its report is."""
     page = folder / "report.html"
     with Simulator(_QUICK) as simulator:
         killed = simulator.add_scripted_task([{"status": "killed"}])
@@ -82,7 +82,7 @@ def make_report(folder: Path) -> Path:
 
 
 def make_progress(folder: Path) -> str:
-    """Run the tap twice, as the first run tells how long queries take; return the live display.
+    """Run the tap twice, because the first run measures the queries; return the live display.
 
     It is that of a moment in the middle of the second run, with codes of a terminal.
     """

@@ -37,7 +37,7 @@ class Step:
 
     Attributes:
         script: does it.
-        output: what the page shows of what it prints; `...` stands for anything.
+        output: what the page shows of what it prints; `...` matches any text.
     """
 
     script: str

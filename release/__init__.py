@@ -1,1 +1,1 @@
-"""What a release needs, but the upload: `make release-check`."""
+"""Checks of a release before its upload: `make release-check`."""

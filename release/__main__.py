@@ -1,4 +1,4 @@
-"""Does all that a release needs but the upload, and says what cannot be checked on this machine."""
+"""Checks a release before its upload, and lists what cannot be checked on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLACEHOLDER = "example.invalid"
 
 
 def check_release() -> Iterator[Finding]:
-    """Build the package, check it, try it on every Python that is here, ask for vulnerabilities."""
+    """Build the package, check it, try it on every Python here, look up vulnerabilities."""
     shutil.rmtree(_FOLDER, ignore_errors=True)
     try:
         for project in (PROJECT, PROJECT / "simulator"):
@@ -48,7 +48,7 @@ def _check_placeholders() -> Iterator[Finding]:
 
 
 @click.command()
-@click.option("--final", is_flag=True, help="Fail on what could not be checked or filled in, too.")
+@click.option("--final", is_flag=True, help="Also fail on what could not be checked or filled in.")
 def main(*, final: bool) -> None:
     """Print a line for each finding; exit 1 if one is bad."""
     is_good = True

@@ -1,4 +1,4 @@
-"""What a check of a release found, and the commands it runs."""
+"""Findings of the checks of a release, and the commands that they run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINES_SHOWN = 20
 
 
 class Verdict(Enum):
-    """How a check ended; what cannot be checked on this machine is said, not passed over."""
+    """Result of a check; what cannot be checked on this machine is listed, not skipped."""
 
     GOOD = "ok"
     BAD = "FAILED"
@@ -25,7 +25,7 @@ class Verdict(Enum):
 
 
 class Finding(NamedTuple):
-    """What is said of one thing."""
+    """Result of one check."""
 
     subject: str
     verdict: Verdict
@@ -40,7 +40,7 @@ def run(command: Sequence[str | Path], folder: Path = PROJECT) -> str:
     """Run a command to its end and return what it wrote to standard output.
 
     Raises:
-        CommandError: its exit code is not 0.
+        CommandError: If its exit code is not 0.
     """
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -56,7 +56,7 @@ def install(name: str, python: str, requirements: str) -> Path:
         The environment's Python.
 
     Raises:
-        CommandError: something cannot be installed.
+        CommandError: If something cannot be installed.
     """
     pins_path = PROJECT / "requirements" / requirements
     pins = pins_path.read_text()

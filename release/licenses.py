@@ -88,7 +88,7 @@ def find_license(package: Distribution) -> str:
     """Return the license of a package as SPDX names it.
 
     Raises:
-        LookupError: its metadata do not say.
+        LookupError: If its metadata lack it.
     """
     metadata = package.metadata
     if "License-Expression" in metadata:

@@ -1,4 +1,4 @@
-"""Asks a public database for known vulnerabilities in what the project is developed with."""
+"""Looks up known vulnerabilities of the development tools in a public database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_vulnerabilities(requirements: str) -> Finding:
         packages = json.loads(done.stdout)["dependencies"]
     except ValueError:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return Finding(subject, Verdict.UNKNOWN, f"no database could be asked: {reason[:200]}")
+        return Finding(subject, Verdict.UNKNOWN, f"no database could be reached: {reason[:200]}")
     return judge(subject, packages)
 
 
@@ -37,6 +37,6 @@ def judge(subject: str, packages: list[dict[str, object]]) -> Finding:
         named = ", ".join(f"{package['name']} {package['version']}" for package in vulnerable)
         return Finding(subject, Verdict.BAD, named)
     if skipped:
-        detail = f"the database does not answer for {len(skipped)} of {len(packages)} packages"
+        detail = f"the database has no entry for {len(skipped)} of {len(packages)} packages"
         return Finding(subject, Verdict.UNKNOWN, detail)
     return Finding(subject, Verdict.GOOD, f"none known in {len(packages)} packages")

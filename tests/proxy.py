@@ -1,4 +1,4 @@
-"""A server on loopback that passes requests on, and their answers back, perhaps changed."""
+"""A server on loopback that passes requests on, and their responses back, perhaps changed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer.
+    """A request and its response.
 
     Attributes:
         verb: HTTP method.
         target: path and query string.
         sent: with the request.
-        status: of the answer.
-        received: with the answer.
+        status: of the response.
+        received: with the response.
     """
 
     verb: str
@@ -59,7 +59,7 @@ class Proxy:
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
-        """Begin to answer."""
+        """Start to response."""
         self._thread.start()
         return self
 
@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def handle(self) -> None:
-        # A client that has ended reads no answer.
+        # A client that has ended reads no response.
         with suppress(ConnectionError):
             super().handle()
 

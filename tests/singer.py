@@ -93,7 +93,7 @@ def run_tap(
 ) -> Run:
     """Run the command with files for config, state and catalog, as Meltano does.
 
-    A number below 100 as `query_id` stands for the id of the simulator's query of that number.
+    A number below 100 as `query_id` replaces the id of the simulator's query of that number.
     """
     merged = with_stored_ids({**defaults, **config})
     given = {name: value for name, value in merged.items() if value is not None}
@@ -147,7 +147,7 @@ class OrderCheck:
     """A target that keeps nothing: it checks the order of schemas, records and states."""
 
     def __init__(self, state: object = None) -> None:
-        """Begin as a run that was given `state`."""
+        """Start as a run that was given `state`."""
         self._streams: set[str] = set()
         self._delivered = _finished(state)
 
@@ -162,7 +162,7 @@ class OrderCheck:
                     self._delivered.add(record.get("query_task_id", _ANY))
             case {"type": "BATCH", "stream": "query_task_results"}:
                 self._delivered.add(_ANY)
-            # A stream that is not selected, or has another name, tells of no task.
+            # A stream that is not selected, or has another name, names no task.
             case {"type": "STATE", "value": state} if _OUTCOMES in self._streams:
                 early = set() if _ANY in self._delivered else _finished(state) - self._delivered
                 assert not early, f"finished in state, but no record is out: {early}"

@@ -1,16 +1,16 @@
 """Load Looker queries into PostgreSQL, shared between as many workers as there are shards.
 
-Each shard is a task of its own, with a state of its own in Meltano and a process that follows and
-launches its share of the queries. The DAG's run ID is in the tap's log, summary and report. A pool
-called `looker` keeps all of them together below the number of queries that Looker runs at once for
-a user, 15 unless its administrator says otherwise:
+Each shard is a separate task, with a separate state in Meltano and a process that follows and
+launches its share of the queries. The DAG's run ID is in the tap's log, summary and report. The
+pool `looker` keeps all shards together within the number of queries that Looker runs concurrently
+for a user, 15 by default:
 
-    airflow pools set looker 15 "Queries at once of one Looker user"
+    airflow pools set looker 15 "Concurrent queries of one Looker user"
 
 Workers need this project (or one with the same plugins), its `meltano` in PATH, a system database
 or state backend that all of them reach (MELTANO_DATABASE_URI, MELTANO_STATE_BACKEND_URI), and the
 settings in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_.... If LOOKER_ALERT_URL is set, a task that
-failed for the last time is posted there as `{"text": ...}`, which Slack and others take.
+failed for the last time is posted there as `{"text": ...}`, which Slack and others accept.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 SHARDS = int(os.environ.get("LOOKER_SHARDS", "4"))
 POOL_SLOTS = int(os.environ.get("LOOKER_QUERIES_AT_ONCE", "15")) // SHARDS
-# Meltano keeps the state id of a run that was killed for 5 minutes more, and refuses another run
-# meanwhile: 60, 120 and 240 s outlast that, however soon Airflow notices.
+# Meltano locks the state of a killed run for 5 minutes, and rejects another run meanwhile: 60, 120
+# and 240 s outlast that, even if Airflow notices immediately.
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=float(os.environ.get("LOOKER_RETRY_SECONDS", "60")))
 # A Meltano that hangs would keep its slots of the pool. Airflow ends it by SIGTERM.
@@ -74,12 +74,12 @@ def announce_failure(context: Context) -> None:
     },
 )
 def looker_to_postgres() -> None:
-    """Make the tables, then load all shards, each on whatever worker is free."""
+    """Create the tables, then load all shards, each on any free worker."""
 
     @task
     def make_tables() -> None:
         """Send the target schemas without a record: shards would race to create tables."""
-        # One after the other: two processes at once cannot set up Meltano's database.
+        # One after the other: two concurrent processes cannot set up Meltano's database.
         with TemporaryFile() as schemas:
             _run_meltano("tap-looker-tasks", "--test=schema", stdout=schemas)
             schemas.seek(0)
@@ -119,14 +119,14 @@ def _run_meltano(
     """Invoke a plugin.
 
     Raises:
-        AirflowFailException: If another try would fail, too.
+        AirflowFailException: If another try would also fail.
         AirflowException: If it failed otherwise.
     """
     command = ["meltano", "invoke", *arguments]
     code = subprocess.run(command, stdin=stdin, stdout=stdout, check=False).returncode
     if code:
         failure = AirflowFailException if code == WRONG_CONFIGURATION else AirflowException
-        message = f"{' '.join(command)} ended with {code}; its log tells why"
+        message = f"{' '.join(command)} ended with {code}; see its log"
         raise failure(message)
 
 

@@ -1,8 +1,8 @@
 """Dagster: an asset for each query, partitioned by shard.
 
 One partition is one process of the tap, which runs its share of the selected queries together; a
-query is whole when all its partitions are materialized. `meltano` must be in PATH, and the settings
-of the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
+query is complete when all its partitions are materialized. `meltano` must be in PATH, and the
+settings of the tap and the target in TAP_LOOKER_TASKS_... and TARGET_POSTGRES_....
 
     dagster asset materialize -f definitions.py --select looker_tables
     dagster asset materialize -f definitions.py --select 'airlines,orders' --partition 0
@@ -23,8 +23,8 @@ import dagster as dg
 
 SHARDS = int(os.environ.get("LOOKER_SHARDS", "4"))
 QUERIES = [query["name"] for query in json.loads(os.environ["TAP_LOOKER_TASKS_QUERIES"])]
-# Meltano keeps the state id of a run that was killed for 5 minutes more, and refuses another run
-# meanwhile: these delays outlast that.
+# Meltano locks the state of a killed run for 5 minutes, and rejects another run meanwhile: these
+# delays outlast that.
 RETRY = dg.RetryPolicy(
     max_retries=3,
     delay=float(os.environ.get("LOOKER_RETRY_SECONDS", "60")),
@@ -49,11 +49,11 @@ def looker_tables() -> None:
     partitions_def=_SHARD_NUMBERS,
     can_subset=True,
     retry_policy=RETRY,
-    # `dagster instance concurrency set looker 2`: so many shards at once ask Looker.
+    # `dagster instance concurrency set looker 2` limits concurrent shards to two.
     pool="looker",
 )
 def looker_queries(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-    """Run the shard's share of the selected queries, with a state of its own."""
+    """Run the shard's share of the selected queries, with a separate state."""
     shard = context.partition_key
     names = sorted(key.to_user_string() for key in context.selected_asset_keys)
     selected = (f"--select={name}.*" for name in (*names, "query_task_results"))
@@ -89,7 +89,7 @@ def looker_shards(
     context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster's interface
     asset_event: dg.EventLogEntry,
 ) -> Iterator[dg.RunRequest]:
-    """Run every shard, each time the tables have been made."""
+    """Run every shard, each time the tables have been created."""
     for shard in _SHARD_NUMBERS.get_partition_keys():
         yield dg.RunRequest(run_key=f"{asset_event.run_id}-{shard}", partition_key=shard)
 
@@ -113,7 +113,7 @@ def _run_meltano(
     """Run Meltano; its log is the step's log.
 
     Raises:
-        Failure: it ended with another exit code than 0.
+        Failure: If it ended with another exit code than 0.
     """
     done = subprocess.run(
         ["meltano", *arguments],  # noqa: S607 - the one in PATH
@@ -123,7 +123,7 @@ def _run_meltano(
         check=False,
     )
     if done.returncode:
-        description = f"meltano {arguments[0]} ended with {done.returncode}; its log tells why"
+        description = f"meltano {arguments[0]} ended with {done.returncode}; see its log"
         raise dg.Failure(description, allow_retries=done.returncode != WRONG_CONFIGURATION)
 
 

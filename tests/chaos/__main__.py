@@ -1,4 +1,4 @@
-"""Runs ended at any moment or line, damaged answers and metadata, a long run with faults."""
+"""Runs ended at any moment or line, damaged responses and metadata, a long run with faults."""
 
 from __future__ import annotations
 

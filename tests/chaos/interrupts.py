@@ -130,7 +130,7 @@ class _Tracer:
 
 
 def run_interrupted(folder: Path, database: Database, count: int, seed: int) -> Interruptions:
-    """Interrupt the tap so many times, each at another line; then run it to its end."""
+    """Interrupt the tap that many times, each at another line; then run it to its end."""
     drawn = random.Random(seed)  # noqa: S311 - lines, not secrets
     interruptions = Interruptions()
     options = SimulatorOptions(latency_seconds=(0.02, 0.2), seed=seed)
@@ -237,7 +237,7 @@ def _rows(warehouse: Warehouse) -> list[list[str]]:
 
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """End a run that handles no signals, before it begins or after its end, as systems do."""
+    """End a run that handles no signals, before it starts or after its end, as systems do."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)

@@ -43,9 +43,9 @@ _LARGEST_SHARE_LAUNCHED_TWICE = 0.02
 _MOMENT_SECONDS = 0.005
 _CHUNK_BYTES = 1 << 18
 _OUTCOMES = "query_task_results"
-# What is said of a launch that has no answer by the end.
+# What is said of a launch that has no response by the end.
 MAY_RUN = "Looker may still run it"
-# They differ by task, and by where an incremental query goes on.
+# They differ by task, and by where an incremental query continues.
 _VOLATILE = ("_query_task_id", "_row_number")
 _LONG_FIELDS = ["flights.departure_date", "flights.carrier"]
 _LONG = {
@@ -60,7 +60,7 @@ _DAYS = {
     "fields": ["flights.departure_date", "flights.count"],
 }
 # Their limits are never reached, so that each is whole and replaces the former rows; they differ,
-# so that no query is taken for another.
+# so that no query is treated as another.
 QUERIES: list[dict[str, Any]] = [
     *({"name": f"short_{n}", "query_id": stored_id(1), "limit": 100 + n} for n in range(5)),
     {"name": "keyed", "query_id": stored_id(1), "limit": 200, "primary_keys": ["flights.carrier"]},
@@ -126,7 +126,7 @@ class _Launches:
     """Sees each launch as it happens, and which tasks of the same query live then."""
 
     def __init__(self, simulator: Simulator) -> None:
-        self._looker = simulator._looker  # noqa: SLF001 - no call tells what lived at its moment
+        self._looker = simulator._looker  # noqa: SLF001 - no call shows what lived at its moment
         self._create = self._looker.create_query_task
         self.twice: list[str] = []
         self.count = 0
@@ -157,7 +157,7 @@ class _Experiment:
         self._former_way = ""
 
     def run_chain(self, kills: int, expected: Mapping[str, list[str]], seconds: float) -> None:
-        """End runs at random moments, up to so many; then compare the tables."""
+        """End runs at random moments, up to that many; then compare the tables."""
         warehouse, external = self.new_warehouse(), self._create_external_tasks()
         for _ in range(min(kills, _KILLS_IN_A_ROW)):
             way = self.moments.choice(WAYS)
@@ -246,7 +246,7 @@ class _Experiment:
             self.tally.problems.append(f"{way}: exit status {status}\n{log[-3000:]}")
 
     def _check_unnamed(self, way: str, unnamed: set[str]) -> None:
-        """Only what ends at once may leave a task that neither state nor log tells of."""
+        """Only what ends at once may leave a task that neither state nor log names."""
         log = (self.folder / "log").read_text()
         if way in _IN_GOOD_ORDER and len(unnamed) > log.count(MAY_RUN):
             self.tally.problems.append(f"{way}: {unnamed} alive and unnamed\n{log[-3000:]}")
@@ -279,7 +279,7 @@ def unfinished_tasks(simulator: Simulator) -> dict[str, str]:
     """Return the launched tasks that are not at their end: query by task."""
     return {
         task.query_task_id: task.query_id
-        for task in simulator._looker.tasks.every()  # noqa: SLF001 - no call tells of a format
+        for task in simulator._looker.tasks.every()  # noqa: SLF001 - no call shows a format
         if task.status not in FINAL and task.result_format == "json_detail"
     }
 
@@ -293,7 +293,7 @@ def named_tasks(state: dict[str, Any] | None) -> set[str]:
 
 @dataclass
 class _Kill:
-    """The end of a run, so many seconds after its first request; none without a way."""
+    """The end of a run, that many seconds after its first request; none without a way."""
 
     way: str | None
     after: float
@@ -325,7 +325,7 @@ def _load(process: subprocess.Popen[bytes], warehouse: Warehouse, kill: _Kill) -
 
 
 class _Lines:
-    """The whole lines that a process writes, as far as they have come."""
+    """The complete lines that a process writes, as far as they have come."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout
@@ -351,7 +351,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 def run_kills(
     folder: Path, database: Database, kills: int, seed: int, new_warehouse: Callable[[], Warehouse]
 ) -> Tally:
-    """End runs at so many random moments, and compare what is loaded in the end."""
+    """End runs at that many random moments, and compare what is loaded in the end."""
     options = SimulatorOptions(latency_seconds=(0.1, 0.5), seed=seed)
     with Simulator(options, database=database) as simulator:
         moments = random.Random(seed)  # noqa: S311 - moments, not secrets

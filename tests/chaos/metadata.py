@@ -1,4 +1,4 @@
-"""Whole runs against a Looker that damages what it answers, with damaged state and catalog."""
+"""Complete runs against a Looker that damages its responses, with damaged state and catalog."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Damages:
 
     Attributes:
         exits: by command and exit status.
-        answers: that were damaged, by the first part of their path.
+        responses: that were damaged, by the first part of their path.
         problems: what should not have happened.
     """
 
@@ -78,7 +78,7 @@ class Damages:
 
 
 def run_damaged(folder: Path, database: Database, count: int, seed: int) -> Damages:
-    """Run the tap so many times against a Looker of which a part of all answers is damaged."""
+    """Run the tap that many times against a Looker of which a part of all responses is damaged."""
     damages = Damages()
     with Simulator(SimulatorOptions(latency_seconds=0.0), database=database) as simulator:
         config = {
@@ -123,7 +123,7 @@ def _select_some(catalog: dict[str, Any], drawn: random.Random) -> dict[str, Any
 
 
 def _perhaps_damaged(file: object, drawn: random.Random) -> object:
-    """Return a file with another value or key in some place, or as it is."""
+    """Return a file with another value or key in some place, or unchanged."""
     text = json.dumps(file).encode()
     return json.loads(damage_value(text, drawn)) if drawn.random() < 0.5 else file
 
@@ -146,7 +146,7 @@ def _problems(command: tuple[str, ...], run: Run, seconds: float) -> Iterator[st
 
 
 class _DamagingProxy(Proxy):
-    """Damages a share of the answers."""
+    """Damages a share of the responses."""
 
     def __init__(self, base_url: str, seed: str, damages: Damages) -> None:
         super().__init__(base_url)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OUTCOMES = "query_task_results"
 _END_SECONDS = 120
-# So that the target hands on state in the middle of a run, too.
+# So that the target passes on state in the middle of a run.
 _ROWS_AT_ONCE = 500
 
 

@@ -29,12 +29,12 @@ _ROWS = 3
 
 @dataclass
 class Reading:
-    """What came of damaged answers.
+    """Results of damaged responses.
 
     Attributes:
         counts: by what became of them.
         lines: that were written.
-        problems: answers that another error came of, or an invalid line.
+        problems: responses that another error came of, or an invalid line.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -95,7 +95,7 @@ def _schema() -> dict[str, Any]:
 
 
 def read_damaged(folder: Path, count: int, seed: int) -> Reading:
-    """Damage answers that are right, so many times, and read them."""
+    """Damage responses that are right, that many times, and read them."""
     drawn, reader = random.Random(seed), Reader()  # noqa: S311 - damages, not secrets
     seeds = _seeds(folder)
     for _ in range(count):

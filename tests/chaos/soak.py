@@ -214,7 +214,7 @@ class _Arrivals:
 
 
 def run_soak(folder: Path, database: Database, size: Size) -> Soak:
-    """Deliver so many tasks while 1 % of requests and of tasks go wrong."""
+    """Deliver that many tasks while 1 % of requests and of tasks go wrong."""
     drawn = random.Random(size.seed)  # noqa: S311 - faults, not secrets
     options = SimulatorOptions(latency_seconds=(0.0, 0.2), seed=size.seed)
     with Simulator(options, database=database) as simulator:

@@ -1,4 +1,4 @@
-"""An interrupt at any line leaves nothing running that nobody knows of, and loses no row."""
+"""An interrupt at any line leaves nothing running that no one knows of, and loses no row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged answers are refused or read, and nothing else."""
+"""Damaged responses are rejected or read, and nothing else."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ ORIGINS = {**CARRIERS, "fields": ["flights.origin", "flights.count"]}
 
 
 def killed(simulator: Simulator) -> set[str]:
-    """Ids of the tasks that somebody wanted to cancel."""
+    """Ids of the tasks that a user requested to cancel."""
     return {c.path.rpartition("/")[2] for c in simulator.calls if c.operation == "kill_query"}
 
 

@@ -1,4 +1,4 @@
-"""What the README and the tutorial say is done, each in a folder of its own."""
+"""What the README and the tutorial say is done, each in a separate folder."""
 
 from __future__ import annotations
 

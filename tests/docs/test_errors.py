@@ -72,7 +72,7 @@ PROVOKED: Mapping[str, tuple[Mapping[str, Any], str | None]] = {
 
 
 def as_pattern(message: str) -> re.Pattern[str]:
-    """What a message of the page stands for."""
+    """Pattern of a message of the page."""
     return re.compile(".+".join(map(re.escape, re.split(r"\.\.\.|<\w+>", message))))
 
 
@@ -115,7 +115,7 @@ def test_a_state_that_is_none_is_named_as_the_page_has_it(tap: Tap) -> None:
 
 @contextmanager
 def server_of_unknown_authority(folder: Path) -> Iterator[str]:
-    """Serve nothing, with a certificate that nobody has reason to trust."""
+    """Serve nothing, with a certificate that no one has reason to trust."""
     options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1"
     files = ("-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem")
     subprocess.run(["openssl", "req", *options.split(), *files], check=True, capture_output=True)  # noqa: S607 - wherever it is
@@ -133,7 +133,7 @@ def reject_all(server: socket.socket, context: ssl.SSLContext) -> None:
     with suppress(OSError):
         while True:
             connection, _ = server.accept()
-            # The other side does not go on with it.
+            # The other side does not continue with it.
             with suppress(ssl.SSLError), connection:
                 context.wrap_socket(connection, server_side=True).close()
 

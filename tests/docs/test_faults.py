@@ -55,7 +55,7 @@ def cells() -> list[tuple[str, str, str]]:
 
 
 def _fault(operation: str, kind: str, turns: Mapping[str, Iterator[str]]) -> str:
-    # The answer to it has no body that could be cut short.
+    # The response to it has no body that could be cut short.
     is_short = (operation, kind) == ("kill_query", "no response")
     return "dropped" if is_short else next(turns[kind])
 

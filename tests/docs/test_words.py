@@ -86,7 +86,7 @@ READERS = re.compile(
 HOW_TO_LINES = 60
 HOW_TO_MEDIAN = 30
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)", re.DOTALL)
-_PACKAGES = ("tap_looker_tasks", "simulator/looker_simulator")
+_PACKAGES = ("tap_looker_tasks", "simulator/looker_simulator", "demo", "examples", "release")
 
 
 def found_in(text: str, phrases: dict[str, str]) -> Iterator[str]:

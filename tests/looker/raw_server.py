@@ -22,12 +22,12 @@ def with_body(body: bytes, head: bytes = OK) -> bytes:
 
 
 class RawServer:
-    """Logs everybody in; other requests are answered by a function that is given the connection.
+    """Logs everybody in; other requests are served by a function that is given the connection.
 
     Attributes:
         requests: the first lines of the requests.
         refused_tokens: headers that are not accepted; the token of login n is `t<n>`.
-        answers_logout: whether it answers a logout by itself.
+        answers_logout: whether it responds to a logout.
         token_end: what tokens end in, as JSON has it.
         closing: set when the server is to end.
     """
@@ -73,11 +73,11 @@ class RawServer:
 
     @property
     def open_connections(self) -> int:
-        """How many nobody has closed yet."""
+        """How many no one has closed yet."""
         return sum(connection.fileno() >= 0 for connection in self._connections)
 
     def drip(self, connection: socket.socket, data: bytes, apart: float = 0.02) -> None:
-        """Send byte by byte, until nobody listens."""
+        """Send byte by byte, until no one listens."""
         for n in range(len(data)):
             if self.closing.wait(apart):
                 return

@@ -1,4 +1,4 @@
-"""One client for many threads: one token, one count, one pace; and what it makes of answers."""
+"""One client for many threads: one token, one count, one pace; and what it makes of responses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MANY = 16
 
 
 def responding(*responses: bytes) -> Callable[[RawServer, socket.socket], None]:
-    """Give these answers, the last one again and again."""
+    """Give these responses, the last one again and again."""
     left = [*responses]
 
     def response(_: RawServer, connection: socket.socket) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 LONG = b"x" * 10_000
-# What goes on without an end takes 20 s or more; a busy machine may take some of these.
+# What continues without an end takes 20 s or more; a busy machine may take some of these.
 MAX_WAIT = 8
 ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
 PACKED = b"Content-Encoding: gzip\r\n"
@@ -65,7 +65,7 @@ def drip_login(server: RawServer, connection: socket.socket) -> None:
 
 
 STUCK = [send_nothing, drip_header, drip_body, drip_length_of_chunk, drip_error_body]
-# No body is awaited of an answer to a kill.
+# No body is awaited of a response to a kill.
 BODIES = (drip_body, drip_length_of_chunk)
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "look": lambda client: client.look("1"),
@@ -122,7 +122,7 @@ def test_a_long_response_may_take_long_while_it_gets_on(connect: Connect) -> Non
         client = connect(server.base_url, timeout_seconds=1.0)
         ((id_, _),) = client.query_task_multi_results(["a"], new_rows=list)
         assert id_ == "a"
-        # A short answer has no reason to take so long.
+        # A short response has no reason to take so long.
         with pytest.raises(RetriableRequestError):
             client.look("1")
 
@@ -143,7 +143,7 @@ def test_who_reads_slowly_is_not_reported_that_looker_is_slow(connect: Connect) 
 
 @pytest.fixture
 def unconnectable() -> Iterator[str]:
-    """The address of somebody who listens but lets nobody in."""
+    """The address of a user who listens but lets no one in."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

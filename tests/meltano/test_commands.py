@@ -1,4 +1,4 @@
-"""Meltano's commands, each as people use it, in a project of its own."""
+"""Meltano's commands, each as people use it, in a separate project."""
 
 from __future__ import annotations
 

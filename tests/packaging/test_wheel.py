@@ -1,4 +1,4 @@
-"""The package as it is built and installed, away from the checkout."""
+"""The package as built and installed, away from the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airflow as it is deployed: a scheduler, and workers that get tasks from Celery and Redis."""
+"""Airflow as deployed: a scheduler, and workers that get tasks from Celery and Redis."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CeleryAirflow:
         self._api = api
 
     def log_in(self) -> None:
-        """Get a token; nobody else reaches the server."""
+        """Get a token; no one else reaches the server."""
         response = self._session.get(f"{self._api}/auth/token", timeout=_REQUEST_SECONDS)
         response.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
@@ -79,7 +79,7 @@ class CeleryAirflow:
         )
 
     def trigger(self) -> str:
-        """Begin a run; returns its id."""
+        """Start a run; returns its id."""
         url = f"{self._api}/api/v2/dags/{DAG}/dagRuns"
         response = self._session.post(url, json={"logical_date": None}, timeout=_REQUEST_SECONDS)
         response.raise_for_status()
@@ -90,7 +90,7 @@ class CeleryAirflow:
         """Return what Airflow says of a run once it is over.
 
         Raises:
-            TimeoutError: it is not.
+            TimeoutError: If it is not.
         """
         about: dict[str, Any] = {}
 
@@ -133,7 +133,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
     """Return when it is so.
 
     Raises:
-        TimeoutError: it is not, after these seconds.
+        TimeoutError: If it is not, after these seconds.
     """
     latest = time.monotonic() + seconds
     while not condition():

@@ -62,7 +62,7 @@ def _compare(database: Database, works: Sequence[Work]) -> None:
 
 
 def _lose(database: Database, work: Work) -> None:
-    """Kill a worker when half of the queries are launched; Airflow is as patient as it is."""
+    """Kill a worker when half of the queries are launched; Airflow is as patient as deployed."""
     with (
         tempfile.TemporaryDirectory() as folder,
         stage(Path(folder, "airflow"), database, work) as at,
@@ -76,7 +76,7 @@ def measure(database: Database, work: Work) -> Figures:
     """Run the DAG once, a worker for each shard.
 
     Raises:
-        RuntimeError: not everything was delivered, once.
+        RuntimeError: If not everything was delivered, once.
     """
     with (
         tempfile.TemporaryDirectory() as folder,

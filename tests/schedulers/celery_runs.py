@@ -58,7 +58,7 @@ class Stage:
     Attributes:
         work: what there is to do.
         airflow: with its workers.
-        simulator: in place of Looker.
+        simulator: instead of Looker.
     """
 
     work: Work

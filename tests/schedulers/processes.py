@@ -45,7 +45,7 @@ class Program:
         """Return whether a text is in the log.
 
         Raises:
-            RuntimeError: the program has ended.
+            RuntimeError: If the program has ended.
         """
         written = self.log.read_text(errors="replace")
         if self._process.poll() is not None:
@@ -127,7 +127,7 @@ def _kill(id_: int) -> None:
 
 
 def _handle(id_: int) -> int | None:
-    """Return what stands for this process even when its id is used again."""
+    """Return what replaces this process even when its id is used again."""
     try:
         return os.pidfd_open(id_)
     except ProcessLookupError:

@@ -35,7 +35,7 @@ _QUERIES = [{"name": f"airlines_{n}", "query_id": stored_id(1)} for n in range(4
 
 
 class Airflow:
-    """Airflow in a folder of its own, with the examples as its DAGs."""
+    """Airflow in a separate folder, with the examples as its DAGs."""
 
     def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
         self._bin = environment("airflow")
@@ -52,7 +52,7 @@ class Airflow:
             "PATH": f"{settings['PATH']}{os.pathsep}{self._bin}",
         }
         self("db", "migrate")
-        self("pools", "set", "looker", "4", "Queries at once of one Looker user")
+        self("pools", "set", "looker", "4", "Concurrent queries of one Looker user")
 
     def __call__(self, *arguments: str, exit_code: int = 0, **more: str) -> str:
         done = subprocess.run(

@@ -54,7 +54,7 @@ def test_the_shard_of_a_lost_worker_is_done_by_another(database: Database, tmp_p
             wait_until(is_rejected, 180)
             at.age_heartbeats()
 
-        # More than one shard has: both have begun.
+        # More than one shard has: both have started.
         loss = lose_worker(
             at, lambda: at.launched() > work.queries / work.shards, 240, let_five_minutes_pass
         )

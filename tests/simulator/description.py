@@ -1,4 +1,4 @@
-"""Looker's OpenAPI description, and what of a request or an answer is not as it says."""
+"""Looker's OpenAPI description, and what of a request or a response is not as it says."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Description:
             yield f"{exchange.verb} {operation.path}, request: {what}"
 
     def wrong_in_response(self, exchange: Exchange) -> Iterator[str]:
-        """Yield what of an answer is not as described."""
+        """Yield what of a response is not as described."""
         operation = self._find(exchange)
         if operation is None:
             return

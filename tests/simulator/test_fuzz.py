@@ -1,4 +1,4 @@
-"""Requests made from Looker's description, with wrong values: no answer is a 500.
+"""Requests made from Looker's description, with wrong values: no response is a 500.
 
 `FUZZ_REQUESTS` is their number; `make test-clients` sends 20,000.
 """
@@ -72,7 +72,7 @@ def test_no_request_breaks_the_simulator(browser: Browser) -> None:
         response = browser.session.request(
             verb, browser.api + path, params=query, json=body, timeout=60
         )
-        # Looker has an error of its own for stored filters that are no text.
+        # Looker has a separate error for stored filters that are no text.
         filters = body.get("filters") if isinstance(body, dict) else None
         is_known = isinstance(filters, dict) and path == "/queries"
         assert response.status_code < 500 or is_known, (

@@ -50,7 +50,7 @@ def official() -> Description:
 
 @pytest.fixture
 def wrong() -> Description:
-    """The description, of which a request and an answer differ."""
+    """The description, of which a request and a response differ."""
     document = json.loads(Path(DESCRIPTION).read_text())
     schemas = document["components"]["schemas"]
     schemas["User"]["properties"]["display_name"]["type"] = "integer"
@@ -182,7 +182,7 @@ def drive(request: pytest.FixtureRequest, tmp_path: Path) -> Client:
 
 def drive_by_the_python_client(simulator: Simulator, base_url: str) -> None:
     for call in calls_of_everything(client_of(simulator, base_url)):
-        # What is not there is refused, in an answer that is described as well.
+        # What is not there is rejected, in a response that is described as well.
         with suppress(SDKError):
             call()
 

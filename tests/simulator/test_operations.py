@@ -144,7 +144,7 @@ def test_results_that_are_too_old_leave_memory_unasked(database: Database) -> No
     options = SimulatorOptions(result_ttl_seconds=0.05)
     with Simulator(options, database=database) as simulator:
         old = simulator.create_task("4")
-        task = simulator._tasks._tasks[old]  # noqa: SLF001 - asking for it would expire it
+        task = simulator._tasks._tasks[old]  # noqa: SLF001 - requesting it would expire it
         while task.finished_at is None:
             pass
         time.sleep(0.1)

@@ -67,7 +67,7 @@ def test_statuses_come_one_after_the_other(scripted: tuple[Simulator, Browser]) 
     assert real["status"] == "complete"
     assert real["data"]["data"]
     assert browser.entry(id_) == real
-    # Each task of the query has the script of its own.
+    # Each task of the query has a separate script.
     assert reported(browser, simulator.create_task("4"), 1)[0]["status"] == "running"
 
 

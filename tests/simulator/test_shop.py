@@ -1,4 +1,4 @@
-"""The simulator is as unkind as Looker: what only some answers hold, and only when asked."""
+"""The simulator is as strict as Looker: what only some responses have, and only on request."""
 
 from __future__ import annotations
 

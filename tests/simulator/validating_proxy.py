@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class ValidatingProxy(Proxy):
-    """Passes everything on as it is.
+    """Passes everything on unchanged.
 
     Attributes:
         wrong_requests: what of the requests was not as described, each thing once.
-        wrong_answers: the same of the answers.
+        wrong_answers: the same of the responses.
     """
 
     def __init__(self, base_url: str, description: Description) -> None:

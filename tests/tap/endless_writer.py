@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-# On a busy machine, a reader that goes on may still pause for a second.
+# On a busy machine, a reader that continues may still pause for a second.
 STILL_SECONDS = 1.5
 _LINES = b'{"x":"%s"}\n' % (b"x" * 1000)
 

@@ -61,7 +61,7 @@ def test_table_calculations_are_computed(
     shares = [row["share"] for row in rows_of(first)]
     assert len(shares) == 3
     assert sum(shares) == pytest.approx(1)
-    # What state remembers of the query does not lose them.
+    # What state keeps of the query does not lose them.
     again = tap(queries=queries, catalog=catalog, state=first.state, result_format=result_format)
     assert [row["share"] for row in rows_of(again)] == shares
 
@@ -237,7 +237,7 @@ def test_a_result_as_wide_or_long_as_its_limit_is_said_in_every_run(
     }
     catalog = catalog_of(tap, **config)
     first = tap(catalog=catalog, **config)
-    # Looker is not asked for an unchanged query once more, and not each format says it is cut off.
+    # An unchanged query is not requested once more, and not each format says it is cut off.
     second = tap(catalog=catalog, state=first.state, **config)
     for run in (first, second):
         assert rows_of(run)

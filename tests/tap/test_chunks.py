@@ -1,4 +1,4 @@
-"""Records take a short way to the output, many at once: nobody can tell by the messages."""
+"""Records take a short way to the output, many at once: no one can tell by the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries that go on where the last run ended."""
+"""Queries that continue where the last run ended."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def init(folder: Path, environment: Mapping[str, str], *options: str) -> Run:
 def response(
     folder: Path, environment: Mapping[str, str], responses: Sequence[tuple[str, str]]
 ) -> str:
-    """Run it on a terminal, with an answer to each question; return what the person sees."""
+    """Run it on a terminal, with a response to each question; return what the person sees."""
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
         [COMMAND, "--init"],

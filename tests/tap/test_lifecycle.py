@@ -290,7 +290,7 @@ def test_shards_share_everything_and_nothing_twice(simulator: Simulator, tap: Ta
 def started(
     simulator: Simulator, folder: Path, *options: str, **config: object
 ) -> subprocess.Popen[bytes]:
-    """Start the tap as a process of its own, with files as Meltano gives them."""
+    """Start the tap as a separate process, with files as Meltano gives them."""
     settings = {
         "base_url": simulator.base_url,
         "client_id": "simulator",
@@ -318,7 +318,7 @@ def test_one_slow_query_holds_up_no_one(database: Database, tmp_path: Path) -> N
             simulator,
             tmp_path,
             queries=[{"name": "slow", "query_id": 2}, *others],
-            # That of the saved query, which is run as it is.
+            # That of the saved query, which is run unchanged.
             query_timezone="America/New_York",
             max_concurrent_tasks=3,
         )
@@ -596,7 +596,7 @@ def _in_flight_tasks(folder: Path) -> set[str]:
 
 
 def _receive(output: bytes, received: dict[str, set[int]], folder: Path) -> None:
-    """Do what a target does: take whole lines, keep the last state."""
+    """Do what a target does: take complete lines, keep the last state."""
     complete, _, _ = output.rpartition(b"\n")
     for line in complete.splitlines():
         message = json.loads(line)

@@ -74,7 +74,7 @@ def test_a_doubtful_status_that_lasts_over_runs_is_believed(simulator: Simulator
 def test_a_run_stopped_anywhere_loses_nothing(
     simulator: Simulator, tap: Tap, records_before: int
 ) -> None:
-    """The target has read up to some line; the last state it read begins the next run."""
+    """The target has read up to some line; the last state it read starts the next run."""
     ids = [simulator.create_task("4", "json") for _ in range(10)]
     first = tap(query_task_ids=ids, batch_size=2)
     seen, state = set[str](), None
@@ -120,7 +120,7 @@ def test_the_longest_queries_start_first(tap: Tap) -> None:
     config: dict[str, Any] = {
         "queries": [{"name": name, "query_id": 1, "limit": n + 1} for n, name in enumerate(names)],
         "max_concurrent_tasks": 1,
-        # A query is launched as soon as it is prepared: one request at a time keeps the order.
+        # A query is launched once it is prepared: one request at a time keeps the order.
         "max_connections": 1,
     }
     first = tap(**config)

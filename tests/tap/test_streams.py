@@ -131,7 +131,7 @@ def test_records_may_be_flattened(simulator: Simulator, tap: Tap) -> None:
 def test_outcomes_are_records_with_batch_files_too(
     simulator: Simulator, tap: Tap, tmp_path: Path
 ) -> None:
-    # State remembers each as soon as it is out.
+    # State keeps each once it is launched.
     batch_config = {"encoding": {"format": "jsonl"}, "storage": {"root": tmp_path.as_uri()}}
     run = tap(query_task_ids=[simulator.create_task("1", "json")], batch_config=batch_config)
     assert run.of("BATCH") == []

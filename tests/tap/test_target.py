@@ -35,7 +35,7 @@ def slow(database: Database) -> Iterator[Simulator]:
 
 @contextmanager
 def running(simulator: Simulator, folder: Path, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A tap whose launched query goes on for ever, while a long result is to be delivered."""
+    """A tap whose launched query continues for ever, while a long result is to be delivered."""
     id_ = simulator.add_scripted_task([b'{"status":"complete","data":%b}' % LONG])
     config = {
         "base_url": simulator.base_url,
@@ -110,7 +110,7 @@ def test_an_interrupt_ends_the_run_though_the_target_reads_nothing(
         assert process.stdout
         *lines, torn = process.stdout.read().split(b"\n")
     assert all(json.loads(line)["type"] for line in lines)
-    # The line that nobody read was under way; nothing follows it.
+    # The line that no one read was in progress; nothing follows it.
     assert torn.startswith(b'{"type":"RECORD"')
     assert is_cancelled(slow, launched)
     assert "Traceback" not in (tmp_path / "log").read_text()

@@ -40,7 +40,7 @@ MEASURES: dict[str, st.SearchStrategy[Any]] = {
     "sum": st.integers(),
 }
 KEYS = ("new", "old", "NULL", "$$$_row_total_$$$")
-# Beside a dimension that is an object, only a result that names its fields tells which is which.
+# Beside a dimension that is an object, only a result that names its fields shows which is which.
 KEYS_LIKE_OBJECTS = ("value", "a")
 
 

@@ -74,7 +74,7 @@ def launched(id_: str, name: str = "flights", *, at: float = 0, attempt: int = 1
 
 
 def begin(board: TaskBoard, now: float) -> list[Request]:
-    """Begin everything that can be begun, preparations being over at once."""
+    """Start everything that can be started, preparations being over at once."""
     begun: list[Request] = []
     while not isinstance(action := board.next_action(now), Wait | Done):
         if isinstance(action, Prepare):
@@ -94,7 +94,7 @@ def report(board: TaskBoard, now: float, *reports: Report) -> list[Event]:
 
 
 def response(board: TaskBoard, now: float, **statuses: str) -> list[Outcome]:
-    """Play one poll: the tasks named get these statuses, the others are not in the answer."""
+    """Play one poll: the tasks named get these statuses, the others are not in the response."""
     poll = only(begin(board, now))
     assert isinstance(poll, Poll)
     responses = [StatusReceived(poll, id_, status, RESULT) for id_, status in statuses.items()]
@@ -500,7 +500,7 @@ def test_launches_that_no_state_names_are_bounded() -> None:
 
 @pytest.mark.parametrize(("seconds", "most"), [(6, 99), (2, 100)])
 def test_the_bound_is_not_met_while_a_target_stops_for_a_minute(seconds: int, most: int) -> None:
-    """Ten slots, queries of so many seconds, and no STATE for 60 s: below 6 s, slots stay empty."""
+    """Ten slots, queries of some seconds, and no STATE for 60 s: below 6 s, slots stay empty."""
     board = launching(*map(str, range(400)), max_concurrent_tasks=10)
     started: dict[str, int] = {}
     for now in range(60):
@@ -535,7 +535,7 @@ def test_queries_whose_tasks_have_one_id_fail_and_nothing_is_delivered_for_anoth
     (outcome,) = (e for e in failed if isinstance(e, Outcome))
     assert (outcome.task, outcome.status) == (created.task, "error")
     assert "Looker gave two tasks the id" in str(outcome.problem)
-    # It is cancelled, as nobody waits for it.
+    # It is cancelled, as no one waits for it.
     assert [type(request) for request in begin(board, 1)] == [Cancel]
 
 
@@ -712,7 +712,7 @@ STATUSES = ["added", "running", "complete", "error", "killed", "expired", "missi
 
 
 class World:
-    """A Looker that answers at random, in any order, what is in progress at the moment."""
+    """A Looker that responds at random, in any order, what is in progress at the moment."""
 
     def __init__(self, data: st.DataObject, board: TaskBoard) -> None:
         self.data = data

@@ -1,4 +1,4 @@
-"""The collector: real threads, and a Looker that answers as each test wants."""
+"""The collector: real threads, and a Looker that responds as each test requires."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PATIENCE = 10.0
 
 
 class Looker:
-    """Answers requests in the threads they are made in; stands in for client and requests."""
+    """Responds to requests in the threads they are made in; stands in for client and requests."""
 
     def __init__(self) -> None:
         self.responses = ResultStore()

@@ -1,4 +1,4 @@
-"""State and catalogs of any shape: read, taken as empty and said, or refused in one line."""
+"""State and catalogs of any shape: read, treated as empty and said, or rejected in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What state remembers from run to run."""
+"""What state keeps from run to run."""
 
 from __future__ import annotations
 

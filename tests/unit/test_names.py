@@ -1,4 +1,4 @@
-"""Names that every target keeps as they are."""
+"""Names that every target keeps unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused as a query, and what is created and remembered for one."""
+"""What is rejected as a query, and what is created and kept for one."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ WHITE_SPACE = st.text(alphabet=" \t\n\r", max_size=3)
 
 
 def entries(*chunks: bytes) -> dict[str, object]:
-    """The answers in a body, as they came."""
+    """The responses in a body, as they came."""
     return {id_: as_it_came(response) for id_, response in split_entries(chunks)}
 
 
@@ -115,7 +115,7 @@ def test_a_guess_at_the_end_of_an_entry_is_right(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tap_looker_tasks.results.json_stream.WORTH_A_GUESS_BYTES", 0)
         found = [*split_entries(chunks, max_entry_bytes=longest)]
-        # What comes half is not taken for the whole.
+        # What comes half is not treated as the whole.
         with pytest.raises(MalformedResponseError):
             [*split_entries([body[:-1]], max_entry_bytes=longest)]
     assert [id_ for id_, _ in found] == [*map_]

@@ -255,7 +255,7 @@ def test_after_its_end_nothing_is_stored_or_read(new_store: NewStore) -> None:
     assert store.bytes_on_disk == 0
 
 
-# In a process of its own: what others left free would go back as well.
+# In a separate process: what others left free would go back as well.
 FREES = """
 import os
 from pathlib import Path

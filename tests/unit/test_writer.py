@@ -1,4 +1,4 @@
-"""What reaches standard output: the SDK's own text, in whole lines."""
+"""What reaches standard output: the SDK's own text, in complete lines."""
 
 from __future__ import annotations
 

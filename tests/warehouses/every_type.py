@@ -26,7 +26,7 @@ STREAM = "every_type"
 REGIONS = ("North", "Süd")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _ZONE = ZoneInfo(TIMEZONE)
-# Summer time began and ended there on these days, at 7 and 6 o'clock in UTC.
+# Summer time started and ended there on these days, at 7 and 6 o'clock in UTC.
 _AROUND_CHANGES = (
     datetime(2013, 3, 10, 6, 59, 59, tzinfo=UTC),
     datetime(2013, 3, 10, 7, tzinfo=UTC),
@@ -47,7 +47,7 @@ _TEXTS = (
     "{braces}",
     "long " * 20_000,
 )
-# As one column of a database has them: so many digits after the point.
+# As one column of a database has them: that many digits after the point.
 ONE_SCALE = ("12345678901234567890.0123456789", "-0.0000000001", "99999999999999999999.5", "7")
 ANY_SCALE = (
     "12345678901234567890.0123456789",
@@ -144,7 +144,7 @@ def _cells(number: int, drawn: random.Random, numbers: Sequence[str]) -> dict[st
     tags = [f"tag {n}" for n in range(number % 3)]
     return {
         "every.text": _same(_TEXTS[number % len(_TEXTS)] if number < 99 else f"row {number}"),
-        # Some databases hand Looker text in place of numbers.
+        # Some databases hand Looker text instead of numbers.
         "every.thirty_digits": Cell(digits if number % 2 else Decimal(digits), Decimal(digits)),
         "every.bits54": _same(2**53 + 1 + number),
         "every.day": Cell(f"{day}", day),
@@ -191,7 +191,7 @@ class Table(NamedTuple):
 
 
 def draw_table(row_count: int, seed: int = 0, numbers: Sequence[str] = ANY_SCALE) -> Table:
-    """Draw so many rows; every seventh holds nothing but nulls and its key."""
+    """Draw that many rows; every seventh holds only nulls and its key."""
     drawn = random.Random(seed)  # noqa: S311 - made-up data, not secrets
     rows, records = [], []
     for number in range(row_count):
@@ -214,7 +214,7 @@ def _emptied(cells: dict[str, Cell], *, is_empty: bool) -> dict[str, Cell]:
 
 
 def write_responses(table: Table, folder: Path) -> None:
-    """Write what `bench.stub` serves: the Explore, and the one answer for every task."""
+    """Write what `bench.stub` serves: the Explore, and the one response for every task."""
     folder.mkdir()
     (folder / "explore.json").write_bytes(_ENCODER.encode({"fields": _grouped(COLUMNS)}))
     unpivoted = [column for column in COLUMNS if column.field != PIVOT]

@@ -126,7 +126,7 @@ def _write_service_account(path: Path, token_uri: str) -> str:
 
 
 def _only_the_stream(messages: Path) -> Path:
-    """Keep what `query_task_results` says out of it: the emulator refuses its free objects."""
+    """Keep what `query_task_results` says out of it: the emulator rejects its free objects."""
     kept = messages.with_name("kept.jsonl")
     lines = messages.read_text().split("\n")
     kept.write_text(

@@ -1,4 +1,4 @@
-"""Runs as they are told to the facts, with made-up moments."""
+"""Runs as recorded, with invented moments."""
 
 from __future__ import annotations
 

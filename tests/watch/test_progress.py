@@ -1,4 +1,4 @@
-"""What a run shows while it goes on, on each kind of standard error."""
+"""What a run shows while it continues, on each kind of standard error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TASKS = "delivered 0 of 4 query tasks, queued 1, launched 2, running in Looker 
 
 
 def show_on_terminal(*arguments: str, columns: int = 100, **variables: str) -> str:
-    """Run on a terminal of so many columns; returns all that was written to it."""
+    """Run on a terminal of that many columns; returns all that was written to it."""
     with tempfile.TemporaryFile() as output:
         written = run_on_terminal([*_COMMAND, *arguments], output, columns=columns, **variables)
         output.seek(0)

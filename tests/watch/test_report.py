@@ -51,7 +51,7 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def show(page: Page, tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    """Write a report and open it; whatever the page complains of or asks for fails the test."""
+    """Write a report and open it; whatever the page complains of or requests fails the test."""
     path = tmp_path / "run.html"
 
     def show(
