@@ -438,7 +438,7 @@ class Discovery:
             explore,
         )
         try:
-            query_id = requested.query_id or self._client.create_query(requested.body)
+            query_id = requested.query_id or self._client.create_query(requested.body)[0]
             entry = self._client.run_query(
                 query_id, limit=1, server_table_calcs=requested.server_table_calcs
             )

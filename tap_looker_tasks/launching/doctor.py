@@ -290,7 +290,7 @@ class Explanation:
             prepared = prepare_query(query, stored, self.settings.query_timezone, keeper)
             described |= _describe_body(prepared)
             if with_sql:
-                query_id = prepared.query_id or self.client.create_query(prepared.body)
+                query_id = prepared.query_id or self.client.create_query(prepared.body)[0]
                 described["sql"] = self.client.query_sql(query_id).strip() + "\n"
         except (TapError, ValueError) as error:
             described["problem"] = " ".join(str(error).split())

@@ -50,6 +50,7 @@ class PreparedQuery:
         fingerprint: Hash of its configuration.
         limits: Limits at which Looker cuts off its result, if known.
         server_table_calcs: Whether the launch must request table calculations.
+        share_url: Address that shares it, if Looker gave one.
     """
 
     query_id: str | None
@@ -57,6 +58,7 @@ class PreparedQuery:
     fingerprint: str | None = None
     limits: Limits = UNKNOWN_LIMITS
     server_table_calcs: bool = False
+    share_url: str | None = None
 
 
 def prepare_query(
@@ -178,8 +180,12 @@ class Launcher:
         else:
             stored = self._stored_queries.find(keeper.query, self._client)
             query = prepare_query(keeper.query, stored, self._settings.query_timezone, keeper)
-        query_id = query.query_id or self._client.create_query(query.body)
-        self._prepared[query_name] = replace(query, query_id=query_id, fingerprint=requested)
+        query_id, share_url = query.query_id, as_text(query.body.get("share_url"))
+        if query_id is None:
+            query_id, share_url = self._client.create_query(query.body)
+        self._prepared[query_name] = replace(
+            query, query_id=query_id, share_url=share_url, fingerprint=requested
+        )
 
     def launch(self, launch: Launch) -> LaunchedTask:
         """Create the task of a prepared query.
@@ -220,6 +226,7 @@ class Launcher:
             launched_at=self._clock.now(),
             fingerprint=prepared.fingerprint,
             limits=prepared.limits,
+            share_url=prepared.share_url,
             expected=self._keepers[name].last_run.expected,
         )
 

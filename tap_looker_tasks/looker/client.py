@@ -35,6 +35,7 @@ from tap_looker_tasks.results import (
     NotAResultError,
     RowArrays,
     TaskEntry,
+    as_text,
     read_body,
     split_entries,
 )
@@ -230,8 +231,8 @@ class LookerClient:
                 raise
             return False
 
-    def create_query(self, body: Mapping[str, Any]) -> str:
-        """Store a query, or find the stored one with the same body; return its id.
+    def create_query(self, body: Mapping[str, Any]) -> tuple[str, str | None]:
+        """Store a query, or find the stored one; return its id, and the address that shares it.
 
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/create_query>
         """
@@ -241,7 +242,7 @@ class LookerClient:
             operation,
             lambda: self._decoded(operation, dict[str, Any], "POST", "queries", json=body),
         )
-        return self._id_in(operation, created)
+        return self._id_in(operation, created), as_text(created.get("share_url"))
 
     def query(self, query_id: str) -> dict[str, Any]:
         """Get a query: <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query>."""

@@ -38,6 +38,7 @@ class LaunchedTask:
         fingerprint: Hash of the query as it was configured.
         limits: Row and column limits that cut off its result, if known.
         expected: Run time of its query in earlier runs, if known.
+        share_url: Address in Looker that shares its query, if known.
     """
 
     query_task_id: str
@@ -48,6 +49,7 @@ class LaunchedTask:
     fingerprint: str | None = None
     limits: Limits = UNKNOWN_LIMITS
     expected: RunTime | None = None
+    share_url: str | None = None
 
 
 QueryTask = ExternalTask | LaunchedTask

@@ -190,7 +190,7 @@ class RunFacts:
         match event:
             case Launched(task):
                 name = task.query_name
-                page = _page_of(task.query_id) or self._pages.get(name)
+                page = task.share_url or _page_of(task.query_id) or self._pages.get(name)
                 self.launched(task.query_task_id, name, task.query_id, task.attempt, now, page)
             case Collected(query_task_id, status, size, seconds, at):
                 self.finished(query_task_id, status, at - seconds)

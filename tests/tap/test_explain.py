@@ -70,7 +70,7 @@ def test_what_it_shows_is_what_a_run_sends(tap: Tap, monkeypatch: pytest.MonkeyP
     sent: list[Mapping[str, Any]] = []
     create_query = LookerClient.create_query
 
-    def spy(client: LookerClient, body: Mapping[str, Any]) -> str:
+    def spy(client: LookerClient, body: Mapping[str, Any]) -> tuple[str, str | None]:
         sent.append(body)
         return create_query(client, body)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from looker_simulator.content import query_key
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.singer import filter_record
 from tap_looker_tasks.watch.facts import TaskFacts
@@ -130,21 +131,30 @@ def test_the_time_of_transfer_is_not_lookers(
     assert task.collected_at - task.finished_at >= 0.25
 
 
-def test_a_report_leads_to_an_explore_written_in_the_configuration(
+def test_a_report_leads_to_each_query_by_the_address_that_shares_it(
     tap: Callable[..., Run], tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
     explore = {"model": "shop", "explore": "orders", "fields": ["orders.state"]}
-    run = tap(queries=[{"name": "written", "explore": explore}], report_path=str(page))
-    (task,) = tasks_in(page)
-    query_id = run.only()["query_id"]
-    assert task.link in {f"/x/{query_id}", "/explore/shop/orders?fields=orders.state"}
-
-
-def test_a_report_leads_to_the_query_in_looker(tap: Callable[..., Run], tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    assert tap(queries=[{"name": "looked", "look_id": 1}], report_path=str(page)).exit_code == 0
-    assert ',"/x/query' in page.read_text()
+    queries = [
+        {"name": "written", "explore": explore},
+        {"name": "looked", "look_id": 1},
+        {"name": "by_id", "query_id": 11},
+        {"name": "changed", "query_id": 11, "limit": 3},
+    ]
+    first = tap(queries=queries, report_path=str(page))
+    assert first.exit_code == 0, first.log
+    links = {task.name: task.link for task in tasks_in(page)}
+    assert links == {
+        outcome["query_name"]: f"https://looker.test/x/slug{query_key(outcome['query_id'])}"
+        for outcome in first.records()
+    }
+    # A later run knows the IDs of some only, which end a share URL, too.
+    again = tap(queries=queries, report_path=str(page), state=first.state)
+    ids = {outcome["query_name"]: outcome["query_id"] for outcome in again.records()}
+    later = {task.name: task.link for task in tasks_in(page)}
+    assert later["written"] == f"/x/{ids['written']}"
+    assert later["by_id"] == links["by_id"]
 
 
 HOSTILE = "a\nERROR forged\r\x1b[31m\x1b]0;title\x07\u202e\u2028\u2066end" + "x" * 9000

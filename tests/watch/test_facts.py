@@ -208,17 +208,21 @@ def test_telling_costs_nothing_that_shows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query_id", "link"),
+    ("query_id", "share_url", "link"),
     [
-        ("aB3dE5fG7hI9jK1lM3nO5p", "/x/aB3dE5fG7hI9jK1lM3nO5p"),
-        ("7", "/looks/42"),
-        (None, "/looks/42"),
+        ("aB3dE5fG7hI9jK1lM3nO5p", "https://l.test/x/aB3dE5", "https://l.test/x/aB3dE5"),
+        ("aB3dE5fG7hI9jK1lM3nO5p", None, "/x/aB3dE5fG7hI9jK1lM3nO5p"),
+        ("7", "https://l.test/x/aB3dE5", "https://l.test/x/aB3dE5"),
+        ("7", None, "/looks/42"),
+        (None, None, "/looks/42"),
     ],
 )
-def test_a_query_is_linked_as_it_was_run(query_id: str | None, link: str) -> None:
+def test_a_query_is_linked_as_it_was_run(
+    query_id: str | None, share_url: str | None, link: str
+) -> None:
     facts = RunFacts(START)
     facts.expect("orders", None, "/looks/42")
-    facts.note(Launched(LaunchedTask("1", "orders", query_id)), START)
+    facts.note(Launched(LaunchedTask("1", "orders", query_id, share_url=share_url)), START)
     facts.note(Collected("1", "complete", 7, 2.5, START + 9), START + 9)
     (task,) = facts.tasks
     assert (task.link, task.finished_at, task.collected_at) == (link, START + 6.5, START + 9)
