@@ -19,8 +19,8 @@ from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
 from tap_looker_tasks.cli import (
-    HELP,
     ClosingCommand,
+    build_help,
     find_overridden_maps,
     read_catalog,
     read_file,
@@ -197,7 +197,7 @@ class TapLookerTasks(LookerTap):
             name=base.name,
             callback=base.callback,
             params=[*base.params, doctor, *build_questions()],
-            help=HELP,
+            help=build_help(),
             context_settings=base.context_settings,
             logger=cls.logger,
             declare=cls._declare_settings,

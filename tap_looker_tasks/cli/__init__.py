@@ -1,8 +1,8 @@
 """The command line: the SDK's command with more options, input files, output and `--init`."""
 
 from tap_looker_tasks.cli.command import (
-    HELP as HELP,
     ClosingCommand as ClosingCommand,
+    build_help as build_help,
     find_overridden_maps as find_overridden_maps,
     register_streams as register_streams,
     reject_wrong_stream_maps as reject_wrong_stream_maps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from importlib.metadata import metadata
 from itertools import takewhile
 from traceback import walk_tb
 from typing import Any
@@ -16,17 +17,26 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
+from tap_looker_tasks.cli.plugin import NAME
 from tap_looker_tasks.errors import SettingsError
 
-HELP = """Run Looker queries as query tasks, and write their rows as Singer messages.
+_HELP = """Run Looker queries as query tasks, and write their rows as Singer messages.
 
 \b
     tap-looker-tasks --init                          connect to Looker, write a configuration
     tap-looker-tasks --config config.json --doctor   check it
     tap-looker-tasks --config config.json | target-jsonl
 
-Documentation: docs/index.md of the repository, with a tutorial and how-to guides.
+Documentation: {}
 """
+_IN_REPOSITORY = "docs/index.md of the repository, with a tutorial and how-to guides"
+
+
+def build_help() -> str:
+    """Return the text of `--help`, with the documentation's address once a release has one."""
+    named = (url.partition(", ") for url in metadata(NAME).get_all("Project-URL") or ())
+    addresses = {label: address for label, _, address in named if ".invalid/" not in address}
+    return _HELP.format(addresses.get("Documentation", _IN_REPOSITORY))
 
 
 class ClosingCommand(SingerCommand):

@@ -42,18 +42,24 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Permissions and objects that Looker requires, by operation.
 _PERMISSIONS = MappingProxyType(
     {
-        "look": "`see_looks`, and access to the folder of the Look",
-        "dashboard": (
-            "`see_user_dashboards` or `see_lookml_dashboards`, and access to the dashboard's folder"
+        **dict.fromkeys(
+            ("look", "search_looks"), "`see_looks`, and access to the folder of the Look"
         ),
         **dict.fromkeys(
-            ("create_query", "lookml_model_explore", "query", "query_for_slug"),
+            ("dashboard", "search_dashboards", "folder_dashboards"),
+            "`see_user_dashboards` or `see_lookml_dashboards`, and access to the dashboard's "
+            "folder",
+        ),
+        **dict.fromkeys(
+            ("create_query", "lookml_model_explore", "query", "query_for_slug", "merge_query"),
             "`explore` on the model",
         ),
         **dict.fromkeys(
-            (*("create_query_task", "query_task_multi_results"), "query_task_results"),
-            "`access_data` and `explore` on the model",
+            ("create_query_task", "query_task_multi_results", "query_task_results"),
+            "`access_data` on the model, and `explore` for a query that is not from a Look or tile",
         ),
+        "all_lookml_models": "`access_data` on a model",
+        "run_query": "`access_data` and `explore` on the model, and `see_sql` for its SQL",
     }
 )
 _MAX_LENGTH = 200
@@ -205,8 +211,10 @@ def _advice(response: requests.Response, operation: str) -> str | None:
     """Return what to change about an error, if its status shows that."""
     status = response.status_code
     if status == _FORBIDDEN:
-        permission = _PERMISSIONS.get(operation)
-        return permission and f"check that the API user has {permission}"
+        if permission := _PERMISSIONS.get(operation):
+            return f"check that the API user has {permission}"
+        # Looker also returns 403 at another port or path; the login's message says what to check.
+        return None if operation == "login" else "check the port and the path of base_url"
     if status == _TOO_MANY_REQUESTS:
         return "lower max_connections or max_concurrent_tasks, or run at another time"
     if status in _OVERLOADED:

@@ -34,6 +34,7 @@ class _Element:
         listens: Pair (dashboard filter, field) for each filter that it listens to.
         source: Name of the source query in merged results.
         merged_on: Pairs of fields that a source query is merged on.
+        problem: Reason why a source query must not run.
     """
 
     id: str
@@ -46,6 +47,7 @@ class _Element:
     query_slug: str | None = None
     source: str | None = None
     merged_on: tuple[tuple[str, str], ...] = ()
+    problem: str | None = None
 
     @property
     def is_runnable(self) -> bool:
@@ -167,7 +169,7 @@ def _configured_query(
         content_path=None if settings.name else _content_path(dashboard, tile),
         tile_filters=filters,
         tile_body=tile.body or None,
-        problem=problem,
+        problem=tile.problem or problem,
     )
 
 
@@ -246,17 +248,40 @@ def _read_sources(
     found = as_objects(merged.get(tile.merge_id or "", {}).get("source_queries"))
     filterables = as_objects(as_object(entry.get("result_maker")).get("filterables"))
     named = [(as_text(source.get("name")) or f"source {n}") for n, source in enumerate(found, 1)]
+    matched = _match_filterables(named, filterables)
+    problem = (
+        f"Looker does not say which dashboard filters apply to the source query {{!r}} of the "
+        f"merged results {tile.title!r}"
+    )
     return [
         replace(
             tile,
             query_id=as_id(source.get("query_id")),
             query_slug=None if source.get("query_id") else as_text(source.get("query_slug")),
-            listens=tuple(_find_listens([f for f in filterables if f.get("name") == name])),
+            listens=tuple(_find_listens([filterable or {}])),
             source=name,
             merged_on=tuple(_find_merged_on(source)),
+            problem=problem.format(name) if filterable is None else None,
         )
-        for name, source in zip(named, found, strict=True)
+        for name, source, filterable in zip(named, found, matched, strict=True)
     ]
+
+
+def _match_filterables(
+    names: Sequence[str], filterables: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any] | None]:
+    """Return what filters each source query of merged results; None where that is not clear.
+
+    A filterable has the name of its source query. If names are missing or repeated, the order
+    counts, as in LookML, where each source query has its entry.
+    """
+    by_name = {as_text(found.get("name")): found for found in filterables}
+    is_named = len({*names}) == len(names) and len(by_name) == len(filterables)
+    if is_named and by_name.keys() <= {*names}:
+        return [by_name.get(name, {}) for name in names]
+    if len(names) == len(filterables):
+        return filterables
+    return [None if any(_find_listens(filterables)) else {} for _ in names]
 
 
 def _find_merged_on(source: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -577,6 +577,12 @@ def test_a_validation_error_names_its_fields(
                 "`see_lookml_dashboards`, and access to the dashboard's folder"
             ),
         ),
+        (
+            status("403 Forbidden"),
+            "merge_query",
+            "403; check that the API user has `explore` on the model",
+        ),
+        (status("403 Forbidden"), "user_roles", "403; check the port and the path of base_url"),
         (status("429 Too Many"), "look", "429; lower max_connections or max_concurrent_tasks"),
         (
             status("504 Late"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tap_looker_tasks.cli import build_help
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +47,24 @@ def test_about_names_every_setting_without_config(arguments: list[str]) -> None:
     for name in ("base_url", "query_task_ids", "expired_grace_seconds", "http_max_tries"):
         assert name in done.stdout
     assert "in one `multi_results` request (1 to 250)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://looker.test/docs", "Documentation: https://looker.test/docs\n"),
+        # A placeholder, which `make release-check` lists, is no address.
+        ("https://example.invalid/docs", "Documentation: docs/index.md of the repository"),
+    ],
+)
+def test_help_names_the_documentation(
+    monkeypatch: pytest.MonkeyPatch, address: str, shown: str
+) -> None:
+    released = Message()
+    released["Project-URL"] = "Repository, https://looker.test/repository"
+    released["Project-URL"] = f"Documentation, {address}"
+    monkeypatch.setattr("tap_looker_tasks.cli.command.metadata", lambda _: released)
+    assert shown in build_help()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from looker_simulator.simulator import Simulator
@@ -280,12 +280,11 @@ def test_a_tile_that_is_not_there_is_named(tap: Tap, tile: dict[str, Any], messa
 # Merged results
 
 
-def merged_board(simulator: Simulator) -> None:
-    listen = [{"dashboard_filter_name": "State", "field": "orders.state"}]
-    maker = {
-        "merge_result_id": "ghi",
-        "filterables": [{"model": "shop", "view": "orders", "name": "By state", "listen": listen}],
-    }
+def merged_board(
+    simulator: Simulator, filterables: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    listening = filterables or [filterable("By state", "orders.state")]
+    maker = {"merge_result_id": "ghi", "filterables": listening}
     filters = [{"name": "State", "title": "State", "default_value": "CA"}]
     tile = {"id": "1", "title": "Both", "result_maker": maker}
     board = {"title": "M", "dashboard_filters": filters, "dashboard_elements": [tile]}
@@ -307,6 +306,44 @@ def test_source_queries_of_merged_results_become_streams(simulator: Simulator, t
     )
     assert run.schema(by_both)["title"] == "Both By state and customer"
     assert {outcome["dashboard_id"] for outcome in run.records()} == {"60"}
+
+
+def filterable(name: str, field: str) -> dict[str, Any]:
+    return {"name": name, "listen": [{"dashboard_filter_name": "State", "field": field}]}
+
+
+@pytest.mark.parametrize(
+    "filterables",
+    [
+        # Without names, or with the same ones, the order of the source queries counts.
+        [filterable("", "orders.state"), {"name": ""}],
+        [filterable("Orders", "orders.state"), {"name": "Orders"}],
+        [{"name": "By state and customer"}, filterable("By state", "orders.state")],
+    ],
+)
+def test_each_source_query_has_the_filters_that_it_listens_to(
+    simulator: Simulator, tap: Tap, filterables: list[dict[str, Any]]
+) -> None:
+    merged_board(simulator, filterables)
+    run = tap(dashboards=[{"dashboard_id": "60", "name": "d"}])
+    assert [row["orders__state"] for row in rows_of(run, "d_both_by_state")] == ["CA"]
+    both = rows_of(run, "d_both_by_state_and_customer")
+    assert {row["orders__state"] for row in both} == {"CA", "NY", "TX"}
+
+
+def test_a_source_query_does_not_run_without_filters_that_may_be_its_own(
+    simulator: Simulator, tap: Tap
+) -> None:
+    merged_board(simulator, [filterable("Another", "orders.state")])
+    run = tap(dashboards=[{"dashboard_id": "60", "name": "d"}])
+    assert run.exit_code == 1
+    reason = (
+        "Looker does not say which dashboard filters apply to the source query 'By state' of the "
+        "merged results 'Both'"
+    )
+    assert reason in run.log
+    assert [record["status"] for record in run.records()] == ["error", "error"]
+    assert run.records("d_both_by_state") == []
 
 
 def test_merged_results_that_cannot_be_read_are_named(simulator: Simulator, tap: Tap) -> None:
