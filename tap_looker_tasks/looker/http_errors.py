@@ -51,14 +51,16 @@ _PERMISSIONS = MappingProxyType(
             "folder",
         ),
         **dict.fromkeys(
-            ("create_query", "lookml_model_explore", "query", "query_for_slug", "merge_query"),
+            (
+                *("all_lookml_models", "lookml_model_explore", "merge_query"),
+                *("create_query", "query", "query_for_slug"),
+            ),
             "`explore` on the model",
         ),
         **dict.fromkeys(
             ("create_query_task", "query_task_multi_results", "query_task_results"),
             "`access_data` on the model, and `explore` for a query that is not from a Look or tile",
         ),
-        "all_lookml_models": "`access_data` on a model",
         "run_query": "`access_data` and `explore` on the model, and `see_sql` for its SQL",
     }
 )
@@ -213,7 +215,7 @@ def _advice(response: requests.Response, operation: str) -> str | None:
     if status == _FORBIDDEN:
         if permission := _PERMISSIONS.get(operation):
             return f"check that the API user has {permission}"
-        # Looker also returns 403 at another port or path; the login's message says what to check.
+        # Looker also returns 403 at another port or path. The login adds what to check.
         return None if operation == "login" else "check the port and the path of base_url"
     if status == _TOO_MANY_REQUESTS:
         return "lower max_connections or max_concurrent_tasks, or run at another time"

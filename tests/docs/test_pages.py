@@ -138,6 +138,15 @@ def test_options_shown_exist(program: str) -> None:
     assert shown
 
 
+def test_a_code_host_shows_what_the_site_includes() -> None:
+    """It renders no directive: lists of links take the place of a table of contents."""
+    for name, page in PAGES.items():
+        for included in re.findall(r"^```\{literalinclude\} (\S+)", page, re.MULTILINE):
+            assert f"]({included})" in page, name
+        for contents in re.findall(r"^```\{toctree\}\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+            assert contents.startswith(":hidden:"), name
+
+
 def test_make_targets_shown_exist() -> None:
     makefile = (PROJECT / "Makefile").read_text()
     shown = {t for page in PAGES.values() for t in re.findall(r"(?:`|\$ )make ([a-z-]+)", page)}

@@ -582,6 +582,14 @@ def test_a_validation_error_names_its_fields(
             "merge_query",
             "403; check that the API user has `explore` on the model",
         ),
+        (
+            status("403 Forbidden"),
+            "query_sql",
+            (
+                "403; check that the API user has `access_data` and `explore` on the model, and "
+                "`see_sql` for its SQL"
+            ),
+        ),
         (status("403 Forbidden"), "user_roles", "403; check the port and the path of base_url"),
         (status("429 Too Many"), "look", "429; lower max_connections or max_concurrent_tasks"),
         (
