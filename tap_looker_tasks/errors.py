@@ -74,8 +74,8 @@ class RowsLostError(RunError):
     """The SDK did not pass rows to the message writer."""
 
 
-class LookWithoutQueryError(QueryError, ValueError):
-    """A configured Look cannot be run, because its query is not there."""
+class NotRunnableError(QueryError, ValueError):
+    """A configured query, Look or tile cannot run, because of its content in Looker."""
 
 
 class StillRunningError(QueryError):

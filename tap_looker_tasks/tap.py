@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -49,7 +49,7 @@ from tap_looker_tasks.launching import (
     new_client,
 )
 from tap_looker_tasks.looker import Clock, LookerClient, SteadyClock
-from tap_looker_tasks.queries import QueryKeeper
+from tap_looker_tasks.queries import QueryKeeper, names_by_content
 from tap_looker_tasks.singer import (
     Interrupts,
     MessageWriter,
@@ -271,27 +271,44 @@ class TapLookerTasks(LookerTap):
             discovery = Discovery(
                 settings, self.client, self.stored_queries, self.logger, may_run=self._may_run
             )
-            found = discovery.all_plans(settings)
+            found = discovery.all_plans(settings, names_by_content(self._earlier_state))
             plans, self.failures = [*found.values], found.failures
         else:
             known: dict[str, dict[str, Any]] = {
                 name: {"properties": {}} | entry.schema.to_dict()
                 for name, entry in self.input_catalog.items()
             }
-            queries = find_queries(settings, self.client, self.stored_queries, self.logger, known)
-            reject_problems(queries.problems)
-            self.failures = queries.failures
-            plans = [QueryStreamPlan(q, known[q.name]) for q in queries.values if q.name in known]
-            for query in queries.values:
-                if query.name not in known:
-                    self.logger.warning(
-                        "%s: not in the catalog, so it does not run; discover again to load it",
-                        query.name,
-                    )
+            plans, self.failures = self._plans_of_catalog(known)
         for name, reason in self.failures:
             self.logger.warning("%s cannot run: %s", name, reason)
         for plan in plans:
             yield QueryStream(self, plan)
+
+    def _plans_of_catalog(
+        self, known: Mapping[str, dict[str, Any]]
+    ) -> tuple[list[QueryStreamPlan], tuple[tuple[str, str], ...]]:
+        """Return the plans of the queries in a catalog, and the streams that cannot run."""
+        kept = {str(schema.get("$id")): (name,) for name, schema in known.items()}
+        found = find_queries(self.settings, self.client, self.stored_queries, self.logger, kept)
+        reject_problems(found.problems)
+        in_state = names_by_content(self._earlier_state)
+        for query in found.values:
+            earlier = in_state.get(query.content_path or "", ())
+            if earlier and query.name not in earlier:
+                self.logger.warning(
+                    "%s: this stream was %s before; targets load it into a new table, unless "
+                    "`name` of %s keeps the name",
+                    query.name,
+                    min(earlier),
+                    query.config_path,
+                )
+            if query.name not in known:
+                self.logger.warning(
+                    "%s: not in the catalog, so it does not run; discover again to load it",
+                    query.name,
+                )
+        plans = [QueryStreamPlan(q, known[q.name]) for q in found.values if q.name in known]
+        return plans, found.failures
 
     @cached_property
     def _paced(self) -> PacedStateWriter:

@@ -83,6 +83,16 @@ class Run:
         return line.removeprefix("Error: ")
 
 
+def state_at_launch(run: Run, name: str) -> dict[str, Any]:
+    """Return the STATE that a run wrote once the query's task was launched."""
+    states: Iterator[dict[str, Any]] = (message["value"] for message in run.of("STATE"))
+    in_flight = (
+        (state, state.get("bookmarks", {}).get(_OUTCOMES, {}).get("in_flight", {}))
+        for state in states
+    )
+    return next(state for state, names in in_flight if name in names)
+
+
 def run_tap(
     folder: Path,
     defaults: Mapping[str, object],

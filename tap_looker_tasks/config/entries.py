@@ -27,7 +27,12 @@ _DURATION = re.compile(r"(\d{1,5})\s+(second|minute|hour|day|week)s?", re.ASCII)
 _Id = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(max_length=255)]
 
 
-class ExploreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+# Defaults are left out of fingerprints, so that a release with more keys resumes earlier tasks.
+
+
+class ExploreConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """A query defined in the configuration, with the keys of Looker's API (`view` is `explore`).
 
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
@@ -65,7 +70,7 @@ class Decimals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scale: Annotated[int, Meta(ge=0, le=76)] = 9
 
 
-class _Keyed(msgspec.Struct, frozen=True, kw_only=True):
+class _Keyed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An entry with `primary_keys`.
 
     Attributes:

@@ -118,12 +118,12 @@ def find_queries(
     client: LookerClient,
     stored_queries: StoredQueries,
     logger: logging.Logger,
-    schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    kept: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Findings[ConfiguredQuery]:
     """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
 
-    Fetches only dashboards, and Looks whose title names a stream that no catalog names; `schemas`
-    has those of a catalog's streams by name.
+    Fetches only dashboards, and Looks whose title names a stream. `kept` has the names that
+    catalog or state have for the streams of content, by its `content_path`.
 
     Raises:
         RequestError: If a request to Looker fails.
@@ -132,7 +132,6 @@ def find_queries(
     entries = enumerate(settings.dashboards)
     dashboards = map_concurrently(find_tiles, entries, settings.max_connections)
     _log_tiles(dashboards, logger)
-    kept = {str(schema.get("$id")): name for name, schema in schemas.items()}
     looks = map_concurrently(
         partial(_name_by_title, client, stored_queries, kept),
         (ConfiguredQuery(config, f"queries[{n}]") for n, config in enumerate(settings.queries)),
@@ -165,7 +164,7 @@ def _log_tiles(dashboards: Iterable[Findings[ConfiguredQuery]], logger: logging.
 def _name_by_title(
     client: LookerClient,
     stored_queries: StoredQueries,
-    kept: Mapping[str, str],
+    kept: Mapping[str, Collection[str]],
     query: ConfiguredQuery,
 ) -> Findings[ConfiguredQuery]:
     """Name the stream of a Look without a configured name; return why if that is not possible."""
@@ -190,10 +189,10 @@ def _raise_unless_content(error: Exception) -> None:
         raise error
 
 
-def _keep_name(query: ConfiguredQuery, kept: Mapping[str, str]) -> ConfiguredQuery:
-    """Keep the name that a catalog has for the same content, whose title may have changed."""
-    name = kept.get(query.content_path or "", query.name)
-    return _with_name(query, name)
+def _keep_name(query: ConfiguredQuery, kept: Mapping[str, Collection[str]]) -> ConfiguredQuery:
+    """Keep the name of the stream of the same content, whose title may have changed."""
+    names = kept.get(query.content_path or "", ())
+    return query if query.name in names or not names else _with_name(query, min(names))
 
 
 def _with_name(query: ConfiguredQuery, name: str) -> ConfiguredQuery:
@@ -306,23 +305,28 @@ class Discovery:
         # None for an Explore that cannot be read.
         self._explores = Lookups[tuple[str, str], KnownFields | None]()
 
-    def find_queries(self, settings: Settings) -> Findings[ConfiguredQuery]:
+    def find_queries(
+        self, settings: Settings, kept: Mapping[str, Collection[str]] = MappingProxyType({})
+    ) -> Findings[ConfiguredQuery]:
         """Return the queries of `find_queries` without a catalog."""
-        return find_queries(settings, self._client, self._stored_queries, self._logger)
+        return find_queries(settings, self._client, self._stored_queries, self._logger, kept)
 
-    def all_plans(self, settings: Settings) -> Findings[QueryStreamPlan]:
+    def all_plans(
+        self, settings: Settings, kept: Mapping[str, Collection[str]] = MappingProxyType({})
+    ) -> Findings[QueryStreamPlan]:
         """Return the plans of all configured queries of this shard.
 
         Streams that cannot run because of a change in Looker are `failures`.
 
         Args:
             settings: Settings with these queries and dashboards, otherwise as given before.
+            kept: Names of the streams of content, by its `content_path`.
 
         Raises:
             SettingsError: If some cannot be run as configured; the message lists them all.
             RequestError: If a request to Looker fails.
         """
-        found = self.find_queries(settings)
+        found = self.find_queries(settings, kept)
         plans = self.plans(found.values, found.problems)
         return replace(plans, failures=(*found.failures, *plans.failures))
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tap_looker_tasks.config import ConfiguredQuery, QueryConfig, Settings
-from tap_looker_tasks.errors import LookWithoutQueryError, RequestRejectedError
+from tap_looker_tasks.errors import NotRunnableError, RequestRejectedError
 from tap_looker_tasks.looker import Clock, Connection, LookerClient
 from tap_looker_tasks.queries import (
     UNKNOWN_LIMITS,
@@ -145,7 +145,7 @@ class Launcher:
 
         Raises:
             RequestError: If it comes from a Look that Looker does not have or show.
-            LookWithoutQueryError: If the Look's query is missing.
+            NotRunnableError: If the Look's query is missing.
         """
         keeper = self._keepers[query_name]
         query, look_query_id = keeper.query, None
@@ -171,7 +171,7 @@ class Launcher:
         """
         keeper = self._keepers[query_name]
         if keeper.query.problem:
-            raise LookWithoutQueryError(keeper.query.problem)
+            raise NotRunnableError(keeper.query.problem)
         requested = self.fingerprint(query_name)
         last_run = keeper.last_run
         is_known = last_run.query_id and last_run.fingerprint == requested
@@ -246,6 +246,7 @@ class Launcher:
             query_id=task.query_id if self._is_reusable(task, keeper) else None,
             row_limit=task.limits.row_limit,
             column_limit=task.limits.column_limit,
+            content=keeper.query.content_path,
         )
         keeper.save(last_run, runtime)
         keeper.note_delivered_in(run_id)
@@ -313,10 +314,10 @@ class StoredQuery:
         """Check that the query is not that of a Look in the trash.
 
         Raises:
-            LookWithoutQueryError: If it is.
+            NotRunnableError: If it is.
         """
         if self.problem:
-            raise LookWithoutQueryError(self.problem)
+            raise NotRunnableError(self.problem)
 
 
 _LOOK = "Look"
@@ -347,7 +348,7 @@ class StoredQueries:
 
         Raises:
             RequestError: If Looker does not have or show it, or a request fails.
-            LookWithoutQueryError: If there is a Look, but its query is missing.
+            NotRunnableError: If there is a Look, but its query is missing.
             ValueError: If Looker's response is not a query.
         """
         if query.config.explore is not None:
@@ -438,7 +439,7 @@ def _read_look(look_id: str, look: Mapping[str, Any]) -> StoredQuery:
         else None
     )
     if not body:
-        raise LookWithoutQueryError(problem or f"Look {look_id} has no query")
+        raise NotRunnableError(problem or f"Look {look_id} has no query")
     described = as_text(look.get("title")), as_text(look.get("description"))
     return replace(_read_query(body, *described), problem=problem)
 

@@ -94,6 +94,7 @@ class LookerClient:
         *,
         new_rows: Callable[[], RowArrays],
         max_tries: int | None = None,
+        max_seconds: float = inf,
     ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
         """Poll many tasks in one request; yield (task id, its entry or why it cannot be read).
 
@@ -102,7 +103,7 @@ class LookerClient:
         are requested again; a try that yielded a task resets the count of tries.
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
-        operation = self._http.begin("query_task_multi_results")
+        operation = self._http.begin("query_task_multi_results", max_seconds)
         return self._responses(operation, dict.fromkeys(query_task_ids), new_rows, max_tries)
 
     def _responses(

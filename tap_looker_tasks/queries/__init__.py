@@ -27,6 +27,7 @@ from tap_looker_tasks.queries.keeper import (
     QueryKeeper as QueryKeeper,
     QueryState as QueryState,
     StreamState as StreamState,
+    names_by_content as names_by_content,
 )
 from tap_looker_tasks.queries.tiles import (
     merge_ids as merge_ids,

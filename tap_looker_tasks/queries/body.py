@@ -301,8 +301,23 @@ def _find_row_limit(result: Result, limit: int | None) -> Iterator[Shortfall]:
 
 
 def _is_filled(result: Result, limit: int) -> bool:
-    """Return whether rows were filled in on top of a limit that cut off nothing."""
-    return result.truncated is False and (result.row_count or 0) > limit
+    """Return whether rows were filled in on top of a limit that cut off nothing.
+
+    Where Looker does not say whether it did, as in `json_bi`, rows without a measure are counted as
+    filled in.
+    """
+    if (result.row_count or 0) <= limit:
+        return False
+    if result.truncated is not None:
+        return not result.truncated
+    measures = [f.name for f in result.fields or () if f.category == "measure"]
+    existing = sum(any(_has_value(row.get(name)) for name in measures) for row in result.rows())
+    return 0 < existing < limit
+
+
+def _has_value(cell: object) -> bool:
+    values = cell.values() if isinstance(cell, dict) else (cell,)
+    return any(value is not None for value in values)
 
 
 def _row_limit(limit: object) -> int | None:

@@ -51,8 +51,9 @@ _WRITTEN_AT_ALL = re.compile(
     r"|\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?",
     re.ASCII,
 )
-# Looker reads a filter in the query's time zone, even if it does not convert the values.
-_MARGIN = timedelta(days=1)
+# Two time zones differ by 26 hours at most. Looker reads a filter in the query's time zone, even if
+# it does not convert the values.
+BETWEEN_ZONES = timedelta(hours=26)
 # Latest offset from UTC of any time zone.
 _LATEST_ZONE = timedelta(hours=14)
 _NO_TIME = timedelta(0)
@@ -112,7 +113,7 @@ def bookmark_filter(
 ) -> str:
     """Return the filter expression for the rows from a bookmark, its own rows included.
 
-    It starts a day earlier for a field that Looker does not convert to the query's time zone,
+    It starts 26 hours earlier for a field that Looker does not convert to the query's time zone,
     because Looker still reads the filter in that zone, and the database's zone is unknown.
 
     <https://docs.cloud.google.com/looker/docs/filter-expressions>
@@ -195,7 +196,7 @@ def _local_moment(column: Column, bookmark: str, query_timezone: str, back: time
     if not re.fullmatch(_MOMENT, moment, re.ASCII):
         msg = f"{bookmark!r} is not a value of type {column.column_type.name}"
         raise ValueError(msg)
-    back += _NO_TIME if column.converts_time_zone else _MARGIN
+    back += _NO_TIME if column.converts_time_zone else BETWEEN_ZONES
     return _earlier(moment.replace("/", "-"), back) if back else moment
 
 

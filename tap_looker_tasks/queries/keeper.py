@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -10,9 +11,20 @@ import msgspec
 
 from tap_looker_tasks.config import ConfiguredQuery, read_duration
 from tap_looker_tasks.queries.body import Limits, RunTime
+from tap_looker_tasks.queries.bookmark import BETWEEN_ZONES
 from tap_looker_tasks.records import DATE, Column
 
-_MARGIN = timedelta(days=1)
+# A bookmark of an older release, or of another hand, may be later than any moment of today.
+_LATEST = timedelta(days=2)
+_DAY = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)", re.ASCII)
+# Keys of a stream's bookmark that this tap and the SDK write.
+_OWN_KEYS = frozenset(
+    {
+        *("replication_key", "replication_key_value", "time_zone", "query", "version", "run_id"),
+        *("partitions", "progress_markers"),
+        *("replication_key_signpost", "starting_replication_value"),
+    }
+)
 # Enough that one odd run time changes nothing, and that new run times count after three runs.
 _KEPT_RUN_TIMES = 5
 
@@ -48,6 +60,7 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             saved query, so no run looks it up again.
         row_limit: Maximum number of rows of its result.
         column_limit: Maximum number of pivot values.
+        content: Path of the content in Looker whose title names the stream.
     """
 
     fingerprint: str | None = None
@@ -57,6 +70,7 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: dict[str, Any] | None = None
     row_limit: int | None = None
     column_limit: int | None = None
+    content: str | None = None
 
     @property
     def expected(self) -> RunTime | None:
@@ -102,40 +116,96 @@ class QueryKeeper:
         """The value an incremental query resumes from; None at the start."""
         if self.column is None:
             return None
-        if self._has_value():
-            older = self._bookmark.get(self.column.name)
-            return self._bookmark.get("replication_key_value", older)
+        if self.has_bookmark:
+            return self._found
         return None if self.column.column_type.is_number else self._start_date
 
     def back(self, query_timezone: str) -> timedelta:
         """Return how long before the bookmark the next run starts: `lookback`, more for a zone."""
-        if not self._has_value():
+        if not self.has_bookmark:
             return timedelta(0)
         lookback = self.query.config.lookback
-        margin = _MARGIN if self.is_of_another_zone(query_timezone) else timedelta(0)
+        margin = BETWEEN_ZONES if self.is_of_another_zone(query_timezone) else timedelta(0)
         return margin + (read_duration(lookback) if lookback else timedelta(0))
 
     def is_of_another_zone(self, query_timezone: str) -> bool:
         """Return whether the bookmark is a day of another time zone."""
         is_day = self.column is not None and self.column.column_type is DATE
-        return is_day and self._has_value() and self._bookmark.get("time_zone") != query_timezone
+        return is_day and self.has_bookmark and self._bookmark.get("time_zone") != query_timezone
 
-    def _has_value(self) -> bool:
-        """Return whether state has a value; older taps wrote Looker's name, or name and value."""
+    @property
+    def has_bookmark(self) -> bool:
+        """True if state has a value of the replication key."""
+        return self._found is not None
+
+    @property
+    def _found(self) -> object:
+        """The value in state; other taps write Looker's name, a short name, or name and value."""
         if self.column is None:
-            return False
+            return None
         key = self._bookmark.get("replication_key")
-        is_older = key is None and isinstance(self._bookmark.get(self.column.name), str | int)
-        return is_older or key in {self.column.name, self.column.field}
+        if key is None:
+            named = map(self._bookmark.get, self._names)
+            other = next((value for value in named if isinstance(value, str | int)), None)
+            return self._bookmark.get("replication_key_value", other)
+        return self._bookmark.get("replication_key_value") if self._is_own(key) else None
+
+    def _is_own(self, key: object) -> bool:
+        name = self.column.name if self.column else ""
+        return key in self._names or name.endswith(f"__{key}")
+
+    @property
+    def problem(self) -> str | None:
+        """Why the bookmark in state is unclear, so that a run would load everything again."""
+        keys = self._bookmark.keys()
+        if self.column is None or self.has_bookmark or not keys or keys & _OWN_KEYS:
+            return None
+        return (
+            f"state: the bookmark of {self.query.name} has {', '.join(keys)} instead of "
+            f"`replication_key_value`, the value of {self.column.name} to resume from; write that, "
+            "or remove the bookmark to load everything again"
+        )
+
+    def drop_unusable(self, now: float) -> str | None:
+        """Drop a bookmark of the future; return why the run does not resume from state.
+
+        Args:
+            now: Epoch seconds.
+        """
+        key = self._bookmark.get("replication_key")
+        if self.column is None or (key is None and not self.has_bookmark):
+            return None
+        if self.has_bookmark and self._is_future(now):
+            reason = f"is in the future ({self._found}), and would skip all rows until then"
+            for name in ("replication_key", "replication_key_value", "time_zone", *self._names):
+                self._bookmark.pop(name, None)
+        elif key is not None and not self._is_own(key):
+            reason = f"is of {key}, while the replication key is {self.column.name}"
+        else:
+            return None
+        start = "the start" if self.value is None else f"start_date ({self.value})"
+        return f"{self.query.name}: the bookmark in state {reason}; loading from {start}"
+
+    def _is_future(self, now: float) -> bool:
+        if self.column is None or self.column.column_type.is_number:
+            return False
+        day = _DAY.match(str(self._found))
+        latest = datetime.fromtimestamp(now, tz=UTC) + _LATEST
+        return day is not None and "-".join(day.groups()) > latest.date().isoformat()
 
     def move(self, value: object, query_timezone: str) -> None:
         """Move the bookmark of an incremental query, once the last row up to it is written."""
         if self.column is not None and value is not None:
-            self._bookmark.pop(self.column.name, None)
+            for name in self._names:
+                self._bookmark.pop(name, None)
             self._bookmark["replication_key"] = self.column.name
             self._bookmark["replication_key_value"] = value
             if not self.column.column_type.is_number:
                 self._bookmark["time_zone"] = query_timezone
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (self.column.name, self.column.field) if self.column else ()
 
     @property
     def last_run(self) -> QueryState:
@@ -171,3 +241,15 @@ class QueryKeeper:
             self._bookmark.pop("run_id", None)
         else:
             self._bookmark["run_id"] = run_id
+
+
+def names_by_content(state: object) -> dict[str, set[str]]:
+    """Return names of streams in Singer state, by the content whose title named them."""
+    names: dict[str, set[str]] = {}
+    match state:
+        case {"bookmarks": dict(bookmarks)}:
+            for name, bookmark in bookmarks.items():
+                match bookmark:
+                    case {"query": {"content": str(content)}}:
+                        names.setdefault(content, set()).add(name)
+    return names

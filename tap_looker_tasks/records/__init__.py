@@ -40,6 +40,7 @@ from tap_looker_tasks.records.keys import (
     column_name as column_name,
     describe_renamed as describe_renamed,
     find_column_name as find_column_name,
+    key_fields_of as key_fields_of,
     row_keys_of as row_keys_of,
     shorten as shorten,
 )

@@ -179,23 +179,33 @@ def row_keys_of(schema: Mapping[str, Any], result: Result) -> RowKeys | None:
     Raises:
         ValueError: If the schema does not list the fields of its `_row_key`.
     """
-    declared = schema["properties"].get(ROW_KEY)
-    if declared is None:
+    if ROW_KEY not in schema["properties"]:
         return None
-    description = as_text(declared.get("description")) or ""
-    try:
-        named = msgspec.json.decode(description.removeprefix(_DESCRIPTION), type=list[str])
-    except msgspec.DecodeError:
-        msg = f"the description of {ROW_KEY} does not name its fields; discover again"
-        raise ValueError(msg) from None
     types = {field.name: field.type for field in result.fields or ()}
-    dimensions = {name for name in named if name in types or not types} | result.dimensions
+    dimensions = {*key_fields_of(schema), *result.dimensions}
     return RowKeys(
         {
             name: _is_number(schema, name) or column_type_of(types.get(name)).is_number
             for name in dimensions
         }
     )
+
+
+def key_fields_of(schema: Mapping[str, Any]) -> Sequence[str]:
+    """Return the fields of a stream's `_row_key`; none if it has no such key.
+
+    Raises:
+        ValueError: If the schema does not list them.
+    """
+    declared = schema["properties"].get(ROW_KEY)
+    if declared is None:
+        return ()
+    description = as_text(declared.get("description")) or ""
+    try:
+        return msgspec.json.decode(description.removeprefix(_DESCRIPTION), type=list[str])
+    except msgspec.DecodeError:
+        msg = f"the description of {ROW_KEY} does not name its fields; discover again"
+        raise ValueError(msg) from None
 
 
 def _is_number(schema: Mapping[str, Any], field: str) -> bool:

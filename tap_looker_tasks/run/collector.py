@@ -370,26 +370,28 @@ class RequestRunner:
                 )
                 yield self._report(request, query_task_id, entry, started_at)
             case Cancel(task, max_seconds):
+                end_at = self._clock.now() + max_seconds
                 if not self._client.kill_query(task.query_task_id, max_seconds=max_seconds):
-                    self._check_ended(task.query_task_id)
+                    self._check_ended(task.query_task_id, end_at - self._clock.now())
             case _:
                 assert_never(request)
         yield RequestFinished(request)
 
-    def _check_ended(self, query_task_id: str) -> None:
+    def _check_ended(self, query_task_id: str, max_seconds: float) -> None:
         """Check that a task has ended that Looker does not find to cancel.
 
         Raises:
             StillRunningError: If it still runs.
         """
         entries = self._client.query_task_multi_results(
-            [query_task_id], new_rows=self._results.new_rows, max_tries=1
+            [query_task_id], new_rows=self._results.new_rows, max_tries=1, max_seconds=max_seconds
         )
         for _, entry in entries:
-            if (
-                not isinstance(entry, MalformedResponseError)
-                and phase_of(entry.status) is Phase.UNFINISHED
-            ):
+            if isinstance(entry, MalformedResponseError):
+                continue
+            if entry.rows is not None:
+                entry.rows.clear()
+            if phase_of(entry.status) is Phase.UNFINISHED:
                 msg = (
                     "it still runs, because Looker does not allow this user to stop it (HTTP "
                     "404); check the permissions of the API user"

@@ -135,9 +135,12 @@ class QueryTaskResultsStream(LookerStream):
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        records = self._records()
+        if not self.is_test_run:
+            yield from self._records()
+            return
         # A test run would end with the first task, before other streams had their record.
-        yield from [*records][: self.ABORT_AT_RECORD_COUNT] if self.is_test_run else records
+        yield from [*self._records()][: self.ABORT_AT_RECORD_COUNT]
+        self._report_incomplete()
 
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
@@ -199,12 +202,18 @@ class QueryTaskResultsStream(LookerStream):
             if shard_of(id_, settings.shard_count) == settings.shard_index
         ]
         streams = self._row_streams.values()
+        keepers = {s.query.name: s.keeper for s in streams if s.query and s.keeper}
+        if resuming := [name for name, keeper in keepers.items() if keeper.has_bookmark]:
+            self.logger.info(
+                "resuming from a bookmark, without rows whose replication key is null: %s",
+                one_line(", ".join(resuming), _NAMES_LENGTH),
+            )
         return Run(
             settings,
             self._tap.client,
             self._tap.clock,
             ledger=Ledger(self.stream_state, external_ids),
-            keepers={s.query.name: s.keeper for s in streams if s.query and s.keeper},
+            keepers=keepers,
             stored_queries=self._tap.stored_queries,
             logger=self.logger,
             run_id=None if self.is_test_run else settings.run_id,
@@ -254,6 +263,10 @@ class QueryTaskResultsStream(LookerStream):
             TasksNotCompletedError: If tasks did not complete, and `fail_on_task_error` is on.
         """
         super().finalize_state_progress_markers(state)
+        self._report_incomplete()
+
+    def _report_incomplete(self) -> None:
+        # It is the last line of the output.
         self._states.write_now(self._tap.state)
         if self._incomplete:
             fails = self.config.get("fail_on_task_error", True)

@@ -25,6 +25,7 @@ from tap_looker_tasks.records import (
     RowReader,
     column_in_schema,
     find_type_changes,
+    key_fields_of,
     match_columns,
     row_keys_of,
 )
@@ -98,11 +99,19 @@ class QueryStream(RowStream):
     @cached_property
     @override
     def keeper(self) -> QueryKeeper:
-        """State of the query."""
+        """State of the query.
+
+        Raises:
+            SettingsError: If its bookmark is unclear.
+        """
         field = self.query.config.replication_key if self._is_incremental else None
         column = None if field is None else column_in_schema(self.schema, field)
         start_date = self.config.get("start_date")
-        return QueryKeeper(self.query_to_run, self.stream_state, column, start_date)
+        keeper = QueryKeeper(self.query_to_run, self.stream_state, column, start_date)
+        reject_problems([keeper.problem] if keeper.problem else [])
+        if warning := keeper.drop_unusable(self._tap.clock.now()):
+            self.logger.warning("%s", warning)
+        return keeper
 
     @property
     def query_to_run(self) -> ConfiguredQuery:
@@ -140,6 +149,8 @@ class QueryStream(RowStream):
     @override
     def find_problem(self, result: Result) -> str | None:
         lost = [name for name in self.missing_columns(result) if name in self.primary_keys]
+        if known := {field.name for field in result.fields or ()}:
+            lost += [field for field in key_fields_of(self.schema) if field not in known]
         if not lost:
             return None
         return (

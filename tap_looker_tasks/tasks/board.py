@@ -26,7 +26,7 @@ Invariants:
   `next_action` that returned it until the report `TaskCreated`, `RequestFinished` or
   `RequestFailed`.
 - Each followed task has one outcome: one `Outcome`, or one that `leave` returns at the end.
-- A task is launched again only if Looker no longer runs the previous one.
+- A query is launched only if Looker no longer runs its previous task, in any run.
 - `Done` comes last, once no request in progress is waited for.
 """
 
@@ -44,6 +44,7 @@ from tap_looker_tasks.errors import (
     QueryError,
     RequestRejectedError,
     RetriableRequestError,
+    StillRunningError,
 )
 from tap_looker_tasks.tasks.query_task import (
     ABSENT,
@@ -131,15 +132,16 @@ class TaskBoard:
         self._settings = settings
         self._followed = {task.query_task_id: task for task in tasks}
         self._polls = PollSchedule(settings, self._followed)
+        self._to_cancel = deque(abandoned)
         self._queue = LaunchQueue(
             queries,
+            held={task.query_task_id: task.query_name for task in self._to_cancel},
             slots=settings.max_concurrent_tasks,
             max_pause=settings.poll_max_interval_seconds,
             patience=settings.http_max_tries,
         )
         self._to_fetch: deque[str] = deque()
         self._fetching: dict[str, FollowedTask] = {}
-        self._to_cancel = deque(abandoned)
         # Lost tasks that are cancelled before their query is launched again.
         self._lost: dict[str, Outcome] = {}
         self._launches: Counter[str] = Counter()
@@ -223,8 +225,7 @@ class TaskBoard:
 
     def is_awaiting(self) -> bool:
         """Return whether a launch or a cancellation is in progress, or is to be."""
-        requests = self._in_progress
-        return bool(requests.of(Launch) or requests.of(Cancel) or self._to_cancel)
+        return any(map(self._in_progress.of, (Launch, Cancel))) or bool(self._to_cancel)
 
     def drop(self, request: Request) -> None:
         """Record that a request is over, with any result."""
@@ -388,6 +389,7 @@ class TaskBoard:
         return events
 
     def _note_cancelled(self, task: LaunchedTask) -> list[Event]:
+        self._queue.release(task.query_task_id)
         if self._lost.pop(task.query_task_id, None):
             self._queue.queue_again(task.query_name, task.attempt + 1)
         return [Cancelled(task)]
@@ -421,7 +423,11 @@ class TaskBoard:
 
     def _note_not_cancelled(self, task: LaunchedTask, error: Exception) -> list[Event]:
         outcome = self._lost.pop(task.query_task_id, None)
-        return [*([outcome] if outcome else []), CancelFailed(task, str(error))]
+        events: list[Event] = [*([outcome] if outcome else []), CancelFailed(task, str(error))]
+        if self._queue.release(task.query_task_id) and isinstance(error, StillRunningError):
+            self._queue.give_up(task.query_name)
+            events.append(LaunchFailed(task.query_name, f"its task of an earlier run: {error}"))
+        return events
 
     def _note_launch_failure(
         self, request: Launch | Prepare, error: Exception, now: float

@@ -19,6 +19,9 @@ from tap_looker_tasks.tasks.query_task import (
     QueryTask,
 )
 
+# By default, for pages and for the API, and behind a proxy.
+_PORTS = frozenset({None, 443, 9999, 19999})
+
 
 class TaskInFlight(msgspec.Struct):
     """A launched and undelivered task in state.
@@ -161,10 +164,12 @@ class Ledger:
 def claim_instance(bookmark: dict[str, Any], base_url: str) -> bool:
     """Save the Looker instance in state; return False if the state belongs to another instance.
 
-    The port is ignored, because one instance has several.
+    The ports of one instance do not count; another port is that of another instance.
     """
-    host = urlsplit(base_url).hostname or base_url
-    instance = hashlib.sha256(host.encode()).hexdigest()[:16]
+    url = urlsplit(base_url)
+    host = url.hostname or base_url
+    place = host if url.port in _PORTS else f"{host}:{url.port}"
+    instance = hashlib.sha256(place.encode()).hexdigest()[:16]
     return bool(bookmark.setdefault("instance", instance) == instance)
 
 

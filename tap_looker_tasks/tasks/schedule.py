@@ -336,12 +336,19 @@ class LaunchQueue:
     """
 
     def __init__(
-        self, queries: Iterable[Launch], *, slots: int, max_pause: float, patience: int
+        self,
+        queries: Iterable[Launch],
+        *,
+        held: Mapping[str, str],
+        slots: int,
+        max_pause: float,
+        patience: int,
     ) -> None:
         """Queue the queries.
 
         Args:
             queries: Queries in launch order.
+            held: Query name by the ID of its task of an earlier run, which must end first.
             slots: Maximum number of tasks in flight.
             max_pause: Seconds to pause after Looker rejected a launch for load without naming a
                 delay.
@@ -351,6 +358,7 @@ class LaunchQueue:
         self._slots = self._capacity = slots
         self._max_pause = max_pause
         self._patience = patience
+        self._held = {**held}
         self._prepared: set[str] = set()
         self._preparing: set[str] = set()
         self._resume_at = -inf
@@ -365,7 +373,7 @@ class LaunchQueue:
         if now < self._resume_at or in_flight >= self._capacity:
             return None
         for query in self._next_queries():
-            if query.query_name in self._prepared:
+            if self._is_ready(query.query_name):
                 self._queued.remove(query)
                 return query
         return None
@@ -398,6 +406,11 @@ class LaunchQueue:
         """Remove a query that cannot be run."""
         self._preparing.discard(query_name)
         self._queued = deque(q for q in self._queued if q.query_name != query_name)
+
+    def release(self, query_task_id: str) -> bool:
+        """Stop holding the query of a task; return whether it is queued and was held."""
+        name = self._held.pop(query_task_id, None)
+        return any(query.query_name == name for query in self._queued)
 
     def put_back(self, request: Launch | Prepare) -> None:
         """Return a launch or preparation that was not performed to the queue."""
@@ -440,9 +453,15 @@ class LaunchQueue:
         names = [query.query_name for query in self._next_queries()]
         has_slot = in_flight < self._capacity
         ready = any(
-            has_slot if name in self._prepared else name not in self._preparing for name in names
+            has_slot and self._is_ready(name)
+            if name in self._prepared
+            else name not in self._preparing
+            for name in names
         )
         return now if ready else inf
+
+    def _is_ready(self, query_name: str) -> bool:
+        return query_name in self._prepared and query_name not in self._held.values()
 
     def _next_queries(self) -> Iterator[Launch]:
         return islice(self._queued, 2 * self._slots)

@@ -1,4 +1,4 @@
-"""Runs ended at any moment or line, damaged responses and metadata, a long run with faults."""
+"""Runs ended anywhere, damaged answers and metadata, incremental histories, a run with faults."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from demo.postgres import running_postgres
 from looker_simulator.engine import load_database
+from tests.chaos.histories import load_histories
 from tests.chaos.interrupts import run_interrupted
 from tests.chaos.kills import run_kills
 from tests.chaos.metadata import run_damaged
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100, help="of each of its tasks (100)")
     parser.add_argument("--answers", type=int, default=100_000, help="to damage (100000)")
     parser.add_argument("--runs", type=int, default=1_000, help="against damaged metadata (1000)")
+    parser.add_argument("--histories", type=int, default=10_000, help="of tables (10000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--postgres", action="store_true", help="load what ended runs wrote by target-postgres"
@@ -67,6 +69,11 @@ def main() -> int:
                 damages = run_damaged(Path(folder), database, given.runs, given.seed)
             _print(f"runs with damaged metadata, seed {given.seed}", damages.shown(), started_at)
             problems += damages.problems
+        started_at = time.monotonic()
+        if given.histories:
+            loads = load_histories(given.histories, given.seed)
+            _print(f"incremental histories, seed {given.seed}", loads.shown(), started_at)
+            problems += loads.problems
         started_at = time.monotonic()
         if given.tasks:
             size = Size(given.tasks, given.rows, given.seed)

@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_looker_tasks.config import Settings
 from tap_looker_tasks.errors import (
     AbortedError,
     ResponseTooLargeError,
     RetriableRequestError,
 )
+from tap_looker_tasks.launching import Launcher, StoredQueries
+from tap_looker_tasks.looker import SteadyClock
+from tap_looker_tasks.run.collector import RequestRunner
+from tap_looker_tasks.store import ResultStore
+from tap_looker_tasks.tasks import Cancel, LaunchedTask, RequestFailed
 from tests.looker.raw_server import OK, RawServer, with_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from looker_simulator.simulator import Simulator
     from tap_looker_tasks.looker.client import LookerClient
 
     Connect = Callable[..., LookerClient]
@@ -33,6 +40,7 @@ LONG = b"x" * 10_000
 # What continues without an end takes 20 s or more; a busy machine may take some of these.
 MAX_WAIT = 8
 ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+SETTINGS = Settings(base_url="https://looker.test", client_id="i", client_secret="s")
 PACKED = b"Content-Encoding: gzip\r\n"
 
 
@@ -91,6 +99,25 @@ def test_an_operation_ends_when_its_time_is_over(
         with expected:
             client.kill_query("a", max_seconds=0.3)
         assert time.monotonic() - started_at < MAX_WAIT
+
+
+def test_the_poll_after_a_cancellation_shares_its_time(
+    simulator: Simulator, connect: Connect
+) -> None:
+    simulator.fault("not_found", operation="kill_query", times=None)
+    simulator.fault("hang", seconds=20, times=None, operation="query_task_multi_results")
+    secret = simulator.client_secret
+    client = connect(simulator.base_url, client_id=simulator.client_id, client_secret=secret)
+    clock = SteadyClock()
+    runner = RequestRunner(
+        client, Launcher({}, SETTINGS, client, StoredQueries("UTC"), clock), ResultStore(), clock
+    )
+    assert not client.kill_query("a")
+    began_at = time.monotonic()
+    (failed,) = runner.perform(Cancel(LaunchedTask("a", "q"), 1.0))
+    assert isinstance(failed, RequestFailed)
+    assert "query_task_multi_results" in str(failed.error)
+    assert time.monotonic() - began_at < MAX_WAIT
 
 
 @pytest.mark.parametrize("response", STUCK)

@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from looker_simulator.simulator import Simulator
     from tests.singer import Run
@@ -275,27 +276,53 @@ def test_a_filter_that_an_expression_has_already_is_rejected(
     )
 
 
-@pytest.mark.parametrize("source", ["look", "explore"])
+@pytest.mark.parametrize("rejection", ["forgotten", "not_found", "validation_failed"])
+@pytest.mark.parametrize("source", ["look", "explore", "tile"])
 def test_a_query_id_that_looker_forgot_is_looked_up_again(
-    simulator: Simulator, tap: Tap, source: str
+    simulator: Simulator, tap: Tap, source: str, rejection: str
 ) -> None:
-    inlined = {"name": "q", "explore": inline("orders.city", "orders.count")}
-    queries = [inlined if source == "explore" else {"name": "q", "look_id": "5", "limit": 2}]
-    catalog = json.loads(tap("--discover", queries=queries).output)
-    first = tap(queries=queries, catalog=catalog)
-    saved = first.state["bookmarks"]["q"]["query"].get("query_id")
-    if saved is None:
-        pytest.skip("nothing is remembered of it")
-    simulator.forget_query(saved)
-    second = tap(queries=queries, catalog=catalog, state=first.state)
+    city = {"orders.city": "New York"}
+    sources: dict[str, dict[str, Any]] = {
+        "look": {"queries": [{"name": "q", "look_id": "1", "limit": 2}]},
+        "explore": {"queries": [{"name": "q", "explore": inline("orders.city", "orders.count")}]},
+        "tile": {"dashboards": [{"dashboard_id": "77", "name": "q"}]},
+    }
+    listens = listening("City", field="orders.city")
+    board = {
+        "dashboard_filters": [{"name": "City", "default_value": city["orders.city"]}],
+        "dashboard_elements": [tile("1", "Cities", "17", **listens)],
+    }
+    simulator.add_dashboard("77", {"title": "B", **board})
+    config, stream = sources[source], "q_cities" if source == "tile" else "q"
+    catalog = json.loads(tap("--discover", **config).output)
+    first = tap(catalog=catalog, **config)
+    saved = first.state["bookmarks"][stream]["query"]["query_id"]
+    if rejection == "forgotten":
+        simulator.forget_query(saved)
+    else:
+        simulator.fault(rejection, times=1, operation="create_query_task")
+    second = tap(catalog=catalog, state=first.state, **config)
     assert second.exit_code == 0, second.log
-    assert len(second.records("q")) == len(first.records("q"))
+    assert len(second.records(stream)) == len(first.records(stream)) > 0
     # Rejected, created again, launched: once.
     assert simulator.count("create_query_task") == 3
     simulator.clear_calls()
-    third = tap(queries=queries, catalog=catalog, state=second.state)
+    third = tap(catalog=catalog, state=second.state, **config)
     assert third.exit_code == 0
     assert simulator.count("create_query") == 0
+
+
+def test_a_query_id_that_looker_rejects_in_every_form_costs_its_own_stream(
+    simulator: Simulator, tap: Tap
+) -> None:
+    queries = [{"name": "q", "explore": inline("orders.city", "orders.count")}]
+    first = tap(queries=queries)
+    simulator.fault("validation_failed", times=None, operation="create_query_task")
+    second = tap(queries=queries, state=first.state)
+    assert second.exit_code == 1
+    assert "q (not launched: create_query_task: " in second.error
+    # Once per run.
+    assert simulator.count("create_query_task") == 3
 
 
 def test_a_dashboard_filter_goes_by_its_title_where_that_is_clear(
@@ -324,3 +351,76 @@ def test_doctor_says_that_what_is_left_may_be_gone(tap: Tap, more: dict[str, Any
     doctor = tap("--doctor", queries=[GOOD], **more)
     assert doctor.exit_code == 0
     assert "300 s" in " ".join(doctor.output.decode().split())
+
+
+def sales(*ids: str) -> dict[str, Any]:
+    return {"title": "B", "dashboard_elements": [tile(id_, "Sales", "17") for id_ in ids]}
+
+
+@pytest.mark.parametrize("known_by", ["state", "catalog", "both"])
+def test_a_tile_keeps_the_name_that_state_or_catalog_knows(
+    simulator: Simulator, tap: Tap, known_by: str
+) -> None:
+    simulator.add_dashboard("75", sales("11", "12"))
+    config: dict[str, Any] = {"dashboards": [{"dashboard_id": "75", "name": "d"}]}
+    first = tap(**config)
+    catalog = json.loads(tap("--discover", **config).output)
+    simulator.add_dashboard("75", sales("12"))
+    known: dict[str, Any] = {} if known_by == "catalog" else {"state": first.state}
+    run = tap(catalog=None if known_by == "state" else catalog, **known, **config)
+    assert run.exit_code == 0
+    assert len(run.records("d_sales_12")) == 3
+    assert run.records("d_sales") == []
+    assert "this stream was" not in run.log
+
+
+def test_a_tile_that_is_discovered_under_another_name_is_warned_of(
+    simulator: Simulator, tap: Tap
+) -> None:
+    simulator.add_dashboard("76", sales("11", "12"))
+    config: dict[str, Any] = {"dashboards": [{"dashboard_id": "76", "name": "d"}]}
+    first = tap(**config)
+    simulator.add_dashboard("76", sales("12"))
+    # As Meltano does, which discovers without state.
+    catalog = json.loads(tap("--discover", **config).output)
+    run = tap(catalog=catalog, state=first.state, **config)
+    assert len(run.records("d_sales")) == 3
+    assert run.log.count("d_sales: this stream was d_sales_12 before; targets load it into a") == 1
+    assert "`name` of dashboards[0]: tile 'Sales' keeps the name" in run.log
+    later = tap(catalog=catalog, state=run.state, **config)
+    assert "this stream was" not in later.log
+    named = config["dashboards"][0] | {"tiles": [{"id": "12", "name": "sales_12"}]}
+    kept = tap(dashboards=[named], state=first.state)
+    assert len(kept.records("d_sales_12")) == 3
+    assert "this stream was" not in kept.log
+
+
+def test_a_test_run_fails_when_content_is_gone(tap: Tap) -> None:
+    run = tap("--test", queries=[{"name": "bad", "look_id": "99"}])
+    assert run.exit_code == 1
+    assert "bad (not launched: queries[0].look_id: there is no Look 99" in run.error
+    assert run.only()["status"] == "error"
+    assert tap("--test", queries=[GOOD, {"name": "bad", "look_id": "99"}]).exit_code == 1
+    left = tap("--test", queries=[{"name": "bad", "look_id": "99"}], fail_on_task_error=False)
+    assert left.exit_code == 0
+
+
+@pytest.mark.parametrize("look_id", ["5", "99"])
+def test_summary_and_report_name_content_that_is_gone(
+    simulator: Simulator, tap: Tap, tmp_path: Path, look_id: str
+) -> None:
+    simulator.trash(look_id="5")
+    summary, page = tmp_path / "summary.json", tmp_path / "report.html"
+    queries = [GOOD, {"name": "bad", "look_id": look_id}]
+    run = tap(queries=queries, summary_path=str(summary), report_path=str(page))
+    reason = {"5": "Look 5 is deleted", "99": "there is no Look 99"}[look_id]
+    assert run.exit_code == 1
+    assert (
+        f"bad, not launched: {'queries[1].look_id: ' if look_id == '99' else ''}{reason}" in run.log
+    )
+    shown = json.loads(summary.read_text())
+    assert (shown["exit_code"], shown["row_count"]) == (1, 3)
+    assert shown["query_tasks"] == {"delivered": 1, "not_launched": 1}
+    (bad,) = (found for found in shown["queries"] if found["name"] == "bad")
+    assert reason in bad["error"]
+    assert reason in page.read_text()

@@ -632,3 +632,27 @@ def test_no_second_task_is_launched_beside_one_that_may_not_be_stopped(
     (id_,) = slow.tasks()
     assert run.exit_code == 1
     assert f"query task {id_} was not cancelled: it still runs" in run.log
+
+
+def test_the_next_run_launches_nothing_beside_a_task_that_may_not_be_stopped(
+    slow: Simulator, tap: Tap
+) -> None:
+    first = tap(base_url=slow.base_url, queries=[AIRLINES], wait_for_completion=False)
+    (id_,) = slow.tasks()
+    config: dict[str, Any] = {"base_url": slow.base_url, "wait_for_completion": False}
+    config["queries"] = [AIRLINES | {"limit": 3}, AIRPORTS]
+    slow.fault("not_found", times=None, operation="kill_query")
+    second = tap(state=first.state, **config)
+    assert second.exit_code == 1
+    assert "airlines (not launched: its task of an earlier run: it still runs" in second.error
+    (failed,) = (r for r in second.records() if r["query_name"] == "airlines")
+    assert failed["status"] == "error"
+    # The other query is launched.
+    assert len(slow.tasks()) == 2
+    assert second.bookmark["to_cancel"] == {id_: "airlines"}
+    slow.clear_faults()
+    third = tap(state=second.state, **config)
+    assert third.exit_code == 0
+    assert slow.cancelled == {id_}
+    assert third.bookmark.get("to_cancel") is None
+    assert in_flight(third).keys() == {"airlines", "airports"}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tap_looker_tasks.tasks import claim_instance
+from tests.singer import state_at_launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,6 +282,42 @@ def test_state_of_another_instance_is_rejected_with_the_way_out(
     again = tap(queries=queries, state=moved, base_url=elsewhere)
     assert again.exit_code == 0
     assert len(again.records("q")) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "is_same"),
+    [
+        ("https://a.test", "https://a.test:19999", True),
+        ("https://a.test:9999", "https://a.test:443", True),
+        ("http://a.test:8001", "http://a.test:8001", True),
+        ("http://a.test:8001", "http://a.test:8002", False),
+        ("https://a.test", "https://a.test:8001", False),
+        ("https://a.test", "https://b.test", False),
+    ],
+)
+def test_an_instance_is_a_host_with_the_ports_of_one_looker(
+    url: str, other: str, *, is_same: bool
+) -> None:
+    bookmark: dict[str, Any] = {}
+    assert claim_instance(bookmark, url)
+    assert claim_instance(bookmark, other) is is_same
+
+
+@pytest.mark.parametrize(("hours", "is_awaited"), [(5, True), (7, False)])
+def test_a_task_that_looker_has_removed_by_now_is_launched_again_without_the_grace(
+    simulator: Simulator, tap: Tap, hours: int, *, is_awaited: bool
+) -> None:
+    config: dict[str, Any] = {"queries": [{"name": "q", "query_id": "17"}], "run_id": "r"}
+    config |= {"expired_grace_seconds": 60, "task_timeout_seconds": 90_000}
+    state = state_at_launch(tap(**config), "q")
+    task = state["bookmarks"]["query_task_results"]["in_flight"]["q"]
+    launched_at = datetime.fromisoformat(task["launched_at"]) - timedelta(hours=hours)
+    task |= {"launched_at": launched_at.isoformat(), "query_task_id": "0" * 32}
+    simulator.clear_calls()
+    run = tap(state=state, sync_timeout_seconds=2 if is_awaited else None, **config)
+    assert run.exit_code == 0
+    assert simulator.count("create_query_task") == (0 if is_awaited else 1)
+    assert len(run.records("q")) == (0 if is_awaited else 3)
 
 
 def test_a_try_after_a_killed_one_launches_nothing_that_was_delivered(

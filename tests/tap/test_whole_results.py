@@ -107,19 +107,6 @@ def test_a_result_in_parts_that_is_broken_off_is_an_error(
     assert activated(run) == []
 
 
-@pytest.mark.parametrize("result_format", [*FORMATS, "json"])
-def test_an_external_result_that_is_broken_off_is_an_error(
-    simulator: Simulator, tap: Tap, result_format: str
-) -> None:
-    id_ = simulator.create_task("17", result_format)
-    simulator.fault("severed", times=None)
-    run = tap(query_task_ids=[id_])
-    assert run.only()["status"] == "error"
-    assert run.only()["error_message"] == "The database closed the connection"
-    assert run.only()["data"] is None
-    assert run.exit_code == 1
-
-
 def test_totals_do_not_hide_that_a_result_is_broken_off(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("severed", times=None)
     run = tap(queries=[{"name": "q", "query_id": "7"}], result_format="json_bi")
@@ -156,15 +143,22 @@ def test_an_external_result_as_long_as_a_cap_is_said(simulator: Simulator, tap: 
     assert "check the role of the API user; there may be more" in run.log
 
 
-def test_days_that_are_filled_in_are_above_the_limit(tap: Tap) -> None:
+@pytest.mark.parametrize("says_truncated", [True, False])
+@pytest.mark.parametrize("result_format", FORMATS)
+def test_days_that_are_filled_in_are_above_the_limit(
+    database: Database, tap: Tap, result_format: str, *, says_truncated: bool
+) -> None:
+    variants = frozenset() if says_truncated else frozenset({"truncated_left_out"})
     fields = ("orders.created_date", "orders.count")
     few = {"orders.customer": "Ada", "orders.state": "CA", "orders.category": "Tea"}
     filled = inline(*fields, fill_fields=fields[:1], filters=few)
-    run = tap(queries=[{"name": "q", "explore": filled, "limit": 12}])
+    with Simulator(SimulatorOptions(variants=variants), database=database) as looker:
+        config = {"base_url": looker.base_url, "result_format": result_format}
+        run = tap(queries=[{"name": "q", "explore": filled, "limit": 12}], **config)
+        cut = tap(queries=[{"name": "q", "explore": filled, "limit": 2}], **config)
     assert len(run.records("q")) > 12
-    assert run.only()["truncated"] is False
+    assert not run.only()["truncated"]
     assert activated(run) == ["q"]
-    cut = tap(queries=[{"name": "q", "explore": filled, "limit": 2}])
     assert len(cut.records("q")) > 2
     assert cut.only()["truncated"] is True
     assert activated(cut) == []

@@ -32,6 +32,18 @@ def rejected(run: Run) -> str:
         ("POLL_INTERVAL_SECONDS", "soon", ": expected a number, got text"),
         ("QUERIES", "not json", ': expected a JSON array, like ["..."]'),
         ("QUERIES", '[{"name": "a", "limt": 3}]', "[0].limt: no such key; did you mean limit?"),
+        ("DASHBOARDS", '[{"dashboard_id": 7, "lookback": "1 day"}]', "[0].lookback: no such key"),
+        (
+            "DASHBOARDS",
+            '[{"dashboard_id": 7, "replication_key": "a.b"}]',
+            "[0].replication_key: no such key",
+        ),
+        (
+            "DASHBOARDS",
+            '[{"dashboard_id": 7, "limt": 3}]',
+            "[0].limt: no such key; did you mean limit?",
+        ),
+        ("QUERIES", '[{"name": "a", "query_id": 1, "tiles": []}]', "[0].tiles: no such key"),
         ("QUERY_TASK_IDS", "a,b", ': expected a JSON array, like ["..."]'),
         ("QUERY_TASK_IDS", "[1]", "[0]: expected text, got an integer"),
         ("STREAM_MAPS", "not json", ': expected a JSON object, like {"...": "..."}'),

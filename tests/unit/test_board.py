@@ -17,6 +17,7 @@ from tap_looker_tasks.errors import (
     RequestRejectedError,
     RetriableRequestError,
     SpoolError,
+    StillRunningError,
 )
 from tap_looker_tasks.results.entries import TaskEntry
 from tap_looker_tasks.results.json_text import NULL
@@ -639,6 +640,25 @@ def test_a_task_that_no_one_waits_for_any_more_is_cancelled() -> None:
     assert cancel == Cancel(launched("a"))
     board.note(RequestFinished(cancel), 0)
     assert board.next_action(0) == Done()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_launched"), [(None, True), (PASSING, True), (StillRunningError("it runs"), False)]
+)
+def test_a_query_waits_for_the_end_of_its_task_of_an_earlier_run(
+    error: Exception | None, *, is_launched: bool
+) -> None:
+    board = TaskBoard(
+        settings(), queries=[Launch("flights"), Launch("y")], abandoned=[launched("a")]
+    )
+    cancel, other = begin(board, 0)
+    assert (cancel, other) == (Cancel(launched("a")), Launch("y"))
+    end = RequestFailed(cancel, error) if error else RequestFinished(cancel)  # type: ignore[arg-type]
+    events = board.note(end, 0)
+    assert begin(board, 0) == ([Launch("flights")] if is_launched else [])
+    failed = [event for event in events if isinstance(event, LaunchFailed)]
+    reason = "its task of an earlier run: it runs"
+    assert failed == ([] if is_launched else [LaunchFailed("flights", reason)])
 
 
 def test_an_external_task_is_never_launched_again_nor_cancelled() -> None:

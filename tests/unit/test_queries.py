@@ -352,14 +352,14 @@ def test_a_bookmark_is_a_filter_expression(
 @pytest.mark.parametrize(
     ("kind", "bookmark", "expression"),
     [
-        (LOCAL_DATE_TIME, "2026-03-01 12:30:00", "after 2026-02-28 12:30:00"),
-        (LOCAL_DATE_TIME, "2026-03-01 12:30:00 UTC", "after 2026-02-28 13:30:00"),
-        (DATE, "2026-01-01", "after 2025-12-31"),
+        (LOCAL_DATE_TIME, "2026-03-01 12:30:00", "after 2026-02-28 10:30:00"),
+        (LOCAL_DATE_TIME, "2026-03-01 12:30:00 UTC", "after 2026-02-28 11:30:00"),
+        (DATE, "2026-01-01", "after 2025-12-30"),
         (DATE, "0001-01-01", "after 0001-01-01"),
         (STRING, "7", ">=7"),
     ],
 )
-def test_a_field_in_another_time_zone_is_asked_for_from_a_day_before(
+def test_a_field_in_another_time_zone_is_requested_from_26_hours_before(
     kind: ColumnType, bookmark: str, expression: str
 ) -> None:
     key = replace(column(kind), converts_time_zone=False)
