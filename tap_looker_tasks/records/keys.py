@@ -182,7 +182,8 @@ def row_keys_of(schema: Mapping[str, Any], result: Result) -> RowKeys | None:
     if ROW_KEY not in schema["properties"]:
         return None
     types = {field.name: field.type for field in result.fields or ()}
-    dimensions = {*key_fields_of(schema), *result.dimensions}
+    named = {name for name in key_fields_of(schema) if name in types or not types}
+    dimensions = named | result.dimensions
     return RowKeys(
         {
             name: _is_number(schema, name) or column_type_of(types.get(name)).is_number
