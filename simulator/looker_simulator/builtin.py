@@ -25,7 +25,7 @@ from looker_simulator.model import (
 from looker_simulator.stored import CONTENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 FLIGHTS_MODEL = "flights_2013"
@@ -378,7 +378,22 @@ SYSTEM_ACTIVITY = Model.of(
 """Made-up history, users, queries, Looks and dashboards."""
 
 
-_FLIGHTS_TABLES = ("airlines", "airports", "planes", "weather")
+_CSV_TABLES: Mapping[str, str] = {
+    "airlines": "carrier varchar, name varchar",
+    "airports": "faa varchar, name varchar, lat double, lon double, alt bigint, tz bigint, "
+    "dst varchar, tzone varchar",
+    "planes": "tailnum varchar, year bigint, type varchar, manufacturer varchar, model varchar, "
+    "engines bigint, seats bigint, speed bigint, engine varchar",
+    "weather": "origin varchar, year bigint, month bigint, day bigint, hour bigint, temp double, "
+    "dewp double, humid double, wind_dir bigint, wind_speed double, wind_gust double, "
+    "precip double, pressure double, visib double, time_hour timestamp",
+    "flights": "year bigint, month bigint, day bigint, dep_time bigint, sched_dep_time bigint, "
+    "dep_delay bigint, arr_time bigint, sched_arr_time bigint, arr_delay bigint, "
+    "carrier varchar, flight bigint, tailnum varchar, origin varchar, dest varchar, "
+    "air_time bigint, distance bigint, hour bigint, minute bigint, time_hour timestamp",
+}
+"""Columns of the CSV files, because detecting them takes longer than reading the small ones."""
+_UNUSED = "exclude (year, month, day, sched_dep_time, arr_time, sched_arr_time, hour)"
 _DEPARTURE = """
     alter table flights add column departure timestamp;
     update flights set departure = time_hour + to_minutes(minute::integer);
@@ -401,21 +416,28 @@ def connect() -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect()
     folder = _data_folder()
-    for table in _FLIGHTS_TABLES:
-        _load(connection, table, folder / f"{table}.csv")
     with tempfile.TemporaryDirectory() as unpacked:
         with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
             archive.extract("flights.csv", unpacked)
-        _load(connection, "flights", Path(unpacked) / "flights.csv")
+        for table, columns in _CSV_TABLES.items():
+            _load(connection, table, columns, Path(unpacked if table == "flights" else folder))
     connection.execute(_DEPARTURE)
     for script in (_NUMBERS_TABLE, _SHOP_TABLES, ACTIVITY_TABLES):
         connection.execute(script)
     return connection
 
 
-def _load(connection: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
-    rows = connection.read_csv(str(path), na_values="NA", timestamp_format="%Y-%m-%dT%H:%M:%SZ")
-    rows.create(table)
+def _load(connection: duckdb.DuckDBPyConnection, table: str, columns: str, folder: Path) -> None:
+    types = dict(column.split() for column in columns.split(", "))
+    rows = connection.read_csv(
+        str(folder / f"{table}.csv"),
+        header=True,
+        auto_detect=False,
+        columns=types,
+        na_values="NA",
+        timestamp_format="%Y-%m-%dT%H:%M:%SZ",
+    )
+    rows.project(f"* {_UNUSED}" if table == "flights" else "*").create(table)
 
 
 def _data_folder() -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import subprocess
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from looker_simulator.content import query_slug
 from looker_simulator.declarations import ModelError
 from looker_simulator.engine import load_database
 from looker_simulator.faults import FAULTS, VARIANTS
-from looker_simulator.people import CREDENTIAL
+from looker_simulator.looker import CREDENTIAL
 from looker_simulator.scenario import read_scenario
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.user_project import read_project
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from looker_simulator.model import Project
 
 _PORT = 19999
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+_MAX_KEPT_BYTES = 1 << 18
 _SECONDS = click.FloatRange(min=0)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -225,6 +228,7 @@ def serve(
         Faults can also be switched on while it runs: POST {"name": ..., "times": ...} to
         /simulator/faults, DELETE them there; GET /simulator/calls lists the requests so far.
     """
+    _return_freed_memory()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -239,6 +243,17 @@ def serve(
             folder = Path(until_stopped.enter_context(TemporaryDirectory()))
             options["certificate"] = _make_certificate(folder, options["host"])
         _serve(data, model, scenario, faults, stopped, options)
+
+
+def _return_freed_memory() -> None:
+    """Return the memory of large results to the system once they are sent.
+
+    Without this, glibc keeps freed blocks of up to 32 MiB, in as many arenas as there are threads.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _MAX_KEPT_BYTES)
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def _serve(

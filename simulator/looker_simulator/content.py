@@ -335,7 +335,7 @@ def as_explore(
     }
     for found in explore.fields.values():
         if found.name not in hidden_fields:
-            groups[f"{found.category}s"].append(_as_field(found, explore))
+            groups[f"{found.category}s"].append(_as_field(found, model, explore))
     return {
         "id": f"{model.name}::{explore.name}",
         "name": explore.name,
@@ -357,7 +357,7 @@ def _as_filters(filters: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in filters.items()]
 
 
-def _as_field(field: Field, explore: Explore) -> dict[str, Any]:
+def _as_field(field: Field, model: Model, explore: Explore) -> dict[str, Any]:
     return {
         "name": field.name,
         "label": field.label,
@@ -389,6 +389,7 @@ def _as_field(field: Field, explore: Explore) -> dict[str, Any]:
         "sql": field.sql,
         "field_group_label": None,
         "source_file": f"{explore.name}.view.lkml",
+        "lookml_link": f"/projects/{model.name}/files/{field.view}.view.lkml",
     }
 
 

@@ -103,7 +103,7 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
     {
         "numeric_ids": "queries have numbers as IDs, as before release 24.20",
         "capitalized": "statuses are written as in prose: Complete",
-        "columns_truncated_text": '`columns_truncated` of json_bi is text: "true"',
+        "columns_truncated_as_text": "`columns_truncated` of json_bi is text",
         "listen_object": "tiles listen by an object from filter to field",
         "no_fields": "results name no fields, as cached ones of release 26.14",
         "runtime_number": "`runtime` of json_detail is a number",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
+import zipfile
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from looker_simulator.text_formats import Table, write_text, write_value
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Self
 
@@ -25,6 +28,7 @@ DETAILED_FORMATS = frozenset({"json_detail", "json_fe"})
 UNWRITTEN_FORMATS = frozenset({"gsxml", "jpg", "odc", "pdf", "png"})
 """Formats of Looker that are rejected: images, and those of spreadsheet programs."""
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_ROWS_AT_ONCE = 1000
 _PIVOT_SEPARATOR = "|FIELD|"
 _ROW_TOTAL = "$$$_row_total_$$$"
 GROUPING = "$$$__grouping__$$$"
@@ -64,6 +68,17 @@ def encode(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
+def _encode_rows(rows: Iterable[Mapping[str, Any]]) -> msgspec.Raw:
+    """Return rows as a JSON array, encoded in parts: as objects, they take ten times the memory."""
+    rest = iter(rows)
+    array = bytearray(b"[")
+    while some := [*islice(rest, _ROWS_AT_ONCE)]:
+        array += b"," if len(array) > 1 else b""
+        array += encode(some)[1:-1]
+    array += b"]"
+    return msgspec.Raw(array)
+
+
 def build_payload(
     result: QueryResult,
     result_format: str,
@@ -87,7 +102,7 @@ def build_payload(
     if result_format == "json_bi":
         return _json_bi(result, options)
     if result_format in {"inline_json", "json"}:
-        return [*_flat_rows(result)]
+        return _encode_rows(_flat_rows(result))
     return result.sql if result_format == "sql" else write_text(result_format, _table(result))
 
 
@@ -98,14 +113,14 @@ def build_failure(failure: QueryFailedError, result_format: str, *, query_task_i
     if result_format in DETAILED_FORMATS:
         return {
             "id": query_task_id,
-            "sql": failure.sql,
+            "sql": failure.sql or None,
             "fields": {"dimensions": [], "measures": [], "table_calculations": [], "pivots": []},
             "data": [],
             "errors": [
                 {
                     "message": "The database rejected the query.",
                     "message_details": failure.message,
-                    "params": failure.sql,
+                    "params": failure.sql or None,
                     "edit_url": None,
                     "error_pos": None,
                     "level": "error",
@@ -116,7 +131,7 @@ def build_failure(failure: QueryFailedError, result_format: str, *, query_task_i
         }
     row = {"looker_error": failure.message}
     if result_format == "json_bi":
-        return {"metadata": {"sql": failure.sql}, "rows": [row]}
+        return {"metadata": {"sql": failure.sql or None}, "rows": [row]}
     return [row] if result_format in {"inline_json", "json"} else failure.message
 
 
@@ -132,7 +147,7 @@ def _json_detail(result: QueryResult, options: ResultOptions) -> dict[str, Any]:
             "sorts": result.query.get("sorts") or [],
             "query_timezone": result.timezone,
         },
-        "sql": result.sql,
+        "sql": result.sql or None,
         "fields": _fields(result),
         "fill_fields": [f for f in _fields(result)["dimensions"] if f["name"] in fill_fields],
         "has_totals": result.totals is not None,
@@ -141,7 +156,7 @@ def _json_detail(result: QueryResult, options: ResultOptions) -> dict[str, Any]:
         "number_format": "1,234.56",
         "explore": {"name": result.explore.name, "label": result.explore.title},
         "timezone": result.timezone,
-        "data": [_dressed(row, options) for row in _cell_rows(result)],
+        "data": _encode_rows(_dressed(row, options) for row in _cell_rows(result)),
         "drill_menu_build_time": 0.001,
     }
     if result.pivots:
@@ -157,11 +172,11 @@ def _json_detail(result: QueryResult, options: ResultOptions) -> dict[str, Any]:
 
 
 def _json_bi(result: QueryResult, options: ResultOptions) -> dict[str, Any]:
-    rows = [*_cell_rows(result)]
-    for depth in sorted(result.subtotals, reverse=True):
-        rows += _subtotal_rows(result, depth)
-    if result.totals is not None:
-        rows.append(_total_row(result))
+    rows = chain(
+        _cell_rows(result),
+        *(_subtotal_rows(result, depth) for depth in sorted(result.subtotals, reverse=True)),
+        [] if result.totals is None else [_total_row(result)],
+    )
     return {
         "metadata": {
             "fields": _fields(result),
@@ -169,11 +184,11 @@ def _json_bi(result: QueryResult, options: ResultOptions) -> dict[str, Any]:
             "has_totals": result.totals is not None,
             "has_subtotals": bool(result.subtotals),
             "columns_truncated": result.columns_truncated,
-            "sql": result.sql,
+            "sql": result.sql or None,
             "filters": _applied_filters(result),
             "bigquery_metadata": None,
         },
-        "rows": [_dressed(row, options) for row in rows],
+        "rows": _encode_rows(_dressed(row, options) for row in rows),
     }
 
 
@@ -404,3 +419,110 @@ def _table(result: QueryResult) -> Table:
 
 def _head(column: Mapping[str, Any], pivot: str) -> str:
     return "Row Totals" if column["is_total"] else write_value(column["data"].get(pivot))
+
+
+# Texts in XML cannot contain other control characters.
+_NOT_IN_XML = {n: None for n in range(32) if n not in {9, 10, 13}}
+_TYPES = (
+    '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels" '
+    'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Override PartName="/workbook.xml" ContentType="application/vnd.openxmlformats-'
+    'officedocument.spreadsheetml.sheet.main+xml"/>'
+    '<Override PartName="/sheet.xml" ContentType="application/vnd.openxmlformats-'
+    'officedocument.spreadsheetml.worksheet+xml"/></Types>'
+)
+_RELATIONS = (
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/'
+    'relationships/{0}" Target="{1}"/></Relationships>'
+)
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_WORKBOOK = (
+    f'<workbook xmlns="{_MAIN}" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/'
+    'relationships"><sheets><sheet name="Results" sheetId="1" r:id="r1"/></sheets></workbook>'
+)
+
+
+class Table(NamedTuple):
+    """A result in the form that users see.
+
+    Attributes:
+        heads: Lines of labels; with pivots, one for each pivot before that of the fields.
+        rows: Values.
+    """
+
+    heads: list[list[str]]
+    rows: Sequence[Sequence[object]]
+
+
+def write_text(result_format: str, table: Table) -> str:
+    """Return a table in one of Looker's formats; xlsx as text whose characters are its bytes."""
+    return _WRITERS[result_format](table)
+
+
+def write_value(value: object) -> str:
+    """Return a value as text; empty for null."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(map(write_value, value))
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _lines(table: Table) -> list[list[str]]:
+    return [*table.heads, *([write_value(value) for value in row] for row in table.rows)]
+
+
+def _separated(table: Table, delimiter: str) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(_lines(table))
+    return text.getvalue()
+
+
+def _md(table: Table) -> str:
+    lines = _lines(table)
+    lines.insert(len(table.heads), ["---"] * len(table.heads[-1]))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _html(table: Table) -> str:
+    lines = "".join(
+        f"<tr>{''.join(f'<{tag}>{html.escape(text)}</{tag}>' for text in line)}</tr>"
+        for number, line in enumerate(_lines(table))
+        for tag in ("th" if number < len(table.heads) else "td",)
+    )
+    return f"<table>{lines}</table>"
+
+
+def _xlsx(table: Table) -> str:
+    lines: list[Sequence[object]] = [*table.heads, *table.rows]
+    rows = "".join(f"<row>{''.join(map(_cell, line))}</row>" for line in lines)
+    parts = {
+        "[Content_Types].xml": _TYPES,
+        "_rels/.rels": _RELATIONS.format("officeDocument", "workbook.xml"),
+        "workbook.xml": _WORKBOOK,
+        "_rels/workbook.xml.rels": _RELATIONS.format("worksheet", "sheet.xml"),
+        "sheet.xml": f'<worksheet xmlns="{_MAIN}"><sheetData>{rows}</sheetData></worksheet>',
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
+    return file.getvalue().decode("latin-1")
+
+
+def _cell(value: object) -> str:
+    text = html.escape(write_value(value)).translate(_NOT_IN_XML)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return f"<c><v>{text}</v></c>"
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
+
+
+_WRITERS: Mapping[str, Callable[[Table], str]] = {
+    "csv": lambda table: _separated(table, ","),
+    "html": _html,
+    "md": _md,
+    "txt": lambda table: _separated(table, "\t"),
+    "xlsx": _xlsx,
+}

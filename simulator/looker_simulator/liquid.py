@@ -9,7 +9,6 @@ orders.recently %} orders.created {% endcondition %}` are expanded by
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from liquid import BlockNode, RenderContext, Token, TokenStream
 
-_HAS_LIQUID = re.compile(r"\{%|\{\{")
 _LOOKER = "looker_simulator"
 _END = "endcondition"
 
@@ -51,15 +49,12 @@ class LiquidValues:
     user_attributes: Mapping[str, str]
 
 
-def expand_liquid(sql: str, values: Callable[[], LiquidValues]) -> str:
-    """Return SQL with its Liquid expanded; `values` is called only if there is Liquid.
+def expand_liquid(sql: str, found: LiquidValues) -> str:
+    """Return SQL with its Liquid expanded.
 
     Raises:
         ValueError: If it is not Liquid.
     """
-    if not _HAS_LIQUID.search(sql):
-        return sql
-    found = values()
     short = {name: field for fields in found.fields.values() for name, field in fields.items()}
     try:
         return _ENVIRONMENT.from_string(sql).render(
@@ -78,8 +73,6 @@ def expand_liquid(sql: str, values: Callable[[], LiquidValues]) -> str:
 
 def find_liquid_mistake(sql: str) -> str:
     """Return the mistake for which `expand_liquid` would reject SQL; empty for none."""
-    if not _HAS_LIQUID.search(sql):
-        return ""
     try:
         _ENVIRONMENT.from_string(sql)
     except LiquidError as error:

@@ -1,4 +1,4 @@
-"""State of the simulated Looker: tokens, queries, tasks, content and calls."""
+"""State of the simulated Looker: users, tokens, queries, tasks, content and calls."""
 
 from __future__ import annotations
 
@@ -17,15 +17,75 @@ if TYPE_CHECKING:
 
     from looker_simulator.engine import Database
     from looker_simulator.exchange import Call
-    from looker_simulator.people import User
+    from looker_simulator.model import Model
     from looker_simulator.tasks import QueryTask, QueryTasks
 
+CREDENTIAL = "simulator"
 _UNIMPORTANT = frozenset(
     {"id", "slug", "client_id", "share_url", "expanded_share_url", "url", "can"}
 )
 
 
 _DOWNLOAD_LIMIT = 5000
+
+
+@dataclass(frozen=True)
+class User:
+    """A user with credentials for the API.
+
+    Attributes:
+        id: Looker's ID.
+        client_id: Client ID to log in with.
+        client_secret: Client secret to log in with.
+        name: Display name.
+        permissions: Names of the user's permissions; None for all.
+        models: Names of the models they apply to; None for all.
+        folders: IDs of the folders whose content the user sees; None for all.
+        attributes: Values of user attributes, by name, for Liquid and access grants.
+    """
+
+    id: str = "1"
+    client_id: str = CREDENTIAL
+    client_secret: str = CREDENTIAL
+    name: str = "Simulator"
+    permissions: frozenset[str] | None = None
+    models: frozenset[str] | None = None
+    folders: frozenset[str] | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def email(self) -> str:
+        """Return the user's address."""
+        return f"{self.name.lower().replace(' ', '.')}@looker.test"
+
+    @property
+    def all_attributes(self) -> dict[str, str]:
+        """Return the values of Looker's own attributes and of the others."""
+        first, _, last = self.name.partition(" ")
+        own = {"id": self.id, "name": self.name, "email": self.email, "first_name": first}
+        return {**own, "last_name": last, "locale": "en", **self.attributes}
+
+    def may(self, permission: str, model: str | None = None) -> bool:
+        """Return whether the user has a permission, for a model if one is named."""
+        if self.permissions is not None and permission not in self.permissions:
+            return False
+        return model is None or self.models is None or model in self.models
+
+    def sees_folder(self, folder_id: str | None) -> bool:
+        """Return whether the user sees the content of a folder."""
+        return self.folders is None or folder_id in self.folders
+
+    def hidden_fields(self, model: Model | None, explore: str) -> set[str]:
+        """Return the names of an Explore's fields that access grants hide from the user."""
+        found = model.explores.get(explore) if model else None
+        if model is None or found is None:
+            return set()
+        granted = {
+            name
+            for name, (attribute, values) in model.access_grants.items()
+            if self.all_attributes.get(attribute) in values
+        }
+        return {name for name, each in found.fields.items() if not each.grants <= granted}
 
 
 class HttpError(Exception):
@@ -282,7 +342,7 @@ class Looker:
             raise reject_fields(
                 *((name, "missing_field", f"{name} is required") for name in missing)
             )
-        check_format(str(about["result_format"]))
+        check_format(str(about["result_format"]), user)
         key = self.query_key(about["query_id"])
         body = self.body_of(key)
         body = self.visible({**body, "limit": limit} if limit else body, user)
@@ -297,12 +357,15 @@ def _cap(limit: object) -> str:
     return str(_DOWNLOAD_LIMIT if rows < 0 else min(rows, _DOWNLOAD_LIMIT))
 
 
-def check_format(result_format: str) -> None:
+def check_format(result_format: str, user: User) -> None:
     """Check the format of a result.
 
     Raises:
-        HttpError: If there is no such format, or the simulator does not write it.
+        HttpError: If there is no such format, the simulator does not write it, or it is the SQL,
+            which the user is not allowed to see.
     """
+    if result_format == "sql" and not user.may("see_sql"):
+        raise HttpError(404, "Not found")
     if result_format in formats.UNWRITTEN_FORMATS:
         raise HttpError(400, f"The simulator does not write the format {result_format}")
     if result_format not in formats.JSON_FORMATS | formats.TEXT_FORMATS:

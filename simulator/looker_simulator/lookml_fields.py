@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from looker_simulator.filters import Filter, FilterError
-from looker_simulator.liquid import find_liquid_mistake
 from looker_simulator.model import (
     DATE_TYPES,
     TIMEFRAMES,
@@ -17,6 +16,7 @@ from looker_simulator.model import (
     Field,
     date_group,
     day_group,
+    has_liquid,
     yesno,
 )
 from looker_simulator.sql import filter_condition
@@ -169,8 +169,12 @@ class FieldBuilder:
         """
         sql = sql.strip().removesuffix(";;").replace("${TABLE}", f'"{alias}"')
         sql = _LIQUID_NAME.sub(lambda match: f"{match[1]}{alias}.{match[2]}", sql)
-        if mistake := find_liquid_mistake(sql):
-            self.warnings.append(block.warning(mistake))
+        if has_liquid(sql):
+            # Importing liquid takes a third of a second.
+            from looker_simulator.liquid import find_liquid_mistake  # noqa: PLC0415 - see above
+
+            if mistake := find_liquid_mistake(sql):
+                self.warnings.append(block.warning(mistake))
         return _REFERENCE.sub(lambda match: self._refer(alias, match[1], block), sql)
 
     def _refer(self, alias: str, name: str, block: Block) -> str:

@@ -278,3 +278,8 @@ class Project:
     content: Content
     connect: Callable[[], duckdb.DuckDBPyConnection]
     description: str
+
+
+def has_liquid(sql: str) -> bool:
+    """Return whether SQL has Liquid to expand."""
+    return "{%" in sql or "{{" in sql

@@ -24,9 +24,8 @@ from looker_simulator.application import build_application
 from looker_simulator.content import query_key
 from looker_simulator.engine import Database, load_database
 from looker_simulator.faults import VARIANTS, Fault
-from looker_simulator.looker import Looker
+from looker_simulator.looker import CREDENTIAL, Looker, User
 from looker_simulator.middleware import Network
-from looker_simulator.people import CREDENTIAL, User
 from looker_simulator.scenario import Scenario, play_scenario
 from looker_simulator.tasks import QueryTask, QueryTasks
 

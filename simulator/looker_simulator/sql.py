@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from looker_simulator.expressions import Sql, translate
 from looker_simulator.filters import Filter
-from looker_simulator.liquid import LiquidValues, expand_liquid
-from looker_simulator.model import DATE_TYPES, Field
+from looker_simulator.model import DATE_TYPES, Field, has_liquid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -181,9 +180,13 @@ class Statement:
     def _expand(self, sql: str) -> str:
         here = f"timezone('{self._timezone}', timestamp '{self._now}')"
         sql = sql.replace("{now}", f"timezone('UTC', {here})")
-        return expand_liquid(sql.replace("{timezone}", self._timezone), self._liquid_values)
+        sql = sql.replace("{timezone}", self._timezone)
+        return self._expand_liquid(sql) if has_liquid(sql) else sql
 
-    def _liquid_values(self) -> LiquidValues:
+    def _expand_liquid(self, sql: str) -> str:
+        # Importing liquid takes a third of a second.
+        from looker_simulator.liquid import LiquidValues, expand_liquid  # noqa: PLC0415 - see above
+
         asked = {*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())}
         fields: dict[str, dict[str, dict[str, Any]]] = {}
         for name, field in self._known.items():
@@ -197,13 +200,14 @@ class Statement:
             if field.category == "parameter":
                 described["_parameter_value"] = self._parameter(name)
             fields.setdefault(view, {})[short] = described
-        return LiquidValues(
+        values = LiquidValues(
             parameter=self._parameter,
             condition=self._write_condition,
             fields=fields,
             filters={**dict.fromkeys(self._known, ""), **self._filters},
             user_attributes=self._user_attributes,
         )
+        return expand_liquid(sql, values)
 
     def _parameter(self, name: str) -> str:
         """Return the value of a parameter, as SQL."""

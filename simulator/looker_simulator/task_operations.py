@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from looker_simulator import content, formats
 from looker_simulator.exchange import (
@@ -18,7 +18,7 @@ from looker_simulator.looker import HttpError, Looker, check_format, reject_fiel
 from looker_simulator.tasks import QueryTask, RealEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from looker_simulator.exchange import ApiRequest
 
@@ -42,6 +42,7 @@ _IN_PLACE_OF_A_STATUS: Mapping[str, bytes] = {
     "unknown_status": b'{"status":"paused"}',
     "entry_not_an_object": b"5",
 }
+_MAX_UNSTREAMED_BYTES = 1 << 20
 _ROW_CAP = 5000
 _SEVERED = {"looker_error": "The database closed the connection"}
 _IN_PLACE_OF_DATA: Mapping[str, bytes] = {"no_data": b"null", "malformed_data": b"5"}
@@ -101,8 +102,8 @@ def _check_body(looker: Looker, body: Mapping[str, Any]) -> None:
 def _run(looker: Looker, request: ApiRequest, key: str) -> Response:
     """Run a query while the client waits; without a key, the query of the body."""
     result_format = request.path["result_format"]
-    check_format(result_format)
     user = looker.user_of(request.token)
+    check_format(result_format, user)
     about = {
         "query_id": key,
         "result_format": result_format,
@@ -159,11 +160,21 @@ def query_task_multi_results(looker: Looker, request: ApiRequest) -> Response:
     refuses = "unknown_id_refuses_batch" in {*request.faults, *looker.variants}
     if refuses and not all(map(looker.tasks.find, ids)):
         raise HttpError(404, "Not found")
-    entries = {id_: _entry(looker, request, id_) for id_ in ids}
-    body = b",".join(
-        msgspec.json.encode(id_) + b":" + entry for id_, entry in entries.items() if entry
-    )
-    return Response(b"{" + body + b"}", media_type=JSON)
+    parts = _entry_parts(looker, request)
+    if sum(looker.tasks.packed_bytes(id_) for id_ in ids) > _MAX_UNSTREAMED_BYTES:
+        return StreamingResponse(parts, media_type=JSON)
+    return Response(b"".join(parts), media_type=JSON)
+
+
+def _entry_parts(looker: Looker, request: ApiRequest) -> Iterator[bytes]:
+    """Yield the parts of the response for many tasks: an entry each, as all may be too large."""
+    separator = b"{"
+    for id_ in dict.fromkeys(request.query_task_ids):
+        if entry := _entry(looker, request, id_):
+            yield separator + msgspec.json.encode(id_) + b":"
+            yield entry
+            separator = b","
+    yield b"{}" if separator == b"{" else b"}"
 
 
 def query_task_results(looker: Looker, request: ApiRequest) -> Response:
@@ -313,11 +324,14 @@ def _changed_bi(data: bytes, faults: Collection[str]) -> bytes:
     if "flat_pivots" in faults:
         data = _flattened(data)
     wanted = dict(change for name, change in changes.items() if name in faults)
-    if not wanted:
+    is_text = "columns_truncated_as_text" in faults
+    if not (wanted or is_text):
         return data
     payload = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     metadata = msgspec.json.decode(payload["metadata"], type=dict[str, msgspec.Raw])
     metadata |= {key: msgspec.Raw(value) for key, value in wanted.items()}
+    if is_text and "columns_truncated" in metadata:
+        metadata["columns_truncated"] = msgspec.Raw(b'"%b"' % bytes(metadata["columns_truncated"]))
     payload["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
     return msgspec.json.encode(payload)
 

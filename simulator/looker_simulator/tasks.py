@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from looker_simulator import formats
 from looker_simulator.engine import QueryFailedError
-from looker_simulator.people import User
+from looker_simulator.looker import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +35,12 @@ ScriptedEntry = Mapping[str, Any] | bytes | RealEntry | None
 """A scripted entry of `multi_results`, decoded or as JSON; None leaves the task out."""
 EXPIRED = {"error": "Results have expired. Run the query again."}
 FINAL = frozenset({"complete", "error", "killed", "expired"})
+_HIDDEN_FAILURE = QueryFailedError("An error occurred while running the query.", "")
+"""An error of the database for users without `see_sql`."""
+_RESULTS_AT_ONCE = 2
+"""A large result takes ten times its size in memory until it is written."""
+_FASTEST = 1
+_MAX_BYTES_IN_MEMORY = 1 << 16
 
 
 @dataclass
@@ -42,7 +52,8 @@ class QueryTask:
         body: Body of the query, limit included.
         about: Parameters of `POST /query_tasks`: `query_id`, `result_format` and so on.
         status: Looker's status.
-        data: Payload as JSON, once finished.
+        load: Function that returns the payload as compressed JSON; None until it is finished.
+        packed_bytes: Size of the compressed payload.
         failure: Reason of the query's failure; empty if it did not fail.
         finished_at: Seconds of the clock at its end.
         script: Entries instead of the real one, one for each poll; the last one stays.
@@ -52,7 +63,8 @@ class QueryTask:
     body: Mapping[str, Any]
     about: Mapping[str, Any]
     status: str = "added"
-    data: bytes | None = None
+    load: Callable[[], bytes] | None = None
+    packed_bytes: int = 0
     runtime_seconds: float | None = None
     failure: str = ""
     finished_at: float | None = None
@@ -63,6 +75,11 @@ class QueryTask:
     def result_format(self) -> str:
         """Return Looker's name of the result format."""
         return str(self.about.get("result_format"))
+
+    @property
+    def data(self) -> bytes | None:
+        """Return the payload as JSON; None until the task is finished."""
+        return None if self.load is None else zlib.decompress(self.load())
 
     @property
     def wants_sql(self) -> bool:
@@ -128,6 +145,9 @@ class QueryTasks:
         self._waited_for: dict[str, QueryTask] = {}
         # Held while a status is derived from the previous one.
         self._lock = threading.Lock()
+        self._writing = threading.Semaphore(_RESULTS_AT_ONCE)
+        # Without a name, so the system removes it, however the process ends.
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
 
     def create(self, body: Mapping[str, Any], about: Mapping[str, Any]) -> QueryTask:
         """Queue a run of the query `body`, and remove expired results from memory."""
@@ -164,13 +184,30 @@ class QueryTasks:
     def _is_old(self, task: QueryTask) -> bool:
         return task.finished_at is not None and self._clock() >= task.finished_at + self._ttl
 
+    def packed_bytes(self, query_task_id: str) -> int:
+        """Return the size of a task's compressed result; 0 if it has none."""
+        task = self._tasks.get(query_task_id)
+        return task.packed_bytes if task else 0
+
+    def _keep(self, task: QueryTask, packed: bytes) -> None:
+        """Keep a payload: in memory if it is small, otherwise at the end of a file."""
+        task.packed_bytes = len(packed)
+        if len(packed) <= _MAX_BYTES_IN_MEMORY:
+            task.load = lambda: packed
+        else:
+            self._file.write(packed)
+            self._file.flush()
+            start = self._file.tell() - len(packed)
+            task.load = partial(os.pread, self._file.fileno(), len(packed), start)
+
     def every(self) -> list[QueryTask]:
         """Return all tasks, in the order of their creation."""
         return [*self._tasks.values()]
 
     def expire(self, task: QueryTask) -> None:
         """Discard a task's result."""
-        task.status, task.data = "expired", formats.encode(EXPIRED)
+        task.status = "expired"
+        self._keep(task, zlib.compress(formats.encode(EXPIRED)))
 
     def kill(self, task: QueryTask) -> bool:
         """End a task; return False if it had already ended."""
@@ -186,6 +223,7 @@ class QueryTasks:
         for task in (*self._tasks.values(), *self._waited_for.values()):
             task.cancelled.set()
         self._threads.shutdown(cancel_futures=True)
+        self._file.close()
 
     def _run(self, task: QueryTask) -> None:
         with self._lock:
@@ -196,16 +234,18 @@ class QueryTasks:
         latency = self._latency(str(task.about.get("query_id")))
         if not task.wants_sql and task.cancelled.wait(latency):
             return
-        status, data = self._result(task, started_at)
+        with self._writing:
+            status, packed = self._result(task, started_at)
         with self._lock:
             # It may have been cancelled, or expired, in the meantime.
             if task.status == "running" and not task.cancelled.is_set():
-                task.data = data
+                self._keep(task, packed)
                 task.runtime_seconds = self._clock() - started_at
                 task.finished_at = self._clock()
                 task.status = status
 
     def _result(self, task: QueryTask, started_at: float) -> tuple[str, bytes]:
+        sees_sql = task.user.may("see_sql")
         try:
             answer = self._database.run(
                 task.body,
@@ -213,18 +253,19 @@ class QueryTasks:
                 only_sql=task.wants_sql,
                 user_attributes=task.user.all_attributes,
             )
-        except QueryFailedError as failure:
+        except QueryFailedError as error:
+            failure = error if sees_sql or error.sql is None else _HIDDEN_FAILURE
             task.failure = failure.message
             payload = formats.build_failure(
                 failure, task.result_format, query_task_id=task.query_task_id
             )
-            return "error", formats.encode(payload)
+            return "error", zlib.compress(formats.encode(payload), _FASTEST)
         payload = formats.build_payload(
-            answer,
+            answer if sees_sql else replace(answer, sql=""),
             task.result_format,
             query_task_id=task.query_task_id,
             runtime_seconds=self._clock() - started_at,
             ran_at=datetime.now(UTC),
             options=formats.ResultOptions.of(task.about),
         )
-        return "complete", formats.encode(payload)
+        return "complete", zlib.compress(formats.encode(payload), _FASTEST)

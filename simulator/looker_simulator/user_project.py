@@ -10,9 +10,9 @@ import duckdb
 
 from looker_simulator.content import Content
 from looker_simulator.declarations import ModelError, read_lookml, read_yaml_model
+from looker_simulator.looker import User
 from looker_simulator.lookml_fields import FieldBuilder
 from looker_simulator.model import Explore, Model, Project
-from looker_simulator.people import User
 from looker_simulator.sql import Statement
 
 if TYPE_CHECKING:

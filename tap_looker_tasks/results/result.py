@@ -162,6 +162,7 @@ _VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ROW_OF_VALUES = msgspec.json.Decoder(dict[str, _Cell[Any]], float_hook=Decimal)
 _ROW_OF_RAWS = msgspec.json.Decoder(dict[str, _Cell[msgspec.Raw]])
 ENCODER = msgspec.json.Encoder()
+_PIVOT_SEPARATOR = "|FIELD|"
 _VISIBLE = re.compile(rb"[^ \t\n\r]")
 
 
@@ -203,7 +204,24 @@ class _RowReader(Generic[_T]):
             except msgspec.ValidationError:
                 # A cell of another shape.
                 pass
-        return {name: self._unwrap(name, cell) for name, cell in OBJECT_OF_RAWS.decode(row).items()}
+        cells = OBJECT_OF_RAWS.decode(row).items()
+        return self._nest({name: self._unwrap(name, cell) for name, cell in cells})
+
+    def _nest(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row whose cells `measure|FIELD|pivot` are in one object for each measure.
+
+        Some releases send `json_bi` in that form.
+        """
+        if not self.pivots:
+            return row
+        nested: dict[str, Any] = {}
+        for name, value in row.items():
+            field, _, pivot = name.partition(_PIVOT_SEPARATOR)
+            if pivot not in self.pivots:
+                nested[name] = value
+            elif pivot not in self.totals:
+                nested.setdefault(field, {})[pivot] = value
+        return nested
 
     def _unwrap(self, name: str, cell: msgspec.Raw) -> object:
         if first_byte(cell) != b"{":

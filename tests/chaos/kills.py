@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from looker_simulator.engine import Database
-    from looker_simulator.people import User
+    from looker_simulator.looker import User
     from looker_simulator.tasks import QueryTask
     from tests.chaos.postgres import PostgresWarehouse
     from tests.chaos.warehouse import Warehouse as ExactWarehouse

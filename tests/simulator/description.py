@@ -99,10 +99,11 @@ class Description:
                 described["content"][_JSON]["schema"], sent, is_sent=True
             )
 
-    def _wrong_in_content(self, response: Mapping[str, Any], exchange: Exchange) -> Iterator[str]:
-        content, received = response.get("content", {}), exchange.received
-        # What is described as `text` comes as text of some kind.
-        kind = "text" if received.kind.startswith("text/") else received.kind
+    def _wrong_in_content(self, answer: Mapping[str, Any], exchange: Exchange) -> Iterator[str]:
+        content, received = answer.get("content", {}), exchange.received
+        # What is described as `text` comes as text of some kind, SQL as recorded of Looker.
+        is_text = received.kind.startswith("text/") or received.kind == "application/sql"
+        kind = "text" if is_text else received.kind
         is_result = content.get(kind, {}).get("schema", {}).get("type") == "string"
         if not received.body and "string" in {c["schema"].get("type") for c in content.values()}:
             return

@@ -36,10 +36,13 @@ READING: Mapping[str, Mapping[str, str]] = {
     "model_set": {"model_set_id": "1"},
     "all_connections": {},
     "connection": {"connection_name": "duckdb"},
+    "test_connection": {"connection_name": "duckdb"},
+    "get_setting": {},
     "all_projects": {},
     "project": {"project_id": "shop"},
     "git_branch": {"project_id": "shop"},
     "all_git_branches": {"project_id": "shop"},
+    "manifest": {"project_id": "shop"},
     "search_dashboard_elements": {"title": "New%"},
     "dashboard_element": {"dashboard_element_id": "11"},
     "dashboard_filter": {"dashboard_filter_id": "2"},
@@ -47,3 +50,6 @@ READING: Mapping[str, Mapping[str, str]] = {
     "folder_parent": {"folder_id": "3"},
     "folder_ancestors": {"folder_id": "3"},
 }
+
+WRITING = frozenset({"update_session", "update_git_branch"})
+"""Operations with a body that only the requests made from Looker's description send."""

@@ -22,7 +22,7 @@ from tests.simulator.browser import Browser
 from tests.simulator.description import Description
 from tests.simulator.node_client import needs_node_client, run_node_client
 from tests.simulator.official_client import client_of
-from tests.simulator.operations import READING
+from tests.simulator.operations import READING, WRITING
 from tests.simulator.validating_proxy import ValidatingProxy
 from tests.singer import stored_id
 
@@ -98,6 +98,9 @@ def requests_of_everything(finished: str) -> Iterator[tuple[str, str, dict[str, 
     yield "DELETE", "/running_queries/{query_task_id}", {"query_task_id": finished}, None
     yield "PATCH", "/session", {}, {"workspace_id": "dev"}
     yield "PATCH", "/session", {}, {}
+    branch = "/projects/{project_id}/git_branch"
+    yield "PUT", branch, {"project_id": "shop"}, {"name": "main"}
+    yield "PUT", branch, {"project_id": "shop"}, {"name": "other"}
     routes = {route.operation_id: route for route in ROUTES}
     for operation, named in READING.items():
         yield routes[operation].verb, routes[operation].path, {**named}, None
@@ -195,7 +198,7 @@ def test_looker_s_clients_and_the_simulator_talk_as_described(
     assert [*proxy.wrong_requests] == []
     assert [*proxy.wrong_responses] == []
     # The program for Node leaves out what only reads content.
-    assert {call.operation for call in busy.calls} | {*READING, "update_session"} == OPERATIONS
+    assert {call.operation for call in busy.calls} | {*READING, *WRITING} == OPERATIONS
 
 
 def test_the_proxy_notices_what_is_not_as_described(

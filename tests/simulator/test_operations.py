@@ -95,7 +95,7 @@ def variant(database: Database, *names: str) -> Simulator:
     ("name", "query", "result_format", "expected"),
     [
         ("capitalized", "4", "json", b'"status":"Complete"'),
-        ("columns_truncated_text", "16", "json_bi", b'"columns_truncated":"true"'),
+        ("columns_truncated_as_text", "16", "json_bi", b'"columns_truncated":"true"'),
         ("no_fields", "4", "json_bi", b'"fields":{}'),
         ("runtime_number", "4", "json_detail", b'"runtime":0.'),
         ("truncated_left_out", "4", "json_detail", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 import requests
 
 from looker_simulator.engine import Database
-from looker_simulator.people import User
+from looker_simulator.looker import User
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.user_project import read_project
 from tests.singer import stored_id
@@ -67,6 +68,28 @@ def test_a_user_sees_the_content_of_its_models_and_folders(office: Simulator) ->
     explore = "/lookml_models/flights_2013/explores/flights"
     assert analyst.send("GET", explore).status_code == 404
     assert admin.send("GET", explore).status_code == 200
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_only_users_with_see_sql_see_sql_and_its_errors(
+    database: Database, *, is_shown: bool
+) -> None:
+    user = User() if is_shown else replace(ANALYST, models=None)
+    query = {"model": "flights_2013", "view": "airports", "fields": ["airports.count"]}
+    failing = {**query, "view": "flights", "fields": ["flights.broken"]}
+    with Simulator(SimulatorOptions(users=(user,)), database=database) as simulator:
+        session = Session(simulator, user)
+        detail = session.send("POST", "/queries/run/json_detail", query).json()
+        bi = session.send("POST", "/queries/run/json_bi", query).json()["metadata"]
+        assert (bool(detail["sql"]), bool(bi["sql"])) == (is_shown, is_shown)
+        for result_format, status in (("json_detail", 200), ("json_bi", 400)):
+            failed = session.send("POST", f"/queries/run/{result_format}", failing)
+            assert failed.status_code == status
+            assert ("no_such_column" in failed.text) is is_shown, failed.text
+        status = 200 if is_shown else 404
+        assert session.send("POST", "/queries/run/sql", query).status_code == status
+        task = {"query_id": stored_id(4), "result_format": "sql"}
+        assert session.send("POST", "/query_tasks", task).status_code == status
 
 
 def test_a_user_queries_its_models_only(office: Simulator) -> None:

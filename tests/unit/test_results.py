@@ -275,6 +275,23 @@ def test_pivoted_measures_stay_one_object(form: str) -> None:
     ]
 
 
+def test_pivoted_cells_with_keys_of_measure_and_pivot_are_the_same() -> None:
+    row = {
+        "a.carrier": {"value": "UA"},
+        "a.count|FIELD|2019|FIELD|Yes": {"value": 3},
+        "a.count|FIELD|value": {"value": 4.5},
+        "a.count|FIELD|$$$_row_total_$$$": {"value": 7.5},
+        "odd|FIELD|name": {"value": 1},
+    }
+    assert flat(result_of("complete", bi([row], pivots=PIVOTS))) == [
+        {
+            "a.carrier": "UA",
+            "a.count": {"2019|FIELD|Yes": 3, "value": Decimal("4.5")},
+            "odd|FIELD|name": 1,
+        }
+    ]
+
+
 def test_a_pivot_is_a_dimension() -> None:
     fields = {
         "dimensions": [{"name": "a.x"}, {"name": "a.year"}],
