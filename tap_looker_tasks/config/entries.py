@@ -214,7 +214,7 @@ def _query_problems(config_path: str, query: QueryConfig) -> Iterator[str]:
     yield from _common_problems(config_path, query)
     yield from decimals_problems(f"{config_path}.decimals", query.decimals)
     if query.column_limit is not None and not 1 <= query.column_limit <= _MAX_LIMIT:
-        yield f"{config_path}.column_limit: not a limit (1 to {_MAX_LIMIT:,})"
+        yield f"{config_path}.column_limit: expected 1 to {_MAX_LIMIT:,}"
     if query.explore and not query.explore.fields:
         yield f"{config_path}.fields: a query needs at least one field"
     yield from _lookback_problems(f"{config_path}.lookback", query)
@@ -288,7 +288,7 @@ def _common_problems(
     config_path: str, entry: QueryConfig | DashboardConfig | TileConfig
 ) -> Iterator[str]:
     if entry.limit not in (None, UNLIMITED) and not 1 <= entry.limit <= _MAX_LIMIT:
-        yield f"{config_path}.limit: not a limit (1 to {_MAX_LIMIT:,}, or -1 for all rows)"
+        yield f"{config_path}.limit: expected 1 to {_MAX_LIMIT:,}, or -1 for all rows"
     if isinstance(entry.primary_keys, str) and entry.primary_keys != AUTO:
         yield f"{config_path}.primary_keys: expected a list of fields, or auto"
 

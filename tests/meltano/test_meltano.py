@@ -38,7 +38,7 @@ def application(base_url: str, tmp_path: Path) -> Application:
 
 @pytest.fixture
 def way_out() -> Iterator[socket.socket]:
-    """A proxy that responds to no one; whoever wants to leave this machine waits in it."""
+    """A proxy that never responds: a request that leaves this machine waits in it."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         server.settimeout(0)
         yield server

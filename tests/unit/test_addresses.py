@@ -379,7 +379,7 @@ def test_an_entry_says_more_than_its_address() -> None:
         ),
         (
             {"dashboards": [{"name": "a", "dashboard_id": 4, "tiles": [{"id": 1, "limit": 0}]}]},
-            "dashboards[0].tiles[0].limit: not a limit (1 to 1,000,000,000, or -1 for all rows)",
+            "dashboards[0].tiles[0].limit: expected 1 to 1,000,000,000, or -1 for all rows",
         ),
     ],
 )

@@ -137,10 +137,10 @@ def test_everything_wrong_is_said_at_once() -> None:
         "queries[1].name: orders is the name at queries[0].name already",
         f"queries[2].name: 'Orders!' {not_a_name}",
         "queries[3].name: query_task_rows is the name of one of the tap's streams; choose another",
-        "queries[1].limit: not a limit (1 to 1,000,000,000, or -1 for all rows)",
+        "queries[1].limit: expected 1 to 1,000,000,000, or -1 for all rows",
         f"queries[2]: {sources}; found query_id and look_id",
         f"queries[3]: {sources}; found none",
-        "queries[4].limit: not a limit (1 to 1,000,000,000, or -1 for all rows)",
+        "queries[4].limit: expected 1 to 1,000,000,000, or -1 for all rows",
         "queries[4].fields: a query needs at least one field",
         f"dashboards[0].name: '1st' {not_a_name}",
     ]
