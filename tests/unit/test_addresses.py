@@ -381,6 +381,10 @@ def test_an_entry_says_more_than_its_address() -> None:
             {"dashboards": [{"name": "a", "dashboard_id": 4, "tiles": [{"id": 1, "limit": 0}]}]},
             "dashboards[0].tiles[0].limit: expected 1 to 1,000,000,000, or -1 for all rows",
         ),
+        (
+            {"queries": [{"name": "a", "look_id": 4, "column_limit": 0}]},
+            "queries[0].column_limit: expected 1 to 1,000,000,000",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_one_line(config: dict[str, Any], message: str) -> None:
