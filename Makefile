@@ -70,7 +70,7 @@ test-schedulers: .meltano/installed ## the examples for Airflow, Dagster and Kub
 	$(BIN)/python -m pytest -m schedulers -o faulthandler_timeout=900
 
 test-clients: .venv/installed .cache/node-client/installed .cache/spectacles/installed ## Looker's clients and Spectacles, validated by the description that LOOKER_OPENAPI names; needs Node.js
-	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -o faulthandler_timeout=900 tests/simulator/test_official_client.py tests/simulator/test_node_client.py tests/simulator/test_spectacles.py tests/simulator/test_examples.py tests/simulator/test_official_description.py tests/simulator/test_operations.py tests/simulator/test_fuzz.py
+	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -o faulthandler_timeout=900 tests/simulator/test_official_client.py tests/simulator/test_node_client.py tests/simulator/test_filter_grammar.py tests/simulator/test_spectacles.py tests/simulator/test_examples.py tests/simulator/test_official_description.py tests/simulator/test_operations.py tests/simulator/test_fuzz.py
 
 release-check: .venv/installed ## all that a release needs but the upload
 	@$(BIN)/python -m release

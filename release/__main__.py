@@ -28,15 +28,18 @@ def check_release() -> Iterator[Finding]:
         packages = sorted(_FOLDER.iterdir())
         tools = install("tools", sys.executable, "release.txt")
         run([tools, "-m", "twine", "check", "--strict", *packages])
+        wheels = [package for package in packages if package.suffix == ".whl"]
+        run([tools, "-m", "check_wheel_contents", *wheels])
+        for sdist in {*packages} - {*wheels}:
+            run([tools.with_name("pyroma"), "--min", "10", sdist])
     except CommandError as error:
         yield Finding("package", Verdict.BAD, str(error))
         return
     names = ", ".join(package.name for package in packages)
-    yield Finding("package", Verdict.GOOD, f"{names}: twine check --strict passes")
+    yield Finding("package", Verdict.GOOD, f"{names}: twine, check-wheel-contents and pyroma pass")
     yield from _check_placeholders()
     tap = [package for package in packages if package.name.startswith("tap_looker_tasks")]
-    wheel, sdist = sorted(tap, key=lambda package: package.suffix != ".whl")
-    yield from check_pythons(wheel, sdist)
+    yield from check_pythons(*sorted(tap, key=lambda package: package.suffix != ".whl"))
     yield check_vulnerabilities("dev.txt")
 
 

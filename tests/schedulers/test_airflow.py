@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -121,6 +122,31 @@ def test_a_wrong_secret_is_tried_once_and_announced(
     (shown,) = alerts[1:]
     assert "make_tables" in shown
     assert "ended with 78" in shown
+
+
+def test_a_secret_that_is_revoked_during_the_run_ends_the_retries(
+    airflow: Airflow, settings: dict[str, str], simulator: Simulator, tmp_path: Path
+) -> None:
+    command = shutil.which("meltano", path=settings["PATH"])
+    revoked = tmp_path / "revoked"
+    wrapper = tmp_path / "bin" / "meltano"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\n[ "$1" = el ] && touch {revoked}\n'
+        f"[ -e {revoked} ] && export TAP_LOOKER_TASKS_CLIENT_SECRET=wrong\n"
+        f'exec {command} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    log = airflow(
+        *("dags", "test", "looker_to_postgres"),
+        exit_code=1,
+        LOOKER_SHARDS="1",
+        PATH=f"{wrapper.parent}{os.pathsep}{settings['PATH']}",
+    )
+
+    assert "ended with 78" in log, log[-5000:]
+    # Of the tables, of the shard, and of the retry that ends it.
+    assert simulator.count("login") == 3
 
 
 def test_retries_outlast_the_hold_of_a_killed_meltano_on_its_state(tmp_path: Path) -> None:

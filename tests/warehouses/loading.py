@@ -64,13 +64,13 @@ def extract(
     tap: Sequence[str] = tuple(_TAP),
     environment: Mapping[str, str] | None = None,
     tasks_before: int = 0,
-    as_text: Sequence[str] = (),
+    declared: Mapping[str, Mapping[str, object]] | None = None,
     **config: Any,
 ) -> Path:
     """Run the tap over the table, all streams selected; return the file of its messages.
 
     `tasks_before` is how many query tasks others had created, so that runs have tasks of their own;
-    `as_text` names columns that the catalog declares as text.
+    `declared` is what the catalog says of columns in place of the tap.
     """
     folder.mkdir()
     write_responses(table, folder / "answers")
@@ -89,7 +89,7 @@ def extract(
         options = ["--config", write_json(folder / "config.json", settings)]
         catalog = folder / "catalog.json"
         run([*tap, *options, "--discover"], write=catalog, environment=environment)
-        _edit_catalog(catalog, as_text)
+        _edit_catalog(catalog, declared or {})
         messages = folder / "messages.jsonl"
         command = [*tap, *options, "--catalog", str(catalog)]
         run(command, write=messages, environment=environment)
@@ -113,15 +113,13 @@ def write_json(path: Path, content: object) -> str:
     return str(path)
 
 
-def _edit_catalog(path: Path, as_text: Sequence[str]) -> None:
+def _edit_catalog(path: Path, declared: Mapping[str, Mapping[str, object]]) -> None:
     catalog = json.loads(path.read_text())
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:
             entry["metadata"]["selected"] = True
         if stream["tap_stream_id"] == STREAM:
-            stream["schema"]["properties"] |= {
-                name: {"type": ["string", "null"]} for name in as_text
-            }
+            stream["schema"]["properties"] |= declared
     write_json(path, catalog)
 
 

@@ -136,8 +136,8 @@ def _only_the_stream(messages: Path) -> Path:
 
 
 def test_every_type_lands(emulator: dict[str, str], large: Table, tmp_path: Path) -> None:
-    as_text = [*_AS_JSON_TEXT, *_AS_DIGITS]
-    messages = extract(large, tmp_path / "run", query_task_ids=[], as_text=as_text)
+    as_text = {name: {"type": ["string", "null"]} for name in (*_AS_JSON_TEXT, *_AS_DIGITS)}
+    messages = extract(large, tmp_path / "run", query_task_ids=[], declared=as_text)
     commands = environment("bigquery")
     with _running_tokens() as token_uri:
         load(
