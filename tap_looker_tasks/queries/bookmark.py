@@ -157,7 +157,17 @@ def combine_filters(first: str, second: str) -> str | None:
     comparisons = [text for text in stronger if _COMPARISONS.fullmatch(text)]
     if len(intervals) == len(stronger):
         return _intersect(intervals)
-    return " AND ".join(comparisons) if len(comparisons) == len(stronger) else None
+    return _narrowest(comparisons) if len(comparisons) == len(stronger) else None
+
+
+def _narrowest(comparisons: Iterable[str]) -> str:
+    """Join comparisons, at most one in each direction, because Looker documents no more."""
+    kept: dict[str, tuple[tuple[Decimal, bool], str]] = {}
+    for text in re.split(r"\s+AND\s+", " AND ".join(comparisons)):
+        direction, number = text[0], Decimal(text.lstrip("<>= "))
+        rank = (number if direction == ">" else -number, "=" not in text)
+        kept[direction] = max(kept.get(direction, (rank, text)), (rank, text))
+    return " AND ".join(text for _, text in kept.values())
 
 
 def _intersect(intervals: Iterable[re.Match[str]]) -> str:

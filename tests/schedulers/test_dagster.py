@@ -84,7 +84,7 @@ def test_a_query_is_whole_when_all_partitions_are_materialized(
     assert json.loads(found) == [["0", "1"], 16]
 
     logins = simulator.count("login")
-    shard = ("--select", "airlines_0", "--partition", "0")
-    materialize(*shard, exit_code=1, TAP_LOOKER_TASKS_CLIENT_SECRET="wrong")
+    selected = ("--select", "airlines_0", "--partition", "0")
+    materialize(*selected, exit_code=1, TAP_LOOKER_TASKS_CLIENT_SECRET="wrong")
     # Of the shard, and of the check that says why: it is not tried again.
     assert simulator.count("login") == logins + 2

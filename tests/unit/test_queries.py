@@ -312,6 +312,8 @@ def test_the_querys_own_filters_win_over_the_tiles() -> None:
         (NUMBER, "12345678901234567890.10", "", ">=12345678901234567890.10"),
         (NUMBER, Decimal("1E+3"), None, ">=1000"),
         (INTEGER, -3, "<= 100", "<= 100 AND >=-3"),
+        (INTEGER, -3, ">= -20", ">=-3"),
+        (INTEGER, -3, ">-3", ">-3"),
         (INTEGER, -3, "any value", ">=-3"),
         (DATE, "2026-01-31", None, "after 2026-01-31"),
         (DATE, "2026-01-31T23:00:00Z", None, "after 2026-02-01"),
