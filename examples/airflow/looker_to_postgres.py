@@ -105,7 +105,7 @@ def looker_to_postgres() -> None:
         map_index_template="shard {{ task.op_kwargs['shard'] }}",
     )
     def load(shard: int) -> str:
-        # `meltano el` ends with 1, even if the tap ended with WRONG_CONFIGURATION: a retry asks.
+        # `meltano el` ends with 1, so a retry checks the configuration.
         if get_current_context()["ti"].try_number > 1:
             _run_meltano("tap-looker-tasks", "--test=schema", stdout=subprocess.DEVNULL)
         return (
