@@ -124,7 +124,7 @@ def _run_meltano(
     )
     if code := done.returncode:
         description = f"meltano {arguments[0]} ended with {code}; see its log"
-        if arguments[0] == "el":  # ends with 1, whatever the tap ended with
+        if arguments[0] == "el":  # hides the tap's exit code
             command = ["meltano", "invoke", "tap-looker-tasks", "--test=schema"]
             code = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
         raise dg.Failure(description, allow_retries=code != WRONG_CONFIGURATION)
