@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     Warehouse = ExactWarehouse | PostgresWarehouse
 
 DEATH_OF_TARGET = "target dies"
-_IN_GOOD_ORDER = ("SIGTERM", "SIGINT")
-WAYS = ("SIGKILL", *_IN_GOOD_ORDER, DEATH_OF_TARGET)
+# It reads nothing more while SIGTERM ends the tap.
+STOPPED_TARGET = "target stops"
+_IN_GOOD_ORDER = ("SIGTERM", "SIGINT", "SIGHUP")
+WAYS = ("SIGKILL", *_IN_GOOD_ORDER, DEATH_OF_TARGET, STOPPED_TARGET)
 _KILLS_IN_A_ROW = 8
 # Of the time that an undisturbed run takes; a run that resumes takes less.
 _LATEST_MOMENT = 0.8
 _MAX_RUN_SECONDS = 120
+_MAX_END_SECONDS = 20
 _LARGEST_SHARE_LAUNCHED_TWICE = 0.02
 _MOMENT_SECONDS = 0.005
 _CHUNK_BYTES = 1 << 18
@@ -270,6 +273,9 @@ def _expected_statuses(way: str | None) -> set[int]:
         return {0}
     if way == DEATH_OF_TARGET:
         return {0, 1}
+    if way == STOPPED_TARGET:
+        # What was left fit into the pipe, or was given up.
+        return {0, 1, 128 + signal.SIGTERM, -signal.SIGTERM}
     number = signal.Signals[way]
     # A run that is over when the signal comes has restored the handlers, or ends by itself.
     return {0, -number} if number == signal.SIGKILL else {0, 128 + number, -number}
@@ -317,7 +323,12 @@ def _load(process: subprocess.Popen[bytes], warehouse: Warehouse, kill: _Kill) -
                 warehouse.die()
                 _close(process)
                 return is_over
-            process.send_signal(signal.Signals[str(kill.way)])
+            if kill.way == STOPPED_TARGET:
+                process.send_signal(signal.SIGTERM)
+                # Then it reads what the pipe holds, up to a line that may be torn.
+                process.wait(_MAX_END_SECONDS)
+            else:
+                process.send_signal(signal.Signals[str(kill.way)])
         for line in lines.read():
             warehouse.take(line)
     warehouse.commit()

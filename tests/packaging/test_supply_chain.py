@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -82,6 +83,39 @@ def test_what_the_package_imports_is_declared(pyproject: Path, package: str) -> 
     for imported in imported_packages(pyproject.parent / package):
         distributions = {re.sub("[-_.]+", "-", owner.lower()) for owner in owners[imported]}
         assert distributions & names, imported
+
+
+LIST_IMPORTS = """
+import sys
+def forbid(event, _):
+    if event in {"socket.connect", "socket.getaddrinfo"}:
+        sys.exit(f"the import uses the network: {event}")
+sys.addaudithook(forbid)
+import tap_looker_tasks.tap, tap_looker_tasks.cli.init
+import tap_looker_tasks.watch.live, tap_looker_tasks.watch.report
+print(*{name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names)
+"""
+# Of others, in the tap's own process: those that it names, and what they import.
+IMPORTED_BY_US = {"click", "msgspec", "requests", "rich", "singer_sdk", "typing_extensions"}
+IMPORTED_BY_US |= {"upath", "urllib3"}
+IMPORTED_BY_THEM = {
+    *("attr", "attrs", "backoff", "certifi", "charset_normalizer", "dotenv", "fsspec", "idna"),
+    *("importlib_metadata", "inflection", "joblib", "jsonpath_ng", "jsonschema", "lazy_importer"),
+    *("jsonschema_specifications", "packaging", "pathlib_abc", "referencing", "rpds", "zipp"),
+    *("simpleeval", "simplejson"),
+}
+# Only if they are installed, which the tap does not need.
+IMPORTED_IF_THERE = {"cloudpickle", "cython_runtime", "numpy", "psutil"}
+
+
+def test_the_process_of_the_tap_imports_what_is_listed_and_no_more() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", LIST_IMPORTS], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    found = {name for name in done.stdout.decode().split() if not name.startswith("_")}
+    assert found >= IMPORTED_BY_US
+    assert found - {"tap_looker_tasks"} <= IMPORTED_BY_US | IMPORTED_BY_THEM | IMPORTED_IF_THERE
 
 
 def test_the_licenses_are_listed_and_none_forbids_anything() -> None:

@@ -856,3 +856,47 @@ def test_a_launch_with_the_id_of_an_external_task_fails_alone() -> None:
     assert isinstance(failed, LaunchFailed)
     assert [*left(board)] == ["theirs"]
     assert not board.take_cancellations(1, of_all=True)
+
+
+def test_a_board_that_is_left_names_all_that_is_unfinished() -> None:
+    theirs = FollowedTask(ExternalTask("theirs"), status="running", first_seen_at=5)
+    board = TaskBoard(settings(), tasks=[theirs], queries=map(Launch, ("mine", "unheard")))
+    launches = [each for each in begin(board, 10) if isinstance(each, Launch)]
+    mine, unheard = launches
+    task = launched("mine", mine.query_name)
+    assert report(board, 10, TaskCreated(mine, task)) == [Launched(task)]
+    failed, *outcomes = board.leave()
+    assert failed == LaunchFailed(
+        unheard.query_name, "no response before the run ended; Looker may still run it"
+    )
+    assert [
+        (each.task, each.status, each.first_seen_at)
+        for each in outcomes
+        if isinstance(each, Outcome)
+    ] == [(theirs.task, "running", 5), (task, "added", None)]
+
+
+def test_only_launched_tasks_are_cancelled_and_only_if_all_are_to_be() -> None:
+    tasks = [FollowedTask(ExternalTask("theirs")), FollowedTask(launched("mine"))]
+    board = TaskBoard(settings(), tasks=tasks)
+    assert board.take_cancellations(2, of_all=False) == []
+    (cancel,) = board.take_cancellations(2, of_all=True)
+    assert isinstance(cancel, Cancel)
+    assert cancel.task.query_task_id == "mine"
+    (failed, outcome) = board.leave()
+    assert failed == CancelFailed(cancel.task, "the run ended first")
+    assert isinstance(outcome, Outcome)
+    assert outcome.task.query_task_id == "theirs"
+
+
+def test_requests_beyond_the_limit_of_calls_leave_their_tasks_to_the_next_run() -> None:
+    limit = ApiCallLimitError("api_call_limit")
+    tasks = [FollowedTask(ExternalTask("theirs"))]
+    abandoned = [launched("old", "former")]
+    board = TaskBoard(settings(), tasks=tasks, queries=[Launch("flights")], abandoned=abandoned)
+    requests = begin(board, 0)
+    assert {type(each) for each in requests} == {Poll, Launch, Cancel}
+    events = report(board, 1, *(RequestFailed(each, limit) for each in requests))
+    assert events == [CancelFailed(abandoned[0], "api_call_limit")]
+    assert isinstance(board.next_action(1), Done)
+    assert left(board) == {"theirs": "added"}

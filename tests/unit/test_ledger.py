@@ -155,3 +155,37 @@ def test_a_task_launched_later_stays_in_flight() -> None:
 def test_a_task_in_flight_that_cannot_be_read_is_rejected(noted: object) -> None:
     with pytest.raises(ValueError, match="in_flight"):
         Ledger({"in_flight": {"flights": noted}}, [])
+
+
+def test_all_tasks_in_flight_are_read_and_those_no_longer_needed_are_named() -> None:
+    noted = {
+        "query_task_id": "t0",
+        "query_id": "7",
+        "launched_at": "1970-01-01T00:00:12.000000+00:00",
+        "attempt": 3,
+        "fingerprint": "same",
+        "row_limit": 500,
+        "column_limit": 50,
+    }
+    in_flight = {f"q{n}": {**noted, "query_task_id": f"t{n}"} for n in range(4)}
+    bookmark: dict[str, Any] = {"in_flight": in_flight}
+    ledger = Ledger(bookmark, [])
+    # The second was changed and the third removed; those after them are resumed.
+    resumed = ledger.resume({"q0": "same", "q1": "another", "q3": "same"})
+    assert [(task.query_task_id, task.query_name) for task in resumed] == [
+        ("t0", "q0"),
+        ("t3", "q3"),
+    ]
+    assert resumed[0] == LaunchedTask(
+        "t0", "q0", "7", 3, launched_at=12.0, fingerprint="same", limits=Limits(500, 50)
+    )
+    assert [(task.query_task_id, task.query_name) for task in ledger.tasks_to_cancel()] == [
+        ("t1", "q1"),
+        ("t2", "q2"),
+    ]
+    assert bookmark["to_cancel"] == {"t1": "q1", "t2": "q2"}
+    # Cancelled one by one; a task that state no longer names does not matter.
+    for id_ in ("t1", "t1", "t2"):
+        ledger.note_cancelled(LaunchedTask(id_, f"q{id_[1]}"))
+    assert "to_cancel" not in bookmark
+    assert [*bookmark["in_flight"]] == ["q0", "q3"]
