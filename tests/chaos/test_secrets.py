@@ -54,7 +54,7 @@ def run(folder: Path, *arguments: str) -> None:
 
 
 @pytest.mark.slow
-def test_no_secret_is_shown_at_debug_whatever_fails(database: Database, tmp_path: Path) -> None:
+def test_no_secret_is_shown_at_debug_for_any_failure(database: Database, tmp_path: Path) -> None:
     tokens: set[str] = set()
     config = tmp_path / "config.json"
     with _Secretive(SimulatorOptions(latency_seconds=0.1), database=database) as simulator:

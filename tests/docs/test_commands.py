@@ -121,7 +121,7 @@ def check_shown(done: Sequence[tuple[Step, str]]) -> None:
 
 
 @pytest.mark.slow
-def test_the_tutorial_does_what_it_says() -> None:
+def test_the_tutorial_works_as_shown() -> None:
     page = (PROJECT / "docs/tutorial.md").read_text()
     assert [step.script for step in read_steps(page) if step.script in DONE_BEFORE] == [
         *DONE_BEFORE[:2]
@@ -151,7 +151,7 @@ def readme_done(database: Database) -> list[tuple[Step, str]]:
 
 
 @pytest.mark.slow
-def test_the_readme_does_what_it_says(readme_done: list[tuple[Step, str]]) -> None:
+def test_the_readme_works_as_shown(readme_done: list[tuple[Step, str]]) -> None:
     check_shown(readme_done)
 
 

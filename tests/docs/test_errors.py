@@ -99,7 +99,7 @@ def test_a_line_of_the_file_is_named_as_the_page_has_it(tap: Tap, tmp_path: Path
     assert_printed(run, "query_task_ids_file: line <n>: ...")
 
 
-def test_an_response_that_is_too_long_is_named_as_the_page_has_it(
+def test_a_response_that_is_too_long_is_named_as_the_page_has_it(
     simulator: Simulator, tap: Tap
 ) -> None:
     run = tap(query_task_ids=[simulator.create_task("3")], max_response_bytes=2000)

@@ -83,7 +83,7 @@ def test_the_application_leaves_an_id_that_the_tap_follows(
     assert [*run.statuses().values()] == ["complete"]
 
 
-def test_all_that_is_wrong_is_listed_at_once_as_the_page_shows(tap: Tap) -> None:
+def test_all_that_is_wrong_is_listed_together_as_the_page_shows(tap: Tap) -> None:
     misspelt = {**DAYS["explore"], "fields": ["flights.cont"]}
     wrong = [
         {"name": "a", "explore": misspelt},
@@ -93,7 +93,7 @@ def test_all_that_is_wrong_is_listed_at_once_as_the_page_shows(tap: Tap) -> None
     assert blocks("docs/how-to/check-first.md", "text")[1] in run.log
 
 
-def test_the_doctor_says_what_the_page_shows(tap: Tap, simulator: Simulator) -> None:
+def test_the_doctor_prints_what_the_page_shows(tap: Tap, simulator: Simulator) -> None:
     misspelt = {**DAYS["explore"], "fields": ["flights.cont"]}
     queries = [{"name": "airlines", "look_id": 1}, {"name": "days", "explore": misspelt}]
     run = tap("--doctor", queries=queries)

@@ -171,7 +171,7 @@ def test_who_is_reported_to_wait_lets_all_wait(
         assert len(server.requests) == 3
 
 
-def test_an_response_cut_off_is_asked_for_again_without_what_came(connect: Connect) -> None:
+def test_a_response_cut_off_is_requested_again_without_what_came(connect: Connect) -> None:
     entry = b'"%b":{"status":"complete","data":[]}'
     complete = b"{%b}" % b",".join(entry % id_ for id_ in (b"a", b"b", b"c", b"never asked for"))
     cut = [complete[: len(entry) + 5], b'{"b":{"status":"running"},"b":{"status":"killed"},']
@@ -235,7 +235,7 @@ PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><form></form></
         ("text/csv", b"\xff", RequestRejectedError),
     ],
 )
-def test_a_result_is_read_as_it_is_declared_or_starts(
+def test_a_result_is_read_as_declared_or_starts(
     connect: Connect, content_type: str, body: bytes, data: object
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\n"
@@ -255,7 +255,7 @@ def test_a_result_is_read_as_it_is_declared_or_starts(
 
 
 @pytest.mark.parametrize("head", [b"202 Accepted", b"204 No Content"])
-def test_a_result_that_is_not_ready_is_asked_for_again(connect: Connect, head: bytes) -> None:
+def test_a_result_that_is_not_ready_is_requested_again(connect: Connect, head: bytes) -> None:
     waiting = b"HTTP/1.1 %b\r\n\r\n" % head
     if head.startswith(b"202"):
         waiting = with_body(b"", waiting.removesuffix(b"\r\n"))
@@ -289,7 +289,7 @@ def test_a_redirect_is_not_followed(connect: Connect) -> None:
         assert elsewhere.requests == []
 
 
-def test_ids_are_encoded_and_everything_is_asked_for_by_its_name(connect: Connect) -> None:
+def test_ids_are_encoded_and_everything_is_requested_by_its_name(connect: Connect) -> None:
     with RawServer(responding(with_body(b'{"id":"1"}'))) as server:
         client = connect(server.base_url)
         odd = "a/b?c=d,\u00e9 #%"
@@ -343,7 +343,7 @@ def test_a_launch_whose_login_failed_surely_did_not_happen(
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"id":null}', b'{"id":""}', b"[" * 100_000])
-def test_an_response_of_another_shape_is_no_id(connect: Connect, body: bytes) -> None:
+def test_a_response_of_another_shape_is_no_id(connect: Connect, body: bytes) -> None:
     with RawServer(responding(with_body(body))) as server:
         client = connect(server.base_url)
         expected = "did not return a Looker API response"
@@ -421,7 +421,7 @@ def test_the_environment_names_the_proxy(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_does_not_response_is_what_to_check(
+def test_a_proxy_that_does_not_respond_is_what_to_check(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -448,7 +448,7 @@ def test_no_credentials_are_taken_from_netrc(
 
 
 @pytest.mark.parametrize("start", [b"X: ", b"Content-Length: 1000\r\n\r\n"])
-def test_an_response_by_tls_ends_in_time(
+def test_a_response_by_tls_ends_in_time(
     connect: Connect, tls: tuple[ssl.SSLContext, Path], start: bytes
 ) -> None:
     def drip(server: RawServer, connection: socket.socket) -> None:
@@ -469,7 +469,7 @@ def test_an_response_by_tls_ends_in_time(
                 call.result(0.5)
 
 
-def test_errors_tell_whether_it_is_the_query_or_the_run() -> None:
+def test_errors_show_whether_it_is_the_query_or_the_run() -> None:
     assert issubclass(RequestRejectedError, QueryError)
     kinds: tuple[type[Any], ...] = (LoginFailedError, ApiCallLimitError, UnreachableError)
     assert all(issubclass(kind, RunError) for kind in kinds)
@@ -620,7 +620,7 @@ def test_a_validation_error_names_its_fields(
         ),
     ],
 )
-def test_an_error_says_what_to_change(
+def test_an_error_names_what_to_change(
     connect: Connect, response: bytes, operation: str, reported: str
 ) -> None:
     message = failing(connect, response, operation).message

@@ -217,7 +217,7 @@ def aborted_after(client: LookerClient, call: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("response", STUCK)
 @pytest.mark.parametrize("operation", ["look", "multi_results"])
-def test_what_is_aborted_ends_at_once_in_every_thread(
+def test_what_is_aborted_ends_immediately_in_every_thread(
     connect: Connect, response: LookerResponse, operation: str
 ) -> None:
     with RawServer(response) as server:
@@ -280,7 +280,7 @@ def test_what_frees_looker_is_not_kept_back_until_too_late(connect: Connect) -> 
         assert server.count("logout") == 1
 
 
-def test_an_response_to_a_kill_that_failed_is_reported(connect: Connect) -> None:
+def test_a_response_to_a_kill_that_failed_is_reported(connect: Connect) -> None:
     def response(_: RawServer, connection: socket.socket) -> None:
         connection.sendall(with_body(b'{"message":"no right to"}', ERROR))
 
@@ -337,7 +337,7 @@ def test_a_body_that_cannot_be_unpacked_is_cut_short(connect: Connect, encoding:
         connect(server.base_url).look("1")
 
 
-def test_without_time_no_one_is_asked(connect: Connect) -> None:
+def test_without_time_no_request_is_sent(connect: Connect) -> None:
     with RawServer(send_nothing) as server:
         with pytest.raises(RetriableRequestError, match="the time of the run is over") as caught:
             connect(server.base_url).kill_query("a", max_seconds=0)

@@ -149,7 +149,7 @@ def project(simulator: Simulator, tmp_path: Path) -> Project:
 
 
 @pytest.mark.meltano
-def test_run_goes_on_from_its_state_until_all_is_wanted(project: Project) -> None:
+def test_run_continues_from_its_state_until_everything_is_delivered(project: Project) -> None:
     project("run", _TAP, "target-jsonl")
     assert len(project.take("days")) == 31
     assert len(project.take("airlines")) == 16
@@ -233,7 +233,7 @@ def test_select_takes_columns_and_streams(project: Project) -> None:
     assert "flights__count" not in airlines[0]
 
 
-def test_the_tap_is_invoked_as_it_is(project: Project) -> None:
+def test_the_tap_is_invoked(project: Project) -> None:
     catalog = json.loads(project("invoke", _TAP, "--discover"))
     streams = {stream["tap_stream_id"] for stream in catalog["streams"]}
     assert streams == {"query_task_results", "query_task_rows", "days", "airlines"}

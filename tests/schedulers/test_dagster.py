@@ -40,7 +40,7 @@ with dg.DagsterInstance.get() as instance:
 
 @pytest.mark.slow
 @pytest.mark.schedulers
-def test_a_query_is_whole_when_all_partitions_are_materialized(
+def test_a_query_is_complete_when_all_partitions_are_materialized(
     settings: dict[str, str], simulator: Simulator, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     schema = tmp_path.name

@@ -102,7 +102,7 @@ def test_pods_write_to_limited_folders_only() -> None:
             assert "ephemeral-storage" in container["resources"][bound]
 
 
-def test_every_shard_has_a_state_of_its_own_and_knows_how_many_there_are() -> None:
+def test_every_shard_has_a_separate_state_and_knows_how_many_there_are() -> None:
     (container,) = job()["template"]["spec"]["containers"]
     settings = {entry["name"]: entry.get("value") for entry in container["env"]}
 
@@ -135,7 +135,7 @@ def test_wrong_settings_fail_without_another_try() -> None:
 
 @pytest.mark.slow
 @pytest.mark.schedulers
-def test_pods_that_start_at_once_make_the_tables(
+def test_pods_that_start_together_make_the_tables(
     settings: dict[str, str], warehouse: Warehouse, tmp_path: Path
 ) -> None:
     at = pod_settings(settings, warehouse, tmp_path)

@@ -129,7 +129,7 @@ def test_a_port_in_use_is_named(simulator: object) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
-def test_https_is_served_with_a_certificate_of_its_own_making(
+def test_https_is_served_with_a_certificate_that_it_creates(
     database: Database, tmp_path: Path
 ) -> None:
     certificate = command._make_certificate(tmp_path, "127.0.0.1")  # noqa: SLF001 - what --tls does
@@ -155,7 +155,7 @@ def test_an_address_that_others_reach_is_warned_of(monkeypatch: pytest.MonkeyPat
     assert CliRunner().invoke(command.serve, []).stderr == ""
 
 
-def test_tls_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     run = CliRunner().invoke(command.serve, ["--tls"])

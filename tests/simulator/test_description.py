@@ -80,7 +80,7 @@ def wrong_in_request(verb: str, path: str, sent: Content = NOTHING) -> list[str]
         (404, as_json({}), "not described"),
     ],
 )
-def test_an_response_is_compared(status: int, received: Content, expected: str) -> None:
+def test_a_response_is_compared(status: int, received: Content, expected: str) -> None:
     found = wrong_in_response(status, received)
     assert len(found) == bool(expected)
     assert expected in "".join(found)

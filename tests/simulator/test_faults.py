@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         ("redirected", 302, ""),
     ],
 )
-def test_an_response_is_replaced_once(
+def test_a_response_is_replaced_once(
     simulator: Simulator, browser: Browser, finished: str, fault: str, status: int, body: str
 ) -> None:
     simulator.fault(fault)
@@ -62,7 +62,7 @@ def test_an_response_is_replaced_once(
         ("rate_limited_bare", None),
     ],
 )
-def test_a_server_under_load_says_when_to_come_back(
+def test_a_server_under_load_shows_when_to_come_back(
     simulator: Simulator, browser: Browser, finished: str, fault: str, retry_after: str | None
 ) -> None:
     simulator.fault(fault, seconds=2.5)
@@ -124,7 +124,7 @@ def test_a_result_names_no_fields(simulator: Simulator, browser: Browser, finish
 @pytest.mark.parametrize(
     ("fault", "flag"), [("columns_truncated", True), ("columns_truncated_text", "true")]
 )
-def test_a_result_says_that_pivots_were_cut(
+def test_a_result_shows_that_pivots_were_cut(
     simulator: Simulator, browser: Browser, fault: str, flag: object
 ) -> None:
     id_ = simulator.create_task("4", "json_bi")
@@ -202,7 +202,7 @@ def test_rows_are_cut_short(
     assert rows is None or len(rows) > 1
 
 
-def test_rows_are_capped_and_nothing_says_so(simulator: Simulator, browser: Browser) -> None:
+def test_rows_are_capped_and_nothing_shows_it(simulator: Simulator, browser: Browser) -> None:
     body = {"model": "flights_2013", "view": "flights", "fields": ["flights.tail_number"]}
     more = ["flights.origin", "flights.destination"]
     id_ = simulator.create_task(

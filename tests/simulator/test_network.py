@@ -46,7 +46,7 @@ def test_a_connection_ends_early(
     assert [call.status for call in simulator.calls[-2:]][1] == 200
 
 
-def test_an_response_is_late(simulator: Simulator, browser: Browser, finished: str) -> None:
+def test_a_response_is_late(simulator: Simulator, browser: Browser, finished: str) -> None:
     simulator.fault("hang", seconds=5)
     with pytest.raises(requests.ReadTimeout):
         browser.ask(finished, timeout=0.2)
@@ -61,7 +61,7 @@ def test_an_response_is_late(simulator: Simulator, browser: Browser, finished: s
         ("error_drip", "query_task_multi_results", True),
     ],
 )
-def test_an_response_drips(
+def test_a_response_drips(
     simulator: Simulator,
     browser: Browser,
     finished: str,
@@ -82,7 +82,7 @@ def test_an_response_drips(
     assert len(body if head_comes else head) < 50
 
 
-def test_every_request_takes_a_round_trip_beside_the_others(database: Database) -> None:
+def test_every_request_takes_a_round_trip_next_to_the_others(database: Database) -> None:
     options = SimulatorOptions(round_trip_seconds=0.25)
     with Simulator(options, database=database) as simulator:
         browser = Browser(simulator)
@@ -140,7 +140,7 @@ def test_a_small_response_unpacks_to_a_gigabyte(
     assert len(urllib3.response.GzipDecoder().decompress(packed[:20_000])) > 10_000_000
 
 
-def test_a_query_that_somebody_waits_for_does_not_hold_up_the_end(database: Database) -> None:
+def test_a_query_that_a_client_waits_for_does_not_hold_up_the_end(database: Database) -> None:
     started_at = time.monotonic()
     with ThreadPoolExecutor(1) as threads:
         with Simulator(SimulatorOptions(latency_seconds=60), database=database) as simulator:

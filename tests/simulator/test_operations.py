@@ -53,7 +53,7 @@ def test_a_malformed_body_is_rejected_and_the_connection_lives(
 
 
 @pytest.mark.skipif(not DESCRIPTION, reason="LOOKER_OPENAPI names no description")
-def test_every_operation_of_the_description_has_an_response_in_json(browser: Browser) -> None:
+def test_every_operation_of_the_description_has_a_response_in_json(browser: Browser) -> None:
     document = json.loads(Path(DESCRIPTION).read_text())
     operations = [
         (verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs
@@ -140,7 +140,7 @@ def test_an_unknown_variant_is_rejected() -> None:
     assert all(VARIANTS.values())
 
 
-def test_results_that_are_too_old_leave_memory_unasked(database: Database) -> None:
+def test_results_that_are_too_old_leave_memory_without_a_request(database: Database) -> None:
     options = SimulatorOptions(result_ttl_seconds=0.05)
     with Simulator(options, database=database) as simulator:
         old = simulator.create_task("4")

@@ -67,7 +67,7 @@ def test_a_filter_expression_filters(
     assert count(database, filter_expression=expression) == count(database, filters=filters)
 
 
-def test_a_filter_expression_holds_beside_filters(database: Database) -> None:
+def test_a_filter_expression_applies_with_filters(database: Database) -> None:
     both = count(
         database,
         filter_expression='${orders.state} = "CA" OR ${orders.state} = "NY"',
@@ -192,7 +192,7 @@ def test_a_spreadsheet_can_be_opened(database: Database) -> None:
     assert "<v>80</v>" in sheet
 
 
-def test_values_are_formatted_when_asked(database: Database) -> None:
+def test_values_are_formatted_on_request(database: Database) -> None:
     query = {"model": "flights_2013", "view": "flights", "fields": ["flights.count"]}
     told = {
         name: payload(database, query, name, apply_formatting=True)
@@ -206,7 +206,7 @@ def test_values_are_formatted_when_asked(database: Database) -> None:
     assert plain == {"flights.count": {"value": 336776, "links": []}}
 
 
-def test_a_visualization_hides_and_names_fields_when_asked(database: Database) -> None:
+def test_a_visualization_hides_and_names_fields_on_request(database: Database) -> None:
     config = {"hidden_fields": ["orders.city"], "series_labels": {"orders.count": "How many"}}
     query = shop("orders.city", "orders.state", "orders.count", vis_config=config)
     assert payload(database, query, "csv", apply_vis=True).startswith("Orders State,How many\n")

@@ -67,7 +67,7 @@ def test_dashboards_are_searched_but_those_of_lookml(browser: Browser) -> None:
     assert "Flights, in the trash" not in titles(browser, "/dashboards")
 
 
-def test_a_page_says_where_the_others_are(browser: Browser, simulator: Simulator) -> None:
+def test_a_page_shows_where_the_others_are(browser: Browser, simulator: Simulator) -> None:
     simulator.add_looks(3000, title="Made {}")
     seen: list[str] = []
     url: str | None = f"{browser.api}/looks/search?title=made+%25&fields=id,title&limit=999"
@@ -84,7 +84,7 @@ def test_a_page_says_where_the_others_are(browser: Browser, simulator: Simulator
     assert len(complete.json()) == 3005
 
 
-def test_a_page_is_asked_for_by_numbers(browser: Browser) -> None:
+def test_a_page_is_requested_by_numbers(browser: Browser) -> None:
     response = browser.session.get(f"{browser.api}/looks/search?limit=many", timeout=20)
     assert (response.status_code, response.json()["message"]) == (
         400,

@@ -34,7 +34,7 @@ def rows(database: Database, query: Query) -> list[tuple[Any, ...]]:
     return database.run(query).rows
 
 
-def test_fields_leave_nothing_else_in_an_response(browser: Browser) -> None:
+def test_fields_leave_nothing_else_in_a_response(browser: Browser) -> None:
     path = "lookml_models/shop/explores/orders"
     complete = read(browser, path)["fields"]
     assert {group: len(complete[group]) > 0 for group in complete} == {
@@ -69,7 +69,7 @@ def test_fields_say_how_their_times_are_to_be_read(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("result_format", ["json_detail", "json_bi", "json"])
-def test_table_calculations_are_computed_only_when_asked(
+def test_table_calculations_are_computed_only_on_request(
     simulator: Simulator, browser: Browser, result_format: str
 ) -> None:
     def first_row(parameters: str) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_parameters_and_filters_without_a_column_change_what_is_counted(database
     assert rows(database, ada) == [(60,)]
 
 
-def test_a_filter_is_read_in_the_querys_zone_whatever_the_values_are_reported_in(
+def test_a_filter_is_read_in_the_querys_zone_not_in_that_of_the_values(
     database: Database,
 ) -> None:
     query = shop(

@@ -103,7 +103,7 @@ def test_a_lookml_project_responses_the_stored_queries(
     assert (found.totals, found.row_totals) == (expected.totals, expected.row_totals)
 
 
-def test_a_field_that_fails_fails_there_too(own: Database) -> None:
+def test_a_field_that_fails_also_fails_there(own: Database) -> None:
     with pytest.raises(QueryFailedError) as raised:
         own.run(BUILTIN.content.queries["5"])
     assert raised.value.sql

@@ -82,7 +82,7 @@ def test_no_one_listening_is_reported_with_the_address(tap: Tap) -> None:
 
 @pytest.mark.parametrize("fault", ["not_json", "not_a_map"])
 @pytest.mark.parametrize("operation", ["login", "query_task_multi_results"])
-def test_an_response_that_is_not_lookers_is_reported_with_the_address(
+def test_a_response_that_is_not_lookers_is_reported_with_the_address(
     simulator: Simulator, tap: Tap, fault: str, operation: str
 ) -> None:
     id_ = simulator.create_task("1", "json")

@@ -100,7 +100,7 @@ def test_a_file_need_not_be_compressed(tap: Tap, tmp_path: Path, compression: st
     assert len(lines((tmp_path / "files" / path.rpartition("/")[2]).read_bytes())) == 16
 
 
-def test_selection_and_a_stream_map_hold_in_files_too(tap: Tap, tmp_path: Path) -> None:
+def test_selection_and_a_stream_map_also_apply_in_files(tap: Tap, tmp_path: Path) -> None:
     catalog = json.loads(tap("--discover", queries=[QUERY]).output)
     select(catalog, "found", "properties", "flights__count", selected=False)
     config = {

@@ -114,7 +114,7 @@ def test_a_bookmark_on_a_field_that_is_not_converted_skips_no_row(tap: Tap, zone
     "declared",
     [{"type": ["string", "null"]}, {"type": "string"}, {"anyOf": [{"type": "integer"}]}],
 )
-def test_a_bookmark_moves_whatever_the_catalog_says_of_its_key(tap: Tap, declared: object) -> None:
+def test_a_bookmark_moves_with_any_catalog_entry_of_its_key(tap: Tap, declared: object) -> None:
     keyed = query(explore=explore("orders.id"), replication_key="orders.id", limit=12)
     catalog = catalog_of(tap, queries=[keyed])
     properties = entry_of(catalog)["schema"]["properties"]
@@ -228,7 +228,7 @@ def create_limited(simulator: Simulator, limit: str) -> str:
 
 @pytest.mark.parametrize("result_format", FORMATS)
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_result_as_wide_or_long_as_its_limit_is_said_in_every_run(
+def test_a_result_as_wide_or_long_as_its_limit_is_reported_in_every_run(
     simulator: Simulator, tap: Tap, limit: str, result_format: str
 ) -> None:
     config: dict[str, Any] = {
@@ -268,7 +268,7 @@ def test_a_task_of_an_earlier_run_is_known_to_be_cut_off(
 
 
 @pytest.mark.parametrize("flag", ["columns_truncated", "columns_truncated_text"])
-def test_pivots_that_looker_says_are_cut_off_are_said(
+def test_pivots_that_looker_reports_as_cut_off_are_reported(
     simulator: Simulator, tap: Tap, flag: str
 ) -> None:
     simulator.fault(flag, times=None)
@@ -279,7 +279,7 @@ def test_pivots_that_looker_says_are_cut_off_are_said(
 
 
 @pytest.mark.parametrize("where", ["entry", "metadata"])
-def test_a_catalog_that_says_full_table_has_everything(tap: Tap, where: str) -> None:
+def test_a_catalog_of_full_tables_has_everything(tap: Tap, where: str) -> None:
     keyed = query(
         explore=explore(
             "orders.id",
@@ -356,7 +356,7 @@ def test_raw_and_unconverted_times_stay_as_they_are_and_objects_become_text(tap:
     assert "format" not in properties["orders__created_raw"]
 
 
-def test_names_that_targets_take_for_one_are_made_distinct_and_said(tap: Tap) -> None:
+def test_names_that_targets_treat_as_one_are_made_distinct_and_said(tap: Tap) -> None:
     long = f"odd_names.{'a_very_long_name_' * 4}"
     fields = ["odd_names.Total", "odd_names.total", f"{long}first", f"{long}second"]
     run = tap(queries=[query(explore=explore(*fields, explore="odd_names"), limit=3)])
@@ -389,7 +389,7 @@ def test_types_that_a_catalog_chose_are_delivered(tap: Tap) -> None:
     assert Decimal(row["orders__amount"]) > 0
 
 
-def test_a_column_that_the_catalog_lacks_is_said(tap: Tap) -> None:
+def test_a_column_that_the_catalog_lacks_is_reported(tap: Tap) -> None:
     queries = [query(query_id="17")]
     catalog = catalog_of(tap, queries=queries)
     del entry_of(catalog)["schema"]["properties"]["orders__count"]
@@ -398,7 +398,7 @@ def test_a_column_that_the_catalog_lacks_is_said(tap: Tap) -> None:
     assert run.log.count("orders.count is in the result, but not in the catalog: discover") == 1
 
 
-def test_keys_that_do_not_tell_rows_apart_are_counted(tap: Tap) -> None:
+def test_keys_that_do_not_distinguish_rows_are_counted(tap: Tap) -> None:
     keyed = query(
         explore=explore("orders.category", "orders.state", "orders.count"),
         primary_keys=["orders.category"],

@@ -98,7 +98,7 @@ LONG = [{"a.n": n, "a.text": "x" * 100} for n in range(90_000)]
 
 
 @pytest.mark.parametrize("shape", ["json", "json_detail", "json_bi"])
-def test_a_result_too_long_for_memory_is_delivered_whole(
+def test_a_result_too_long_for_memory_is_delivered_in_full(
     simulator: Simulator, tap: Tap, shape: str
 ) -> None:
     cells = [{name: {"value": value} for name, value in row.items()} for row in LONG]
@@ -171,7 +171,7 @@ def test_records_are_counted_one_by_one(tap: Tap, monkeypatch: pytest.MonkeyPatc
     assert found == len(run.records("found")) == 16
 
 
-def test_a_result_that_may_not_be_whole_activates_no_version(tap: Tap) -> None:
+def test_a_result_that_may_be_incomplete_activates_no_version(tap: Tap) -> None:
     run = tap(queries=[{"name": "found", "query_id": 1, "limit": 10}])
     assert len(run.records("found")) == 10
     assert run.of("ACTIVATE_VERSION") == []

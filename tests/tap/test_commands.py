@@ -101,7 +101,7 @@ def test_settings_may_come_from_the_environment(simulator: Simulator) -> None:
     assert [r["record"]["query_task_id"] for r in records if r["type"] == "RECORD"] == [id_]
 
 
-def test_a_failing_run_says_so_in_one_line() -> None:
+def test_a_failing_run_ends_in_one_line() -> None:
     done = command(
         "--config",
         "ENV",

@@ -152,7 +152,7 @@ def test_what_the_user_wrote_is_rejected_before_anything_runs(
     assert simulator.tasks() == []
 
 
-def test_a_query_that_the_catalog_lacks_is_said(tap: Tap) -> None:
+def test_a_query_that_the_catalog_lacks_is_reported(tap: Tap) -> None:
     catalog = json.loads(tap("--discover", queries=[GOOD]).output)
     new = {"name": "new", "query_id": "4"}
     run = tap(queries=[GOOD, new], catalog=catalog)
@@ -347,7 +347,7 @@ def test_a_dashboard_filter_goes_by_its_title_where_that_is_clear(
 
 
 @pytest.mark.parametrize("more", [{"wait_for_completion": False}, {"sync_timeout_seconds": 60}])
-def test_doctor_says_that_what_is_left_may_be_gone(tap: Tap, more: dict[str, Any]) -> None:
+def test_doctor_shows_that_what_is_left_may_be_gone(tap: Tap, more: dict[str, Any]) -> None:
     doctor = tap("--doctor", queries=[GOOD], **more)
     assert doctor.exit_code == 0
     assert "300 s" in " ".join(doctor.output.decode().split())

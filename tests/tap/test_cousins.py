@@ -63,7 +63,7 @@ def orders(*fields: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("fault", ["severed", "rows_null"])
 @pytest.mark.parametrize("situation", ["catalog", "later run", "task in flight"])
 @pytest.mark.parametrize("result_format", FORMATS)
-def test_rows_that_are_not_whole_are_an_error_in_any_run(
+def test_rows_that_are_incomplete_are_an_error_in_any_run(
     simulator: Simulator, tap: Tap, result_format: str, situation: str, fault: str
 ) -> None:
     config: dict[str, Any] = {"queries": [{"name": "q", "query_id": "17"}]}
@@ -85,7 +85,7 @@ def test_rows_that_are_not_whole_are_an_error_in_any_run(
     ("result_format", "fault"),
     [("json", "severed"), *((f, fault) for f in FORMATS for fault in ("severed", "rows_null"))],
 )
-def test_rows_of_an_external_task_that_are_not_whole_are_an_error(
+def test_rows_of_an_external_task_that_are_incomplete_are_an_error(
     simulator: Simulator, tap: Tap, result_format: str, fault: str
 ) -> None:
     id_ = simulator.create_task("17", result_format)

@@ -93,7 +93,7 @@ def test_a_looker_without_a_version_is_noted(
     assert ": Looker of unknown version, as Simulator" in shown(tap("--doctor", queries=[AIRLINES]))
 
 
-def test_roles_that_the_user_may_not_see_are_passed_over(
+def test_roles_that_the_user_cannot_see_are_skipped(
     simulator: Simulator, tap: Callable[..., Run]
 ) -> None:
     simulator.fault("forbidden", operation="user_roles")
@@ -114,7 +114,7 @@ def test_a_time_zone_that_looker_does_not_offer_is_noted(tap: Callable[..., Run]
     )
 
 
-def test_time_zones_that_looker_does_not_tell_fail_nothing(
+def test_time_zones_that_looker_does_not_show_fail_nothing(
     simulator: Simulator, tap: Callable[..., Run]
 ) -> None:
     simulator.fault("not_found", operation="all_timezones")
@@ -134,7 +134,7 @@ def test_time_zones_of_another_shape_are_no_time_zones(
     assert "which is not among the 1 time zones" in shown(other)
 
 
-def test_everything_that_would_fail_is_reported_at_once(tap: Callable[..., Run]) -> None:
+def test_everything_that_would_fail_is_reported_together(tap: Callable[..., Run]) -> None:
     run = tap(
         "--doctor",
         queries=[AIRLINES, {"name": "gone", "query_id": 999}],

@@ -49,7 +49,7 @@ def test_words_find_content_of_every_kind_with_its_address(simulator: Simulator,
     assert not any("Airports" in row[1] for row in found)
 
 
-def test_all_words_must_match_in_whatever_order(simulator: Simulator, tap: Tap) -> None:
+def test_all_words_must_match_in_any_order(simulator: Simulator, tap: Tap) -> None:
     run = tap("--find", "state", "by", "orders")
     assert [row[-1] for row in rows(run)] == [f"{simulator.base_url}/looks/5"]
     assert tap("--find=state orders").output == tap("--find", "orders state").output
@@ -100,7 +100,7 @@ def test_thousands_of_looks_take_few_calls_seconds_and_lines(big: Simulator, tap
             assert "there are more Explores" in run.output.decode()
 
 
-def test_a_kind_that_the_user_may_not_see_hides_no_other(simulator: Simulator, tap: Tap) -> None:
+def test_a_kind_that_the_user_cannot_see_hides_no_other(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("forbidden", operation="search_looks")
     run = tap("--find", "orders")
     assert run.exit_code == 0

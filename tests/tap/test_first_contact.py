@@ -365,7 +365,7 @@ NOTHING = (
 )
 
 
-def test_nothing_configured_says_what_to_set(tap: Tap) -> None:
+def test_nothing_configured_names_what_to_set(tap: Tap) -> None:
     run = tap()
     assert run.exit_code == 0
     assert NOTHING in run.log

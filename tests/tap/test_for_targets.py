@@ -80,7 +80,7 @@ def test_numbers_are_exact_decimals_if_configured(
     assert "cannot be read" not in run.log
 
 
-def test_a_decimal_that_does_not_fit_is_delivered_whole_and_named(tap: Tap) -> None:
+def test_a_decimal_that_does_not_fit_is_delivered_in_full_and_named(tap: Tap) -> None:
     run = tap(queries=[NUMBERS], decimals={"precision": 3, "scale": 1})
     plain = [record["numbers__decimal"] for record in tap(queries=[NUMBERS]).records("numbers")]
     values = [record["numbers__decimal"] for record in run.records("numbers")]

@@ -38,7 +38,7 @@ def bookmark(run: Run) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("result_format", ["json_detail", "json_bi"])
-def test_the_next_run_repeats_the_boundary_and_goes_on(tap: Tap, result_format: str) -> None:
+def test_the_next_run_repeats_the_boundary_and_continues(tap: Tap, result_format: str) -> None:
     # Midnight in New York.
     start = {"start_date": "2013-12-01T05:00:00Z", "result_format": result_format, **NEW_YORK}
     first = tap(queries=[DAYS | {"limit": 10}], **start)
@@ -62,7 +62,7 @@ def test_without_a_start_everything_is_delivered_in_order(tap: Tap) -> None:
     assert found == sorted(found)
 
 
-def test_date_times_go_on_in_the_querys_time_zone(tap: Tap) -> None:
+def test_date_times_continue_in_the_querys_time_zone(tap: Tap) -> None:
     moments = query("flights.departure_time", "flights.count", limit=3)
     start = {"start_date": "2013-07-04T16:00:00Z", **NEW_YORK}
     first = tap(queries=[moments], **start)
@@ -72,7 +72,7 @@ def test_date_times_go_on_in_the_querys_time_zone(tap: Tap) -> None:
     assert values(second, "flights__departure_time")[0] == expected[-1]
 
 
-def test_numbers_go_on(tap: Tap) -> None:
+def test_numbers_continue(tap: Tap) -> None:
     miles = query("flights.distance", "flights.count", limit=3)
     first = tap(queries=[miles], start_date="2013-01-01T00:00:00Z")
     assert values(first, "flights__distance") == [17, 80, 94]
@@ -126,7 +126,7 @@ def test_a_failed_query_leaves_the_bookmark(tap: Tap) -> None:
     ("own", "days"),
     [("2013-12-05 to 2013-12-08", 3), ("after 2013-12-30", 2), ("before 2013-12-02", 1)],
 )
-def test_a_filter_on_the_same_field_holds_too(tap: Tap, own: str, days: int) -> None:
+def test_a_filter_on_the_same_field_also_applies(tap: Tap, own: str, days: int) -> None:
     filtered = DAYS | {"filters": {"flights.departure_date": own}}
     run = tap(queries=[filtered], start_date="2013-12-01T05:00:00Z", **NEW_YORK)
     assert len(values(run, "flights__departure_date")) == days

@@ -284,7 +284,7 @@ def test_on_a_terminal_a_change_may_be_declined(simulator: Simulator, tmp_path: 
         (("--extract", "/looks/1", "--target", "postgres"), 2, "--destination is required"),
     ],
 )
-def test_what_cannot_go_on_writes_nothing_and_says_why(
+def test_what_cannot_continue_writes_nothing_and_names_the_reason(
     simulator: Simulator, tmp_path: Path, options: tuple[str, ...], exit_code: int, reason: str
 ) -> None:
     done = init(tmp_path, environment(simulator), *options)
@@ -302,7 +302,7 @@ def test_what_cannot_go_on_writes_nothing_and_says_why(
         ("config.json", "[1]", "other", "config.json: cannot be read as a JSON object"),
     ],
 )
-def test_an_existing_file_that_cannot_be_read_stays_as_it_is(
+def test_an_existing_file_that_cannot_be_read_stays_unchanged(
     simulator: Simulator, tmp_path: Path, name: str, content: str, target: str, reason: str
 ) -> None:
     (tmp_path / name).write_text(content)

@@ -28,7 +28,7 @@ def test_a_file_is_rejected_in_one_line(tap: Tap, tmp_path: Path, option: str, t
 
 
 @pytest.mark.parametrize("text", ["", "null", '{"bookmarks": null}'])
-def test_no_state_is_said(tap: Tap, tmp_path: Path, text: str) -> None:
+def test_no_state_is_reported(tap: Tap, tmp_path: Path, text: str) -> None:
     path = tmp_path / "given"
     path.write_text(text)
     run = tap("--state", str(path))

@@ -76,7 +76,7 @@ def test_every_source_becomes_a_typed_stream(
     assert [record["_row_number"] for record in records] == [*range(1, len(records) + 1)]
 
 
-def test_a_stored_query_runs_as_it_is_unless_something_changes(
+def test_a_stored_query_runs_unchanged_unless_something_changes(
     simulator: Simulator, tap: Tap
 ) -> None:
     july = {"name": "july", "query_id": "2"}
@@ -337,7 +337,7 @@ def test_two_fields_that_become_one_column_are_both_named(tap: Tap) -> None:
     assert "'flights.carrier' and 'flights__carrier'" in run.error
 
 
-def test_all_problems_are_reported_at_once(tap: Tap) -> None:
+def test_all_problems_are_reported_together(tap: Tap) -> None:
     queries = [
         {"name": "a", "query_id": 1, "filters": {"flights.hue": "red"}},
         {"name": "b", "query_id": 1},

@@ -99,7 +99,7 @@ def test_a_task_of_a_changed_query_is_cancelled_and_launched_again(
     assert in_flight(second)["airlines"]["query_task_id"] == new
 
 
-def test_a_task_whose_query_is_no_longer_wanted_is_cancelled(slow: Simulator, tap: Tap) -> None:
+def test_a_task_whose_query_is_no_longer_needed_is_cancelled(slow: Simulator, tap: Tap) -> None:
     first = tap(base_url=slow.base_url, queries=[AIRLINES], wait_for_completion=False)
     second = tap(base_url=slow.base_url, state=first.state)
     assert slow.cancelled == {*slow.tasks()}
@@ -119,7 +119,7 @@ def test_a_lost_task_is_launched_again(simulator: Simulator, tap: Tap, fault: st
     assert len(simulator.tasks()) == 2
 
 
-def test_a_task_lost_again_and_again_is_given_up(simulator: Simulator, tap: Tap) -> None:
+def test_a_task_lost_again_and_again_is_abandoned(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("results_expired", times=None)
     run = tap(queries=[AIRLINES], max_task_attempts=3)
     assert run.exit_code == 1
@@ -607,7 +607,7 @@ def _receive(output: bytes, received: dict[str, set[int]], folder: Path) -> None
 
 
 @pytest.mark.parametrize("fault", ["not_found", "not_found_html"])
-def test_a_task_that_may_not_be_stopped_is_said_to_be_left_running(
+def test_a_task_that_cannot_be_stopped_is_reported_to_be_left_running(
     slow: Simulator, tap: Tap, fault: str
 ) -> None:
     slow.fault(fault, times=None, operation="kill_query")
@@ -623,7 +623,7 @@ def test_a_task_that_may_not_be_stopped_is_said_to_be_left_running(
     assert "1 cancelled" not in run.log
 
 
-def test_no_second_task_is_launched_beside_one_that_may_not_be_stopped(
+def test_no_second_task_is_launched_next_to_one_that_cannot_be_stopped(
     slow: Simulator, tap: Tap
 ) -> None:
     slow.fault("missing")
@@ -634,7 +634,7 @@ def test_no_second_task_is_launched_beside_one_that_may_not_be_stopped(
     assert f"query task {id_} was not cancelled: it still runs" in run.log
 
 
-def test_the_next_run_launches_nothing_beside_a_task_that_may_not_be_stopped(
+def test_the_next_run_launches_nothing_beside_a_task_that_cannot_be_stopped(
     slow: Simulator, tap: Tap
 ) -> None:
     first = tap(base_url=slow.base_url, queries=[AIRLINES], wait_for_completion=False)

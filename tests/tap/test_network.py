@@ -59,7 +59,7 @@ def test_a_failure_that_stays_ends_the_run(
     assert run.bookmark["finished"] == {}
 
 
-def test_an_response_that_does_not_come_in_time_is_asked_for_again(
+def test_a_response_that_does_not_come_in_time_is_requested_again(
     simulator: Simulator, tap: Tap
 ) -> None:
     simulator.fault("hang", times=1, operation=MULTI_RESULTS, seconds=2)
@@ -147,16 +147,14 @@ def test_how_long_to_wait_is_reported_by_seconds_or_a_date(
 
 
 @pytest.mark.parametrize("fault", ["not_found_html", "bad_request"])
-def test_a_page_in_place_of_an_response_survives(
-    simulator: Simulator, tap: Tap, fault: str
-) -> None:
+def test_a_page_in_place_of_a_response_survives(simulator: Simulator, tap: Tap, fault: str) -> None:
     ids = [simulator.create_task("4", "json") for _ in range(4)]
     simulator.fault(fault, times=1, operation=MULTI_RESULTS)
     run = tap(query_task_ids=ids)
     assert run.statuses() == dict.fromkeys(ids, "complete")
 
 
-def test_an_response_cut_short_delivers_no_task_twice(simulator: Simulator, tap: Tap) -> None:
+def test_a_response_cut_short_delivers_no_task_twice(simulator: Simulator, tap: Tap) -> None:
     ids = [simulator.create_task("1", "json_detail") for _ in range(20)]
     simulator.fault("cut_short", times=2, operation=MULTI_RESULTS)
     run = tap(query_task_ids=ids)
@@ -190,12 +188,12 @@ def test_a_token_is_renewed_before_it_expires(database: Database, tap: Tap) -> N
     assert rejections == []
 
 
-def test_the_session_is_given_back(simulator: Simulator, tap: Tap) -> None:
+def test_the_session_is_released(simulator: Simulator, tap: Tap) -> None:
     tap(query_task_ids=[simulator.create_task("4", "json")])
     assert [call.operation for call in simulator.calls] == ["login", MULTI_RESULTS, "logout"]
 
 
-def test_without_tasks_no_one_is_asked(simulator: Simulator, tap: Tap) -> None:
+def test_without_tasks_no_request_is_sent(simulator: Simulator, tap: Tap) -> None:
     run = tap()
     assert run.exit_code == 0
     assert simulator.calls == []

@@ -223,7 +223,7 @@ def test_a_status_that_lasts_is_the_outcome(
     assert f"{id_} ({status}" in run.error
 
 
-def test_an_id_that_looker_never_heard_of_is_absent(simulator: Simulator, tap: Tap) -> None:
+def test_an_id_that_looker_does_not_know_is_absent(simulator: Simulator, tap: Tap) -> None:
     known = simulator.create_task("1", "json")
     run = tap(query_task_ids=["nobody", known])
     assert run.statuses() == {known: "complete", "nobody": "absent"}
@@ -237,7 +237,7 @@ def test_an_id_that_looker_rejects_fails_no_other(simulator: Simulator, tap: Tap
     assert "; polling its tasks in smaller requests" in run.log
 
 
-def test_a_task_that_takes_too_long_is_given_up_but_not_cancelled(
+def test_a_task_that_takes_too_long_is_abandoned_but_not_cancelled(
     simulator: Simulator, tap: Tap
 ) -> None:
     id_ = simulator.add_scripted_task([{"status": "running"}])
@@ -247,7 +247,7 @@ def test_a_task_that_takes_too_long_is_given_up_but_not_cancelled(
     assert simulator.count("kill_query") == 0
 
 
-def test_a_word_that_no_one_knows_is_waited_for_and_then_reported_as_it_is(
+def test_a_word_that_no_one_knows_is_waited_for_and_then_reported_unchanged(
     simulator: Simulator, tap: Tap
 ) -> None:
     recovers = simulator.add_scripted_task([{"status": "paused"}, complete(DETAIL)])
@@ -268,7 +268,7 @@ def test_a_failure_may_be_left_to_the_record(simulator: Simulator, tap: Tap) -> 
 @pytest.mark.parametrize(
     "entry", [complete(5), complete({"data": 5, "fields": {}}), complete([1, 2])]
 )
-def test_a_result_that_cannot_be_read_is_reported_and_asked_for_again(
+def test_a_result_that_cannot_be_read_is_reported_and_requested_again(
     simulator: Simulator, tap: Tap, entry: dict[str, Any]
 ) -> None:
     id_ = simulator.add_scripted_task([entry])
@@ -279,7 +279,7 @@ def test_a_result_that_cannot_be_read_is_reported_and_asked_for_again(
 
 
 @pytest.mark.parametrize("entry", [b"5", b"[]", b'{"data": 1}', b'{"status": 5}', b"null"])
-def test_an_response_that_is_none_is_as_good_as_no_response(
+def test_a_response_that_is_none_is_treated_as_no_response(
     simulator: Simulator, tap: Tap, entry: bytes
 ) -> None:
     good = simulator.create_task("4", "json")

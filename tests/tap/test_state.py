@@ -22,7 +22,7 @@ COMPLETE = {"status": "complete", "result_source": "query", "data": [{"a.b": 1}]
 RUNNING = {"status": "running"}
 
 
-def test_a_finished_task_is_neither_asked_for_nor_delivered_again(
+def test_a_finished_task_is_neither_requested_nor_delivered_again(
     simulator: Simulator, tap: Tap
 ) -> None:
     id_ = simulator.create_task("1", "json")
@@ -64,7 +64,9 @@ def test_one_look_leaves_the_rest_to_the_next_run(simulator: Simulator, tap: Tap
     assert second.statuses() == {slow: "complete"}
 
 
-def test_a_doubtful_status_that_lasts_over_runs_is_believed(simulator: Simulator, tap: Tap) -> None:
+def test_an_unconfirmed_status_that_lasts_over_runs_is_final(
+    simulator: Simulator, tap: Tap
+) -> None:
     id_ = simulator.add_scripted_task([{"status": "expired"}])
     once = {"query_task_ids": [id_], "wait_for_completion": False}
     first = tap(**once, expired_grace_seconds=60)

@@ -128,7 +128,7 @@ def test_records_may_be_flattened(simulator: Simulator, tap: Tap) -> None:
     assert isinstance(record["data"], str | dict)
 
 
-def test_outcomes_are_records_with_batch_files_too(
+def test_outcomes_are_records_also_with_batch_files(
     simulator: Simulator, tap: Tap, tmp_path: Path
 ) -> None:
     # State keeps each once it is launched.

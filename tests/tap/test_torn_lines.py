@@ -89,7 +89,7 @@ def test_a_long_line_is_written_to_its_end_while_it_is_read(
     assert [json.loads(line)["type"] for line in lines] == ["RECORD", "STATE"]
 
 
-def test_a_reader_that_stopped_is_given_up(processes: ForkServerContext) -> None:
+def test_a_reader_that_stopped_is_abandoned(processes: ForkServerContext) -> None:
     reader, writer = processes.Pipe(duplex=False)
     process = processes.Process(target=write_long_lines, args=(writer,))
     process.start()

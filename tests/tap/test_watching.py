@@ -77,7 +77,7 @@ def test_a_run_is_named_in_its_log_summary_and_report(
     assert "(run_id nightly of the 4th)" in page.read_text()
 
 
-def test_the_summary_says_what_is_left_to_the_next_run(
+def test_the_summary_shows_what_is_left_to_the_next_run(
     simulator: Simulator, tap: Callable[..., Run]
 ) -> None:
     running = simulator.add_scripted_task([{"status": "running"}])

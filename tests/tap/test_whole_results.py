@@ -134,7 +134,7 @@ def test_a_result_as_long_as_a_cap_activates_nothing(
         assert activated(run) == []
 
 
-def test_an_external_result_as_long_as_a_cap_is_said(simulator: Simulator, tap: Tap) -> None:
+def test_an_external_result_as_long_as_a_cap_is_reported(simulator: Simulator, tap: Tap) -> None:
     id_ = simulator.create_task(simulator.create_query(long_query("-1")))
     simulator.fault("rows_capped", times=None)
     run = tap(query_task_ids=[id_])

@@ -67,7 +67,7 @@ def test_a_wrong_variable_is_named_with_what_is_expected(
     assert simulator.calls == []
 
 
-def test_a_misspelt_variable_is_rejected_and_others_are_nobodys_business(
+def test_a_misspelt_variable_is_rejected_and_others_are_ignored(
     tap: Tap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}_SELECT", "[]")

@@ -247,7 +247,7 @@ def test_sixty_addresses_are_read() -> None:
 
 
 @pytest.mark.parametrize(("url", "message"), NEITHER)
-def test_any_other_address_says_what_to_paste(url: str, message: str) -> None:
+def test_any_other_address_names_what_to_paste(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=r"\S") as raised:
         read_address(url, BASE)
     assert str(raised.value).startswith(message)
@@ -306,7 +306,7 @@ def settings_of(**more: Any) -> Settings:
     return Settings.from_config(required | more)
 
 
-def test_an_entry_says_more_than_its_address() -> None:
+def test_an_entry_has_more_than_its_address() -> None:
     url = f"{ORDERS}?fields=orders.id&f[a.x]=1&f[a.y]=2&limit=10"
     entry = {"name": "o", "url": url, "limit": 5, "filters": {"a.y": "3"}, "primary_keys": "auto"}
     (query,) = settings_of(queries=[entry]).queries

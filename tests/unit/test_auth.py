@@ -35,7 +35,7 @@ UNFIT = [{"access_token": f"a{odd}b"} for odd in ("\r\nX: y", "\n", " ", "\u20ac
 @pytest.mark.parametrize(
     "response", [None, [], {}, {"access_token": None}, {"access_token": ""}, *UNFIT]
 )
-def test_an_response_without_a_token_is_an_error(response: object) -> None:
+def test_a_response_without_a_token_is_an_error(response: object) -> None:
     with pytest.raises(ValueError, match="no usable access_token"):
         token_from(response, 0)
 

@@ -127,7 +127,7 @@ def test_a_board_without_tasks_is_done() -> None:
     assert board_of().next_action(0) == Done()
 
 
-def test_a_finished_task_is_reported_once_and_never_asked_for_again() -> None:
+def test_a_finished_task_is_reported_once_and_never_requested_again() -> None:
     board = board_of("a", "b")
     poll = only(begin(board, 0))
     assert poll == Poll(("a", "b"))
@@ -142,14 +142,14 @@ def test_a_finished_task_is_reported_once_and_never_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize("status", ["complete", "error", "killed", "failure"])
-def test_a_final_status_is_believed_at_once(status: str) -> None:
+def test_a_final_status_counts_immediately(status: str) -> None:
     board = board_of("a")
     assert statuses(response(board, 0, a=status)) == [status]
     assert board.next_action(0) == Done()
 
 
 @pytest.mark.parametrize("status", ["expired", "missing"])
-def test_a_doubtful_status_is_believed_when_it_lasts(status: str) -> None:
+def test_an_unconfirmed_status_is_final_when_it_lasts(status: str) -> None:
     board = board_of("a", expired_grace_seconds=60)
     assert response(board, 100, a=status) == []
     assert response(board, 159, a=status) == []
@@ -170,13 +170,13 @@ def test_a_task_that_looker_never_responses_for_is_absent() -> None:
     assert statuses(response(board, 10, b="complete")) == ["complete", "absent"]
 
 
-def test_an_response_for_a_task_no_one_asked_for_is_passed_over() -> None:
+def test_a_response_for_a_task_no_one_requested_is_skipped() -> None:
     board = board_of("a")
     assert response(board, 0, a="running", z="complete") == []
     assert left(board) == {"a": "running"}
 
 
-def test_an_response_that_cannot_be_read_counts_as_none_and_is_reported() -> None:
+def test_a_response_that_cannot_be_read_counts_as_none_and_is_reported() -> None:
     board = board_of("a", expired_grace_seconds=0)
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
@@ -191,7 +191,7 @@ def test_an_response_that_cannot_be_read_counts_as_none_and_is_reported() -> Non
     ("status", "reported"),
     [("running", "timeout"), ("added", "timeout"), ("paused", "paused"), ("expired", "expired")],
 )
-def test_after_the_timeout_a_task_is_given_up(status: str, reported: str) -> None:
+def test_after_the_timeout_a_task_is_abandoned(status: str, reported: str) -> None:
     board = board_of("a", task_timeout_seconds=100, expired_grace_seconds=1000)
     assert response(board, 0, a=status) == []
     assert response(board, 99, a=status) == []
@@ -209,7 +209,7 @@ def test_batches_keep_to_their_size_and_go_side_by_side() -> None:
     assert begin(board, 0) == [Poll(("a", "b")), Poll(("c", "d")), Poll(("e",))]
 
 
-def test_no_more_requests_are_made_than_there_are_connections() -> None:
+def test_no_more_requests_are_sent_than_there_are_connections() -> None:
     board = board_of(*"abcde", batch_size=1, max_connections=2)
     first, second = begin(board, 0)
     assert (first, second) == (Poll(("a",)), Poll(("b",)))
@@ -235,7 +235,7 @@ def test_a_request_that_hangs_holds_up_no_other() -> None:
 
 
 @given(st.lists(st.integers(1, 4096), min_size=1, max_size=400), st.integers(1, 250))
-def test_a_batch_fits_a_query_string_whatever_the_ids(lengths: list[int], batch_size: int) -> None:
+def test_a_batch_fits_a_query_string_for_any_ids(lengths: list[int], batch_size: int) -> None:
     ids = [f"{n:0{length}d}" for n, length in enumerate(lengths)]
     board = board_of(*ids, batch_size=batch_size, wait_for_completion=False)
     requested: list[str] = []
@@ -263,13 +263,13 @@ def test_one_look_is_taken_at_a_task_just_launched() -> None:
     assert board.next_action(0) == Done()
 
 
-def test_one_look_believes_what_was_doubted_in_an_earlier_run() -> None:
+def test_one_look_confirms_what_was_unconfirmed_in_an_earlier_run() -> None:
     unconfirmed = FollowedTask(ExternalTask("a"), doubted_since=0)
     board = TaskBoard(settings(wait_for_completion=False), tasks=[unconfirmed])
     assert statuses(response(board, 3600, a="expired")) == ["expired"]
 
 
-def test_a_result_that_is_not_in_the_response_is_asked_for() -> None:
+def test_a_result_that_is_not_in_the_response_is_requested() -> None:
     board = board_of("a")
     poll = only(begin(board, 0))
     assert isinstance(poll, Poll)
@@ -548,7 +548,7 @@ def test_a_launch_that_lies_ahead_counts_as_one_of_now() -> None:
     assert outcome.status == "timeout"
 
 
-def test_a_doubt_that_lies_ahead_counts_as_one_of_now() -> None:
+def test_a_start_that_lies_ahead_counts_as_one_of_now() -> None:
     task = FollowedTask(ExternalTask("a"), doubted_since=10_000)
     board = TaskBoard(settings(expired_grace_seconds=60), tasks=[task])
     assert response(board, 0, a="expired") == []
@@ -585,7 +585,7 @@ def test_launches_that_are_always_rejected_for_load_end_the_run() -> None:
 
 
 @pytest.mark.parametrize("error", [REFUSED, PASSING, ValueError("no such field")])
-def test_a_query_that_cannot_be_launched_is_given_up(error: Exception) -> None:
+def test_a_query_that_cannot_be_launched_is_abandoned(error: Exception) -> None:
     board = launching("x")
     assert board.note(RequestFailed(only(begin(board, 0)), error), 0) == [
         LaunchFailed("x", str(error))
@@ -593,7 +593,7 @@ def test_a_query_that_cannot_be_launched_is_given_up(error: Exception) -> None:
     assert board.next_action(0) == Done()
 
 
-def test_a_query_that_cannot_be_prepared_is_given_up() -> None:
+def test_a_query_that_cannot_be_prepared_is_abandoned() -> None:
     board = launching("x")
     prepare = board.next_action(0)
     assert isinstance(prepare, Prepare)
@@ -800,7 +800,7 @@ class World:
 
 @given(st.data())
 @at_most(60)
-def test_every_task_ends_exactly_once_in_any_order_whatever_looker_says(
+def test_every_task_ends_exactly_once_in_any_order_with_any_response(
     data: st.DataObject,
 ) -> None:
     external = [f"external{n}" for n in range(data.draw(st.integers(0, 5)))]

@@ -213,7 +213,7 @@ def test_what_was_launched_can_be_cancelled_at_any_moment(looker: Looker) -> Non
     collector.close()
 
 
-def test_a_launch_in_progress_at_the_end_is_cancelled_too(looker: Looker) -> None:
+def test_a_launch_in_progress_at_the_end_is_also_cancelled(looker: Looker) -> None:
     launching = Event()
 
     def delay(request: Request) -> None:

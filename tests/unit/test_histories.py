@@ -8,7 +8,7 @@ from tests.chaos.histories import load_histories
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_table_ends_as_a_full_load_does_or_the_log_says_why_not(seed: int) -> None:
+def test_the_table_ends_as_a_full_load_does_or_the_log_names_the_reason(seed: int) -> None:
     loads = load_histories(40, seed)
     assert loads.problems == []
     # Those that the log excuses are few.

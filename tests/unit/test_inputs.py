@@ -29,7 +29,7 @@ def of(bookmark: object, stream: str = RESULTS) -> dict[str, Any]:
         (of([]), {"bookmarks": {}}),
     ],
 )
-def test_what_remembers_nothing_is_taken_as_empty(raw: object, state: object) -> None:
+def test_a_state_without_content_is_treated_as_empty(raw: object, state: object) -> None:
     assert read_state(raw) == state
 
 
@@ -44,7 +44,7 @@ def test_what_remembers_nothing_is_taken_as_empty(raw: object, state: object) ->
         {"bookmarks": {}, "currently_syncing": "users", "more": [1]},
     ],
 )
-def test_a_state_is_read_as_it_is(state: dict[str, Any]) -> None:
+def test_a_state_is_read_unchanged(state: dict[str, Any]) -> None:
     assert read_state(state) == state
 
 
@@ -98,7 +98,7 @@ ENTRY: dict[str, Any] = {"tap_stream_id": "orders", "schema": {"properties": {"x
         },
     ],
 )
-def test_a_catalog_is_read_as_it_is(entry: dict[str, Any]) -> None:
+def test_a_catalog_is_read_unchanged(entry: dict[str, Any]) -> None:
     assert read_catalog({"streams": [entry]}) == {"streams": [entry]}
 
 

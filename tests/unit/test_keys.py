@@ -21,7 +21,7 @@ def check(*batches: list[tuple[object, object]], most: int = 1_000_000) -> list[
     return keys.problems
 
 
-def test_keys_that_tell_rows_apart_are_no_problem() -> None:
+def test_keys_that_distinguish_rows_are_no_problem() -> None:
     numbers: list[tuple[object, object]] = [(n, "x") for n in range(-5, 5)]
     assert check([(1, "a"), (1, "b"), ("1", "a")], [(Decimal("1.5"), "a")], numbers) == []
 

@@ -25,7 +25,7 @@ def followed(bookmark: dict[str, Any], *external_ids: str) -> list[str]:
     return [task.query_task_id for task in Ledger(bookmark, external_ids).tasks_to_follow()]
 
 
-def test_everything_is_followed_in_the_order_given() -> None:
+def test_everything_is_followed_in_the_given_order() -> None:
     assert followed({}, "b", "a", "b") == ["b", "a"]
 
 
@@ -49,7 +49,7 @@ def test_a_task_the_input_no_longer_lists_is_forgotten() -> None:
     assert followed(bookmark, "a", "b") == ["a"]
 
 
-def test_a_task_in_doubt_stays_in_doubt_until_the_next_run() -> None:
+def test_an_unconfirmed_task_stays_so_until_the_next_run() -> None:
     bookmark: dict[str, Any] = {}
     ledger = Ledger(bookmark, ["a", "b"])
     ledger.save(unfinished("a", "expired", 12.0))
@@ -61,7 +61,7 @@ def test_a_task_in_doubt_stays_in_doubt_until_the_next_run() -> None:
     assert unconfirmed_since == {"a": 12.0, "b": None}
 
 
-def test_a_doubt_ends_with_an_outcome_or_another_status() -> None:
+def test_an_unconfirmed_status_ends_with_an_outcome_or_another_status() -> None:
     bookmark: dict[str, Any] = {"doubted_since": {"a": TWELVE, "b": TWELVE}}
     ledger = Ledger(bookmark, ["a", "b"])
     ledger.save(finished("a", "complete"))
@@ -74,7 +74,7 @@ def test_a_state_of_another_shape_is_rejected() -> None:
         Ledger({"finished": ["a"]}, ["a"])
 
 
-def test_a_doubt_since_no_moment_starts_again() -> None:
+def test_an_unconfirmed_status_since_no_moment_starts_again() -> None:
     assert followed({"finished": None, "doubted_since": {"a": "yesterday"}}, "a") == ["a"]
 
 
@@ -106,7 +106,7 @@ def test_a_task_launched_is_resumed_by_the_next_run() -> None:
         ({}, Limits()),
     ],
 )
-def test_limits_that_a_result_does_not_tell_are_kept(
+def test_limits_that_a_result_does_not_show_are_kept(
     noted: dict[str, object], limits: Limits
 ) -> None:
     ledger = Ledger({"in_flight": {"flights": IN_FLIGHT | noted}}, [])

@@ -55,18 +55,18 @@ WHOLE = {"truncated": False}
         (result(None), Limits(), [None]),
     ],
 )
-def test_a_result_that_may_be_cut_off_is_not_whole(
+def test_a_result_that_may_be_cut_off_is_incomplete(
     found: Result, limits: Limits, reasons: list[str | None]
 ) -> None:
     assert [shortfall.limit for shortfall in find_shortfalls(found, limits)] == reasons
 
 
-def test_a_result_without_a_column_is_not_whole() -> None:
+def test_a_result_without_a_column_is_incomplete() -> None:
     (shortfall,) = find_shortfalls(result(3), Limits(), ["orders__id"])
     assert shortfall == ("the result is without orders__id", None, False)
 
 
-def test_a_cap_is_said_with_the_permission() -> None:
+def test_a_cap_is_reported_with_the_permission() -> None:
     (shortfall,) = find_shortfalls(result(5_000), Limits())
     assert shortfall.reason == (
         "the result may be cut off (rows: 5000): Looker caps results at 5,000 rows for users "

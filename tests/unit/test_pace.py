@@ -283,7 +283,7 @@ def test_results_from_the_cache_are_noticed_soon() -> None:
     assert max(max(pace.lateness) for pace in paces) < 2.3
 
 
-def test_how_long_ago_an_earlier_run_launched_a_task_says_nothing_of_others() -> None:
+def test_how_long_ago_an_earlier_run_launched_a_task_does_not_affect_others() -> None:
     settings = Settings.from_config(_CREDENTIALS)
     old = LaunchedTask("old", "old", launched_at=0.0)
     board = TaskBoard(settings, tasks=[FollowedTask(old)], queries=[Launch("new")])

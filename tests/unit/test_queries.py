@@ -118,7 +118,7 @@ def test_config_is_read_as_json_has_it() -> None:
     assert dashboard.filters == {}
 
 
-def test_everything_wrong_is_said_at_once() -> None:
+def test_everything_wrong_is_reported_together() -> None:
     explore = ExploreConfig(model="shop", explore="orders", fields=())
     found = problems(
         [
@@ -276,7 +276,7 @@ def test_an_explore_query_is_written_in_lookers_words() -> None:
         Overrides(query_timezone="UTC"),
     ],
 )
-def test_a_query_that_is_as_wanted_is_run_as_it_is(overrides: Overrides) -> None:
+def test_a_query_that_is_as_configured_is_run_unchanged(overrides: Overrides) -> None:
     assert changed_copy(STORED, overrides) is None
 
 
@@ -576,7 +576,7 @@ def test_the_keys_of_a_pivoted_query_need_its_pivots() -> None:
     assert field_problems("queries[0]", config(primary_keys=keys), body, ALL, 63) == []
 
 
-def test_what_to_know_of_columns_is_said() -> None:
+def test_what_to_know_of_columns_is_reported() -> None:
     fields = {
         name: ExploreField(name, "date_time", converts_time_zone=False)
         for name in ("k.at", "k.Total", "k.total", "k." + 70 * "x")
@@ -617,7 +617,7 @@ NAMES = st.sets(st.text(st.characters(codec="ascii"), max_size=9), min_size=1)
 
 
 @given(NAMES, st.integers(1, 9))
-def test_queries_are_spread_evenly_whatever_their_order(names: set[str], shard_count: int) -> None:
+def test_queries_are_spread_evenly_in_any_order(names: set[str], shard_count: int) -> None:
     shards = share_queries(names, shard_count)
     assert shards.keys() == names
     sizes = [[*shards.values()].count(shard) for shard in range(shard_count)]

@@ -39,13 +39,13 @@ def test_calls_are_counted_by_kind() -> None:
         (500_001, 0, None),
     ],
 )
-def test_the_smallest_edition_that_allows_so_many_calls_is_named(
+def test_the_smallest_edition_that_allows_that_many_calls_is_named(
     query_based: int, administrative: int, edition: str | None
 ) -> None:
     assert MeteredCalls(query_based, administrative).edition() == edition
 
 
-def test_calls_above_all_allowances_are_said_to_be_so() -> None:
+def test_calls_above_all_allowances_are_named() -> None:
     estimate = estimate_calls(2000, 0, slots=10, batch_size=50, is_sparing=False)
     assert "every hour: 2,195,840 query-based" in estimate.describe_month()
     assert "more than any edition allows" in estimate.describe_month()

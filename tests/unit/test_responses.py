@@ -133,9 +133,7 @@ def test_a_body_may_come_byte_by_byte(text: str) -> None:
 
 @at_most(40)
 @given(MAPS, st.data())
-def test_no_beginning_of_a_body_passes_for_the_whole(
-    map_: dict[str, Any], data: st.DataObject
-) -> None:
+def test_no_start_of_a_body_passes_for_all_of_it(map_: dict[str, Any], data: st.DataObject) -> None:
     body = data.draw(spaced_json(map_)).strip().encode()
     for length in range(len(body)):
         assert rejection(body[:length]).startswith(("cut short after", "not JSON"))
@@ -156,7 +154,7 @@ def test_anything_else_is_rejected(body: bytes) -> None:
 
 @at_most(40)
 @given(st.lists(st.integers(1, 300), max_size=20), st.integers(50, 5000))
-def test_long_entries_are_found_whatever_their_length(lengths: list[int], chunk: int) -> None:
+def test_long_entries_are_found_of_any_length(lengths: list[int], chunk: int) -> None:
     row = b'{"a.b":{"value":"}{"},"a.c":{"value":[1,{"x":"\\"]\\\\"}]}}'
     expected = {str(i): json.loads(row) for i in range(len(lengths))}
     rows = {str(i): b"[" + b",".join([row] * n) + b"]" for i, n in enumerate(lengths)}
@@ -183,7 +181,7 @@ def test_an_entry_comes_as_soon_as_it_is_complete() -> None:
     assert list(responses) == []
 
 
-def test_the_text_of_a_payload_is_left_as_it_is() -> None:
+def test_the_text_of_a_payload_is_left_unchanged() -> None:
     data = b'[1.50, 1e400,\n "\xc3\xa9\\u00e9" ]'
     assert payloads(b'{"a":' + entry(data) + b"}") == [("a", data)]
 
@@ -238,7 +236,7 @@ def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
         (b"<" + b"x" * 500, "not JSON: '<" + "x" * 56 + "...'"),
     ],
 )
-def test_a_rejection_says_what_was_found(body: bytes, message: str) -> None:
+def test_a_rejection_names_what_was_found(body: bytes, message: str) -> None:
     assert rejection(body) == message
 
 
@@ -382,7 +380,7 @@ def test_a_value_longer_than_memory_spoils_its_own_task_only(
         assert as_it_came(responses["it"]) == reported
 
 
-def test_a_row_that_is_too_long_is_passed_over_without_being_held() -> None:
+def test_a_row_that_is_too_long_is_skipped_without_being_held() -> None:
     def chunks() -> Iterator[bytes]:
         yield b'{"a":{"status":"complete","data":[{"x":1},{"x":"'
         for _ in range(100):

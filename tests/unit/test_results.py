@@ -119,7 +119,7 @@ def test_the_source_is_kept_when_it_is_text() -> None:
         ),
     ],
 )
-def test_an_response_that_is_none_is_rejected(entry: bytes, message: str) -> None:
+def test_a_response_that_is_none_is_rejected(entry: bytes, message: str) -> None:
     with pytest.raises(MalformedResponseError) as caught:
         read_entry(entry)
     assert str(caught.value) == message
@@ -148,7 +148,7 @@ def test_what_json_detail_leaves_out_is_unknown() -> None:
     assert result_of("complete", {"data": []}) == Result("complete", "json_detail", row_count=0)
 
 
-def test_the_time_zone_of_the_result_when_none_was_asked_for() -> None:
+def test_the_time_zone_of_the_result_when_none_was_requested() -> None:
     assert result_of("complete", {"data": [], "timezone": "UTC"}).time_zone == "UTC"
 
 
@@ -202,7 +202,7 @@ def test_the_totals_that_json_bi_appends_are_no_row() -> None:
     ]
 
 
-def test_json_is_passed_on_as_it_is() -> None:
+def test_json_is_passed_on_unchanged() -> None:
     text = (
         '[{"a.b" : 1.50,\n "a.c":{"2019":12345678901234567890123,\r\n"2020":null}},{"a.b":1e400}]'
     )
@@ -327,7 +327,7 @@ def test_cells_of_any_shape() -> None:
     ]
 
 
-def test_unreadable_parts_are_taken_for_missing() -> None:
+def test_unreadable_parts_are_treated_as_missing() -> None:
     payload = {
         "data": [],
         "fields": {"dimensions": [1, {"label": "x"}, {"name": "a.b", "type": 5}], "measures": 7},
@@ -405,7 +405,7 @@ def test_an_error_that_is_a_string(data: object) -> None:
     assert result.errors == ({"message": "View Not Found"},)
 
 
-def test_expired_says_why_and_stays_expired() -> None:
+def test_expired_names_the_reason_and_stays_expired() -> None:
     message = "Results have expired. Run the query again."
     result = result_of("expired", {"error": message})
     assert (result.status, result.error_message) == ("expired", message)
@@ -436,7 +436,7 @@ def test_errors_of_any_shape(errors: object) -> None:
     assert (result.status, result.errors) == ("error", ({"message": "bad"},))
 
 
-def test_an_error_without_a_word_stays_an_error() -> None:
+def test_an_error_without_a_message_stays_an_error() -> None:
     result = result_of("error", {"data": [], "errors": []})
     assert (result.status, result.errors, result.error_message) == ("error", (), None)
     assert result_of("error", {"data": None}) == Result("error", "json_detail")

@@ -116,7 +116,7 @@ def schema_of(dimensions: list[str]) -> dict[str, Any]:
     return stream_schema(columns_of(KNOWN, body, 63), ["_row_key"], dimensions)
 
 
-def test_a_catalog_says_what_keys_are_computed_from() -> None:
+def test_a_catalog_names_what_keys_are_computed_from() -> None:
     schema = schema_of([AMOUNT, STATE])
     keys = row_keys_of(schema, Result("complete"))
     assert keys is not None
@@ -162,7 +162,9 @@ def test_keys_take_a_small_part_of_reading() -> None:
 
 
 @pytest.mark.parametrize("category", [None, "filter"])
-def test_auto_is_rejected_where_nothing_says_what_rows_are_grouped_by(category: str | None) -> None:
+def test_auto_is_rejected_where_nothing_shows_what_rows_are_grouped_by(
+    category: str | None,
+) -> None:
     known = KnownFields({**KNOWN, STATE: ExploreField(STATE, "string", category=category)})
     body = {"fields": [STATE, "orders.count"]}
     query = QueryConfig(name="q", query_id=1, primary_keys="auto")

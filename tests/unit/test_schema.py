@@ -369,7 +369,7 @@ def test_two_fields_that_become_one_column_are_named() -> None:
     ]
 
 
-def test_the_schema_says_what_looker_says() -> None:
+def test_the_schema_has_what_looker_sends() -> None:
     names = ["orders.created_date", "orders.id", "orders.created_time", "orders.other"]
     columns = columns_of(explore_fields(EXPLORE), {"fields": names}, 63)
     schema = stream_schema(columns, ["_query_task_id", "_row_number"])
@@ -400,7 +400,7 @@ def test_the_schema_says_what_looker_says() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_a_free_column_takes_any_value_as_it_is(value: object) -> None:
+def test_a_free_column_takes_any_value_unchanged(value: object) -> None:
     assert read_one(ANYTHING, json.dumps(value)) == (value, [])
     schema = stream_schema([column("v.f", ANYTHING)], [])
     Draft7Validator(schema).validate({"v__f": value})
@@ -527,7 +527,7 @@ def test_problems_are_counted_with_the_first_as_an_example() -> None:
     )
 
 
-def test_integers_that_targets_reject_are_said() -> None:
+def test_integers_that_targets_reject_are_reported() -> None:
     rows: list[Any] = [{"orders.count": {"value": v}} for v in (1, None, -(10**30), 10**20, 2**63)]
     reader = RowReader(COLUMNS[2:3], "UTC")
     [batch] = reader.batches(detail(rows), "t")
@@ -655,7 +655,7 @@ def test_what_a_result_has_beyond_its_declared_columns_is_named() -> None:
     ]
 
 
-def test_a_raw_time_is_not_shifted_whatever_an_older_catalog_says() -> None:
+def test_a_raw_time_is_not_shifted_by_an_older_catalog() -> None:
     fields = {"dimensions": [{"name": "k.made_raw", "type": "date_raw"}]}
     result = detail([{"k.made_raw": {"value": "2026-03-01 12:00:00"}}], fields=fields)
     schema = stream_schema([column("k.made_raw", DATE_TIME)], [])
@@ -680,7 +680,7 @@ def test_a_raw_time_is_not_shifted_whatever_an_older_catalog_says() -> None:
         (detail, {"truncated": [1]}, None),
     ],
 )
-def test_pivots_cut_off_are_truncation_too(
+def test_pivots_cut_off_are_also_truncation(
     shape: Callable[..., Result], more: dict[str, Any], truncated: object
 ) -> None:
     result = shape([], **more)

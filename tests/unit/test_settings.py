@@ -187,7 +187,7 @@ def test_the_longest_pause_is_at_least_the_first() -> None:
     assert settings.poll_max_interval_seconds == 60
 
 
-def test_settings_of_the_sdk_are_passed_over() -> None:
+def test_settings_of_the_sdk_are_skipped() -> None:
     Settings.from_config(REQUIRED | {"stream_maps": {}, "flattening_enabled": True})
 
 
@@ -261,7 +261,7 @@ def test_no_config_is_a_surprise(config: dict[str, object]) -> None:
         assert json.dumps(settings.query_task_ids)
 
 
-def test_all_missing_settings_are_named_at_once() -> None:
+def test_all_missing_settings_are_named_together() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.from_config({"base_url": "", "client_secret": None})
     assert raised.value.message == "base_url, client_id, client_secret: required, but not set"

@@ -63,7 +63,7 @@ def run() -> Run:
 
 
 @pytest.mark.parametrize(("tasks", "bytes_"), [(1, 500), (10, 500), (3000, 500), (300, 20_000)])
-def test_states_are_a_small_share_whatever_the_number_of_tasks(
+def test_states_are_a_small_share_for_any_number_of_tasks(
     run: Run, tasks: int, bytes_: int
 ) -> None:
     for _ in range(tasks):

@@ -130,7 +130,7 @@ def file_size(store: ResultStore) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def test_many_results_at_once_do_not_sum_up_in_memory(new_store: NewStore) -> None:
+def test_many_results_together_do_not_sum_up_in_memory(new_store: NewStore) -> None:
     store = new_store(short_bytes=0, memory_bytes=5_000_000)
     tracemalloc.start()
     try:
@@ -143,7 +143,7 @@ def test_many_results_at_once_do_not_sum_up_in_memory(new_store: NewStore) -> No
         tracemalloc.stop()
 
 
-def test_threads_may_use_it_at_once(new_store: NewStore) -> None:
+def test_threads_may_use_it_concurrently(new_store: NewStore) -> None:
     store = new_store(short_bytes=0, memory_bytes=10_000)
     failures: list[BaseException] = []
 
@@ -279,7 +279,7 @@ print(before - resident_megabytes())
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the system's malloc is another")
-def test_memory_of_large_results_goes_back_at_once() -> None:
+def test_memory_of_large_results_is_released_immediately() -> None:
     command = [sys.executable, "-c", FREES]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) > 50

@@ -12,7 +12,7 @@ from tap_looker_tasks.threads import Lookups, map_concurrently
 MAX_WAIT = 20
 
 
-def test_as_many_calls_as_allowed_are_made_at_the_same_time_and_keep_their_order() -> None:
+def test_as_many_calls_as_allowed_are_sent_at_the_same_time_and_keep_their_order() -> None:
     barrier = Barrier(3)
 
     def call(argument: int) -> int:
@@ -43,7 +43,7 @@ def test_the_first_error_waits_for_no_other_call(error: BaseException) -> None:
         may_end.set()
 
 
-def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
+def test_a_value_that_many_need_is_looked_up_once() -> None:
     lookups, requested = Lookups[str, str](), []
     barrier = Barrier(4)
 
@@ -67,7 +67,7 @@ def test_a_thing_wanted_by_many_is_looked_up_once() -> None:
         (RetriableRequestError("later"), 2),
     ],
 )
-def test_only_what_looker_rejects_is_not_asked_again(error: Exception, times: int) -> None:
+def test_only_what_looker_rejects_is_not_requested_again(error: Exception, times: int) -> None:
     lookups, requested = Lookups[str, str](), []
 
     def look_up() -> str:

@@ -142,7 +142,7 @@ def test_all_that_differs_from_the_sdk(value: object, ours: str, stock: str) -> 
 
 
 @pytest.mark.parametrize("raw", ['{"y" : 1.50,"z":[1e400, "NaN"]}', "12345678901234567890123"])
-def test_raw_json_is_written_as_it_is(raw: str) -> None:
+def test_raw_json_is_written_unchanged(raw: str) -> None:
     line = MessageWriter().format_message(record(msgspec.Raw(raw.encode()))).decode()
     assert line == f'{{"type":"RECORD","stream":"s","record":{{"x":{raw}}}}}'
 
@@ -181,7 +181,7 @@ def test_records_are_written_when_there_are_many() -> None:
     assert written.endswith(b"\n")
 
 
-def test_a_large_record_is_written_at_once() -> None:
+def test_a_large_record_is_written_immediately() -> None:
     output = Output()
     large = record("x" * 1_000_000)
     assert output.after(record(1), large).splitlines() == [
@@ -303,7 +303,7 @@ def test_a_standard_output_that_is_closed_is_one_line(monkeypatch: pytest.Monkey
         MessageWriter().write_message(StateMessage({}))
 
 
-def test_other_threads_can_write_too() -> None:
+def test_other_threads_can_also_write() -> None:
     output = Output()
     thread = threading.Thread(target=output.after, args=(StateMessage({}),))
     thread.start()

@@ -23,7 +23,7 @@ def read_config() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_history_goes_on_from_its_bookmark_and_all_it_speaks_of_is_there(
+def test_history_continues_from_its_bookmark_and_all_it_mentions_is_there(
     tap: Callable[..., Run],
 ) -> None:
     first = tap(**read_config())

@@ -104,7 +104,7 @@ def test_a_query_that_is_new_takes_as_long_as_others_do() -> None:
     assert facts.time_left(START + 11, slots=1) == 5
 
 
-def test_time_left_reckons_with_a_slow_target() -> None:
+def test_time_left_accounts_for_a_slow_target() -> None:
     facts = RunFacts(START)
     for id_ in ("1", "2", "3"):
         facts.followed(id_, START)
@@ -191,7 +191,7 @@ def test_sizes_read_well(size: float, text: str) -> None:
     assert format_bytes(size) == text
 
 
-def test_telling_costs_nothing_that_shows() -> None:
+def test_reporting_costs_nothing_that_shows() -> None:
     facts = RunFacts(START)
     before = time.process_time()
     for number in range(5_000):

@@ -73,7 +73,7 @@ def test_queries_that_wait_for_slots_are_named() -> None:
     )
 
 
-def test_a_run_that_never_began_waited_for_no_one() -> None:
+def test_a_run_that_never_started_waited_for_no_one() -> None:
     facts = RunFacts(START)
     load = measure_load(facts, START + 2, slots=1)
     assert load.seconds[-1] == pytest.approx(2)

@@ -59,14 +59,14 @@ def test_a_terminal_shows_the_run_live_and_log_lines_above_it() -> None:
 
 
 @pytest.mark.slow
-def test_the_terminal_is_given_back_when_the_run_breaks_off() -> None:
+def test_the_terminal_is_released_when_the_run_breaks_off() -> None:
     written = show_on_terminal("fail")
     assert "\x1b[?25h" in written
     assert plain(written).rstrip().endswith("broken off")
 
 
 @pytest.mark.slow
-def test_no_color_where_none_is_wanted() -> None:
+def test_no_color_where_it_is_off() -> None:
     written = show_on_terminal(NO_COLOR="1")
     assert _TASKS in plain(written)
     assert not re.search(r"\x1b\[[\d;]*3\d[\d;]*m", written)
@@ -231,7 +231,7 @@ def test_few_lines_come_while_looker_works(lines: pytest.LogCaptureFixture) -> N
     assert len(lines.messages) == 3
 
 
-def test_nothing_is_said_of_what_no_one_knows() -> None:
+def test_nothing_is_reported_of_what_no_one_knows() -> None:
     assert show(RunFacts(START)).describe(START) == (
         "delivered 0 of 0 query tasks, running in Looker 0, 0 rows, 44 API calls"
     )

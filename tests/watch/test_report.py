@@ -288,7 +288,7 @@ def test_a_path_may_bear_the_date(tmp_path: Path) -> None:
     assert [*path.parent.iterdir()] == [path]
 
 
-def test_a_second_run_replaces_the_report_as_a_whole(tmp_path: Path) -> None:
+def test_a_second_run_replaces_the_report_in_full(tmp_path: Path) -> None:
     before = write(tmp_path / "run.html").read_text()
     write_report(str(tmp_path / "run.html"), log_a_run(), circumstances(), START)
     assert (tmp_path / "run.html").read_text() != before
@@ -313,7 +313,7 @@ def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_all_folders_are_made(tmp_path: Path) -> None:
+def test_all_folders_are_created(tmp_path: Path) -> None:
     path = write(tmp_path / "reports" / "a" / "run.html")
     assert path.exists()
 
