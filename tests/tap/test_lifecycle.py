@@ -438,6 +438,7 @@ def test_an_interrupt_that_comes_in_a_finalizer_ends_the_run(
         ("--doctor", signal.SIGINT),
         ("--discover", signal.SIGHUP),
         ("--test", signal.SIGTERM),
+        ("--explain", signal.SIGTERM),
     ],
 )
 def test_an_interrupt_ends_any_command_as_it_ends_a_run(
