@@ -91,26 +91,41 @@ class Moment:
 _CONFIGURATION = Moment("check of the configuration", 78)
 _REQUEST = Moment("request to Looker", 1)
 _RESULT = Moment("reading of a result", 1)
-# By module: the longest name that fits.
+_LAUNCH = Moment("launch of a query", 1)
+_INCOMPLETE = Moment("result that may be incomplete")
+_CHECK = Moment("check of the queries", 78)
+# By module or function: the longest name that fits. Module-level texts are of `<module>`.
 _MOMENTS = {
     "cli.command": Moment("start", 78),
     "cli.inputs": Moment("reading of configuration, catalog and state", 78),
     "config": _CONFIGURATION,
     "errors": _REQUEST,
-    "launching.discovery": Moment("check of the queries", 78),
+    "launching.discovery": _CHECK,
     "launching.doctor": Moment("`--doctor`"),
     "launching.launcher": Moment("look-up of a query", 1),
     "launching.search": Moment("`--find`", 1),
     "looker": _REQUEST,
-    "queries.body": Moment("result that may be incomplete"),
-    "queries.bookmark": Moment("bookmark of an incremental query"),
-    "queries.checks": Moment("check of the queries", 78),
+    "queries.body": _LAUNCH,
+    "queries.body.<module>": _INCOMPLETE,
+    "queries.body._find_row_limit": _INCOMPLETE,
+    "queries.body.body_problems": _CHECK,
+    "queries.body.find_shortfalls": _INCOMPLETE,
+    "queries.bookmark": _LAUNCH,
+    "queries.bookmark.problems": Moment("bookmark of an incremental query"),
+    "queries.checks": _CHECK,
+    "queries.checks.field_warnings": Moment("check of the queries"),
     "queries.keeper": Moment("bookmark of an incremental query"),
+    "queries.keeper.problem": Moment("check of the state", 78),
     "queries.tiles": Moment("reading of a dashboard"),
+    "queries.tiles._combine_filters": _LAUNCH,
+    "queries.tiles._filter_problems": _CHECK,
+    "queries.tiles._match_tiles": _CHECK,
     "records.column_types": Moment("value of another type"),
+    "records.column_types.read_decimal_size": _CHECK,
     "records.columns": Moment("change of a result's columns"),
+    "records.columns.dimensions_of": _CHECK,
     "records.fields": _RESULT,
-    "records.keys": Moment("check of the queries", 78),
+    "records.keys": _CHECK,
     "records.rows": Moment("delivery of rows"),
     "records.timestamps": Moment("value of another type"),
     "results": _RESULT,
@@ -154,11 +169,13 @@ def collect_messages() -> list[Message]:
 
 
 def _messages_in(module: str, tree: ast.Module) -> Iterator[Message]:
-    moment = _moment_of(module)
     raised: set[str] = set()
+    places: dict[int, str] = {}
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
             texts = _Assigned(function)
+            moment = _moment_of(f"{module}.{function.name}")
+            places |= {id(node): function.name for node in ast.walk(function)}
             for node in ast.walk(function):
                 for message in _raised_or_logged(node, texts, moment):
                     raised.add(message.text)
@@ -167,12 +184,13 @@ def _messages_in(module: str, tree: ast.Module) -> Iterator[Message]:
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in skipped:
             text = _text_of(node)
+            moment = _moment_of(f"{module}.{places.get(id(node), '<module>')}")
             if _has_words(text) and text not in raised | _NOT_MESSAGES:
                 yield Message(text, "reason", moment.when, moment.exit_code)
 
 
-def _moment_of(module: str) -> Moment:
-    names = [name for name in _MOMENTS if module == name or module.startswith(f"{name}.")]
+def _moment_of(place: str) -> Moment:
+    names = [name for name in _MOMENTS if f"{place}.".startswith(f"{name}.")]
     return _MOMENTS[max(names, key=len)]
 
 
