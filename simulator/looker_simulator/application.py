@@ -84,12 +84,12 @@ class _Endpoint:
             # A search that the simulator lacks is not the ID of an entry.
             return await _unknown_response(request)
         try:
-            asked = await read_request(request)
-            if "token_expired" in asked.faults:
-                self._looker.logout(asked.token)
-            if self._route.operation_id != "login" and not self._looker.accepts(asked.token):
+            requested = await read_request(request)
+            if "token_expired" in requested.faults:
+                self._looker.logout(requested.token)
+            if self._route.operation_id != "login" and not self._looker.accepts(requested.token):
                 return self._reject(HttpError(401, "Requires authentication."))
-            return await asyncio.to_thread(self._route.operation, self._looker, asked)
+            return await asyncio.to_thread(self._route.operation, self._looker, requested)
         except HttpError as error:
             return self._reject(error)
         except ClientDisconnect:

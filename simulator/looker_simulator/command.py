@@ -265,9 +265,9 @@ def _serve(
     options: dict[str, Any],
 ) -> None:
     try:
-        wanted = SimulatorOptions(**options, scenario=read_scenario(scenario) if scenario else None)
+        given = SimulatorOptions(**options, scenario=read_scenario(scenario) if scenario else None)
         project = _read_project(data, model)
-        with Simulator(wanted, database=load_database(project)) as simulator:
+        with Simulator(given, database=load_database(project)) as simulator:
             for name, times in faults:
                 simulator.fault(name, times=times)
             click.echo(

@@ -67,23 +67,23 @@ def versions(_: Looker, request: ApiRequest) -> Response:
     """Respond to `GET /versions`."""
     current = {"version": "4.0", "full_version": "4.0.26.14", "status": "current"}
     server = request.url.partition("/api/")[0]
-    answer = {
+    response = {
         "looker_release_version": "26.14.0",
         "api_server_url": server,
         "web_server_url": server,
         "current_version": current,
         "supported_versions": [current],
     }
-    return json_response(answer, request.fields)
+    return json_response(response, request.fields)
 
 
 def all_timezones(_: Looker, __: ApiRequest) -> Response:
     """Respond to `GET /timezones`."""
-    answer = [
+    response = [
         {"value": zone, "label": zone.replace("_", " "), "group": zone.partition("/")[0]}
         for zone in TIME_ZONES
     ]
-    return json_response(answer)
+    return json_response(response)
 
 
 def look(looker: Looker, request: ApiRequest) -> Response:

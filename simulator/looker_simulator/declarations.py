@@ -81,7 +81,7 @@ class Block:
         """
         found = self.texts(key)
         if not found or not all(_NUMBER.fullmatch(entry.strip()) for entry in found):
-            self.refuse(f"expected `{key}` as numbers")
+            self.reject(f"expected `{key}` as numbers")
         return found
 
     def pairs(self, key: str) -> list[tuple[str, str]]:
@@ -89,7 +89,7 @@ class Block:
         found = self.properties.get(key, [])
         pairs = [entry for entry in found if isinstance(entry, tuple)]
         if isinstance(found, str) or len(pairs) != len(found):
-            self.refuse(f"expected `{key}` as a list of `field: expression`")
+            self.reject(f"expected `{key}` as a list of `field: expression`")
         return pairs
 
     def is_set(self, key: str, *, default: bool = False) -> bool:
@@ -108,10 +108,10 @@ class Block:
         """
         found = self.text(key)
         if not found:
-            self.refuse(f"expected `{key}`")
+            self.reject(f"expected `{key}`")
         return found
 
-    def refuse(self, message: str) -> NoReturn:
+    def reject(self, message: str) -> NoReturn:
         """Raise an error that names this block and its place.
 
         Raises:

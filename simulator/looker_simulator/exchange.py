@@ -113,12 +113,12 @@ async def read_request(request: Request) -> ApiRequest:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     raw = await request.body()
     is_form = "form" in request.headers.get("Content-Type", "")
-    asked_for = ",".join(request.query_params.getlist("query_task_ids"))
+    ids = ",".join(request.query_params.getlist("query_task_ids"))
     return ApiRequest(
         url=str(request.url.replace(query="")),
         path=request.path_params,
         query=request.query_params,
-        query_task_ids=tuple(filter(None, asked_for.split(","))),
+        query_task_ids=tuple(filter(None, ids.split(","))),
         body=_decode(raw) if raw and not is_form else {},
         form=dict(parse_qsl(raw.decode(errors="replace"))) if is_form else {},
         token=token if kind.lower() in {"token", "bearer"} else "",
@@ -144,33 +144,35 @@ def select_fields(value: Any, fields: str | None) -> Any:  # noqa: ANN401 - JSON
 
     For example, `id,query(model)` leaves `{"id": 1, "query": {"model": "shop"}}` of a Look.
     """
-    wanted = _read(iter(_SYMBOL.findall(fields or "")))
-    return _select(value, wanted)
+    requested = _read(iter(_SYMBOL.findall(fields or "")))
+    return _select(value, requested)
 
 
 def _read(symbols: Iterator[str]) -> dict[str, Any]:
     """Parse names up to the closing parenthesis, each with the names requested within it."""
-    wanted: dict[str, Any] = {}
+    requested: dict[str, Any] = {}
     latest = ""
     for symbol in symbols:
         if symbol == ")":
             break
         if symbol == "(":
-            wanted[latest] = _read(symbols)
+            requested[latest] = _read(symbols)
         elif symbol != ",":
             latest = symbol
-            wanted[latest] = {}
-    return wanted
+            requested[latest] = {}
+    return requested
 
 
-def _select(value: Any, wanted: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    if not wanted:
+def _select(value: Any, requested: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    if not requested:
         return value
     if isinstance(value, list):
-        return [_select(entry, wanted) for entry in value]
+        return [_select(entry, requested) for entry in value]
     if not isinstance(value, dict):
         return value
-    return {name: _select(value[name], within) for name, within in wanted.items() if name in value}
+    return {
+        name: _select(value[name], within) for name, within in requested.items() if name in value
+    }
 
 
 DOCUMENTATION = "https://docs.cloud.google.com/looker/docs/reference/looker-api/latest"
@@ -231,19 +233,19 @@ _NOT_COMPARED = frozenset({*PAGE_PARAMETERS, "filter_or", "curate", "not_owned_b
 
 def search_response(request: ApiRequest, entries: Sequence[Entry]) -> Response:
     """Return the entries that all parameters, or with `filter_or` any of them, match."""
-    wanted = {k: v for k, v in request.query.items() if k not in _NOT_COMPARED}
-    if request.is_set("not_owned_by") and "user_id" in wanted:
-        owner = wanted.pop("user_id")
+    requested = {k: v for k, v in request.query.items() if k not in _NOT_COMPARED}
+    if request.is_set("not_owned_by") and "user_id" in requested:
+        owner = requested.pop("user_id")
         entries = [entry for entry in entries if str(entry.get("user_id")) != owner]
     # Content in the trash is found only by a search for it.
-    if "deleted" not in wanted:
+    if "deleted" not in requested:
         entries = [entry for entry in entries if not entry.get("deleted")]
-    if wanted:
+    if requested:
         combine: Callable[[Any], bool] = any if request.is_set("filter_or") else all
         entries = [
             entry
             for entry in entries
-            if combine(_matches(entry.get(key), text) for key, text in wanted.items())
+            if combine(_matches(entry.get(key), text) for key, text in requested.items())
         ]
     return part_response(request, entries)
 

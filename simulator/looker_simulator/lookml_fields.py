@@ -180,9 +180,9 @@ class FieldBuilder:
     def _refer(self, alias: str, name: str, block: Block) -> str:
         full = name if "." in name else f"{alias}.{name}"
         if full not in self._declared:
-            block.refuse(f"expected a field of the Explore in ${{{name}}}: {full} is none")
+            block.reject(f"expected a field of the Explore in ${{{name}}}: {full} is none")
         if full in self._underway:
-            block.refuse(f"{full} refers to itself")
+            block.reject(f"{full} refers to itself")
         self._underway.append(full)
         owner, found = self._declared[full]
         sql = self._resolve(owner, found, full.partition(".")[2])
@@ -263,11 +263,11 @@ class FieldBuilder:
         )
 
     def _date_group(self, alias: str, block: Block) -> Iterator[Field]:
-        wanted = block.texts("timeframes") or TIMEFRAMES
-        units = tuple(unit for unit in wanted if f"date_{unit}" in DATE_TYPES)
+        requested = block.texts("timeframes") or TIMEFRAMES
+        units = tuple(unit for unit in requested if f"date_{unit}" in DATE_TYPES)
         for field in self._timeframes(alias, block, units):
             yield _describe(field, alias, block)
-        for unit in wanted:
+        for unit in requested:
             if unit in _PARTS:
                 yield self._part(alias, block, unit)
             elif unit not in units:
@@ -312,7 +312,7 @@ class FieldBuilder:
         if type_ in _COMPUTED:
             return _show(type_, self.expand(alias, block.require("sql"), block))
         if type_ not in _AGGREGATED:
-            block.refuse(f"expected `type` as count, {_MEASURE_TYPES}; {type_} is not known")
+            block.reject(f"expected `type` as count, {_MEASURE_TYPES}; {type_} is not known")
         if type_ == "list":
             sql = self._refer(alias, block.require("list_field"), block)
         else:
@@ -336,13 +336,13 @@ class FieldBuilder:
             full = name if "." in name else f"{alias}.{name}"
             owner, found = self._declared.get(full, (alias, None))
             if found is None:
-                block.refuse(f"expected a field of the Explore in `filters`: {full} is none")
+                block.reject(f"expected a field of the Explore in `filters`: {full} is none")
             field = next(f for f in self._build(owner, found) if f.name == full)
             try:
                 filter_ = Filter(field.filter_sql or field.sql, expression, now)
                 conditions.append(filter_condition(field, filter_))
             except FilterError as error:
-                block.refuse(str(error))
+                block.reject(str(error))
         return " and ".join(f"({condition})" for condition in conditions)
 
     def _filter_only(self, alias: str, block: Block) -> Field:

@@ -59,9 +59,9 @@ class EntryScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.raw.encode()
         if self.entry is not msgspec.UNSET:
             return msgspec.json.encode(self.entry)
-        said = {"result_source": self.result_source, "data": self.data}
-        told = {key: value for key, value in said.items() if value is not msgspec.UNSET}
-        return RealEntry() if self.status is None else {"status": self.status, **told}
+        reported = {"result_source": self.result_source, "data": self.data}
+        shown = {key: value for key, value in reported.items() if value is not msgspec.UNSET}
+        return RealEntry() if self.status is None else {"status": self.status, **shown}
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +77,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def repeat(self) -> list[ScriptedEntry]:
         """Return the entries, each repeated `times` times."""
-        return [scripted for answer in self.answers for scripted in answer.repeat()]
+        return [scripted for response in self.answers for scripted in response.repeat()]
 
 
 class TaskScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,7 +193,7 @@ def play_scenario(scenario: Scenario, looker: Looker) -> None:
             place = f"task {id_} of the scenario"
             raise ModelError(place, f"there is no query {script.query_id}")
         status = "added" if script.query_id else "running"
-        scripted = [found for answer in script.answers for found in answer.repeat()]
+        scripted = [found for response in script.answers for found in response.repeat()]
         looker.tasks.add(QueryTask(id_, body, about, status=status, script=scripted))
 
 

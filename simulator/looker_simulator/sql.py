@@ -102,11 +102,11 @@ class Statement:
     def _select_fields(self) -> list[Field]:
         """Return the fields of the query except table calculations, and name their columns."""
         self._add_custom_fields()
-        asked = [*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())]
-        if not asked:
+        requested = [*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())]
+        if not requested:
             msg = "The query has no fields"
             raise InvalidQueryError(msg)
-        names = dict.fromkeys(name for name in asked if name not in self._calculations)
+        names = dict.fromkeys(name for name in requested if name not in self._calculations)
         for place, name in enumerate((*names, *self._calculations)):
             # DuckDB ignores case in names.
             self._aliases[name] = f"c{place}"
@@ -187,15 +187,15 @@ class Statement:
         # Importing liquid takes a third of a second.
         from looker_simulator.liquid import LiquidValues, expand_liquid  # noqa: PLC0415 - see above
 
-        asked = {*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())}
+        requested = {*(self._query.get("fields") or ()), *(self._query.get("pivots") or ())}
         fields: dict[str, dict[str, dict[str, Any]]] = {}
         for name, field in self._known.items():
             view, _, short = name.partition(".")
             is_filtered = bool(self._filters.get(name))
             described: dict[str, Any] = {
                 "_is_filtered": is_filtered,
-                "_is_selected": name in asked,
-                "_in_query": is_filtered or name in asked,
+                "_is_selected": name in requested,
+                "_in_query": is_filtered or name in requested,
             }
             if field.category == "parameter":
                 described["_parameter_value"] = self._parameter(name)
@@ -245,10 +245,10 @@ class Statement:
                     type_ = found.get("_type_hint") or "number"
                     self._calculations[name] = Field(name, type_, expression, "measure")
                 case {"dimension": name, "expression": expression}:
-                    told = translate(expression, self._column, self._match)
+                    shown = translate(expression, self._column, self._match)
                     type_ = found.get("_type_hint") or "string"
-                    type_ = "yesno" if told.kind == "condition" else type_
-                    self._known[name] = Field(name, type_, told.value)
+                    type_ = "yesno" if shown.kind == "condition" else type_
+                    self._known[name] = Field(name, type_, shown.value)
                 case {"measure": name, "based_on": based_on, "type": type_}:
                     self._known[name] = Field(
                         name, type_, self._custom_measure(found, based_on, type_), "measure"
@@ -281,14 +281,14 @@ class Statement:
             condition = self._condition_on(field, expression)
             if condition:
                 (having if field.is_measure else where).append(condition)
-        if whole := self._query.get("filter_expression"):
+        if complete := self._query.get("filter_expression"):
             named: list[Field] = []
 
             def find(name: str) -> Sql:
                 named.append(self._field(name))
                 return self._column(name)
 
-            condition = translate(whole, find, self._match).condition
+            condition = translate(complete, find, self._match).condition
             has_measures = any(field.is_measure for field in named)
             (having if has_measures else where).append(condition)
         return where, having

@@ -157,8 +157,8 @@ def query_task(looker: Looker, request: ApiRequest) -> Response:
 def query_task_multi_results(looker: Looker, request: ApiRequest) -> Response:
     """Respond to `GET /query_tasks/multi_results`."""
     ids = request.query_task_ids
-    refuses = "unknown_id_refuses_batch" in {*request.faults, *looker.variants}
-    if refuses and not all(map(looker.tasks.find, ids)):
+    rejects = "unknown_id_refuses_batch" in {*request.faults, *looker.variants}
+    if rejects and not all(map(looker.tasks.find, ids)):
         raise HttpError(404, "Not found")
     parts = _entry_parts(looker, request)
     if sum(looker.tasks.packed_bytes(id_) for id_ in ids) > _MAX_UNSTREAMED_BYTES:
@@ -232,8 +232,8 @@ def _entry(looker: Looker, request: ApiRequest, query_task_id: str) -> bytes | N
     """Return a task's entry in the response for many tasks; None to leave it out."""
     task = looker.tasks.find(query_task_id)
     if task is None:
-        is_told = "unknown_id_missing" in looker.variants
-        return _IN_PLACE_OF_A_STATUS["missing"] if is_told else None
+        is_shown = "unknown_id_missing" in looker.variants
+        return _IN_PLACE_OF_A_STATUS["missing"] if is_shown else None
     if not _is_seen(looker, request, task):
         return _IN_PLACE_OF_A_STATUS["missing"]
     faults = request.faults_of(query_task_id, task.query_id) | looker.variants
@@ -323,13 +323,13 @@ def _changed_bi(data: bytes, faults: Collection[str]) -> bytes:
     }
     if "flat_pivots" in faults:
         data = _flattened(data)
-    wanted = dict(change for name, change in changes.items() if name in faults)
+    requested = dict(change for name, change in changes.items() if name in faults)
     is_text = "columns_truncated_as_text" in faults
-    if not (wanted or is_text):
+    if not (requested or is_text):
         return data
     payload = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     metadata = msgspec.json.decode(payload["metadata"], type=dict[str, msgspec.Raw])
-    metadata |= {key: msgspec.Raw(value) for key, value in wanted.items()}
+    metadata |= {key: msgspec.Raw(value) for key, value in requested.items()}
     if is_text and "columns_truncated" in metadata:
         metadata["columns_truncated"] = msgspec.Raw(b'"%b"' % bytes(metadata["columns_truncated"]))
     payload["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))

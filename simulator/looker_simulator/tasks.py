@@ -106,10 +106,10 @@ class QueryTask:
         """Return the next entry of the script, as JSON; None leaves the task out."""
         if not self.script:
             return RealEntry()
-        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if answer is None or isinstance(answer, bytes | RealEntry):
-            return answer
-        return formats.encode(answer)
+        response = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if response is None or isinstance(response, bytes | RealEntry):
+            return response
+        return formats.encode(response)
 
 
 class QueryTasks:
@@ -247,7 +247,7 @@ class QueryTasks:
     def _result(self, task: QueryTask, started_at: float) -> tuple[str, bytes]:
         sees_sql = task.user.may("see_sql")
         try:
-            answer = self._database.run(
+            response = self._database.run(
                 task.body,
                 server_table_calcs=bool(task.about.get("server_table_calcs")),
                 only_sql=task.wants_sql,
@@ -261,7 +261,7 @@ class QueryTasks:
             )
             return "error", zlib.compress(formats.encode(payload), _FASTEST)
         payload = formats.build_payload(
-            answer if sees_sql else replace(answer, sql=""),
+            response if sees_sql else replace(response, sql=""),
             task.result_format,
             query_task_id=task.query_task_id,
             runtime_seconds=self._clock() - started_at,

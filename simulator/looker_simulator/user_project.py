@@ -112,7 +112,7 @@ class _ExploreBuilder:
     def _find(self, block: Block, name: str) -> Block:
         if name not in self._views:
             known = ", ".join(sorted(self._views)) or "there is none"
-            block.refuse(f"expected a view of the name {name}; known are: {known}")
+            block.reject(f"expected a view of the name {name}; known are: {known}")
         return self._views[name]
 
     def _table(self, alias: str) -> str:
@@ -130,7 +130,7 @@ class _ExploreBuilder:
             )
         type_ = join.text("type", "left_outer")
         if type_ not in _JOINS:
-            join.refuse(f"expected `type` as one of {', '.join(_JOINS)}")
+            join.reject(f"expected `type` as one of {', '.join(_JOINS)}")
         text = f"{_JOINS[type_]} {self._table(join.name)}"
         return text if type_ == "cross" else f"{text} on {self._join_condition(join)}"
 
@@ -139,7 +139,7 @@ class _ExploreBuilder:
             keys = self._joined[join.name].of_kind("dimension")
             key = next((block.name for block in keys if block.is_set("primary_key")), None)
             if key is None:
-                join.refuse("expected a dimension with `primary_key: yes` in the view joined")
+                join.reject("expected a dimension with `primary_key: yes` in the view joined")
             full = foreign_key if "." in foreign_key else f"{self._base}.{foreign_key}"
             return self._expand(f"${{{full}}} = ${{{join.name}.{key}}}", join)
         return self._expand(join.require("sql_on"), join)

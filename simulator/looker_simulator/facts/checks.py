@@ -130,7 +130,7 @@ def _two_looks(probe: Probe) -> list[str]:
     return [str(each["id"]) for each in probe.found("looks", id=",".join(ids), fields="id")]
 
 
-def _made_up_entry(probe: Probe) -> Any:  # noqa: ANN401 - JSON
+def _invented_entry(probe: Probe) -> Any:  # noqa: ANN401 - JSON
     reply = probe.extra_poll("made-up")
     found = reply.json if isinstance(reply.json, dict) else {}
     return found.get(MADE_UP_TASK, "left out") if reply.status == 200 else reply.status  # noqa: PLR2004
@@ -419,7 +419,7 @@ _RUNNING: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
     ),
     "M2": (lambda p: [p.finished(), *(reply.status for _, reply in p.polls)][1:], [200]),
     "M3": (lambda p: p.extra_poll("too many").status, (400, 413, 414)),
-    "M4": (_made_up_entry, ("left out", {"status": "missing"}, 404)),
+    "M4": (_invented_entry, ("left out", {"status": "missing"}, 404)),
     "M5": (
         lambda p: [p.finished(), *({*ids} <= {*reply.json} for ids, reply in p.polls[1:])][1:],
         [True],

@@ -422,8 +422,8 @@ class Probe:
     def body(self, *fields: str, **more: Any) -> dict[str, Any]:
         """Return the body of a query of the chosen Explore."""
         chosen = self.chosen()
-        wanted = [*fields] or [chosen.texts[0], chosen.measure]
-        return {"model": chosen.model, "view": chosen.explore, "fields": wanted, **more}
+        requested = [*fields] or [chosen.texts[0], chosen.measure]
+        return {"model": chosen.model, "view": chosen.explore, "fields": requested, **more}
 
     @once
     def create(self, name: str) -> Reply:

@@ -116,36 +116,36 @@ class Disguise:
 
     def _word(self, word: str) -> str:
         if word not in self._by_word:
-            tries = (self._made_up(word, number) for number in range(_MAX_TRIES))
-            found = next((made_up for made_up in tries if made_up not in self._taken), None)
+            tries = (self._invented(word, number) for number in range(_MAX_TRIES))
+            found = next((invented for invented in tries if invented not in self._taken), None)
             # Short words run out.
-            self._by_word[word] = found or f"{self._made_up(word, 0)}x{len(self._taken)}"
+            self._by_word[word] = found or f"{self._invented(word, 0)}x{len(self._taken)}"
             self._taken.add(self._by_word[word])
         return self._by_word[word]
 
-    def _made_up(self, word: str, number: int) -> str:
+    def _invented(self, word: str, number: int) -> str:
         letters = "abcdef" if _HEX.fullmatch(word) else "abcdefghijklmnopqrstuvwxyz"
         stream = self._digest(f"{number} {word}")
-        made_up = ""
+        invented = ""
         for place, letter in enumerate(word):
             drawn = stream[place % len(stream)]
             if letter.isdecimal():
-                made_up += str(drawn % 10)
+                invented += str(drawn % 10)
             elif letter == "_":
-                made_up += letter
+                invented += letter
             else:
                 drawn_letter = letters[drawn % len(letters)]
-                made_up += drawn_letter.upper() if letter.isupper() else drawn_letter
-        return made_up
+                invented += drawn_letter.upper() if letter.isupper() else drawn_letter
+        return invented
 
     def _number(self, text: str) -> str:
         """Return a number as JSON with other digits; no leading zero is added."""
         drawn = iter(self._digest(text) * (len(text) // 64 + 1))
         mantissa, e, exponent = text.partition("e")
-        made_up = re.sub(
+        invented = re.sub(
             r"(?<![\d.])[1-9]|(?<=[\d.])\d", lambda _: str(next(drawn) % 9 + 1), mantissa
         )
-        return f"{made_up}{e}{exponent}"
+        return f"{invented}{e}{exponent}"
 
 
 def mask(request: Request) -> str:
