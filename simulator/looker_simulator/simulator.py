@@ -122,6 +122,8 @@ class Simulator:
                 self._database = load_database()
                 starting.callback(self._database.close)
             self._tasks = self._new_tasks(self._database)
+            # For a start that fails; otherwise they are closed earlier.
+            starting.callback(self._tasks.close)
             self._looker = Looker(
                 database=self._database,
                 tasks=self._tasks,
