@@ -327,7 +327,7 @@ class KeyCheck:
             return
         columns = [batch.column(name) for name in self._nulls]
         for name, values in zip(self._nulls, columns, strict=True):
-            self._nulls[name] += sum(value is None for value in values)
+            self._nulls[name] += values.count(None)
         hashes: Sequence[int] = [*map(hash, zip(*map(_as_hashable, columns), strict=True))]
         if self._one_in > 1:
             hashes = [found for found in hashes if not found % self._one_in]
