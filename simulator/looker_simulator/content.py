@@ -21,7 +21,7 @@ QUERY_KEYS: Mapping[str, str] = {
     "fields": "a list of texts",
     "pivots": "a list of texts",
     "fill_fields": "a list of texts",
-    "filters": "an object",
+    "filters": "an object of texts",
     "filter_expression": "a text",
     "sorts": "a list of texts",
     "limit": "a number",
@@ -140,6 +140,8 @@ def find_mistakes(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def _is_of_kind(value: object, kind: str) -> bool:
     if kind == "a list of texts":
         return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    if kind == "an object of texts":
+        return isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values())
     kinds: Mapping[str, tuple[type, ...]] = {
         "a text": (str,),
         "a number": (str, int),
@@ -347,6 +349,11 @@ def as_explore(
         "project_name": model.name,
         "hidden": False,
         "has_timezone_support": True,
+        "null_sort_treatment": "low",
+        "access_filters": [
+            {"field": name, "user_attribute": attribute}
+            for name, attribute in explore.access_filters
+        ],
         "always_filter": _as_filters(explore.always_filter),
         "conditionally_filter": _as_filters(explore.conditional_filter),
         "fields": groups,

@@ -125,8 +125,9 @@ class Explore:
         condition: SQL that filters every query of it.
         label: Label that users see.
         always_filter: Filters that apply unless the query sets them.
-        conditional_filter: Filters that apply unless the query sets one of them, or of `unless`.
+        conditional_filter: Filters whose values the query can change, but not remove.
         unless: Fields; a filter on one of them lifts `conditional_filter`.
+        access_filters: Fields, each with the user attribute whose value filters it.
     """
 
     name: str
@@ -139,12 +140,13 @@ class Explore:
     always_filter: Mapping[str, str] = field(default_factory=dict)
     conditional_filter: Mapping[str, str] = field(default_factory=dict)
     unless: frozenset[str] = frozenset()
+    access_filters: tuple[tuple[str, str], ...] = ()
 
-    def default_filters(self, filters: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the filters that the Explore adds to those of a query."""
-        if filters.keys() & (self.unless | self.conditional_filter.keys()):
-            return self.always_filter
-        return {**self.always_filter, **self.conditional_filter}
+    def effective_filters(self, filters: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the filters of a query, with those that the Explore adds."""
+        applied = {name: value for name, value in filters.items() if value.strip()}
+        conditional = {} if applied.keys() & self.unless else self.conditional_filter
+        return {**self.always_filter, **filters, **conditional, **applied}
 
     @property
     def title(self) -> str:

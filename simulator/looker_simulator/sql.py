@@ -13,7 +13,7 @@ from looker_simulator.filters import Filter
 from looker_simulator.model import DATE_TYPES, Field, has_liquid
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from looker_simulator.model import Explore
@@ -72,7 +72,7 @@ class Statement:
         self._user_attributes = user_attributes
         self._known = dict(explore.fields)
         stored = {name: _as_text(value) for name, value in (query.get("filters") or {}).items()}
-        self._filters = {**explore.default_filters(stored), **stored}
+        self._filters = explore.effective_filters(stored)
         self._calculations: dict[str, Field] = {}
         self._aliases: dict[str, str] = {}
         self._selected = self._select_fields()
@@ -276,7 +276,7 @@ class Statement:
     def _conditions(self) -> tuple[list[str], list[str]]:
         where = [self._expand(self._explore.condition)] if self._explore.condition else []
         having: list[str] = []
-        for name, expression in self._filters.items():
+        for name, expression in (*self._filters.items(), *self._access_filters()):
             field = self._field(name)
             condition = self._condition_on(field, expression)
             if condition:
@@ -292,6 +292,13 @@ class Statement:
             has_measures = any(field.is_measure for field in named)
             (having if has_measures else where).append(condition)
         return where, having
+
+    def _access_filters(self) -> Iterator[tuple[str, str]]:
+        for name, attribute in self._explore.access_filters:
+            if not self._user_attributes.get(attribute):
+                msg = f"access_filter: the user has no value of the user attribute {attribute}"
+                raise InvalidQueryError(msg)
+            yield name, self._user_attributes[attribute]
 
     def _condition_on(self, field: Field, expression: str) -> str:
         """Return the condition of a query's filter; empty for a field that only SQL refers to."""

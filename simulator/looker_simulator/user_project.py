@@ -16,7 +16,7 @@ from looker_simulator.model import Explore, Model, Project
 from looker_simulator.sql import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from looker_simulator.declarations import Block, Declarations
@@ -39,7 +39,7 @@ _SHOWN_ONLY = frozenset(
 _OF_EXPLORES = frozenset(
     {
         *("from", "view_name", "fields", "sql_always_where", "always_filter"),
-        "conditionally_filter",
+        *("conditionally_filter", "access_filter"),
     }
 )
 _OF_JOINS = frozenset({"from", "type", "relationship", "sql_on", "foreign_key"})
@@ -105,6 +105,7 @@ class _ExploreBuilder:
             always_filter=dict(self._read_filters("always_filter")),
             conditional_filter=dict(self._read_filters("conditionally_filter")),
             unless=frozenset(map(self._full_name, self._unless())),
+            access_filters=tuple(self._read_access_filters(fields)),
         )
         self.warnings += self._fields.warnings
         return explore
@@ -167,6 +168,13 @@ class _ExploreBuilder:
     def _unless(self) -> Iterator[str]:
         for block in self._block.of_kind("conditionally_filter"):
             yield from block.texts("unless")
+
+    def _read_access_filters(self, fields: Collection[str]) -> Iterator[tuple[str, str]]:
+        for block in self._block.of_kind("access_filter"):
+            name = self._full_name(block.require("field"))
+            if name not in fields:
+                block.refuse(f"expected `field` as a field of the Explore; {name} is none")
+            yield name, block.require("user_attribute")
 
     def _full_name(self, name: str) -> str:
         return name if "." in name else f"{self._base}.{name}"
@@ -262,7 +270,10 @@ def _check_fields(
     connection: duckdb.DuckDBPyConnection, explore: Explore, place: str
 ) -> Iterator[str]:
     now = ("UTC", datetime.now(UTC).replace(tzinfo=None))
-    attributes = User().all_attributes
+    attributes = {
+        **dict.fromkeys((name for _, name in explore.access_filters), "-"),
+        **User().all_attributes,
+    }
     for field in explore.fields.values():
         if field.category in {"dimension", "measure"}:
             query = {"fields": [field.name]}

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from looker_simulator.engine import Database
+from looker_simulator.engine import Database, QueryFailedError
 from looker_simulator.looker import User
 from looker_simulator.simulator import Simulator, SimulatorOptions
 from looker_simulator.user_project import read_project
 from tests.singer import stored_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ANALYST = User(
     id="2",
@@ -140,6 +140,12 @@ explore: orders {
   sql_always_where:
     {% if _user_attributes['team'] == 'sales' %} ${id} < 3 {% else %} true {% endif %} ;;
 }
+explore: guarded {
+  view_name: orders
+  always_filter: { filters: [orders.id: ">1", orders.state: "-NY"] }
+  access_filter: { field: orders.state user_attribute: states }
+  access_filter: { field: orders.name user_attribute: names }
+}
 view: orders {
   parameter: unit { type: unquoted default_value: "state" allowed_value: { value: "id" } }
   dimension: id { type: number }
@@ -189,6 +195,23 @@ def test_a_conditional_filter_holds_unless_another_is_set(store: Database) -> No
     assert run(store, "count") == [(2,)]
     assert run(store, "count", filters={"orders.id": ">0"}) == [(3,)]
     assert run(store, "count", filters={"orders.state": "NY"}) == [(1,)]
+    assert run(store, "count", filters={"orders.state": "", "orders.name": "Grace"}) == [(0,)]
+    assert run(store, "count", filters={"orders.state": "", "orders.id": "2"}) == [(1,)]
+
+
+def test_access_filters_hold_beside_the_filters_that_a_query_can_change(store: Database) -> None:
+    def names(own: Mapping[str, str], **attributes: str) -> list[str]:
+        query = {"model": "store", "view": "guarded", "fields": ["orders.name"], "filters": own}
+        rows = store.run({**query, "sorts": ["orders.name"]}, user_attributes=attributes).rows
+        return [name for (name,) in rows]
+
+    everyone = {"names": "-nobody"}
+    assert names({}, states="CA,NY", **everyone) == ["Emmy"]
+    assert names({"orders.id": "", "orders.state": ""}, states="CA", **everyone) == ["Ada", "Emmy"]
+    assert names({"orders.state": "CA,NY"}, states="NY", **everyone) == ["Grace"]
+    assert names({"orders.state": "CA,NY"}, states="NY", names="Ada") == []
+    with pytest.raises(QueryFailedError, match="no value of the user attribute names"):
+        names({}, states="CA")
 
 
 def test_an_access_grant_hides_a_field(store: Database) -> None:

@@ -264,13 +264,21 @@ def test_a_value_of_another_kind_is_rejected_by_name(browser: Browser, key: str)
     assert [error["field"] for error in told["errors"]] == [key]
 
 
+def test_filters_are_texts(browser: Browser) -> None:
+    query = {**WITH_CITY, "filters": {"orders.id": {"min": 5}}}
+    response = browser.session.post(f"{browser.api}/queries", json=query, timeout=20)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["message"] == "filters must be an object of texts"
+
+
 @pytest.mark.parametrize("key", [*QUERY_KEYS])
 def test_a_key_comes_back_as_it_was_stored(browser: Browser, key: str) -> None:
     values = {
         "a text": "UTC" if key == "query_timezone" else "some text",
         "a number": "7",
         "a boolean": True,
-        "an object": {"orders.state": "CA"},
+        "an object": {"any": 1},
+        "an object of texts": {"orders.state": "CA"},
         "a list of texts": ["orders.state"],
     }
     stored = {"model": "shop", "view": "orders"}

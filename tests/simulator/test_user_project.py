@@ -298,7 +298,7 @@ view: orders {
   measure: count { type: count required_access_grants: [all] }
 }
 explore: orders {
-  access_filter: { field: orders.id user_attribute: id }
+  sql_always_having: ${orders.count} > 0 ;;
   join: customers { relationship: one_to_many sql_on: ${orders.id} = ${customers.id} ;; }
 }
 explore: +orders { label: "Refined" }
@@ -315,7 +315,7 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
         "line 7: dimension shape: type distance is not understood; it is treated as a string",
         "line 11: dimension greeting: Liquid: unexpected tag 'nonsense'",
         "line 12: dimension_group made: timeframe fiscal_year is not understood",
-        "line 15: explore orders: `access_filter` is not understood",
+        "line 15: explore orders: `sql_always_having` is not understood",
         "line 17: join customers: it multiplies rows",
         "line 19: explore +orders: is not understood",
     ):
@@ -324,6 +324,15 @@ def test_what_is_not_understood_is_named(tmp_path: Path) -> None:
     with project.connect() as connection:
         query = {"model": "store", "view": "orders", "fields": ["orders.kind", "orders.count"]}
         assert Database(connection, project).run(query).rows == [("Later", 2), ("First", 1)]
+
+
+def test_an_access_filter_needs_a_field_of_the_explore(tmp_path: Path) -> None:
+    model = LOOKML.replace(
+        "sql_always_having: ${orders.count} > 0 ;;",
+        "access_filter: { field: x user_attribute: id }",
+    )
+    with pytest.raises(ModelError, match=r"line 16: access_filter : expected `field` as a field"):
+        store(tmp_path, model, "store.model.lkml")
 
 
 def test_broken_lookml_is_named_by_file_and_line(tmp_path: Path) -> None:
