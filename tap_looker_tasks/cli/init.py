@@ -15,7 +15,7 @@ from typing import Any
 import click
 import msgspec
 
-from tap_looker_tasks.cli.output import print_content, print_findings
+from tap_looker_tasks.cli.output import print_choices, print_findings
 from tap_looker_tasks.cli.plugin import NAME, TARGETS, Project
 from tap_looker_tasks.config import (
     AUTO,
@@ -287,9 +287,9 @@ class _Choice:
             titles = "; ".join(f"{page.title} ({page.source})" for page in pages)
             msg = f"{words!r} finds {f'several: {titles}' if pages else 'no Look or dashboard'}"
             raise SettingsError(msg)
-        print_content(found, sys.stdout)
+        print_choices(pages, sys.stdout)
         numbers = {str(n): page for n, page in enumerate(pages, start=1)}
-        number = click.prompt("Number of its line in the table", type=click.Choice([*numbers]))
+        number = click.prompt("Number of the page", type=click.Choice([*numbers]))
         return numbers[str(number)].source
 
     def _dashboard_entry(self, address: str, dashboard_id: str) -> dict[str, Any]:

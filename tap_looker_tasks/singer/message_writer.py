@@ -308,8 +308,9 @@ class PacedStateWriter(StateWriter):
 
 # Log lines.
 
-# Lines that the SDK logs for each stream, and above each failure, whose message is enough.
-_DETAILS = ("Added '%s' as child stream", "Beginning ")
+# Lines that the SDK logs at each start, for each stream, and above each failure, whose message is
+# enough.
+_DETAILS = ("Skipping parse of env var settings", "Added '%s' as child stream", "Beginning ")
 _UNHANDLED = "An unhandled error occurred while syncing '%s'"
 
 

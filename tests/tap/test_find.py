@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from looker_simulator.builtin import BUILTIN
 from looker_simulator.engine import Database
 from looker_simulator.model import Model
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.cli import print_content
+from tap_looker_tasks.launching import Content
+from tap_looker_tasks.wording import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +73,31 @@ def test_what_is_below_the_table_can_be_pasted(simulator: Simulator, tap: Tap) -
         "dashboards": [{"url": f"{simulator.base_url}/dashboards/1"}],
     }
     assert lines[-1].endswith("--find flights_2013/flights")
+
+
+class Terminal(io.StringIO):
+    """Text that is shown on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_of_80_columns_breaks_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    address = "https://a-long-name-of-an-instance.cloud.looker.com/dashboards/shop::overview"
+    title = "Orders of all customers and all times, by month and state"
+    found = (
+        Content("dashboard", title, "Finance", address),
+        Content("Explore", title, title, "shop/orders_of_customers"),
+    )
+    print_content(Findings(found), shown := Terminal())
+    lines = [line.rstrip() for line in shown.getvalue().splitlines()]
+    assert [line.split()[0] for line in lines if line.endswith("/dashboards/shop::overview")] == [
+        "dashboard",
+        "-",
+    ]
+    assert any(line.endswith(" shop/orders_of_customers") for line in lines)
+    assert f"- url: {address}" in lines
 
 
 @pytest.fixture

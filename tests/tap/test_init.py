@@ -237,6 +237,9 @@ def test_on_a_terminal_it_asks_and_proposes(simulator: Simulator, tmp_path: Path
             ("(empty: no more): ", "/looks/999"),
             ("(empty: no more): ", "airlines"),
             ("Name of its table [airlines_by_flights]: ", "airlines"),
+            ("(empty: no more): ", "orders"),
+            ("Number of the page (1, 2, 3, 4, 5): ", "2"),
+            ("Name of its table [orders_by_state]: ", "orders"),
             ("(empty: no more): ", ""),
             ("Where to load it (postgres, bigquery, jsonl, other) [jsonl]: ", ""),
             ("Folder of the files", ""),
@@ -248,7 +251,8 @@ def test_on_a_terminal_it_asks_and_proposes(simulator: Simulator, tmp_path: Path
     assert f"Client secret: {simulator.client_secret}" not in seen
     assert "7 columns" in seen or "8 columns" in seen
     config = yaml.safe_load((tmp_path / "meltano.yml").read_text())["plugins"]["extractors"][0]
-    assert config["config"]["queries"][0]["name"] == "airlines"
+    assert [entry["name"] for entry in config["config"]["queries"]] == ["airlines", "orders"]
+    assert re.search("2 Look +Orders by state +Orders +/looks/5", seen)
 
 
 @pytest.mark.slow

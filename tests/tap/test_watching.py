@@ -183,7 +183,7 @@ def test_the_sdk_does_not_talk_over_the_tap(
     queries = [{"name": f"q{number}", "query_id": 1} for number in range(3)]
     run = tap(queries=queries, query_task_ids=[simulator.add_scripted_task([{"status": "killed"}])])
     assert run.exit_code == 1
-    for line in ("as child stream", "Beginning", "unhandled"):
+    for line in ("Skipping parse", "as child stream", "Beginning", "unhandled"):
         assert line not in run.log
     logging.getLogger("tap-looker-tasks").setLevel(logging.DEBUG)
     with caplog.at_level(logging.DEBUG):
