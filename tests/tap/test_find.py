@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from typing_extensions import override
 
 from looker_simulator.builtin import BUILTIN
 from looker_simulator.engine import Database
@@ -78,6 +79,7 @@ def test_what_is_below_the_table_can_be_pasted(simulator: Simulator, tap: Tap) -
 class Terminal(io.StringIO):
     """Text that is shown on a terminal."""
 
+    @override
     def isatty(self) -> bool:
         return True
 
