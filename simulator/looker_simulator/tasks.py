@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -236,6 +238,8 @@ class QueryTasks:
             return
         with self._writing:
             status, packed = self._result(task, started_at)
+            if len(packed) > _MAX_BYTES_IN_MEMORY:
+                _return_memory()
         with self._lock:
             # It may have been cancelled, or expired, in the meantime.
             if task.status == "running" and not task.cancelled.is_set():
@@ -269,3 +273,11 @@ class QueryTasks:
             options=formats.ResultOptions.of(task.about),
         )
         return "complete", zlib.compress(formats.encode(payload), _FASTEST)
+
+
+def _return_memory() -> None:
+    """Return what the C library keeps of freed memory to the system, on Linux."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim:
+            trim(0)
