@@ -138,6 +138,10 @@ class PollSchedule:
                 return None
             self._due.extend(query_task_ids)
             self._next_round = None
+            # Tasks may have been given up since their windows were compared.
+            self._drop_gone()
+            if not self._due:
+                return None
         batch = self._take_batch()
         poll = Poll(batch, is_probe=batch[0] in self._batch_limits)
         self._in_poll.update(dict.fromkeys(batch, poll))
