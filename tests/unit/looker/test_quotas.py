@@ -9,7 +9,7 @@ import pytest
 from tap_looker_tasks.looker import LookerClient, MeteredCalls, estimate_calls
 from tap_looker_tasks.looker.quotas import QUERY_BASED, UNMETERED
 from tap_looker_tasks.queries import RunTime
-from tests.unit.test_pace import SimulatedLooker
+from tests.unit.tasks.test_schedule import SimulatedLooker
 
 _NO_OPERATIONS = {"abort", "close", "calls"}
 
