@@ -46,7 +46,7 @@ def test_a_query_is_complete_when_all_partitions_are_materialized(
     schema = tmp_path.name
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
 
-    def run(command: str, *options: str) -> str:
+    def run(command: str, *options: str, exit_code: int = 0, **more: str) -> str:
         done = subprocess.run(
             [environment("dagster") / command, *options],
             cwd=PROJECT,
@@ -58,6 +58,7 @@ def test_a_query_is_complete_when_all_partitions_are_materialized(
                 "LOOKER_SHARDS": "2",
                 "TAP_LOOKER_TASKS_QUERIES": json.dumps(_QUERIES),
                 "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": schema,
+                **more,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -65,11 +66,12 @@ def test_a_query_is_complete_when_all_partitions_are_materialized(
             timeout=_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stdout[-5000:]
+        assert done.returncode == exit_code, done.stdout[-5000:]
         return done.stdout
 
-    def materialize(*options: str) -> None:
-        run("dagster", "asset", "materialize", "-f", _DEFINITIONS, *options)
+    def materialize(*options: str, exit_code: int = 0, **more: str) -> None:
+        command = ("dagster", "asset", "materialize", "-f", _DEFINITIONS)
+        run(*command, *options, exit_code=exit_code, **more)
 
     materialize("--select", "looker_tables")
     assert warehouse.rows(schema, "airlines_0") == []
@@ -80,3 +82,9 @@ def test_a_query_is_complete_when_all_partitions_are_materialized(
     assert simulator.count("create_query_task") == 2
     found = run("python", "-c", _INSPECT, _DEFINITIONS).splitlines()[-1]
     assert json.loads(found) == [["0", "1"], 16]
+
+    logins = simulator.count("login")
+    selected = ("--select", "airlines_0", "--partition", "0")
+    materialize(*selected, exit_code=1, TAP_LOOKER_TASKS_CLIENT_SECRET="wrong")
+    # Of the shard, and of the check that says why: it is not tried again.
+    assert simulator.count("login") == logins + 2
