@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft4Validator, FormatChecker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,15 @@ NUMBERS = {
         "sorts": ["numbers.text"],
     },
 }
+DATES = {
+    "name": "dates",
+    "explore": {
+        "model": "flights_2013",
+        "explore": "flights",
+        "fields": ["flights.departure_date", "flights.departure_time", "flights.count"],
+        "filters": {"flights.departure_date": "2013-01-01"},
+    },
+}
 DECIMALS = {"precision": 38, "scale": 10}
 
 
@@ -32,6 +43,38 @@ def discovered(tap: Tap, **config: Any) -> dict[str, Any]:
     assert run.exit_code == 0, run.log
     catalog: dict[str, Any] = json.loads(run.output)
     return catalog
+
+
+FORMATS = FormatChecker(formats=())
+FORMATS.checks("date", raises=ValueError)(lambda v: v is None or bool(date.fromisoformat(v)))
+
+
+@FORMATS.checks("date-time", raises=ValueError)
+def is_moment(value: object) -> bool:
+    return value is None or datetime.fromisoformat(str(value)).tzinfo is not None
+
+
+@pytest.mark.parametrize("more", [{}, {"decimals": DECIMALS}])
+def test_every_record_is_valid_by_its_schema(
+    simulator: Simulator, tap: Tap, more: dict[str, Any]
+) -> None:
+    tasks = [simulator.create_task("1", f) for f in ("json_detail", "json_bi", "json", "csv")]
+    config = {"queries": [NUMBERS, DATES], "query_task_ids": tasks, **more}
+    catalog = discovered(tap, **config)
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            entry["metadata"]["selected"] = True
+    run = tap(catalog=catalog, **config)
+    assert run.exit_code == 0, run.log
+    validators = {
+        message["stream"]: Draft4Validator(message["schema"], format_checker=FORMATS)
+        for message in run.of("SCHEMA")
+    }
+    seen = set()
+    for message in run.of("RECORD"):
+        validators[message["stream"]].validate(message["record"])
+        seen.add(message["stream"])
+    assert seen == {"numbers", "dates", "query_task_results", "query_task_rows"}
 
 
 @pytest.mark.parametrize(

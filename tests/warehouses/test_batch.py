@@ -1,4 +1,4 @@
-"""BATCH files through S3 into PostgreSQL: JSON lines and Parquet."""
+"""Files in S3: BATCH into PostgreSQL, JSON lines and Parquet, and a target that writes there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 import requests
 
 from tests.warehouses.environments import environment, warehouse_command
-from tests.warehouses.every_type import ONE_SCALE, STREAM, compare, draw_table
-from tests.warehouses.loading import extract, load
+from tests.warehouses.every_type import ONE_SCALE, STREAM, compare, draw_table, query
+from tests.warehouses.loading import extract, load, run
+from tests.warehouses.reading import read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.warehouses]
 _BUCKET = "batches"
 _START_SECONDS = 60
+_DOWNLOAD = "import boto3, sys; boto3.client('s3').download_file(*sys.argv[1:])"
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +113,21 @@ def test_every_type_lands_through_files_in_s3(
     types = {json.loads(line)["type"] for line in messages.read_text().splitlines()}
     assert "BATCH" in types
     assert compare(table.records, warehouse.rows(schema, STREAM)) == []
+
+
+def test_every_type_lands_in_json_lines_in_s3(s3: dict[str, str], tmp_path: Path) -> None:
+    table = draw_table(60, numbers=("12345678901234567890.123456789", "7"))
+    declared = query(decimals={"precision": 38, "scale": 9})
+    load(
+        str(environment("targets/s3-jsonl") / "target-s3-jsonl"),
+        extract(table, tmp_path / "run", queries=[declared]),
+        s3,
+        s3_bucket=_BUCKET,
+        path_template="lines/{stream}.jsonl",
+        aws_endpoint_url=s3["AWS_ENDPOINT_URL"],
+        work_dir=str(tmp_path),
+    )
+    lines = tmp_path / "lines.jsonl"
+    download = [warehouse_command("python"), "-c", _DOWNLOAD, _BUCKET, f"lines/{STREAM}.jsonl"]
+    run([*download, str(lines)], environment=s3)
+    assert compare(table.records, read_lines(lines)) == []

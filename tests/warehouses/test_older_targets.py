@@ -1,8 +1,10 @@
-"""Targets that shorten names and read the first key of a property: PipelineWise's PostgreSQL."""
+"""Targets without the Singer SDK: PipelineWise's PostgreSQL, and DuckDB."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -22,6 +24,14 @@ _RENAMED = {column.name.lower(): column.name for column in COLUMNS} | {
     "e_fwantiltpa5683": COLUMNS[20].name,
     "e_fwantiltp905428": COLUMNS[21].name,
 }
+_READ_DUCKDB = """
+import json, sys
+import duckdb
+found = duckdb.connect(sys.argv[1]).execute("select * from looker." + sys.argv[2])
+names = [column[0] for column in found.description]
+print(json.dumps([dict(zip(names, row)) for row in found.fetchall()], default=str))
+"""
+_JSON = [column.name for column in COLUMNS if column.kind == "json"]
 _NUMBERS = ("123456789012345678901234567890.012345678", "-7.5")
 _TYPES = {
     "text": "character varying",
@@ -51,15 +61,41 @@ def test_pipelinewise_postgres_has_every_type_and_digit(
         default_target_schema="pipelinewise",
     )
 
-    rows = [
-        {_RENAMED.get(name, name): value for name, value in row.items()}
-        for row in warehouse.rows("pipelinewise", STREAM)
-    ]
+    rows = [rename(row) for row in warehouse.rows("pipelinewise", STREAM)]
     expected = [{n: as_written(v) for n, v in record.items()} for record in table.records]
     assert compare(expected, rows) == []
-    types = warehouse.types("pipelinewise", STREAM)
-    landed = {_RENAMED.get(name, name): type_ for name, type_ in types.items()}
+    landed = rename(warehouse.types("pipelinewise", STREAM))
     assert {c.name: landed[c.name] for c in COLUMNS} == {c.name: _TYPES[c.kind] for c in COLUMNS}
+
+
+def test_duckdb_has_every_type_and_digit_but_not_the_first_row(tmp_path: Path) -> None:
+    table = draw_table(60, numbers=_NUMBERS)
+    declared = query(decimals={"precision": 39, "scale": 9})
+    messages = extract(table, tmp_path / "run", queries=[declared])
+    target = environment("targets/duckdb")
+    file = str(tmp_path / "flights.duckdb")
+    load(str(target / "target-duckdb"), messages, path=file, default_target_schema="looker")
+
+    # The target's CSV has no header, but DuckDB, left to guess, treats the first row as one.
+    assert len(read_duckdb(target, file, "query_task_rows")) == 60
+    assert len(read_duckdb(target, file, "query_task_results")) == 1
+    rows = [rename(row) for row in read_duckdb(target, file, STREAM)]
+    for row in rows:
+        row |= {name: json.loads(row[name]) for name in _JSON if row[name] is not None}
+    expected = [
+        {n: None if v == "" else v for n, v in record.items()} for record in table.records[1:]
+    ]
+    assert compare(expected, rows) == []
+
+
+def read_duckdb(target: Path, file: str, table: str) -> list[dict[str, Any]]:
+    command = [str(target / "python"), "-c", _READ_DUCKDB, file, table]
+    rows: list[dict[str, Any]] = json.loads(subprocess.check_output(command))
+    return rows
+
+
+def rename(row: dict[str, Any]) -> dict[str, Any]:
+    return {_RENAMED.get(name, name): value for name, value in row.items()}
 
 
 def as_written(value: object) -> object:
