@@ -95,9 +95,9 @@ def estimate_calls(
 ) -> Estimate:
     """Estimate the calls of a run.
 
-    Polls are those of the simulated loads that the schedule of polls is tested with: while
-    queries wait for slots, 16 in the time that a query takes, and about 22 until the last ones
-    end; for queries whose run times are known, one for every two.
+    Polls are those of the simulated loads that the schedule of polls is tested with, whose queries
+    take about 20 seconds: some until the last queries end, and more for each time that queries wait
+    for slots. Queries of 2 s take fewer, those of five minutes two to four times as many.
 
     Args:
         queries: Number of queries to launch.
@@ -107,10 +107,13 @@ def estimate_calls(
         is_sparing: Whether polls are as few as possible.
     """
     waits = max(queries - 1, 0) // slots
-    first, later = (7 + 3 * waits, 5) if is_sparing else (22 + 16 * waits, 8)
+    if is_sparing:
+        first, later = 6 + 4 * waits, 5 + 3 * waits
+    else:
+        first, later = 40 + 11 * waits if waits else 20, 9 + 7 * waits
     follows = ceil(external_tasks / batch_size)
     polls_first = follows + (first if queries else 0)
-    polls_later = follows + (min(first, later + queries // 2) if queries else 0)
+    polls_later = follows + (later if queries else 0)
     # A query may have to be looked up, with its Explore, and stored.
     return Estimate(
         MeteredCalls(2 * queries + polls_first, 2 * queries), MeteredCalls(queries + polls_later, 0)

@@ -178,8 +178,8 @@ def test_calls_are_estimated_by_kind_and_month(tap: Callable[..., Run]) -> None:
     named = [{**AIRLINES, "name": f"airlines_{number}"} for number in range(11)]
     found = shown(tap("--doctor", queries=named, query_task_ids=["a"]))
     assert (
-        "about 61 query-based, 22 administrative in a first run; "
-        "25 query-based, 0 administrative in later ones"
+        "about 74 query-based, 22 administrative in a first run; "
+        "28 query-based, 0 administrative in later ones"
     ) in found
-    assert "every hour: 18,250 query-based, 0 administrative a month, within Enterprise" in found
-    assert "every day: 775 query-based, 0 administrative a month, within Standard" in found
+    assert "every hour: 20,440 query-based, 0 administrative a month, within Enterprise" in found
+    assert "every day: 868 query-based, 0 administrative a month, within Standard" in found
