@@ -323,7 +323,7 @@ def _texts_of_tests() -> list[tuple[str, str]]:
     """Return the texts of each test file, without docstrings."""
     return [
         (path.relative_to(_TESTS).as_posix(), " | ".join(_texts_of(path)))
-        for path in sorted(_TESTS.glob("*/test_*.py"))
+        for path in sorted(_TESTS.glob("**/test_*.py"))
         if path.parent.name != "simulator" and path.name != "test_words.py"
     ]
 
