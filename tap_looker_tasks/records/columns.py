@@ -260,7 +260,10 @@ def _drift(column: Column, looker_type: str | None) -> str | None:
     is_known = found is not ANYTHING and looker_type != RAW
     if takes_all or not is_known or declared is found or (declared.is_number and found.is_number):
         return None
-    return f"{column.field}: declared as {declared.name}, but {looker_type} in the result"
+    return (
+        f"{column.field}: declared as {declared.name}, but {looker_type} in the result: discover "
+        "again to change it"
+    )
 
 
 # Matching of declared columns with the columns of a result.
@@ -286,7 +289,10 @@ class ColumnMatch:
     def differences(self) -> list[str]:
         """Return, one line each, differences between declared columns and result."""
         return [
-            *(f"{name} is no longer in the result" for name in self.missing),
+            *(
+                f"{name} is no longer in the result: discover again to remove it"
+                for name in self.missing
+            ),
             *(
                 f"{field} is in the result, but not in the catalog: discover again to load it"
                 for field in self.undeclared

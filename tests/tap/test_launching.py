@@ -251,8 +251,9 @@ def test_drift_between_catalog_and_result_is_reported(tap: Tap) -> None:
     entry["schema"]["properties"]["flights__gone"] = {"type": ["string", "null"]}
     entry["schema"]["properties"]["flights__carrier"] = {"type": ["number", "null"]}
     run = tap(queries=before, catalog=catalog)
-    assert "flights__gone is no longer in the result" in run.log
-    assert "flights.carrier: declared as number, but string in the result" in run.log
+    assert "flights__gone is no longer in the result: discover again to remove it" in run.log
+    drift = "flights.carrier: declared as number, but string in the result: discover again"
+    assert f"{drift} to change it" in run.log
     assert "values that cannot be read as number" in run.log
 
 

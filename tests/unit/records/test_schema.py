@@ -555,7 +555,7 @@ def test_values_of_other_types_than_declared_are_reported() -> None:
         Field("note", None, "number", "table_calculation"),
     ]
     assert find_type_changes(COLUMNS, fields) == [
-        "orders.id: declared as number, but string in the result"
+        "orders.id: declared as number, but string in the result: discover again to change it"
     ]
     assert find_type_changes(COLUMNS, None) == []
 
@@ -650,7 +650,7 @@ def test_what_a_result_has_beyond_its_declared_columns_is_named() -> None:
     found = match(result)
     assert [column.field for column in found.columns] == ["orders.id", "orders.count", "note"]
     assert found.differences == [
-        "orders__status is no longer in the result",
+        "orders__status is no longer in the result: discover again to remove it",
         "orders.new is in the result, but not in the catalog: discover again to load it",
     ]
 
