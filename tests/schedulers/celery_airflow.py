@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAG = "looker_to_postgres"
-_START_SECONDS = 120
+_START_SECONDS = 300
 _REQUEST_SECONDS = 30
 _PAUSE_SECONDS = 1.0
 _DATABASES = ("airflow", "meltano")
@@ -111,10 +111,11 @@ class CeleryAirflow:
             ]
         return sorted(tries, key=lambda one: one.started_at)
 
-    def execute(self, database: str, statement: str) -> None:
-        """Change something in a database behind the back of the programs that have it."""
+    def execute(self, database: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement behind the back of the programs that have a database; return its rows."""
         with psycopg.connect(self._databases[database], autocommit=True) as connection:
-            connection.execute(statement.encode())
+            ran = connection.execute(statement.encode(), values or None)
+            return ran.fetchall() if ran.description else []
 
     def _get(self, path: str) -> dict[str, Any]:
         response = self._session.get(f"{self._api}/api/v2/{path}", timeout=_REQUEST_SECONDS)
