@@ -51,6 +51,7 @@ _NOT_MESSAGES = frozenset(
         "Looker's ID of the task",
         "Place of the record, from 1",
         "Place of the row in the result, from 1",
+        "Skipping parse of env var settings",
         "Source query of the merged results ......",
         'The row: `{"<view.field>": value}`',
         "an outcome that Looker may take back",
