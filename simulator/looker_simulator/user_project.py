@@ -173,7 +173,7 @@ class _ExploreBuilder:
         for block in self._block.of_kind("access_filter"):
             name = self._full_name(block.require("field"))
             if name not in fields:
-                block.refuse(f"expected `field` as a field of the Explore; {name} is none")
+                block.reject(f"expected `field` as a field of the Explore; {name} is none")
             yield name, block.require("user_attribute")
 
     def _full_name(self, name: str) -> str:

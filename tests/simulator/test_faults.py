@@ -259,7 +259,7 @@ def test_a_task_is_created_unheard(simulator: Simulator, browser: Browser) -> No
 
 
 def test_tasks_have_one_id(simulator: Simulator, browser: Browser) -> None:
-    simulator.fault("repeated_id", times=None, after=1)
+    simulator.fault("repeated_id", times=None)
     body = {"query_id": stored_id(4), "result_format": "json"}
     posts = [
         browser.session.post(f"{browser.api}/query_tasks", json=body, timeout=20) for _ in range(3)

@@ -241,7 +241,7 @@ def test_a_launch_that_no_one_can_be_sure_of_is_not_repeated(
 
 
 def test_queries_whose_tasks_have_one_id_fail_with_a_record_each(slow: Simulator, tap: Tap) -> None:
-    slow.fault("repeated_id", times=None, after=1)
+    slow.fault("repeated_id", times=None)
     queries = [{"name": f"q{n}", "query_id": 1, "limit": n} for n in range(1, 6)]
     run = tap(queries=queries, max_concurrent_tasks=5, base_url=slow.base_url)
     assert run.exit_code == 1
