@@ -89,6 +89,8 @@ def run_damaged(folder: Path, database: Database, count: int, seed: int) -> Dama
         run = partial(run_tap, folder, {**config, "base_url": simulator.base_url})
         catalog = json.loads(run("--discover").output)
         state = run(catalog=catalog).state
+        # Each proxy is another instance.
+        del state["bookmarks"]["query_task_results"]["instance"]
         for number in range(count):
             drawn = random.Random(f"{seed} {number}")  # noqa: S311 - damages, not secrets
             with _DamagingProxy(simulator.base_url, f"{seed} {number}", damages) as proxy:
