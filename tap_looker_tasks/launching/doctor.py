@@ -105,6 +105,7 @@ def _examine_query(query: ConfiguredQuery, discovery: Discovery) -> Iterator[Che
 def _examine_plan(query: ConfiguredQuery, plan: QueryStreamPlan) -> Iterator[CheckResult]:
     if plan.problem:
         yield CheckResult(query.name, Verdict.FAILS, plan.problem)
+        return
     columns = f"{len(plan.schema['properties'])} columns"
     yield CheckResult(query.name, Verdict.GOOD, columns)
     if not plan.is_typed:

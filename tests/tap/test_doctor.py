@@ -183,3 +183,10 @@ def test_calls_are_estimated_by_kind_and_month(tap: Callable[..., Run]) -> None:
     ) in found
     assert "every hour: 20,440 query-based, 0 administrative a month, within Enterprise" in found
     assert "every day: 868 query-based, 0 administrative a month, within Standard" in found
+
+
+def test_content_that_is_gone_fails_and_is_not_good_as_well(tap: Callable[..., Run]) -> None:
+    doctor = tap("--doctor", queries=[{"name": "gone", "look_id": 6}])
+    assert doctor.exit_code == 1
+    checks = [line.split()[0] for line in doctor.text.splitlines() if " gone " in line]
+    assert checks == ["fails"]
