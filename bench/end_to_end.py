@@ -12,7 +12,7 @@ import click
 import psycopg
 
 from bench.arena import written
-from bench.processes import PROJECT, PYTHON, TAP, BenchError, server
+from bench.processes import PROJECT, SIMULATOR, TAP, BenchError, server
 from bench.report import Line, Series, times_as_fast
 from demo.postgres import running_postgres
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.arena import Arena
 
 _TARGET = PROJECT / ".meltano" / "loaders" / "target-postgres" / "venv" / "bin" / "target-postgres"
-_LOOKER = [PYTHON, "-m", "looker_simulator", "--port", "0"]
+_LOOKER = [SIMULATOR, "--port", "0"]
 _FLIGHTS = 336_776
 _KEYS = ["flights.departure_time", "flights.carrier", "flights.number", "flights.origin"]
 _FIELDS = [

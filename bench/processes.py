@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
+SIMULATOR = str(Path(PYTHON).with_name("looker-simulator"))
 # As Meltano installs it, with nothing beside it that only this project's own checks need.
 _INSTALLED = PROJECT / ".meltano/extractors/tap-looker-tasks/venv/bin"
 TAP = str(_INSTALLED / "tap-looker-tasks")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bench.arena import written
-from bench.processes import PROJECT, PYTHON, TAP, BenchError, server
+from bench.processes import PROJECT, SIMULATOR, TAP, BenchError, server
 from bench.report import Line, Series, at_most
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def of_a_slow_target(arena: Arena) -> Iterator[Line]:
     rows = arena.scaled(_ROWS)
     with (
         arena.folder() as folder,
-        server([PYTHON, "-m", "looker_simulator", *_LOOKER], folder) as words,
+        server([SIMULATOR, *_LOOKER], folder) as words,
     ):
         (base_url,) = (word for word in words if word.startswith("http"))
         loaded = _load(folder, base_url, rows)
