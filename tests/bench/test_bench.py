@@ -64,6 +64,11 @@ def test_batch_files_are_counted_and_compared(tmp_path: Path) -> None:
     assert alone["measured"]["median"] < from_first_call["measured"]["median"]
 
 
+def test_a_slow_target_gets_all_tasks_of_a_real_simulator(tmp_path: Path) -> None:
+    lost, launches, *_ = take("slow target", 0.01, tmp_path)["lines"]
+    assert (lost["measured"]["median"], launches["measured"]["median"]) == (0, 10)
+
+
 def test_progress_and_report_are_parts_of_the_run(tmp_path: Path) -> None:
     lines = take("watching, proc", 0.01, tmp_path)["lines"]
     both, progress, report, complete, *_ = (line["measured"]["median"] for line in lines)
