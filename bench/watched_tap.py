@@ -47,7 +47,7 @@ class Account:
                 return function(*args, **kwargs)
             finally:
                 end = time.thread_time()
-                # Reading the time takes as long as a short call, so it is read once more.
+                # Reading the time costs as much as a short call, so it is read once more.
                 self.seconds[part] += end - begin - (time.thread_time() - end)
 
         return counted

@@ -71,7 +71,7 @@ _QUERIES: Mapping[str, dict[str, Any]] = {
     ),
     "5": _query("flights", "flights.carrier", "flights.broken"),
     "6": _query(
-        "flights", "flights.carrier", "flights.count", filters={"flights.carrier": "nobody"}
+        "flights", "flights.carrier", "flights.count", filters={"flights.carrier": "unknown-task"}
     ),
     "7": _query(
         "flights",

@@ -37,5 +37,5 @@ def connect() -> Iterator[Callable[..., LookerClient]]:
 
     yield connect
     for client in clients:
-        # Without a limit, a logout waits as long as a server told the client to.
+        # Without a limit, a logout waits for the time that a server sets.
         client.close(1)

@@ -236,7 +236,7 @@ def test_an_unknown_id_spoils_the_batch(
     simulator: Simulator, browser: Browser, finished: str
 ) -> None:
     simulator.fault("unknown_id_refuses_batch", times=None)
-    assert browser.ask(finished, "nobody").status_code == 404
+    assert browser.ask(finished, "unknown-task").status_code == 404
     assert browser.ask(finished).ok
 
 

@@ -98,7 +98,7 @@ def test_a_task_is_followed_to_its_rows(looker: Looker40SDK) -> None:
 
 def test_several_tasks_are_reported_in_one_response(looker: Looker40SDK) -> None:
     ids = [created(looker) for _ in range(3)]
-    requested = models40.DelimSequence([*ids, "nobody"])
+    requested = models40.DelimSequence([*ids, "unknown-task"])
     assert set(looker.query_task_multi_results(requested)) == set(ids)
 
 

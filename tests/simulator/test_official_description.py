@@ -140,7 +140,9 @@ def calls_of_everything(looker: Looker40SDK) -> Iterator[Callable[[], object]]:
         id_ = looker.create_query_task(wish).id or ""
         yield partial(looker.query_task, id_)
         yield partial(looker.query_task_results, id_)
-        yield partial(looker.query_task_multi_results, models40.DelimSequence([id_, "nobody"]))
+        yield partial(
+            looker.query_task_multi_results, models40.DelimSequence([id_, "unknown-task"])
+        )
         yield looker.all_running_queries
         yield partial(looker.kill_query, id_)
     for operation, named in READING.items():

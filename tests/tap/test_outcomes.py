@@ -225,15 +225,15 @@ def test_a_status_that_lasts_is_the_outcome(
 
 def test_an_id_that_looker_does_not_know_is_absent(simulator: Simulator, tap: Tap) -> None:
     known = simulator.create_task("1", "json")
-    run = tap(query_task_ids=["nobody", known])
-    assert run.statuses() == {known: "complete", "nobody": "absent"}
+    run = tap(query_task_ids=["unknown-task", known])
+    assert run.statuses() == {known: "complete", "unknown-task": "absent"}
 
 
 def test_an_id_that_looker_rejects_fails_no_other(simulator: Simulator, tap: Tap) -> None:
     simulator.fault("unknown_id_refuses_batch", times=None)
     known = [simulator.create_task("4", "json") for _ in range(6)]
-    run = tap(query_task_ids=[*known[:3], "nobody", *known[3:]])
-    assert run.statuses() == dict.fromkeys(known, "complete") | {"nobody": "absent"}
+    run = tap(query_task_ids=[*known[:3], "unknown-task", *known[3:]])
+    assert run.statuses() == dict.fromkeys(known, "complete") | {"unknown-task": "absent"}
     assert "; polling its tasks in smaller requests" in run.log
 
 

@@ -33,7 +33,7 @@ const created = (query_id) =>
 
 async function outcomeOf(id) {
   for (;;) {
-    const entries = await looker.ok(looker.query_task_multi_results(new DelimArray([id, "nobody"])));
+    const entries = await looker.ok(looker.query_task_multi_results(new DelimArray([id, "unknown-task"])));
     if (!["added", "running"].includes(entries[id].status)) return entries[id];
   }
 }
