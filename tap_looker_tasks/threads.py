@@ -66,6 +66,15 @@ class Inbox:
         while self._things:
             yield self._things.popleft()
 
+    def each(self) -> Iterator[Any]:
+        """Yield the items that are there, without waiting; each stays until the next is requested.
+
+        So an interrupt loses none: the item that it came upon is the first of the next call.
+        """
+        while self._things:
+            yield self._things[0]
+            self._things.popleft()
+
     def wait(self, seconds: float) -> bool:
         """Block until an item arrives or `wake` is called; return whether either came in time."""
         is_there = bool(self._things) or self._clock.wait(

@@ -182,7 +182,7 @@ class Collector:
 
     def news(self) -> Iterator[ProgressEvent]:
         """Yield events other than outcomes, without waiting."""
-        for event in self._events.take_all():
+        for event in self._events.each():
             if isinstance(event, Outcome | _End):
                 self._outcomes.append(event)
             else:

@@ -142,9 +142,6 @@ class Run:
             if not isinstance(event, Outcome):
                 self._note(event)
                 yield event
-            elif isinstance(event.task, LaunchedTask):
-                # An interrupt may have come before its launch was recorded.
-                self._ledger.note_launched(event.task)
         self._collector.close()
 
     def _noted(self, events: Iterable[_Event]) -> Iterator[_Event]:

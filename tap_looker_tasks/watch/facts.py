@@ -160,6 +160,7 @@ class RunFacts:
         self._seconds_delivering = 0.0
         self._finishes = 0
         self._seconds_running = 0.0
+        self._last_event: ProgressEvent | None = None
 
     @property
     def total(self) -> int:
@@ -187,6 +188,9 @@ class RunFacts:
 
     def note(self, event: ProgressEvent, now: float) -> None:
         """Record an event of the run at `now`, in epoch seconds."""
+        if event is self._last_event:
+            # An interrupt came upon it, and the end of the run shows it again.
+            return
         match event:
             case Launched(task):
                 name = task.query_name
@@ -199,6 +203,7 @@ class RunFacts:
                 self.not_launched(query_name, reason, now)
             case Cancelled(task):
                 self.cancelled(task.query_task_id, now)
+        self._last_event = event
 
     def queued(self, name: str, at: float) -> None:
         """Record that a query waits for a slot."""

@@ -19,6 +19,7 @@ from looker_simulator.simulator import Simulator, SimulatorOptions
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.run.collector import Collector
 from tap_looker_tasks.tasks.ledger import Ledger
+from tap_looker_tasks.watch.facts import RunFacts
 from tests.singer import parse, unmeasured, with_stored_ids
 
 if TYPE_CHECKING:
@@ -391,15 +392,20 @@ def test_an_interrupt_waits_for_the_id_of_a_task_that_is_being_launched(
 
 
 @pytest.mark.parametrize("on_interrupt", ["cancel", "leave"])
-@pytest.mark.parametrize("moment", ["start", "launch"])
+@pytest.mark.parametrize("moment", ["start", "launch", "note", "shown"])
 def test_an_interrupt_may_come_between_any_two_steps(
     slow: Simulator, tap: Tap, monkeypatch: pytest.MonkeyPatch, on_interrupt: str, moment: str
 ) -> None:
-    method = {"start": (Collector, "start"), "launch": (Ledger, "note_launched")}[moment]
+    method = {
+        "start": (Collector, "start"),
+        "launch": (Ledger, "note_launched"),
+        "note": (RunFacts, "note"),
+        "shown": (RunFacts, "note"),
+    }[moment]
     step = getattr(*method)
 
     def interrupted(self: object, *given: object) -> None:
-        if moment == "start":
+        if moment in {"start", "shown"}:
             step(self, *given)
         until(lambda: bool(slow.tasks()))
         monkeypatch.setattr(*method, step)
@@ -410,6 +416,9 @@ def test_an_interrupt_may_come_between_any_two_steps(
     assert run.exit_code == 128 + signal.SIGTERM
     (launched,) = slow.tasks()
     assert_cancelled_or_left(slow, launched, in_flight(run), on_interrupt)
+    # The summary knows the task, once, whichever step was cut off.
+    assert run.log.count(f"airlines, query task {launched}") == 1
+    assert "not launched yet" not in run.log
 
 
 def test_an_interrupt_that_comes_in_a_finalizer_ends_the_run(
