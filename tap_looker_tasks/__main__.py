@@ -19,12 +19,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Imported modules never become garbage.
     gc.disable()
-    from tap_looker_tasks.store import return_freed_memory  # noqa: PLC0415 - as below
     from tap_looker_tasks.tap import TapLookerTasks  # noqa: PLC0415 - half a second
 
     gc.freeze()
     gc.enable()
-    return_freed_memory()
     TapLookerTasks.cli()
 
 

@@ -15,7 +15,6 @@ from tap_looker_tasks.cli import (
     print_content,
     print_fields,
     print_findings,
-    read_task_ids,
     to_yaml,
 )
 from tap_looker_tasks.launching import (
@@ -108,7 +107,7 @@ def print_requested(tap: LookerTap, question: Question) -> bool:
 def check(tap: LookerTap) -> bool:
     """Print what a run would meet (`--doctor`); return whether it would not fail."""
     settings = tap.settings
-    external_ids = read_task_ids(settings)
+    external_ids = tap.external_ids
     findings = check_access(settings, tap.client)
     if findings[0].verdict is not Verdict.FAILS:
         discovery = Discovery(settings, tap.client, tap.stored_queries, tap.logger, may_run=False)
@@ -126,7 +125,7 @@ def _explain(tap: LookerTap, *, with_sql: bool) -> bool:
         tap.settings,
         tap.client,
         Launcher(keepers, tap.settings, tap.client, tap.stored_queries, tap.clock),
-        Ledger(deepcopy(bookmark), read_task_ids(tap.settings)),
+        Ledger(deepcopy(bookmark), tap.external_ids),
         keepers,
         tap.stored_queries,
     )

@@ -25,6 +25,7 @@ from tap_looker_tasks.cli import (
     read_catalog,
     read_file,
     read_state,
+    read_task_ids,
     register_streams,
     reject_wrong_stream_maps,
 )
@@ -224,6 +225,11 @@ class TapLookerTasks(LookerTap):
             SettingsError: If a value is missing or wrong.
         """
         return Settings.from_config(self.config)
+
+    @cached_property
+    @override
+    def external_ids(self) -> tuple[str, ...]:
+        return read_task_ids(self.settings)
 
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:

@@ -15,7 +15,7 @@ from tap_looker_tasks.looker import Clock, LookerClient
 from tap_looker_tasks.queries import QueryKeeper
 from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.run.collector import Collector, Idle, RequestRunner
-from tap_looker_tasks.store import ResultStore
+from tap_looker_tasks.store import ResultStore, return_freed_memory
 from tap_looker_tasks.tasks import (
     CancelFailed,
     Cancelled,
@@ -92,6 +92,7 @@ class Run:
 
     def start(self) -> None:
         """Start collecting."""
+        return_freed_memory()
         self._collector.start()
 
     def events(self) -> Iterator[Event | Idle]:

@@ -52,6 +52,15 @@ class LookerTap(Tap):
     def stored_queries(self) -> StoredQueries:
         """Queries looked up so far, shared by discovery and sync."""
 
+    @cached_property
+    @abstractmethod
+    def external_ids(self) -> tuple[str, ...]:
+        """IDs of external tasks, each once.
+
+        Raises:
+            SettingsError: If their file cannot be read.
+        """
+
     @property
     @abstractmethod
     def client(self) -> LookerClient:

@@ -13,7 +13,6 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.types import Context, Record
 from typing_extensions import override
 
-from tap_looker_tasks.cli import read_task_ids
 from tap_looker_tasks.config import ConfiguredQuery, shard_of
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, find_shortfalls
@@ -198,7 +197,7 @@ class QueryTaskResultsStream(LookerStream):
             raise SettingsError(msg)
         external_ids = [
             id_
-            for id_ in read_task_ids(settings)
+            for id_ in self._tap.external_ids
             if shard_of(id_, settings.shard_count) == settings.shard_index
         ]
         streams = self._row_streams.values()
