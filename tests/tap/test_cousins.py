@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +19,28 @@ if TYPE_CHECKING:
     Tap = Callable[..., Run]
 
 FORMATS = ["json_detail", "json_bi"]
-SOURCES = ["query", "look", "tile", "explore"]
+SOURCES = ["query", "look", "tile", "lookml", "explore"]
+# Each source once, each format at least twice.
+SOURCES_AND_FORMATS = [*zip(SOURCES, itertools.cycle(FORMATS), strict=False)]
 GOOD = {"name": "good", "query_id": "17"}
 
 
 def source_of(
     simulator: Simulator, source: str, body: dict[str, Any], **more: Any
 ) -> dict[str, Any]:
-    """Configure one stream, `q`, by a query that is stored, a Look's, a tile's, or inline."""
+    """Configure one stream by a query: stored, a Look's, a tile's (stored or LookML), inline."""
     if source == "explore":
         inline = {**body, "explore": body["view"]}
         del inline["view"]
         return {"queries": [{"name": "q", "explore": inline, **more}]}
-    if source == "tile":
-        tile = {"id": "1", "title": "Tile", "query": body}
-        simulator.add_dashboard("90", {"title": "B", "dashboard_elements": [tile]})
+    if source in {"tile", "lookml"}:
+        # The tiles of a dashboard made in LookML have queries that are not stored.
+        stored = {"query_id": simulator.create_query(body)} if source == "tile" else {"query": body}
+        board = {"dashboard_elements": [{"id": "1", "title": "Tile", **stored}]}
+        dashboard_id = "90" if source == "tile" else "shop::board"
+        simulator.add_dashboard(dashboard_id, {"title": "B", **board})
         tiles = [{"id": "1", "name": "t", **more}]
-        return {"dashboards": [{"dashboard_id": "90", "name": "q", "tiles": tiles}]}
+        return {"dashboards": [{"dashboard_id": dashboard_id, "name": "q", "tiles": tiles}]}
     query_id = simulator.create_query(body)
     simulator.add_look("90", "Look", query_id)
     found = {"query_id": query_id} if source == "query" else {"look_id": "90"}
@@ -42,7 +48,7 @@ def source_of(
 
 
 def stream_of(source: str) -> str:
-    return "q_t" if source == "tile" else "q"
+    return "q_t" if source in {"tile", "lookml"} else "q"
 
 
 def catalog_of(tap: Tap, **config: Any) -> dict[str, Any]:
@@ -146,7 +152,7 @@ def test_a_query_computed_over_rows_is_never_loaded_incrementally(
 
 
 @pytest.mark.parametrize("stored", [5, True, ["5"]])
-@pytest.mark.parametrize("source", ["look", "tile"])
+@pytest.mark.parametrize("source", ["look", "tile", "lookml"])
 def test_stored_filters_become_text(
     simulator: Simulator, tap: Tap, source: str, stored: object
 ) -> None:
@@ -190,14 +196,89 @@ def test_a_look_keeps_its_name_when_its_title_changes(simulator: Simulator, tap:
     assert "towns: this stream was cities before" in run.log
 
 
-@pytest.mark.parametrize("result_format", FORMATS)
-@pytest.mark.parametrize("source", ["look", "tile", "explore"])
+@pytest.mark.parametrize(("source", "result_format"), SOURCES_AND_FORMATS[1:])
+@pytest.mark.parametrize("has_catalog", [False, True])
 def test_a_result_as_wide_as_the_default_activates_nothing(
-    simulator: Simulator, tap: Tap, source: str, result_format: str
+    simulator: Simulator, tap: Tap, source: str, result_format: str, *, has_catalog: bool
 ) -> None:
     body = orders("orders.state", "orders.count", "orders.id", pivots=["orders.id"])
     config = source_of(simulator, source, body) | {"result_format": result_format}
-    run = tap(**config)
+    run = tap(catalog=catalog_of(tap, **config) if has_catalog else None, **config)
     assert run.exit_code == 0
     assert run.only()["truncated"] is True
     assert activated(run) == []
+
+
+@pytest.mark.parametrize(("source", "result_format"), SOURCES_AND_FORMATS)
+def test_days_that_are_filled_in_are_not_cut_off(
+    simulator: Simulator, tap: Tap, source: str, result_format: str
+) -> None:
+    few = {"orders.customer": "Ada", "orders.state": "CA", "orders.category": "Tea"}
+    days = ["orders.created_date", "orders.count"]
+    body = orders(*days, fill_fields=days[:1], filters=few, limit="12")
+    config = source_of(simulator, source, body) | {"result_format": result_format}
+    if source == "explore":
+        del config["queries"][0]["explore"]["limit"]
+        config["queries"][0]["limit"] = 12
+    config["catalog"] = catalog_of(tap, **config)
+    run = tap(**config)
+    stream = stream_of(source)
+    assert len(run.records(stream)) > 12
+    assert activated(run) == [stream]
+
+
+@pytest.mark.parametrize(("source", "result_format"), SOURCES_AND_FORMATS)
+def test_a_result_without_its_key_is_an_error_from_any_source(
+    simulator: Simulator, tap: Tap, source: str, result_format: str
+) -> None:
+    keyed = {"primary_keys": ["orders.id"]}
+    config = source_of(simulator, source, orders("orders.id", "orders.state"), **keyed)
+    config |= {"result_format": result_format, "catalog": catalog_of(tap, **config)}
+    simulator.hide_field("orders.id")
+    run = tap(**config)
+    stream = stream_of(source)
+    assert run.exit_code == 1
+    assert run.records(stream) == []
+    assert "the result is without the key orders__id; discover again" in run.error
+    assert activated(run) == []
+
+
+@pytest.mark.parametrize("result_format", FORMATS)
+def test_a_long_result_without_its_key_is_an_error(
+    simulator: Simulator, tap: Tap, result_format: str
+) -> None:
+    fields = ["flights.tail_number", "flights.departure_time", "flights.origin"]
+    days = {"flights.departure_date": "2013-01-01 to 2013-04-01"}
+    long: dict[str, Any] = {"model": "flights_2013", "view": "flights", "limit": "-1"}
+    long |= {"fields": fields, "filters": days}
+    config = source_of(simulator, "query", long, primary_keys=fields[:1])
+    config |= {"result_format": result_format, "catalog": catalog_of(tap, **config)}
+    simulator.hide_field("flights.tail_number")
+    run = tap(**config)
+    assert run.exit_code == 1
+    assert run.records("q") == []
+    assert "the result is without the key flights__tail_number" in run.error
+
+
+@pytest.mark.parametrize("has_catalog", [False, True])
+@pytest.mark.parametrize("source", ["tile", "lookml"])
+def test_dashboard_filters_on_one_field_hold_both_from_any_source(
+    simulator: Simulator, tap: Tap, source: str, *, has_catalog: bool
+) -> None:
+    body = orders("orders.created_date", "orders.count", sorts=["orders.created_date"])
+    config = source_of(simulator, source, body)
+    filters = [
+        {"name": name, "title": name, "type": "field_filter", "default_value": value}
+        for name, value in (("From", "after 2026-03-10"), ("Until", "before 2026-03-12"))
+    ]
+    listening = [
+        {"dashboard_filter_name": name, "field": "orders.created_date"}
+        for name in ("From", "Until")
+    ]
+    element: dict[str, Any] = {"id": "1", "title": "Tile", "query": body}
+    element["result_maker"] = {"query": body, "filterables": [{"listen": listening}]}
+    board = {"title": "B", "dashboard_filters": filters, "dashboard_elements": [element]}
+    simulator.add_dashboard(config["dashboards"][0]["dashboard_id"], board)
+    run = tap(catalog=catalog_of(tap, **config) if has_catalog else None, **config)
+    days = [row["orders__created_date"] for row in run.records("q_t")]
+    assert days == ["2026-03-10", "2026-03-11"]
