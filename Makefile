@@ -69,8 +69,8 @@ test-warehouses: .meltano/installed ## every type of column into every target, i
 test-schedulers: .meltano/installed ## the examples for Airflow, Dagster and Kubernetes, run by them
 	$(BIN)/python -m pytest -m schedulers -o faulthandler_timeout=900
 
-test-clients: .venv/installed .cache/node-client/installed .cache/spectacles/installed ## Looker's clients and Spectacles, validated by the description that LOOKER_OPENAPI names; needs Node.js
-	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -o faulthandler_timeout=900 tests/simulator/test_official_client.py tests/simulator/test_node_client.py tests/simulator/test_filter_grammar.py tests/simulator/test_spectacles.py tests/simulator/test_examples.py tests/simulator/test_official_description.py tests/simulator/test_operations.py tests/simulator/test_fuzz.py
+test-clients: .venv/installed .cache/node-client/installed .cache/spectacles/installed .cache/gazer/installed ## Looker's clients, Spectacles and gazer, validated by the description that LOOKER_OPENAPI names; needs Node.js and Ruby
+	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -o faulthandler_timeout=900 tests/simulator/test_official_client.py tests/simulator/test_node_client.py tests/simulator/test_filter_grammar.py tests/simulator/test_spectacles.py tests/simulator/test_gazer.py tests/simulator/test_examples.py tests/simulator/test_official_description.py tests/simulator/test_operations.py tests/simulator/test_fuzz.py
 
 release-check: .venv/installed ## all that a release needs but the upload
 	@$(BIN)/python -m release
@@ -141,6 +141,11 @@ pip_url = sed -n 's/.*pip_url: .* \($(1)==[^ ]*\)$$/\1/p;s/.*pip_url: .* \(melta
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/pip --disable-pip-version-check --quiet install spectacles==2.4.20
 	@touch $@
+
+# Its tests are skipped where no gems can be installed.
+.cache/gazer/installed:
+	@gem install --quiet --no-document --install-dir $(@D) --version '~> 0.3.18' gazer || echo "gazer is not installed"
+	@mkdir -p $(@D) && touch $@
 
 .meltano/installed: .venv/installed requirements/plugins.txt meltano.yml
 	@echo "Installing the tap and its targets with Meltano (half a minute, once)"

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from looker_simulator.control import control_routes
-from looker_simulator.exchange import error_response, page_response, read_request
+from looker_simulator.exchange import error_response, json_response, page_response, read_request
 from looker_simulator.looker import HttpError
 from looker_simulator.middleware import FaultMiddleware, NetworkMiddleware
-from looker_simulator.routes import API, ROUTES
+from looker_simulator.routes import API, ROUTES, describe_swagger
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -42,6 +42,9 @@ def build_application(looker: Looker, network: Network) -> Starlette:
         Route(route.path, endpoint=_Endpoint(looker, route), methods=[route.verb])
         for route in ROUTES
     ]
+    # Looker's SDK for Ruby reads its methods from here, and logs out with a second slash.
+    api.append(Route("//logout", endpoint=_Endpoint(looker, _LOGOUT), methods=["DELETE"]))
+    api.append(Route("/swagger.json", lambda _: json_response(describe_swagger())))
     api.append(Route("/{path:path}", endpoint=_unknown_response, methods=_VERBS))
     return Starlette(
         routes=[

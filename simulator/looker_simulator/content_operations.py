@@ -65,16 +65,19 @@ def _as_session(looker: Looker, request: ApiRequest) -> dict[str, Any]:
 
 def versions(_: Looker, request: ApiRequest) -> Response:
     """Respond to `GET /versions`."""
+    return json_response(describe_versions(request.url.partition("/api/")[0]), request.fields)
+
+
+def describe_versions(server: str) -> dict[str, Any]:
+    """Describe the release of Looker and its API at an address."""
     current = {"version": "4.0", "full_version": "4.0.26.14", "status": "current"}
-    server = request.url.partition("/api/")[0]
-    response = {
+    return {
         "looker_release_version": "26.14.0",
         "api_server_url": server,
         "web_server_url": server,
         "current_version": current,
         "supported_versions": [current],
     }
-    return json_response(response, request.fields)
 
 
 def all_timezones(_: Looker, __: ApiRequest) -> Response:
@@ -162,6 +165,23 @@ def dashboard_dashboard_filters(looker: Looker, request: ApiRequest) -> Response
     """Respond to `GET /dashboards/{dashboard_id}/dashboard_filters`."""
     filters = _find_dashboard(looker, request)["dashboard_filters"]
     return json_response(filters, request.fields)
+
+
+def search_alerts(_: Looker, request: ApiRequest) -> Response:
+    """Respond to `GET /alerts/search`: no dashboard has alerts."""
+    return part_response(request, [])
+
+
+def scheduled_plans_for_look(looker: Looker, request: ApiRequest) -> Response:
+    """Respond to `GET /scheduled_plans/look/{look_id}`: nothing is scheduled."""
+    look(looker, request)
+    return json_response([])
+
+
+def scheduled_plans_for_dashboard(looker: Looker, request: ApiRequest) -> Response:
+    """Respond to `GET /scheduled_plans/dashboard/{dashboard_id}`: nothing is scheduled."""
+    _find_dashboard(looker, request)
+    return json_response([])
 
 
 def merge_query(looker: Looker, request: ApiRequest) -> Response:

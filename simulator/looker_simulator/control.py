@@ -13,6 +13,7 @@ import msgspec
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
+from looker_simulator.content_operations import describe_versions
 from looker_simulator.exchange import empty_response, error_response, json_response
 from looker_simulator.faults import FAULTS, Fault
 from looker_simulator.looker import HttpError
@@ -200,8 +201,13 @@ def control_routes(looker: Looker) -> list[Route]:
     def show_openapi(request: Request) -> Response:
         return json_response(describe_api(str(request.base_url).rstrip("/")))
 
+    def show_versions(request: Request) -> Response:
+        return json_response(describe_versions(str(request.base_url).rstrip("/")))
+
     return [
         Route("/", show_page),
+        # Looker has it outside of its API also, without a login.
+        Route("/versions", show_versions),
         Route("/openapi.json", show_openapi),
         Route("/simulator/faults", add_fault, methods=["POST"]),
         Route("/simulator/faults", list_faults, methods=["GET"]),

@@ -162,6 +162,8 @@ class Database:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use a connection to the loaded tables; relative filters start from `now`."""
+        # Otherwise DuckDB's allocator keeps the memory of large results for good.
+        connection.execute("set allocator_background_threads = true")
         self.project = project
         self._connection = connection
         self._now = now

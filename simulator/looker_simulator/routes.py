@@ -115,6 +115,14 @@ ROUTES = (
         content.lookml_model_explore,
         _FIELDS,
     ),
+    ApiRoute("GET", "/alerts/search", content.search_alerts, ("limit", "offset")),
+    ApiRoute("GET", "/scheduled_plans/look/{look_id}", content.scheduled_plans_for_look, _FIELDS),
+    ApiRoute(
+        "GET",
+        "/scheduled_plans/dashboard/{dashboard_id}",
+        content.scheduled_plans_for_dashboard,
+        _FIELDS,
+    ),
     ApiRoute("GET", "/users", admin.all_users, (*PAGE_PARAMETERS, "ids")),
     ApiRoute(
         "GET",
@@ -178,7 +186,7 @@ def find_operation(verb: str, path: str) -> str:
     """Return the operationId of a request; outside of Looker's API, another word for it."""
     if not path.startswith(f"{API}/"):
         return "alive" if path == "/alive" else "simulator"
-    parts = path.removeprefix(API).split("/")
+    parts = path.removeprefix(API).replace("//", "/").split("/")
     found = (route.operation_id for route in ROUTES if route.matches(verb, parts))
     return next(found, "unknown")
 
@@ -251,6 +259,18 @@ def describe_api(base_url: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def describe_swagger() -> dict[str, Any]:
+    """Return a Swagger 2.0 description, from which Looker's SDK for Ruby makes its methods."""
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for route in ROUTES:
+        operation = _describe(route)
+        if operation.pop("requestBody", None):
+            operation["parameters"].append({"name": "body", "in": "body", "schema": {}})
+        paths[route.path][route.verb.lower()] = operation
+    info = {"title": "Looker API of the simulator", "version": "4.0"}
+    return {"swagger": "2.0", "info": info, "basePath": API, "paths": paths}
 
 
 def _describe(route: ApiRoute) -> dict[str, Any]:
