@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from demo.application import CREDENTIAL
-from tests.interface.declared import PROJECT, meltano_settings
+from tests.interface.declared import PROJECT, about, meltano_settings
 from tests.meltano.test_settings import BIN
 from tests.singer import stored_id
 
@@ -136,6 +136,13 @@ class Project:
         path.unlink(missing_ok=True)
         return [json.loads(line) for line in lines]
 
+    def manifest(self, environment: str) -> dict[str, Any]:
+        folder = self._folder / ".meltano" / "manifests"
+        manifest: dict[str, Any] = json.loads(
+            (folder / f"meltano-manifest.{environment}.json").read_text()
+        )
+        return manifest
+
     def bookmarks(self, state_id: str) -> dict[str, Any]:
         bookmarks: dict[str, Any] = json.loads(self("state", "get", state_id))["singer_state"][
             "bookmarks"
@@ -215,7 +222,18 @@ def test_settings_are_listed_set_printed_and_tested(project: Project) -> None:
     project("config", "set", _TAP, "batch_size", "7")
 
     assert json.loads(project("config", "print", _TAP))["batch_size"] == 7
-    assert "valid" in project("config", "test", _TAP)
+    assert "Plugin configuration is valid" in project("config", "test", _TAP)
+
+
+@pytest.mark.meltano
+def test_a_manifest_is_compiled_without_the_secret(project: Project) -> None:
+    project("compile", "--lint")
+
+    manifest = project.manifest("dev")
+    (tap, *_) = manifest["plugins"]["extractors"]
+    assert {setting["name"] for setting in tap["settings"]} >= {*about()}
+    assert tap["env"]["TAP_LOOKER_TASKS_POLL_INTERVAL_SECONDS"] == "0.05"
+    assert CREDENTIAL not in tap["env"]["TAP_LOOKER_TASKS_CLIENT_SECRET"]
 
 
 @pytest.mark.meltano

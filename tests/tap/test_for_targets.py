@@ -102,6 +102,17 @@ def test_text_that_the_tap_makes_has_a_length(tap: Tap) -> None:
     assert run.schema("numbers")["properties"]["_query_task_id"]["maxLength"] == 255
 
 
+def test_a_key_is_renamed_for_targets_that_move_a_leading_underscore(tap: Tap) -> None:
+    maps = {"row_key": "_row_key", "_row_key": "__NULL__", "__key_properties__": ["row_key"]}
+    run = tap(queries=[NUMBERS | {"primary_keys": "auto"}], stream_maps={"numbers": maps})
+    assert run.exit_code == 0, run.log
+    (schema,) = (message for message in run.of("SCHEMA") if message["stream"] == "numbers")
+    assert schema["key_properties"] == ["row_key"]
+    records = run.records("numbers")
+    assert len({record["row_key"] for record in records}) == len(records) > 1
+    assert not any("_row_key" in record for record in records)
+
+
 @pytest.mark.parametrize("with_catalog", [False, True])
 @pytest.mark.parametrize("per_query", [False, True])
 def test_numbers_are_exact_decimals_if_configured(
