@@ -26,8 +26,11 @@ def inline(*fields: str, **more: Any) -> dict[str, Any]:
 
 
 def long_query(limit: str = "-1", **more: Any) -> dict[str, Any]:
+    """A query with some 6,000 rows, more than a cap."""
     fields = ["flights.departure_time", "flights.tail_number", "flights.origin"]
-    return {"model": "flights_2013", "view": "flights", "fields": fields, "limit": limit, **more}
+    days = {"flights.departure_date": "2013-01-01 to 2013-01-08"}
+    query = {"model": "flights_2013", "view": "flights", "fields": fields, "filters": days}
+    return query | {"limit": limit, **more}
 
 
 def sources(simulator: Simulator) -> Mapping[str, dict[str, Any]]:
