@@ -51,7 +51,7 @@ types: .venv/installed ## mypy, strict
 pytest: .meltano/installed ## the tests
 	$(BIN)/python -m pytest $(IN_WORKERS)
 
-test-meltano: .meltano/installed ## Meltano's own commands: environments, el, state, settings
+test-meltano: .meltano/installed ## Meltano's own commands: environments, el, state, settings; the tutorial
 	$(BIN)/python -m pytest -m meltano
 
 coverage: .meltano/installed ## the tests again, with the branches they cover: at least 95%

@@ -121,6 +121,7 @@ def check_shown(done: Sequence[tuple[Step, str]]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.meltano
 def test_the_tutorial_works_as_shown() -> None:
     page = (PROJECT / "docs/tutorial.md").read_text()
     assert [step.script for step in read_steps(page) if step.script in DONE_BEFORE] == [
