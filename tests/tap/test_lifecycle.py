@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -553,67 +552,6 @@ def test_an_interrupt_cancels_though_looker_asks_to_wait_for_longer(
     assert slow.cancelled == {*slow.tasks()}
     assert slow.count("logout") == 1
     assert last_in_flight(output) == {}
-
-
-def test_a_run_killed_at_any_moment_loses_nothing(database: Database, tmp_path: Path) -> None:
-    """Kill it again and again, hand on the last state, and let it finish."""
-    moments = random.Random(1)  # noqa: S311 - no secrets
-    options = SimulatorOptions(latency_seconds=(0.05, 0.4), seed=1)
-    limits = {f"q{n}": n + 1 for n in range(8)}
-    queries = [{"name": name, "query_id": 1, "limit": limit} for name, limit in limits.items()]
-    received: dict[str, set[int]] = {name: set() for name in limits}
-    with Simulator(options, database=database) as simulator:
-        for attempt in range(8):
-            launched_before = len(simulator.tasks())
-            alive = {i for i in simulator.tasks() if simulator.task_status(i) == "running"}
-            noted = _in_flight_tasks(tmp_path)
-            with started(simulator, tmp_path, queries=queries, max_concurrent_tasks=3) as process:
-                if attempt < 7:
-                    until(
-                        lambda: len(simulator.tasks()) > launched_before or not _expected(received)  # noqa: B023
-                    )
-                    time.sleep(moments.uniform(0, 0.3))
-                    process.kill()
-                output, _ = process.communicate(timeout=30)
-            _receive(output, received, tmp_path)
-            relaunched = {
-                task.about.get("query_id")
-                for task in simulator._tasks.every()[launched_before:]  # noqa: SLF001 - to see whose
-            }
-            resumed = {
-                task.about.get("query_id")
-                for task in simulator._tasks.every()  # noqa: SLF001 - to see whose
-                if task.query_task_id in alive & noted
-            }
-            if attempt == 0:
-                assert not resumed
-            else:
-                assert not relaunched & resumed
-    for name, limit in limits.items():
-        assert received[name] == {*range(1, limit + 1)}
-
-
-def _expected(received: dict[str, set[int]]) -> bool:
-    return not all(received.values())
-
-
-def _in_flight_tasks(folder: Path) -> set[str]:
-    if not (folder / "state.json").exists():
-        return set()
-    state = json.loads((folder / "state.json").read_text())
-    noted = state["bookmarks"].get("query_task_results", {}).get("in_flight", {})
-    return {task["query_task_id"] for task in noted.values()}
-
-
-def _receive(output: bytes, received: dict[str, set[int]], folder: Path) -> None:
-    """Do what a target does: take complete lines, keep the last state."""
-    complete, _, _ = output.rpartition(b"\n")
-    for line in complete.splitlines():
-        message = json.loads(line)
-        if message["type"] == "STATE":
-            (folder / "state.json").write_text(json.dumps(message["value"]))
-        elif message["type"] == "RECORD" and message["stream"] in received:
-            received[message["stream"]].add(message["record"]["_row_number"])
 
 
 @pytest.mark.parametrize("fault", ["not_found", "not_found_html"])
