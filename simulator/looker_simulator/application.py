@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 
 from looker_simulator.control import control_routes
 from looker_simulator.exchange import error_response, json_response, page_response, read_request
-from looker_simulator.looker import HttpError
+from looker_simulator.looker import INTERNAL_ERROR, HttpError
 from looker_simulator.middleware import FaultMiddleware, NetworkMiddleware
 from looker_simulator.routes import API, ROUTES, describe_swagger
 
@@ -99,7 +99,7 @@ class _Endpoint:
             raise
         except Exception:  # noqa: BLE001 - a bug is logged, and the connection lives
             _LOG.exception("%s failed", self._route.operation_id)
-            return self._reject(HttpError(500, "An error has occurred."))
+            return self._reject(HttpError(500, INTERNAL_ERROR))
 
     def _reject(self, error: HttpError) -> Response:
         if error.status == _NOT_FOUND and "not_found_html" in self._looker.variants:

@@ -15,7 +15,7 @@ from looker_simulator.builtin import BUILTIN
 from looker_simulator.sql import InvalidQueryError, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from looker_simulator.model import Explore, Field, Project
 
@@ -131,6 +131,7 @@ def _spreads(result: QueryResult, name: str) -> bool:
 _DEFAULT_LIMIT = 500
 _DEFAULT_COLUMN_LIMIT = 50
 _UNLIMITED = -1
+_MAX_EXACT = 2**53
 
 
 class QueryFailedError(Exception):
@@ -231,7 +232,8 @@ class Database:
         with self._lock:
             cursor = self._connection.cursor()
         try:
-            return cursor.execute(sql).fetchall()
+            rows = cursor.execute(sql).fetchall()
+            return _without_zero_fractions(rows, cursor.description or ())
         except duckdb.Error as error:
             raise QueryFailedError(str(error).splitlines()[0], sql) from None
         finally:
@@ -266,6 +268,26 @@ class Database:
         if has_row_totals:
             row_totals += [*aggregate(*dimensions), *aggregate()]
         return replace(result, row_totals={result.key_of(row): row for row in row_totals})
+
+
+def _is_whole(value: float) -> bool:
+    return value.is_integer() and abs(value) <= _MAX_EXACT
+
+
+def _without_zero_fractions(
+    rows: list[tuple[Any, ...]], columns: Sequence[tuple[Any, ...]]
+) -> list[tuple[Any, ...]]:
+    """Return rows whose integral floats are integers, as in Looker's JSON."""
+    places = {n for n, column in enumerate(columns) if str(column[1]) in {"DOUBLE", "FLOAT"}}
+    if not places:
+        return rows
+    return [
+        tuple(
+            int(value) if n in places and value is not None and _is_whole(value) else value
+            for n, value in enumerate(row)
+        )
+        for row in rows
+    ]
 
 
 def load_database(project: Project = BUILTIN) -> Database:

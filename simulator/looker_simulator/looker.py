@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from looker_simulator.tasks import QueryTask, QueryTasks
 
 CREDENTIAL = "simulator"
+INTERNAL_ERROR = "An error has occurred."
 _UNIMPORTANT = frozenset(
     {"id", "slug", "client_id", "share_url", "expanded_share_url", "url", "can"}
 )
@@ -205,7 +206,7 @@ class Looker:
             for key, found in self.queries.items():
                 if _comparable(found) == described:
                     return key
-            key = str(body.get("client_id") or len(self.queries) + 1)
+            key = content.query_key(str(body.get("client_id") or len(self.queries) + 1))
             if key in self.queries:
                 raise reject_fields(("client_id", "already_exists", "client_id is taken"))
             self.queries[key] = dict(body)

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from looker_simulator.content import query_key, query_slug
 from looker_simulator.exchange import JSON, Call, error_response, page_response
-from looker_simulator.looker import HttpError
+from looker_simulator.looker import INTERNAL_ERROR, HttpError
 from looker_simulator.routes import find_operation
 
 if TYPE_CHECKING:
@@ -245,8 +245,8 @@ _RESPONSES: Mapping[str, Callable[[Fault], Response]] = {
     "rate_limited_date": lambda fault: _limited(_date_after(fault.seconds)),
     "rate_limited_nonsense": lambda _: _limited("nan"),
     "rate_limited_bare": lambda _: _limited(None),
-    "server_error": lambda _: error_response(HttpError(500, _DEMANDED)),
-    "error_drip": lambda _: error_response(HttpError(500, _DEMANDED)),
+    "server_error": lambda _: error_response(HttpError(500, INTERNAL_ERROR)),
+    "error_drip": lambda _: error_response(HttpError(500, INTERNAL_ERROR)),
     "bad_gateway": lambda _: page_response(502, "502 Bad Gateway"),
     "unavailable": lambda _: _limited("0", 503),
     "gateway_timeout": lambda _: page_response(504, "504 Gateway Time-out"),

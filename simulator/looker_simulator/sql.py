@@ -214,6 +214,9 @@ class Statement:
         field = self._field(name)
         value = str(self._filters.get(name) or field.default_value)
         if field.type == "unquoted":
+            if value in {"_", "%"}:
+                msg = f'The filter "{field.label}" is not allowed'
+                raise InvalidQueryError(msg)
             return re.sub(r"\W", "", value)
         if field.is_numeric and re.fullmatch(r"-?\d+(\.\d+)?", value):
             return value
@@ -303,6 +306,8 @@ class Statement:
     def _condition_on(self, field: Field, expression: str) -> str:
         """Return the condition of a query's filter; empty for a field that only SQL refers to."""
         if field.category == "parameter":
+            # Its value is checked even if no SQL has it.
+            self._parameter(field.name)
             return ""
         if field.category == "filter":
             return self._expand(field.sql)

@@ -89,12 +89,10 @@ def _where(sql: str) -> str:
     return sql.lower().partition("where")[2]
 
 
-def _zone_difference(probe: Probe, kind: str = "converted") -> float:
+def _zone_difference(probe: Probe, *, is_converted: bool = True) -> float:
     """Return the hours between one moment in Kolkata and in UTC."""
-    utc, india = (
-        next(iter(probe.first_row(f"{kind} {zone}").values())).get("value")
-        for zone in ("UTC", "Asia/Kolkata")
-    )
+    name = probe.time(is_converted) or give_up("the Explore has no such time")
+    utc, india = (probe.first_row(zone)[name]["value"] for zone in ("UTC", "Asia/Kolkata"))
     return (datetime.fromisoformat(india) - datetime.fromisoformat(utc)) / timedelta(hours=1)
 
 
@@ -141,7 +139,49 @@ def _copies(probe: Probe) -> list[Any]:
 
 
 def _launch_times(probe: Probe) -> list[str]:
-    return [probe.task_id("detail"), probe.task_id("again")]
+    return [probe.task_id("detail"), probe.stopped()[0]]
+
+
+def _stopped_status(probe: Probe) -> str:
+    """Return the status of a task that was cancelled."""
+    id_, status = probe.stopped()
+    if status == 404:  # noqa: PLR2004
+        give_up("the query finished before it could be stopped")
+    found = probe.extra_poll("made-up").json.get(id_, {}).get("status")
+    return str(found) if found not in {"added", "running"} else give_up("it is not stopped yet")
+
+
+def _brief_expiries(probe: Probe) -> list[list[str]]:
+    """Return the statuses of the tasks that were `expired` in passing."""
+    probe.finished()
+    found = [each for each in probe.statuses() if "expired" in each[:-1] and each[-1] != "expired"]
+    return found or give_up("no task was `expired` in passing")
+
+
+def _notes(probe: Probe) -> dict[str, Any]:
+    data: dict[str, Any] = probe.data("development")
+    return data if data.get("errors") else give_up("development mode causes no such error")
+
+
+def _severed(probe: Probe) -> list[Any]:
+    """Return the last rows of results whose database broke off."""
+    results = (probe.data("json"), probe.data("bi")["rows"])
+    found = [rows[-1] for rows in results if len(rows) > 1 and "looker_error" in rows[-1]]
+    return found or give_up("no database broke off")
+
+
+def _sorted_first(probe: Probe) -> dict[str, Any]:
+    """Return the first text in either direction, and the number of rows of a pivot."""
+    name = probe.chosen().texts[0]
+    ends = [probe.first_row(each)[name]["value"] for each in ("not calculated", "calculated")]
+    if ends[0] == ends[1]:
+        give_up(f"{name} has one value")
+    return {"pivoted": len(probe.result("pivot")["data"])}
+
+
+def _responses(probe: Probe, *statuses: int) -> list[Any]:
+    found = [_about(reply) for reply in probe.replies if reply.status in statuses]
+    return found or give_up(f"no response was HTTP {' or '.join(map(str, statuses))}")
 
 
 def _numbers(text: str) -> list[str]:
@@ -360,13 +400,17 @@ _RUNNING: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
         },
     ),
     "C3": (lambda p: p.sql("made-up").status, _REJECTED),
+    "C4": (
+        lambda p: {"where": _where(p.sql("filters").text), "taken": p.create("taken").status},
+        {"where": lambda where: "facts_a" in where, "taken": (400, 409, 422)},
+    ),
     "C5": (
         lambda p: ["order by" in p.sql(name).text.lower() for name in ("plain", "6000")],
         lambda found: found == [True, False],
     ),
     "C6": (
-        lambda p: _where(p.sql("expression").text),
-        lambda where: all(word in where for word in ("facts_x", "facts_y", "7")),
+        lambda p: _where(p.sql("filters").text),
+        lambda where: all(word in where for word in ("facts_x", "facts_y", "facts_a")),
     ),
     "C7": (lambda p: [p.sql("6000").status, p.sql("all").status], [200]),
     "N1": (lambda p: _numbers(p.sql("plain").text), lambda found: bool({"500", "501"} & {*found})),
@@ -376,7 +420,7 @@ _RUNNING: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
         lambda found: not {"500", "501"} & {*found},
     ),
     "Z7": (
-        lambda p: [_where(p.sql("after").text), _where(p.sql("to").text)],
+        lambda p: [_where(p.sql("all").text), _where(p.sql("6000").text)],
         lambda wheres: (
             re.search(r">=?[^<>]*2013-02-03", wheres[0])
             and re.search(r"<[^=][^<>]*2013-03-04", wheres[1])
@@ -404,11 +448,14 @@ _RUNNING: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
     "T4": (lambda p: p.data("detail")["data"], lambda rows: len(rows) <= 1),
     "T7": (lambda p: p.launch("made-up", "json").status, (404, 422)),
     "S1": (lambda p: [entry.get("status") for entry in _entries(p)], [_WORD]),
+    "S3": (_brief_expiries, list),
+    "S4": (_stopped_status, re.compile("killed|expired")),
     "S5": (lambda p: p.task()["status"], _WORD),
     "S6": (
         lambda p: [p.finished(), *({*ids} - {*reply.json} for ids, reply in p.polls[:1])][1:],
         [lambda unknown: not unknown],
     ),
+    "S7": (_notes, {"errors": [{"fatal": False}], "data": list}),
     "M1": (
         _entries,
         [
@@ -469,7 +516,7 @@ _RUNNING: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
         lambda statuses: statuses == [200, 404],
     ),
     "R11": (
-        lambda p: [p.results("json").kind, p.results("csv").kind, p.sql("plain").kind],
+        lambda p: [p.results("json").kind, p.inline("pivot", "csv").kind, p.sql("plain").kind],
         lambda kinds: kinds == ["application/json", "text/csv", "application/sql"],
     ),
     "E5": (
@@ -484,6 +531,9 @@ _RUNNING: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
         lambda p: [p.results("failing detail").status, p.results("failing bi").status],
         lambda statuses: statuses == [200, 400],
     ),
+    "E8": (lambda p: p.data("gone"), {"error": str}),
+    "E9": (_severed, [{"looker_error": str}]),
+    "E10": (lambda p: p.sql("unquoted").status, 400),
     "Z2": (
         lambda p: [p.data("detail").get("timezone"), p.data("detail")["added_params"]],
         lambda found: found[1].get("query_timezone", found[0]) == found[0],
@@ -540,15 +590,21 @@ _RUNNING_INLINE: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
         lambda p: [p.calculation("not calculated"), p.calculation("calculated")],
         lambda values: values[0] is None and values[1] is not None,
     ),
-    "T6": (lambda p: p.calculation("lost"), None),
+    "T6": (lambda p: p.lost_calculation(), None),
+    "N6": (_sorted_first, {"pivoted": 1}),
     "Z1": (_zone_difference, 5.5),
-    "Z3": (lambda p: _zone_difference(p, "unconverted"), 0.0),
+    "Z3": (lambda p: _zone_difference(p, is_converted=False), 0.0),
     "Z4": (lambda p: [*p.value_of(*_TIME)], _is_written),
     "Z5": (
         lambda p: [value for _, value in p.value_of("date_quarter")],
         [re.compile(r"\d{4}-(Q\d|\d\d)")],
     ),
     "Z6": (lambda p: [value for _, value in p.value_of("date_raw")], [re.compile(r"\d{4}-.*")]),
+    "V2": (lambda p: p.average(), int),
+    "V3": (
+        lambda p: p.great_number(),
+        (float, re.compile(r"\d{16}"), lambda found: len(str(found)) == 16),  # noqa: PLR2004
+    ),
     "V4": (lambda p: [value for _, value in p.value_of("yesno")], [re.compile("Yes|No")]),
     "V5": (lambda p: [value for _, value in p.value_of("duration_day", "duration_hour")], [int]),
     "V6": (lambda p: [value for _, value in p.value_of("location")], [(str, list, dict)]),
@@ -564,6 +620,20 @@ _OF_ALL_RESPONSES: Mapping[str, Check] = {
         _texts, [lambda text: not (text.startswith("\ufeff") or re.search(r"[:\[,]\s*NaN\b", text))]
     ),
     "R15": Check(_encodings, ["gzip"]),
+    "E4": Check(
+        lambda p: _responses(p, 500),
+        [{"json": {"message": re.compile("An error has occurred.*")}}],
+    ),
+    "E12": Check(
+        lambda p: _responses(p, 502, 504), [{"kind": lambda kind: kind != "application/json"}]
+    ),
+}
+
+_RUNNING_OTHER: Mapping[str, tuple[Callable[[Probe], Any], Any]] = {
+    "S2": (lambda p: p.entry_of_other(), {"status": "missing"}),
+    "E3": (lambda p: p.rejected_to_other(), [404]),
+    "E11": (lambda p: p.failures(), lambda found: found[0] not in found[1]),
+    "A1": (lambda p: p.granted_fields(), lambda found: found[1] and found[0] not in found[1]),
 }
 
 CHECKS: Mapping[str, Check] = MappingProxyType(
@@ -571,6 +641,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         **_READING,
         **{id_: Check(*check, needs_run=True) for id_, check in _RUNNING.items()},
         **{id_: Check(*check, needs_run=True) for id_, check in _RUNNING_INLINE.items()},
+        **{id_: Check(*check, needs_run=True) for id_, check in _RUNNING_OTHER.items()},
         **_OF_ALL_RESPONSES,
     }
 )

@@ -145,6 +145,14 @@ class CannotCheckError(click.ClickException):
 @click.option("--explore", metavar="MODEL/EXPLORE", help="Explore to query; otherwise the Look's.")
 @click.option("--dashboard", metavar="ID", help="Dashboard to read; otherwise the first two found.")
 @click.option("--failing-query", metavar="ID", help="A query that fails in its database.")
+@click.option(
+    "--other-client-id",
+    metavar="ID",
+    help="A user with fewer permissions; its secret is LOOKERSDK_OTHER_CLIENT_SECRET.",
+)
+@click.option(
+    "--fact", "ids", metavar="ID", multiple=True, help="Check this fact; by default, all of them."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--record",
@@ -162,6 +170,7 @@ def main(
     /,
     *,
     url: str | None,
+    ids: tuple[str, ...],
     as_json: bool,
     record: Path | None,
     replay: Path | None,
@@ -173,6 +182,11 @@ def main(
     LOOKERSDK_CLIENT_SECRET. It sends at most 80 calls. The exit code is 0 if all facts that were
     tried hold, 1 if one does not, and 2 if nothing could be checked.
     """
+    unknown = {*ids} - {fact.id for fact in FACTS}
+    if unknown:
+        msg = f"there is no fact {min(unknown)}"
+        raise click.BadParameter(msg, param_hint="--fact")
+    facts = [fact for fact in FACTS if fact.id in ids] if ids else FACTS
     with requests.Session() as session:
         try:
             options, send = _source(url, replay, chosen, session)
@@ -182,7 +196,7 @@ def main(
         probe = Probe(recorder, options)
         try:
             _require_login(probe)
-            verdicts = check_facts(probe)
+            verdicts = check_facts(probe, facts)
         finally:
             probe.close()
     if record:
@@ -214,7 +228,12 @@ def _source(
     if not (chosen["client_id"] and secret):
         msg = "set LOOKERSDK_CLIENT_ID and LOOKERSDK_CLIENT_SECRET"
         raise ValueError(msg)
-    return Options(client_secret=secret, **chosen), sender(str(url), session)
+    other = os.environ.get("LOOKERSDK_OTHER_CLIENT_SECRET", "")
+    if chosen["other_client_id"] and not other:
+        msg = "set LOOKERSDK_OTHER_CLIENT_SECRET"
+        raise ValueError(msg)
+    options = Options(client_secret=secret, other_client_secret=other, **chosen)
+    return options, sender(str(url), session)
 
 
 def _require_login(probe: Probe) -> None:

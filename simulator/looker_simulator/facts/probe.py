@@ -23,9 +23,11 @@ MAX_SECONDS = 60.0
 MADE_UP_TASK = "0123456789abcdef0123456789abcdef"
 MADE_UP_QUERY = "lookerfactsmadeupquery"
 MADE_UP_FIELD = "looker_facts.made_up"
-_CALCULATION = "looker_facts_twice"
+_TWICE, _LOST = "looker_facts_twice", "looker_facts_lost"
+_AVERAGE, _GREAT = "looker_facts_average", "looker_facts_great"
 _OK = 200
 _FINAL = frozenset({"complete", "error", "expired", "killed", "missing"})
+_EXPIRED = "expired"
 _FIELD = "name,type,category,time_interval,primary_key,convert_tz,datatype,dimension_group,hidden"
 _GROUPS = ("dimensions", "measures", "filters", "parameters")
 _OUTSIDE = "//"
@@ -34,10 +36,9 @@ _LOGOUT_SECONDS = 5.0
 _RUNNING_AT_ONCE = 8
 _INLINE_RUNS = (
     *(("pivot", each) for each in ("json_detail", "json_bi", "json", "csv")),
-    *(("calculated", "json_detail"), ("not calculated", "json_detail"), ("lost", "json_detail")),
-    *(("converted UTC", "json_detail"), ("converted Asia/Kolkata", "json_detail")),
-    *(("unconverted UTC", "json_detail"), ("unconverted Asia/Kolkata", "json_detail")),
-    *(("types", "json_detail"), ("narrow", "json_detail")),
+    *(("calculated", "json_detail"), ("not calculated", "json_detail"), ("UTC", "json_detail")),
+    *(("Asia/Kolkata", "json_detail"), ("types", "json_detail"), ("narrow", "json_detail")),
+    ("numbers", "json_detail"),
 )
 
 
@@ -117,6 +118,8 @@ class Options(NamedTuple):
     explore: str | None = None
     dashboard: str | None = None
     failing_query: str | None = None
+    other_client_id: str | None = None
+    other_client_secret: str = ""
 
 
 class Chosen(NamedTuple):
@@ -206,8 +209,9 @@ class Probe:
             NotTriedError: If no call or no time is left, or there is no response.
         """
         left = self._ends_at - self._clock()
-        # One call is left for the logout.
-        if next(self._calls) >= MAX_CALLS or left <= 0:
+        # A call is left for the logout of each user.
+        logouts = 2 if self.options.other_client_id else 1
+        if next(self._calls) > MAX_CALLS - logouts or left <= 0:
             give_up(f"{MAX_CALLS} calls or {MAX_SECONDS:.0f} s are used up")
         if token is None and not isinstance(body, Form):
             token = f"token {self.token}"
@@ -246,11 +250,71 @@ class Probe:
     def close(self) -> None:
         """Drop queries that wait to be run, and log out."""
         self._threads.shutdown(cancel_futures=True)
-        if ("login",) in self.seen:
+        for token in self._tokens():
             with suppress(NotTriedError):
-                headers = {"Authorization": f"token {self.token}"}
+                headers = {"Authorization": f"token {token}"}
                 request = Request("DELETE", f"{API}/logout", headers=headers)
                 self.replies.append(self._send(request, _LOGOUT_SECONDS))
+
+    def _tokens(self) -> list[str]:
+        """Return the access tokens that are logged out at the end."""
+        logins = (self.seen.get(key, (None, None))[0] for key in (("login",), ("_other_login",)))
+        return [_token(reply) for reply in logins if reply is not None]
+
+    # ------------------------------------------------------------ another user
+
+    @once
+    def _other_login(self) -> Reply:
+        user = self.options.other_client_id or give_up(
+            "name a user with fewer permissions: --other-client-id"
+        )
+        form = Form(client_id=user, client_secret=self.options.other_client_secret)
+        return self.call("POST", "/login", body=form, label="other")
+
+    @once
+    def as_other(self, path: str) -> Reply:
+        """Return the response to a GET of another user, who has fewer permissions."""
+        token = _token(self._other_login()) or give_up("the other user cannot log in")
+        return self.call("GET", path, token=f"token {token}", label="other")
+
+    def rejected_to_other(self) -> list[int]:
+        """Return the statuses of content that only the first user sees."""
+        paths = [self.explore_path(), f"/looks/{self.look()['id']}"]
+        statuses = [self.as_other(path).status for path in paths]
+        found = [status for status in statuses if status != _OK]
+        return found or give_up("the other user sees all content that was tried")
+
+    def granted_fields(self) -> tuple[str, set[str]]:
+        """Return a field hidden from another user, and the fields of its query for that user."""
+        mine, others = (
+            {f["name"] for group in _GROUPS[:2] for f in found["fields"][group]}
+            for found in (self.explore(), _decode("explore", self.as_other(self.explore_path())))
+        )
+        hidden = min(mine - others, default="") or give_up("no field is hidden from the other user")
+        body = self.body(self.chosen().texts[0], hidden)
+        reply = self.call("POST", "/queries", body=body, label="hidden")
+        id_ = _decode("POST /queries", reply)["id"]
+        result = _decode("run_query", self.as_other(f"/queries/{id_}/run/json_detail?limit=1"))
+        return hidden, {f["name"] for group in result["fields"].values() for f in group}
+
+    def failures(self) -> tuple[str, str]:
+        """Return the detail of a failure, and all that a user without `see_sql` is sent of it."""
+        (failure, *_) = self.data("failing detail")["errors"]
+        path = f"/queries/{self.options.failing_query}/run"
+        if self.as_other(f"{path}/sql").status == _OK:
+            give_up("the other user is allowed to see SQL")
+        return (
+            failure.get("message_details") or failure["message"],
+            self.as_other(f"{path}/json_detail?limit=1").text,
+        )
+
+    def entry_of_other(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the entry of a task in another user's poll."""
+        id_ = self.task_id("detail")
+        poll = self.as_other(f"/query_tasks/multi_results?query_task_ids={id_}")
+        return _decode("multi_results", poll).get(id_, "left out")
+
+    # ------------------------------------------------------------ login: wrong, again, outside
 
     @once
     def wrong_login(self) -> Reply:
@@ -266,9 +330,23 @@ class Probe:
     def logout(self) -> tuple[int, int, int]:
         """Log in again and out, and return the statuses: `logout`, the first token, the second."""
         second = _token(self.login(2))
+        with suppress(NotTriedError):
+            # It needs the second token.
+            self.development()
         left = self.call("DELETE", "/logout", token=f"token {second}").status
-        first = self.call("GET", "/user").status
+        first = self.at("/session").status
         return left, first, self.call("GET", "/user", token=f"token {second}").status
+
+    @once
+    def development(self) -> str:
+        """Launch a task in development mode of a separate session, and return its ID."""
+        if not self.options.run:
+            give_up("creates a query or runs one row: add --run")
+        token = f"token {_token(self.login(2))}"
+        body = {"workspace_id": "dev"}
+        if self.call("PATCH", "/session", body=body, token=token).status != _OK:
+            give_up("the user is not allowed to develop")
+        return str(_decode("POST /query_tasks", self.launch("development", token=token))["id"])
 
     @once
     def outside(self) -> Reply:
@@ -385,12 +463,14 @@ class Probe:
     @once
     def explore(self) -> Any:  # noqa: ANN401 - JSON
         """Return the fields of the Explore of the Look, or of the one that was named."""
-        model, explore = self._explore_name()
         groups = ",".join(f"{group}({_FIELD})" for group in _GROUPS)
-        return self.get(
-            f"/lookml_models/{quote(model, safe='')}/explores/{quote(explore, safe='')}",
-            fields=f"name,always_filter,conditionally_filter,fields({groups})",
-        )
+        parts = f"name,always_filter,conditionally_filter,fields({groups})"
+        return self.get(self.explore_path(), fields=parts)
+
+    def explore_path(self) -> str:
+        """Return the path of the Explore."""
+        model, explore = self._explore_name()
+        return f"/lookml_models/{quote(model, safe='')}/explores/{quote(explore, safe='')}"
 
     def _explore_name(self) -> tuple[str, str]:
         if self.options.explore:
@@ -429,6 +509,10 @@ class Probe:
     def create(self, name: str) -> Reply:
         """Create the query of a name; names distinguish equal requests."""
         body = {} if name == "refused" else self.body(limit="500", query_timezone="UTC")
+        if name == "taken":
+            body = {**body, "limit": "7", "client_id": self.query()["client_id"]}
+        if name == "gone":
+            body = {**body, "view": MADE_UP_QUERY}
         return self.call("POST", "/queries", body=body, label=name)
 
     @once
@@ -440,15 +524,18 @@ class Probe:
         text, date = self.chosen().texts[0], self.chosen().date
         bodies: Mapping[str, Callable[[], dict[str, Any]]] = {
             "plain": lambda: self.body(sorts=[]),
-            "6000": lambda: self.body(limit=6000, sorts=["__UNSORTED__"]),
-            "all": lambda: self.body(limit="-1"),
-            "filters": lambda: self.body(filters=self._filters()),
-            "expression": lambda: self.body(
-                filters={self._number(): "7"},
+            "6000": lambda: self.body(
+                limit=6000,
+                sorts=["__UNSORTED__"],
+                filters={date: "2013-02-03 to 2013-03-04"},
+            ),
+            "all": lambda: self.body(limit="-1", filters={date: "after 2013-02-03"}),
+            "filters": lambda: self.body(
+                filters=self._filters(),
+                filter_config=None,
                 filter_expression=f'${{{text}}} = "facts_x" OR ${{{text}}} = "facts_y"',
             ),
-            "after": lambda: self.body(filters={date: "after 2013-02-03"}),
-            "to": lambda: self.body(filters={date: "2013-02-03 to 2013-03-04"}),
+            "unquoted": lambda: self.body(filters={self._parameter(): "%"}),
             "made-up": lambda: self.body(MADE_UP_FIELD),
         }
         return bodies[name]()
@@ -456,6 +543,11 @@ class Probe:
     def _number(self) -> str:
         found = self.chosen().of_type("number")
         return found[0] if found else give_up("the Explore has no number to filter by")
+
+    def _parameter(self) -> str:
+        parameters = self.explore()["fields"]["parameters"]
+        found = [each["name"] for each in parameters if each["type"] == "unquoted"]
+        return str(found[0]) if found else give_up("the Explore has no `unquoted` parameter")
 
     def _filters(self) -> dict[str, str]:
         """Return filters: a text with a comma, two conditions on a number, and a blank one."""
@@ -471,7 +563,7 @@ class Probe:
 
     def _start(self, name: str, result_format: str) -> Future[Reply]:
         if (name, result_format) not in self._inline_runs:
-            flags = {"server_table_calcs": "true"} if name in {"calculated", "lost"} else {}
+            flags = {"server_table_calcs": "true"} if name == "calculated" else {}
             self._inline_runs[name, result_format] = self._threads.submit(
                 self.call,
                 "POST",
@@ -498,22 +590,23 @@ class Probe:
             first, second, *_ = chosen.texts
             return self.body(first, second, chosen.measure, pivots=[second], column_limit="1")
         if name in {"calculated", "not calculated"}:
-            return self._calculating(self.chosen().measure)
-        if name == "lost":
-            return self._calculating(self._number())
-        if name == "types":
-            return self._every_type()
-        kind, _, zone = name.partition(" ")
-        is_converted = kind == "converted"
-        times = [
-            name
-            for name in self.chosen().of_type("date_time")
-            if self._is_converted(name) is is_converted
-        ]
-        if not times:
-            give_up(f"the Explore has no time that is {kind}")
-        filters = {times[0]: "NOT NULL"}
-        return self.body(times[0], filters=filters, sorts=[times[0]], query_timezone=zone)
+            return self._calculating(" desc" if name == "calculated" else "")
+        if name == "numbers":
+            return self._numbers()
+        return self._every_type() if name == "types" else self._times(zone=name)
+
+    def _times(self, zone: str) -> dict[str, Any]:
+        """Return a query of two times in a zone, of which Looker converts one."""
+        found = [name for name in map(self.time, (True, False)) if name]
+        if not found:
+            give_up("the Explore has no time")
+        filters = dict.fromkeys(found, "NOT NULL")
+        return self.body(*found, filters=filters, sorts=found, query_timezone=zone)
+
+    def time(self, is_converted: bool) -> str:  # noqa: FBT001 - mapped
+        """Return a time that Looker converts to the query's time zone, or does not."""
+        times = self.chosen().of_type("date_time")
+        return next((n for n in times if self._is_converted(n) is is_converted), "")
 
     def _is_converted(self, name: str) -> bool:
         return self.chosen().fields[name].get("convert_tz") is not False
@@ -530,19 +623,55 @@ class Probe:
             subtotals=[date],
         )
 
-    def _calculating(self, field: str) -> dict[str, Any]:
-        """Return a query with a table calculation on a field."""
-        calculation = {
-            "table_calculation": _CALCULATION,
-            "label": _CALCULATION,
-            "expression": f"${{{field}}} * 2",
-            "_type_hint": "number",
-        }
-        return self.body(dynamic_fields=json.dumps([calculation]))
+    def _calculating(self, direction: str) -> dict[str, Any]:
+        """Return a query with table calculations on a field, and on one that it lacks."""
+        expressions = {_TWICE: self.chosen().measure, _LOST: self._number()}
+        calculations = [
+            {
+                "table_calculation": name,
+                "label": name,
+                "expression": f"${{{field}}} * 2",
+                "_type_hint": "number",
+            }
+            for name, field in expressions.items()
+        ]
+        sorts = [f"{self.chosen().texts[0]}{direction}"]
+        return self.body(sorts=sorts, dynamic_fields=json.dumps(calculations))
 
-    def calculation(self, name: str) -> object:
-        """Return the value of the table calculation in the first row."""
-        return (self.first_row(name).get(_CALCULATION) or {}).get("value")
+    def calculation(self, name: str, calculation: str = _TWICE) -> object:
+        """Return the value of a table calculation in the first row."""
+        return (self.first_row(name).get(calculation) or {}).get("value")
+
+    def lost_calculation(self) -> object:
+        """Return the value of the table calculation on a field that the query lacks."""
+        return self.calculation("calculated", _LOST)
+
+    def _numbers(self) -> dict[str, Any]:
+        """Return a query with the average of each number, and a number of more than 53 bits."""
+        number = self._number()
+        average = {"measure": _AVERAGE, "based_on": number, "type": "average"}
+        great = {"dimension": _GREAT, "expression": str(2**53 + 1)}
+        custom = [
+            {**each, "label": "Number", "_type_hint": "number", "_kind_hint": kind}
+            for kind, each in (("measure", average), ("dimension", great))
+        ]
+        return self.body(
+            *(number, _GREAT, _AVERAGE),
+            dynamic_fields=json.dumps(custom),
+            filters={number: "NOT NULL"},
+        )
+
+    def average(self) -> object:
+        """Return an integral number that the database computed as a float."""
+        row = self.first_row("numbers")
+        number = float(row[self._number()]["value"])
+        return (
+            row[_AVERAGE]["value"] if number.is_integer() else give_up("the number is not integral")
+        )
+
+    def great_number(self) -> object:
+        """Return a number of more than 53 bits."""
+        return self.first_row("numbers")[_GREAT]["value"]
 
     def first_row(self, name: str) -> Any:  # noqa: ANN401 - JSON
         """Return the first row of an inline run in json_detail."""
@@ -579,12 +708,14 @@ class Probe:
     # ------------------------------------------------------------ tasks
 
     _LAUNCHES = (
-        *(("detail", "json_detail"), ("again", "json_detail"), ("bi", "json_bi")),
-        *(("json", "json"), ("csv", "csv")),
+        *(("detail", "json_detail"), ("bi", "json_bi"), ("json", "json"), ("csv", "csv")),
+        ("gone", "json_detail"),
     )
 
     @once
-    def launch(self, name: str, result_format: str) -> Reply:
+    def launch(
+        self, name: str, result_format: str = "json_detail", token: str | None = None
+    ) -> Reply:
         """Create a query task of one row."""
         if name.startswith("failing"):
             query_id = self.options.failing_query or give_up(
@@ -593,9 +724,17 @@ class Probe:
         elif name == "made-up":
             query_id = MADE_UP_QUERY
         else:
-            query_id = _decode("POST /queries", self.create("first"))["id"]
+            created = self.create("gone" if name == "gone" else "first")
+            query_id = _decode("POST /queries", created)["id"]
         body = {"query_id": query_id, "result_format": result_format}
-        return self.call("POST", "/query_tasks", body=body, label=name, query={"limit": "1"})
+        query = {"limit": "1", **({"cache": "false"} if name == "stopped" else {})}
+        return self.call("POST", "/query_tasks", body=body, label=name, query=query, token=token)
+
+    @once
+    def stopped(self) -> tuple[str, int]:
+        """Launch a task like another and cancel it; return its ID, and the status of the latter."""
+        id_ = str(_decode("POST /query_tasks", self.launch("stopped"))["id"])
+        return id_, self.call("DELETE", f"/running_queries/{id_}").status
 
     @once
     def _tasks(self) -> dict[str, str]:
@@ -603,26 +742,42 @@ class Probe:
         launches = [*self._LAUNCHES]
         if self.options.failing_query:
             launches += [("failing detail", "json_detail"), ("failing bi", "json_bi")]
-        replies = {name: self.launch(name, format_) for name, format_ in launches}
-        return {n: str(_decode("POST /query_tasks", r)["id"]) for n, r in replies.items()}
+        found = {}
+        for name, result_format in launches:
+            # A query of a view that is gone may be rejected.
+            with suppress(*((NotTriedError,) if name == "gone" else ())):
+                reply = self.launch(name, result_format)
+                found[name] = str(_decode("POST /query_tasks", reply)["id"])
+        with suppress(NotTriedError):
+            found["development"] = self.development()
+        return found
 
     def task_id(self, name: str) -> str:
         """Return the ID of a task."""
         if name.startswith("failing") and not self.options.failing_query:
             give_up("name a query that fails in its database: --failing-query")
-        return self._tasks()[name]
+        return self._tasks().get(name) or give_up(f"Looker rejects the task {name}")
 
     @once
     def finished(self) -> dict[str, Any]:
         """Poll all tasks until they are finished, at least twice; return their entries by ID."""
         ids = [*self._tasks().values()]
-        pause, entries = 0.1, dict[str, Any]()
-        while len(self.polls) < 2 or not _are_final(entries, ids):  # noqa: PLR2004 - each comma
-            if len(self.polls) > 1:
+        pause, entries, before = 0.25, dict[str, Any](), dict[str, Any]()
+        while len(self.polls) < 2 or not _are_final(entries, before, ids):  # noqa: PLR2004 - each comma
+            if self.polls:
                 self._sleep(pause)
                 pause = min(pause * 2, 5)
+            before = entries
             entries = _decode("multi_results", self.poll(ids, "%2C" if self.polls else ","))
         return dict(entries)
+
+    def statuses(self) -> list[list[str]]:
+        """Return the statuses of each task in all polls."""
+        found = [reply.json for _, reply in self.polls if isinstance(reply.json, dict)]
+        return [
+            [str(poll[id_].get("status")) for poll in found if id_ in poll]
+            for id_ in self._tasks().values()
+        ]
 
     def poll(self, ids: list[str], comma: str) -> Reply:
         """Poll tasks in one request."""
@@ -635,7 +790,7 @@ class Probe:
         """Poll an unknown task together with a known one, or too many tasks."""
         ids = [f"{number:032x}" for number in range(300)]
         if what == "made-up":
-            ids = [self.task_id("detail"), MADE_UP_TASK]
+            ids = [self.task_id("detail"), MADE_UP_TASK, self.stopped()[0]]
         path = f"/query_tasks/multi_results?query_task_ids={'%2C'.join(ids)}"
         return self.call("GET", path)
 
@@ -646,7 +801,7 @@ class Probe:
     def data(self, name: str) -> Any:  # noqa: ANN401 - JSON
         """Return the result of a task."""
         entry = self.entry(name)
-        expected = "error" if name.startswith("failing") else "complete"
+        expected = "error" if name.startswith(("failing", "gone")) else "complete"
         if str(entry.get("status")).lower() != expected:
             give_up(f"the task {name} is {entry.get('status')}")
         return entry.get("data")
@@ -689,5 +844,13 @@ def _token(reply: Reply) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _are_final(entries: Mapping[str, Any], ids: list[str]) -> bool:
-    return all(str((entries.get(id_) or {}).get("status")).lower() in _FINAL for id_ in ids)
+def _are_final(entries: Mapping[str, Any], before: Mapping[str, Any], ids: list[str]) -> bool:
+    """Return whether all tasks are finished; `expired` must have been seen twice."""
+    now, earlier = (
+        [str((poll.get(id_) or {}).get("status")).lower() for id_ in ids]
+        for poll in (entries, before)
+    )
+    return all(
+        status in _FINAL and (status != _EXPIRED or previous == _EXPIRED)
+        for status, previous in zip(now, earlier, strict=True)
+    )

@@ -193,10 +193,10 @@ class Recorder:
 
     def write(self, path: Path) -> None:
         """Write the recording; credentials are not part of it."""
-        public = self._options._replace(client_id="", client_secret="")._asdict()
+        public = self._options._replace(client_id="", client_secret="", other_client_secret="")
         options = {
             name: self._disguise.text(value) if isinstance(value, str) else value
-            for name, value in public.items()
+            for name, value in public._asdict().items()
         }
         calls = ",\n".join(map(json.dumps, self._calls))
         path.write_text(f'{{"options": {json.dumps(options)}, "calls": [\n{calls}\n]}}\n')
