@@ -347,9 +347,13 @@ class TapLookerTasks(LookerTap):
             if self._client:
                 self._client.close(end_at - self.clock.now())
         finally:
-            self._log_end(sys.exc_info()[1])
+            error = sys.exc_info()[1]
+            end = self._interrupts.find_end(error) if self._interrupts else error
+            self._log_end(end)
             if self._interrupts:
                 self._interrupts.restore()
+            if end and end is not error:
+                raise end
 
     def _log_end(self, error: BaseException | None) -> None:
         """Log a command's summary, and write the report of a run."""

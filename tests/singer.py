@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import json
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
 from typing_extensions import override
+from upath import UPath
 
 from tap_looker_tasks.tap import TapLookerTasks
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 _FIRST_UNKNOWN = 100
 _OUTCOMES = "query_task_results"
-# Of records without the id of their task, and of files.
+# Of records without the id of their task, and of files that are not JSON lines.
 _ANY = object()
 
 
@@ -153,6 +155,18 @@ def unmeasured() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
+def batch_records(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a RECORD for each row of the complete files that a BATCH message names."""
+    for url in message["manifest"]:
+        content = UPath(url).read_bytes()
+        if message["encoding"].get("compression") == "gzip":
+            content = gzip.decompress(content)
+        *lines, torn = content.split(b"\n")
+        assert not torn, f"{url} is torn"
+        for line in lines:
+            yield {"type": "RECORD", "stream": message["stream"], "record": json.loads(line)}
+
+
 class OrderCheck:
     """A target that keeps nothing: it checks the order of schemas, records and states."""
 
@@ -170,6 +184,9 @@ class OrderCheck:
                 assert stream in self._streams, f"a record before the schema of {stream}"
                 if stream == _OUTCOMES:
                     self._delivered.add(record.get("query_task_id", _ANY))
+            case {"type": "BATCH", "encoding": {"format": "jsonl"}}:
+                for row in batch_records(message):
+                    self.take(row)
             case {"type": "BATCH", "stream": "query_task_results"}:
                 self._delivered.add(_ANY)
             # A stream that is not selected, or has another name, names no task.

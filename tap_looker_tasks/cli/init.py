@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ from tap_looker_tasks.looker import LookerClient, SteadyClock
 from tap_looker_tasks.queries import name_from_title
 from tap_looker_tasks.records import find_column_name, query_fields
 from tap_looker_tasks.results import as_text
+from tap_looker_tasks.singer import Interrupts
+from tap_looker_tasks.tasks import END_TIMES
 from tap_looker_tasks.threads import map_concurrently
 
 _ENVIRONMENT = "LOOKERSDK_", "TAP_LOOKER_TASKS_"
@@ -146,10 +149,15 @@ class _Init:
         Raises:
             RunError: If nothing was chosen.
         """
-        config = self._prompt_for_access(base_url, client_id)
-        settings = Settings.from_config(config)
-        client = new_client(settings, SteadyClock(), self._log, Counter())
-        try:
+        interrupts = Interrupts()
+        with ExitStack() as ends:
+            ends.callback(interrupts.restore)
+            interrupts.handle()
+            config = self._prompt_for_access(base_url, client_id)
+            settings = Settings.from_config(config)
+            client = new_client(settings, SteadyClock(), self._log, Counter())
+            ends.callback(client.close, END_TIMES.logout)
+            ends.callback(interrupts.end)
             access = self._show_access(settings, client)
             choice = _Choice(self._dialog, config, client, self._log, incremental=incremental)
             chosen = choice.choose(extract)
@@ -164,8 +172,6 @@ class _Init:
                 return 1
             settings = Settings.from_config(chosen)
             checks = [*access, *run_checks(settings, (), client, choice.discovery)]
-        finally:
-            client.close()
         print_findings(checks, sys.stdout)
         click.echo(f"Next: {project.next_command}")
         return int(any(check.verdict is Verdict.FAILS for check in checks))

@@ -19,6 +19,7 @@ _HAS_ALARM = hasattr(signal, "setitimer")
 # What shells report of a process that a signal ended: 129, 130 and 143.
 _EXIT_CODE_OF_SIGNAL = 128
 _SECONDS_BETWEEN_ALARMS = 0.25
+_SECONDS_BETWEEN_RAISES = 0.5
 _MAX_STILL_SECONDS = 2.0
 
 
@@ -32,7 +33,7 @@ class Interrupts:
     The handler only records a signal while a line is written; it is raised after the line. A line
     that is read, even slowly, is written to its end: only bytes taken count, not time. The handler
     may run between any two instructions, including a finalizer, in which Python drops exceptions;
-    so `check` raises again a recorded signal that did not end the run.
+    so an alarm and `check` raise again a recorded signal that did not end the run.
 
     Attributes:
         number: Number of the first signal; None before it.
@@ -66,14 +67,18 @@ class Interrupts:
             signal.signal(number, self._note)
         if _HAS_ALARM:
             self._before.setdefault(signal.SIGALRM, signal.getsignal(signal.SIGALRM))
-            signal.signal(signal.SIGALRM, self._look_for_reader)
+            signal.signal(signal.SIGALRM, self._look_again)
 
     def end(self) -> None:
         """Raise nothing more, because the run is ending, which takes seconds."""
         self._is_ending = True
+        if self.number is not None:
+            self._set_alarm(0)
 
     def restore(self) -> None:
         """Set the handlers that were there before."""
+        if self.number is not None:
+            self._set_alarm(0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -81,6 +86,13 @@ class Interrupts:
         """Raise `SystemExit` if a signal came and the run has not ended."""
         if self.number is not None and not self._is_ending:
             sys.exit(_EXIT_CODE_OF_SIGNAL + self.number)
+
+    def find_end(self, error: BaseException | None) -> BaseException | None:
+        """Return how the run ends: what fails after an interrupt may fail because of it."""
+        is_failure = isinstance(error, Exception) and getattr(error, "exit_code", 1)
+        if self.number is None or not is_failure:
+            return error
+        return SystemExit(_EXIT_CODE_OF_SIGNAL + self.number)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -97,7 +109,7 @@ class Interrupts:
         finally:
             self._is_writing = False
             if self.number is not None:
-                self._set_alarm(0)
+                self._set_alarm(0 if self._is_ending else _SECONDS_BETWEEN_RAISES)
             self.check()
 
     def note_taken(self, size: int) -> None:
@@ -109,9 +121,8 @@ class Interrupts:
         if self.number is not None or is_late:
             return
         self.number = number
-        if self._is_writing:
-            self._set_alarm(_SECONDS_BETWEEN_ALARMS)
-        else:
+        self._set_alarm(_SECONDS_BETWEEN_ALARMS if self._is_writing else _SECONDS_BETWEEN_RAISES)
+        if not self._is_writing:
             self.check()
 
     def _set_alarm(self, seconds: float) -> None:
@@ -119,13 +130,19 @@ class Interrupts:
         if _HAS_ALARM and signal.SIGALRM in self._before:
             signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
-    def _look_for_reader(self, *_: object) -> None:
-        """Interrupt the call that writes, so that it returns what was taken, or give it up."""
+    def _look_again(self, *_: object) -> None:
+        """Raise a signal again that was dropped, or interrupt the call that writes.
+
+        That call then returns what was taken; if nothing is, it is given up.
+        """
+        if not self._is_writing:
+            self.check()
+            return
         if self._bytes_taken != self._bytes_seen:
             self._bytes_seen, self._still_seconds = self._bytes_taken, 0.0
             return
         self._still_seconds += _SECONDS_BETWEEN_ALARMS
         most = self._max_last_seconds if self._is_ending else _MAX_STILL_SECONDS
-        if self._is_writing and self._still_seconds >= most:
+        if self._still_seconds >= most:
             msg = "the reader of standard output is gone"
             raise NoReaderError(msg)

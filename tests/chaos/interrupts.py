@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing_extensions import override
 
 import tap_looker_tasks
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.singer import Interrupts
 from tests.chaos.kills import MAY_RUN, named_tasks, unfinished_tasks
 from tests.chaos.warehouse import Warehouse
 from tests.singer import Run, run_tap, stored_id
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     Trace = Callable[[FrameType, str, Any], Any]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SHARE_IN_FINALIZERS = 0.3
 _MAX_END_SECONDS = 5.0
 _MAX_JOIN_SECONDS = 2.0
 _PACKAGES = (*tap_looker_tasks.__path__, *singer_sdk.__path__)
@@ -80,17 +83,20 @@ class Interruptions:
 
     Attributes:
         lines: that an undisturbed run passes through.
+        in_finalizers: interrupts that came while a finalizer ran.
         exits: by exit status.
         problems: what should not have happened.
     """
 
     lines: int = 0
+    in_finalizers: int = 0
     exits: Counter[int] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
     def shown(self) -> Iterator[str]:
         """Yield a table."""
         yield f"{'lines to choose from':24} {self.lines:8,}"
+        yield f"{'in finalizers':24} {self.in_finalizers:8,}"
         for status, count in sorted(self.exits.items()):
             yield f"{f'exit {status}':24} {count:8,}"
 
@@ -98,9 +104,16 @@ class Interruptions:
 class _Tracer:
     """Counts the lines that this thread runs, and sends a signal at one of them."""
 
-    def __init__(self, line: Line | None = None, number: signal.Signals = signal.SIGTERM) -> None:
+    def __init__(
+        self,
+        line: Line | None = None,
+        number: signal.Signals = signal.SIGTERM,
+        *,
+        is_in_finalizer: bool = False,
+    ) -> None:
         self._line = line
         self._number = number
+        self._is_in_finalizer = is_in_finalizer
         self.counts: Counter[tuple[str, int]] = Counter()
         self.interrupted_at: float | None = None
 
@@ -125,8 +138,19 @@ class _Tracer:
             line = self._line
             if line and place == (line.file, line.number) and self.counts[place] == line.time:
                 self.interrupted_at = time.monotonic()
-                signal.raise_signal(self._number)
+                self._interrupt()
         return self._see_line
+
+    def _interrupt(self) -> None:
+        handler = signal.getsignal(self._number)
+        if self._is_in_finalizer and isinstance(getattr(handler, "__self__", None), Interrupts):
+            # Python drops what the handler raises there.
+            weakref.finalize(self._Short(), signal.raise_signal, self._number)
+        else:
+            signal.raise_signal(self._number)
+
+    class _Short:
+        """Gone as soon as it is made."""
 
 
 def run_interrupted(folder: Path, database: Database, count: int, seed: int) -> Interruptions:
@@ -167,8 +191,12 @@ class _Experiment:
         """Interrupt a run, look at what it left, and let the next one finish."""
         on_interrupt = self.drawn.choice(("cancel", "leave"))
         number = self.drawn.choice(_SIGNALS)
+        is_in_finalizer = self.drawn.random() < _SHARE_IN_FINALIZERS
         self.simulator.clear_calls()
-        ended, interrupted_at = self._interrupt(number, on_interrupt)
+        ended, interrupted_at = self._interrupt(
+            number, on_interrupt, is_in_finalizer=is_in_finalizer
+        )
+        self.found.in_finalizers += is_in_finalizer
         self.found.exits[ended.exit_code] += 1
         warehouse = _load(Warehouse(), ended.output)
         problems = [*self._problems(ended, number, interrupted_at, warehouse.state)]
@@ -177,12 +205,16 @@ class _Experiment:
             problems.append(f"the next run ends with {resumed.exit_code}: {resumed.log[-3000:]}")
         elif _rows(_load(warehouse, resumed.output)) != expected:
             problems.append("the tables are not what an undisturbed run loads")
-        shown = f"{number.name} at {self.line}, {on_interrupt}"
+        place = "a finalizer at " if is_in_finalizer else ""
+        shown = f"{number.name} in {place}{self.line}, {on_interrupt}"
         self.found.problems += [f"{shown}: {problem}" for problem in problems]
 
-    def _interrupt(self, number: signal.Signals, on_interrupt: str) -> tuple[Run, float]:
+    def _interrupt(
+        self, number: signal.Signals, on_interrupt: str, *, is_in_finalizer: bool
+    ) -> tuple[Run, float]:
         """Return the run, and the moment of the interrupt, or that of its end if none came."""
-        with _ending_on_signals(), _Tracer(self.line, number) as tracer:
+        tracer = _Tracer(self.line, number, is_in_finalizer=is_in_finalizer)
+        with _ending_on_signals(), tracer:
             try:
                 ended = self.run(on_interrupt=on_interrupt)
             except SystemExit as end:
@@ -243,8 +275,10 @@ def _ending_on_signals() -> Iterator[None]:
         sys.exit(128 + number)
 
     handlers = {number: signal.signal(number, end) for number in _SIGNALS}
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,10 +1,12 @@
-"""Runs of the tap that are ended at random moments, resumed from what the target returned."""
+"""Runs of the tap, some with BATCH, that are ended at random moments, and resumed."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
+import resource
 import select
 import signal
 import subprocess
@@ -35,8 +37,12 @@ if TYPE_CHECKING:
 DEATH_OF_TARGET = "target dies"
 # It reads nothing more while SIGTERM ends the tap.
 STOPPED_TARGET = "target stops"
+# No file may grow beyond a few bytes any more.
+FULL_DISK = "disk is full"
 _IN_GOOD_ORDER = ("SIGTERM", "SIGINT", "SIGHUP")
-WAYS = ("SIGKILL", *_IN_GOOD_ORDER, DEATH_OF_TARGET, STOPPED_TARGET)
+WAYS = ("SIGKILL", *_IN_GOOD_ORDER, DEATH_OF_TARGET, STOPPED_TARGET, FULL_DISK)
+_FULL_AT_BYTES = 16_384
+_CANNOT_STORE = "batch_config.storage: cannot write"
 _KILLS_IN_A_ROW = 8
 # Of the time that an undisturbed run takes; a run that resumes takes less.
 _LATEST_MOMENT = 0.8
@@ -49,7 +55,7 @@ _OUTCOMES = "query_task_results"
 # What is said of a launch that has no response by the end.
 MAY_RUN = "Looker may still run it"
 # They differ by task, and by where an incremental query continues.
-_VOLATILE = ("_query_task_id", "_row_number")
+_VOLATILE = ("_query_task_id", "_row_number", "_row_key")
 _LONG_FIELDS = ["flights.departure_date", "flights.carrier"]
 _LONG = {
     "model": "flights_2013",
@@ -75,6 +81,9 @@ QUERIES: list[dict[str, Any]] = [
         "primary_keys": ["flights.departure_date"],
     },
 ]
+# Without ACTIVATE_VERSION, which needs records, only keys replace the rows of a task that was lost.
+QUERIES_IN_FILES = [{"primary_keys": "auto", **query} for query in QUERIES]
+_ROWS_IN_FILE = 500
 _EXTERNAL_SHORT = 4
 
 
@@ -84,19 +93,23 @@ class Tally:
 
     Attributes:
         kills: runs that were ended, by way.
+        in_files: those of them that wrote BATCH, by way.
         launched: query tasks.
         launched_twice: those launched while a task of the same query lived, by way of the kill.
         unexplained: of these, the ones whose former task was named in the state handed on.
         unnamed: tasks alive after a kill that no state names, by way.
+        stopped_by_full_disk: runs that failed because a file could not be stored.
         chains: of runs, up to one that ended by itself.
         problems: what must not happen.
     """
 
     kills: Counter[str] = field(default_factory=Counter)
+    in_files: Counter[str] = field(default_factory=Counter)
     launched: int = 0
     launched_twice: Counter[str] = field(default_factory=Counter)
     unexplained: list[str] = field(default_factory=list)
     unnamed: Counter[str] = field(default_factory=Counter)
+    stopped_by_full_disk: int = 0
     chains: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -115,14 +128,18 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """Yield a table."""
-        yield f"{'ended by':12} {'kills':>6} {'alive and unnamed':>18} {'launched twice':>15}"
+        heads = ("ended by", "kills", "BATCH", "alive and unnamed", "launched twice")
+        yield "{:12} {:>6} {:>6} {:>18} {:>15}".format(*heads)
         for way in WAYS:
-            counts = self.kills[way], self.unnamed[way], self.launched_twice[way]
-            yield "{:12} {:6} {:18} {:15}".format(way, *counts)
+            counts = (
+                n[way] for n in (self.kills, self.in_files, self.unnamed, self.launched_twice)
+            )
+            yield "{:12} {:6} {:6} {:18} {:15}".format(way, *counts)
         yield (
             f"{self.kills.total()} kills in {self.chains} chains of runs, {self.launched} launches,"
             f" {self.share_launched_twice:.1%} launched twice; problems: {len(self.problems)}"
         )
+        yield f"{self.stopped_by_full_disk} runs ended because a file could not be stored"
 
 
 class _Launches:
@@ -158,10 +175,14 @@ class _Experiment:
     def __post_init__(self) -> None:
         self._launches = _Launches(self.simulator)
         self._former_way = ""
+        self._is_in_files = False
+        self._temporary = self.folder / "temporary"
+        self._temporary.mkdir()
 
     def run_chain(self, kills: int, expected: Mapping[str, list[str]], seconds: float) -> None:
         """End runs at random moments, up to that many; then compare the tables."""
         warehouse, external = self.new_warehouse(), self._create_external_tasks()
+        self._is_in_files = self.moments.choice((False, True))
         for _ in range(min(kills, _KILLS_IN_A_ROW)):
             way = self.moments.choice(WAYS)
             if self._run(external, warehouse, way, self.moments.uniform(0, seconds)):
@@ -198,12 +219,14 @@ class _Experiment:
             is_over = _load(process, warehouse, _Kill(way, after, self._is_polled))
             status = process.wait(_MAX_RUN_SECONDS)
         self._check_end(status, None if is_over else way)
+        self._check_files(None if is_over else way)
         former = self._launches.twice[twice:]
         self.tally.launched += self._launches.count - launches
         self.tally.launched_twice[self._former_way] += len(former)
         self.tally.unexplained += [id_ for id_ in former if id_ in named]
         if way and not is_over:
             self.tally.kills[way] += 1
+            self.tally.in_files[way] += self._is_in_files
             unnamed = {*unfinished_tasks(self.simulator)} - named_tasks(warehouse.state)
             self.tally.unnamed[way] += len(unnamed)
             self._check_unnamed(way, unnamed)
@@ -220,13 +243,19 @@ class _Experiment:
             "base_url": self.simulator.base_url,
             "client_id": self.simulator.client_id,
             "client_secret": self.simulator.client_secret,
-            "queries": QUERIES,
+            "queries": QUERIES_IN_FILES if self._is_in_files else QUERIES,
             "query_task_ids": external,
             "query_timezone": "America/New_York",
             "max_concurrent_tasks": 3,
             "poll_interval_seconds": 0.05,
             "poll_max_interval_seconds": 0.1,
         }
+        if self._is_in_files:
+            config["batch_config"] = {
+                "encoding": {"format": "jsonl", "compression": "gzip"},
+                "storage": {"root": (self.folder / "files").as_uri()},
+                "batch_size": _ROWS_IN_FILE,
+            }
         files = {"config": config, "state": state or {}}
         command = [sys.executable, "-m", "tap_looker_tasks"]
         for name, content in files.items():
@@ -234,7 +263,10 @@ class _Experiment:
             command += [f"--{name}", str(self.folder / f"{name}.json")]
         with (self.folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, env=unmeasured()
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**unmeasured(), "TMPDIR": str(self._temporary)},
             )
         try:
             yield process
@@ -247,6 +279,19 @@ class _Experiment:
         log = (self.folder / "log").read_text()
         if status not in _expected_statuses(way) or "Traceback" in log:
             self.tally.problems.append(f"{way}: exit status {status}\n{log[-3000:]}")
+        if way == FULL_DISK and status and _CANNOT_STORE not in log:
+            self.tally.problems.append(f"{way}: another reason\n{log[-3000:]}")
+        self.tally.stopped_by_full_disk += way == FULL_DISK and bool(status)
+
+    def _check_files(self, way: str | None) -> None:
+        """Only SIGKILL may leave a temporary file, and nothing a file that is not complete."""
+        for path in (self.folder / "files").glob("*"):
+            gzip.decompress(path.read_bytes())
+            path.unlink()
+        for path in self._temporary.iterdir():
+            if way != "SIGKILL":
+                self.tally.problems.append(f"{way}: {path} is left")
+            path.unlink()
 
     def _check_unnamed(self, way: str, unnamed: set[str]) -> None:
         """Only what ends at once may leave a task that neither state nor log names."""
@@ -271,7 +316,7 @@ class _Experiment:
 def _expected_statuses(way: str | None) -> set[int]:
     if way is None:
         return {0}
-    if way == DEATH_OF_TARGET:
+    if way in {DEATH_OF_TARGET, FULL_DISK}:
         return {0, 1}
     if way == STOPPED_TARGET:
         # What was left fit into the pipe, or was given up.
@@ -327,6 +372,8 @@ def _load(process: subprocess.Popen[bytes], warehouse: Warehouse, kill: _Kill) -
                 process.send_signal(signal.SIGTERM)
                 # Then it reads what the pipe holds, up to a line that may be torn.
                 process.wait(_MAX_END_SECONDS)
+            elif kill.way == FULL_DISK:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_FULL_AT_BYTES,) * 2)
             else:
                 process.send_signal(signal.Signals[str(kill.way)])
         for line in lines.read():

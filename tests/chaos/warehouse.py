@@ -1,4 +1,4 @@
-"""A target's side of Singer, exactly: upserts by key, versions, commits with each STATE."""
+"""A target's side of Singer, exactly: upserts by key, versions, files, commits with each STATE."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.singer import OrderCheck
+from tests.singer import OrderCheck, batch_records
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,7 +33,7 @@ class Warehouse:
     def take(self, line: bytes) -> None:
         """Read a whole line; what it brings is there once a STATE follows it."""
         message = json.loads(line)
-        self._pending.append(message)
+        self._pending += batch_records(message) if message["type"] == "BATCH" else [message]
         if message["type"] == "STATE":
             self.commit()
 

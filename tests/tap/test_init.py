@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -331,6 +332,35 @@ def test_credentials_that_are_missing_are_named_by_option(tmp_path: Path) -> Non
     done = init(tmp_path, {"PATH": os.environ["PATH"]})
     assert done.exit_code == 2
     assert "--base-url is required without a terminal" in done.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_logs_out_and_writes_nothing(
+    simulator: Simulator, tmp_path: Path, number: signal.Signals
+) -> None:
+    simulator.fault("hang", operation="look", seconds=30)
+    with subprocess.Popen(
+        [COMMAND, "--init", "--extract", "/looks/1", "--target", "jsonl"],
+        cwd=tmp_path,
+        env=environment(simulator),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        ends_at = time.monotonic() + 60
+        while not simulator.count("user_roles"):
+            assert time.monotonic() < ends_at
+            time.sleep(0.01)
+        # The next request is the one that hangs.
+        time.sleep(0.3)
+        interrupted_at = time.monotonic()
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=20)
+        assert time.monotonic() - interrupted_at < 5
+    assert process.returncode == 128 + number
+    assert simulator.count("logout") == 1
+    assert b"Traceback" not in output
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.slow

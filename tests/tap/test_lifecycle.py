@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.launching.discovery import Discovery
 from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.run.collector import Collector
 from tap_looker_tasks.tasks.ledger import Ledger
@@ -35,6 +36,11 @@ AIRLINES = {"name": "airlines", "query_id": 1}
 AIRPORTS = {"name": "airports", "query_id": 4}
 NEVER = 60.0
 OUTCOMES = "query_task_results"
+# Each command needs one of them.
+HANGING = (
+    *("query", "all_timezones", "create_query_task", "look"),
+    *("search_looks", "lookml_model_explore"),
+)
 
 
 @pytest.fixture
@@ -439,6 +445,26 @@ def test_an_interrupt_that_comes_in_a_finalizer_ends_the_run(
     assert slow.count("logout") == 1
 
 
+@pytest.mark.parametrize("command", ["--discover", "--test"])
+def test_an_interrupt_that_comes_in_a_finalizer_ends_a_long_discovery(
+    slow: Simulator, tap: Tap, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    slow.fault("hang", operation="query", seconds=30, times=None)
+    find = Discovery.all_plans
+
+    def interrupted(discovery: Discovery, *given: Any) -> object:
+        weakref.finalize(Ledger({}, ()), signal.raise_signal, signal.SIGTERM)
+        return find(discovery, *given)
+
+    monkeypatch.setattr(Discovery, "all_plans", interrupted)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    started_at = time.monotonic()
+    run = tap(command, base_url=slow.base_url, queries=[AIRLINES])
+    assert time.monotonic() - started_at < 10
+    assert run.exit_code == 128 + signal.SIGTERM
+    assert slow.count("logout") == slow.count("login")
+
+
 @pytest.mark.parametrize(
     ("command", "number"),
     [
@@ -447,14 +473,17 @@ def test_an_interrupt_that_comes_in_a_finalizer_ends_the_run(
         ("--discover", signal.SIGHUP),
         ("--test", signal.SIGTERM),
         ("--explain", signal.SIGTERM),
+        ("--dbt-sources", signal.SIGTERM),
+        ("--find airlines", signal.SIGTERM),
+        ("--find flights_2013/flights", signal.SIGINT),
     ],
 )
 def test_an_interrupt_ends_any_command_as_it_ends_a_run(
     slow: Simulator, tmp_path: Path, command: str, number: signal.Signals
 ) -> None:
-    for operation in ("query", "all_timezones", "create_query_task"):
+    for operation in HANGING:
         slow.fault("hang", operation=operation, seconds=30, times=None)
-    with started(slow, tmp_path, command, queries=[AIRLINES]) as process:
+    with started(slow, tmp_path, *command.split(), queries=[AIRLINES]) as process:
         until(lambda: slow.count("login") > 0)
         # The next request is one that hangs.
         time.sleep(0.3)

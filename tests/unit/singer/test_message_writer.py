@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import click
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -218,10 +219,14 @@ def test_an_output_that_takes_a_part_at_a_time_gets_everything() -> None:
 
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
+    # A shell or `nohup` may have it ignored.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     found = Interrupts()
     found.handle()
     yield found
+    found.end()
     found.restore()
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -240,9 +245,9 @@ def test_a_signal_waits_for_the_end_of_the_line(
         output.after(record(1), flush=True)
     assert raised.value.code == 128 + number
     assert output.file.getvalue() == b'{"type":"RECORD","stream":"s","record":{"x":1}}\n'
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     # What ends the run may write, and is not interrupted.
     interrupts.end()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     signal.raise_signal(number)
     assert output.after(StateMessage({})).endswith(b'{"type":"STATE","value":{}}\n')
 
@@ -258,6 +263,31 @@ def test_a_signal_whose_exception_is_dropped_ends_the_run_at_the_next_line(
     with pytest.raises(SystemExit):
         output.after(record(1), flush=True)
     assert output.file.getvalue().endswith(b"}\n")
+
+
+def test_a_signal_whose_exception_is_dropped_is_raised_again(interrupts: Interrupts) -> None:
+    with contextlib.suppress(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as raised:
+        threading.Event().wait(20)
+    assert raised.value.code == 128 + signal.SIGTERM
+    # Not while the run is ending.
+    interrupts.end()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_an_error_after_an_interrupt_is_its_end(interrupts: Interrupts) -> None:
+    error = RuntimeError("release unlocked lock")
+    assert interrupts.find_end(error) is error
+    with contextlib.suppress(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    end = interrupts.find_end(error)
+    assert isinstance(end, SystemExit)
+    assert end.code == 128 + signal.SIGTERM
+    # What has ended well stays so, and what ends the process keeps its code.
+    for other in (None, click.exceptions.Exit(0), SystemExit(1)):
+        assert interrupts.find_end(other) is other
+    assert isinstance(interrupts.find_end(click.exceptions.Exit(1)), SystemExit)
 
 
 def test_handlers_are_restored() -> None:
