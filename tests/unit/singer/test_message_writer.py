@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ import click
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from singer_sdk.helpers._batch import BaseBatchFileEncoding, SDKBatchMessage
+from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig, SDKBatchMessage
 from singer_sdk.singerlib.encoding.simple import (
     ActivateVersionMessage,
     Message,
@@ -32,11 +33,19 @@ from singer_sdk.singerlib.encoding.simple import (
 from typing_extensions import Buffer, override
 
 from tap_looker_tasks.errors import TargetClosedError
+from tap_looker_tasks.singer import interrupts as interrupts_module
 from tap_looker_tasks.singer.interrupts import SIGNALS, Interrupts
-from tap_looker_tasks.singer.message_writer import MessageWriter, ReadyJson, RecordChunk
+from tap_looker_tasks.singer.message_writer import (
+    BatchFiles,
+    MessageWriter,
+    ReadyJson,
+    RecordChunk,
+    filter_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 ASCII = st.text(alphabet=[chr(code) for code in range(127)], max_size=10)
 MOMENTS = st.datetimes(
@@ -381,3 +390,123 @@ def test_what_is_read_while_it_is_written_is_not_held() -> None:
     output.after(RecordMessage("s", {"x": ReadyJson(pieces())}))
     assert sizes == sorted(sizes)
     assert sizes[-1] > 400_000
+
+
+def test_a_schema_is_written_as_targets_read_it() -> None:
+    decimal = {"format": "x-singer.decimal", "x-sql-datatype-properties": {"precision": 38}}
+    nested = {"description": "b", "anyOf": [{"type": "null"}], "properties": {"c": decimal}}
+    properties = {"a": {"title": "t", **decimal, "type": ["string"]}, "b": nested}
+    line = MessageWriter().format_message(SchemaMessage("s", {"properties": properties}, ["a"]))
+    assert line == (
+        b'{"type":"SCHEMA","stream":"s","schema":{"properties":{"a":{"type":["string"],"title":"t",'
+        b'"format":"x-singer.decimal","precision":38},"b":{"anyOf":[{"type":"null"}],'
+        b'"description":"b","properties":{"c":{"format":"x-singer.decimal","precision":38}}}}},'
+        b'"key_properties":["a"]}'
+    )
+
+
+def test_the_moment_of_a_record_is_written() -> None:
+    moment = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
+    line = MessageWriter().format_message(RecordMessage("s", {}, time_extracted=moment))
+    assert json.loads(line)["time_extracted"] == "2026-01-31T12:30:00+00:00"
+
+
+class Pipe:
+    """A pipe whose writer is standard output, and whose reader takes its time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._reader, self._writer = os.pipe()
+        self.received = b""
+        monkeypatch.setattr(interrupts_module, "_SECONDS_BETWEEN_ALARMS", 0.02)
+        monkeypatch.setattr(interrupts_module, "_MAX_STILL_SECONDS", 0.4)
+
+    def write(self, interrupts: Interrupts, *, bytes_: int, pause: float | None) -> MessageWriter:
+        """Write a line while a signal comes; the pause is that between two reads."""
+        writer = MessageWriter()
+        writer.interrupts = interrupts
+
+        def read() -> None:
+            self.received += os.read(self._reader, 100)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            while pause is not None and (piece := os.read(self._reader, 20_000)):
+                self.received += piece
+                threading.Event().wait(pause)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        with (
+            contextlib.suppress(SystemExit, TargetClosedError),
+            os.fdopen(self._writer, "w") as file,
+            contextlib.redirect_stdout(file),
+        ):
+            writer.write_message(StateMessage({"x": "x" * bytes_}))
+        thread.join(20)
+        os.close(self._reader)
+        assert not thread.is_alive()
+        return writer
+
+
+def test_a_line_is_written_to_its_end_as_long_as_it_is_read(
+    interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes longer than a reader may stop for."""
+    pipe = Pipe(monkeypatch)
+    writer = pipe.write(interrupts, bytes_=600_000, pause=0.03)
+    assert not writer.is_target_gone
+    assert len(json.loads(pipe.received)["value"]["x"]) == 600_000
+
+
+@pytest.mark.parametrize("is_ending", [False, True])
+def test_a_reader_that_stops_is_abandoned(
+    monkeypatch: pytest.MonkeyPatch, *, is_ending: bool
+) -> None:
+    monkeypatch.setattr(interrupts_module, "_MAX_STILL_SECONDS", 0.4)
+    found = Interrupts(0.1)
+    found.handle()
+    try:
+        if is_ending:
+            found.end()
+        writer = Pipe(monkeypatch).write(found, bytes_=600_000, pause=None)
+    finally:
+        found.end()
+        found.restore()
+    assert writer.is_target_gone
+    assert found.number == signal.SIGTERM
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def logged(message: object, *arguments: Any) -> str | None:
+    """Return what is left of a log record; None if it is dropped."""
+    record = logging.LogRecord("tap", logging.INFO, "", 0, message, arguments, None)
+    return record.getMessage() if filter_record(record) else None
+
+
+def test_text_from_outside_is_one_line_in_the_log() -> None:
+    assert logged("a\x1b[2J\nb") == "a\\x1b[2J\\nb"
+    assert logged("%s %d", "a\u202eb\n", 5) == "a\\u202eb\\n 5"
+    assert logged("%s", ValueError("a\rb")) == "a\\rb"
+    assert logged("%(x)s", {"x": "a\nb"}) == "a\\nb"
+    assert len(str(logged("%s", "x" * 9_000_000))) <= 2_000
+    assert logged("An unhandled error occurred while syncing '%s'", "s") is None
+    # Lines of the SDK, at each start, for each stream.
+    assert logged("Beginning full_table sync of '%s'", "s") is None
+
+
+def test_rows_are_stored_in_files_of_a_size(tmp_path: Path) -> None:
+    config = {
+        "encoding": {"format": "jsonl", "compression": "none"},
+        "storage": {"root": tmp_path.as_uri(), "prefix": "p-"},
+        "batch_size": 3,
+    }
+    files = BatchFiles(BatchConfig.from_dict(config), "tap", "s")
+    chunk = RecordChunk(b'{"x":1}\n{"x":2}\n{"x":3}\n{"x":4}\n{"x":5}\n', 5)
+    urls = [*files.write([{"x": 0}, chunk, {"x": 6}])]
+    assert chunk.is_written
+    assert [url.rpartition("-")[2] for url in urls] == ["1.json", "2.json", "3.json"]
+    assert all(url.startswith(f"{tmp_path.as_uri()}/p-tap--s-") for url in urls)
+    contents = [(tmp_path / url.rpartition("/")[2]).read_bytes() for url in urls]
+    assert contents == [
+        b'{"x":0}\n{"x":1}\n{"x":2}\n',
+        b'{"x":3}\n{"x":4}\n{"x":5}\n',
+        b'{"x":6}\n',
+    ]
