@@ -144,11 +144,7 @@ class _Init:
         destination: str | None,
         folder: str,
     ) -> int:
-        """Prompt for what is not given, write the project, check it; return the exit code.
-
-        Raises:
-            RunError: If nothing was chosen.
-        """
+        """Prompt for what is not given, write the project, check it; return the exit code."""
         interrupts = Interrupts()
         with ExitStack() as ends:
             ends.callback(interrupts.restore)
@@ -161,12 +157,6 @@ class _Init:
             access = self._show_access(settings, client)
             choice = _Choice(self._dialog, config, client, self._log, incremental=incremental)
             chosen = choice.choose(extract)
-            if not chosen.keys() & {"queries", "dashboards"}:
-                msg = (
-                    "nothing was chosen, so nothing was written; choose a Look, dashboard or "
-                    "Explore"
-                )
-                raise RunError(msg)
             project = self._ask_for_target(chosen, target, destination, Path(folder))
             if not self._write(project):
                 return 1
@@ -244,7 +234,11 @@ class _Choice:
         )
 
     def choose(self, given: Sequence[str]) -> Mapping[str, Any]:
-        """Return the configuration with an entry for each page, given or pasted."""
+        """Return the configuration with an entry for each page, given or pasted.
+
+        Raises:
+            RunError: If nothing was chosen.
+        """
         for text in given:
             self._add(text)
         while self._dialog.has_terminal and not given:
@@ -255,6 +249,9 @@ class _Choice:
                 self._add(text)
             except TapError as error:
                 click.echo(error.message)
+        if not self._config.keys() & {"queries", "dashboards"}:
+            msg = "nothing was chosen, so nothing was written; choose a Look, dashboard or Explore"
+            raise RunError(msg)
         return self._config
 
     def _add(self, text: str) -> None:

@@ -89,8 +89,9 @@ class Interrupts:
 
     def find_end(self, error: BaseException | None) -> BaseException | None:
         """Return how the run ends: what fails after an interrupt may fail because of it."""
-        is_failure = isinstance(error, Exception) and getattr(error, "exit_code", 1)
-        if self.number is None or not is_failure:
+        # click ends a command that succeeded by an exception, too.
+        is_success = not isinstance(error, Exception) or getattr(error, "exit_code", None) == 0
+        if self.number is None or is_success:
             return error
         return SystemExit(_EXIT_CODE_OF_SIGNAL + self.number)
 
