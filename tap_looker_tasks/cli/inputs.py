@@ -13,7 +13,7 @@ import msgspec
 from tap_looker_tasks.config import Settings, parse_ids_file
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.queries import StreamState
-from tap_looker_tasks.records import DECIMAL_FORMAT, DECIMAL_KEY, read_decimal_size
+from tap_looker_tasks.records import DECIMAL_KEY, read_decimal_size
 from tap_looker_tasks.tasks import LedgerState
 
 # Shapes of the parts that the tap needs; other programs keep other keys around them.
@@ -138,13 +138,13 @@ def _keep_decimals(entry: Mapping[str, Any]) -> None:
             point.
     """
     for name, declared in ((entry.get("schema") or {}).get("properties") or {}).items():
-        if declared.get("format") == DECIMAL_FORMAT:
-            try:
-                precision, scale = read_decimal_size(declared)
-            except ValueError as error:
-                msg = f"{entry['tap_stream_id']}: {name}: {error}"
-                raise WrongShapeError(msg) from None
-            declared[DECIMAL_KEY] = {"precision": precision, "scale": scale}
+        try:
+            size = read_decimal_size(declared)
+        except ValueError as error:
+            msg = f"{entry['tap_stream_id']}: {name}: {error}"
+            raise WrongShapeError(msg) from None
+        if size:
+            declared[DECIMAL_KEY] = {"precision": size[0], "scale": size[1]}
 
 
 def _check_name(entry: Mapping[str, Any], place: str) -> None:

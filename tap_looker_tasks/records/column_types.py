@@ -318,24 +318,36 @@ def decimal_type(precision: int, scale: int) -> ColumnType:
     )
 
 
-def read_decimal_size(json_schema: Mapping[str, Any]) -> tuple[int, int]:
-    """Return precision and scale of a property declared as a decimal.
+def read_decimal_size(json_schema: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return precision and scale of a property declared as a decimal; None if it is not one.
 
     Raises:
-        ValueError: If they are absent or impossible.
+        ValueError: If they are absent or impossible, or the property is not simply text.
     """
+    declared = {*_alternatives(json_schema)}
+    if DECIMAL_FORMAT not in {json_schema.get("format"), *(format_ for _, format_ in declared)}:
+        return None
     size = {**as_object(json_schema.get(DECIMAL_KEY)), **json_schema}
     precision, scale = size.get("precision"), size.get("scale")
-    if isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision:
+    is_text = declared == {("string", DECIMAL_FORMAT)}
+    if (
+        is_text
+        and isinstance(precision, int)
+        and isinstance(scale, int)
+        and 0 <= scale <= precision
+    ):
         return precision, scale
-    msg = f"the format {DECIMAL_FORMAT} needs `precision` and `scale`, such as 38 and 9"
+    msg = (
+        f'the format {DECIMAL_FORMAT} needs `type: [string, "null"]`, `precision` and `scale`, '
+        "such as 38 and 9"
+    )
     raise ValueError(msg)
 
 
 def column_type_in_schema(json_schema: Mapping[str, Any]) -> ColumnType:
     """Return the type of a property in a stream's schema, which a catalog may have changed."""
-    if json_schema.get("format") == DECIMAL_FORMAT:
-        return decimal_type(*read_decimal_size(json_schema))
+    if size := read_decimal_size(json_schema):
+        return decimal_type(*size)
     declared = [*_alternatives(json_schema)]
     if len(declared) != 1:
         return ANYTHING

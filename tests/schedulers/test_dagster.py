@@ -84,7 +84,9 @@ def test_a_query_is_complete_when_all_partitions_are_materialized(
     assert json.loads(found) == [["0", "1"], 16]
 
     logins = simulator.count("login")
+    materialize(*("--select", "looker_tables"), exit_code=1, TAP_LOOKER_TASKS_CLIENT_SECRET="wrong")
+    assert simulator.count("login") == logins + 1
     selected = ("--select", "airlines_0", "--partition", "0")
     materialize(*selected, exit_code=1, TAP_LOOKER_TASKS_CLIENT_SECRET="wrong")
     # Of the shard, and of the check that says why: it is not tried again.
-    assert simulator.count("login") == logins + 2
+    assert simulator.count("login") == logins + 3
