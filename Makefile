@@ -12,6 +12,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 IN_WORKERS := -n 4 --dist loadfile --no-loadscope-reorder
 
 export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
+# Where it is set, each of the hundreds of processes that the tests start would compile the tap again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test mutants test-meltano test-warehouses test-schedulers test-clients bench soak docs lint types pytest coverage setup clean pins hashes release-check
