@@ -35,6 +35,11 @@ def build_questions() -> list[click.Option]:
     """Return the options that print something instead of running the tap."""
     return [
         click.Option(
+            ["--doctor"],
+            is_flag=True,
+            help="Check the configuration against Looker, without running a query.",
+        ),
+        click.Option(
             ["--init"],
             is_flag=True,
             expose_value=False,
@@ -63,12 +68,14 @@ class Question(NamedTuple):
     """Request to print something instead of running the tap.
 
     Attributes:
+        checks: Whether to check the configuration.
         find: Words to search for; None for no search.
         explains: Whether to show what a run would send.
         with_sql: Whether to show SQL also.
         lists_sources: Whether to write sources for dbt.
     """
 
+    checks: bool
     find: str | None
     explains: bool
     with_sql: bool
@@ -81,16 +88,32 @@ class Question(NamedTuple):
         Raises:
             UsageError: If there is more than one, or `--sql` without `--explain`.
         """
-        question = cls(*(options.pop(name) for name in ("find", "explain", "sql", "dbt_sources")))
-        count = (question.find is not None) + question.explains + question.lists_sources
+        names = ("doctor", "find", "explain", "sql", "dbt_sources")
+        question = cls(*(options.pop(name) for name in names))
+        count = (
+            (question.find is not None)
+            + question.checks
+            + question.explains
+            + question.lists_sources
+        )
         if count > 1 or (question.with_sql and not question.explains):
-            msg = "give only one of --find, --explain and --dbt-sources; --sql requires --explain"
+            msg = (
+                "give only one of --doctor, --find, --explain and --dbt-sources; --sql requires "
+                "--explain"
+            )
             raise click.UsageError(msg)
         return question if count else None
+
+    @property
+    def needs_streams(self) -> bool:
+        """Return whether the answer is about the streams of a run."""
+        return self.explains or self.lists_sources
 
 
 def print_requested(tap: LookerTap, question: Question) -> bool:
     """Print the requested information; return whether all of it was found."""
+    if question.checks:
+        return _check(tap)
     if question.find is not None:
         _find(tap, question.find.split())
         return True
@@ -104,8 +127,8 @@ def print_requested(tap: LookerTap, question: Question) -> bool:
     return _explain(tap, with_sql=question.with_sql)
 
 
-def check(tap: LookerTap) -> bool:
-    """Print what a run would meet (`--doctor`); return whether it would not fail."""
+def _check(tap: LookerTap) -> bool:
+    """Print what a run would meet; return whether it would not fail."""
     settings = tap.settings
     external_ids = tap.external_ids
     findings = check_access(settings, tap.client)

@@ -40,7 +40,7 @@ from tap_looker_tasks.config import (
     reject_sdk_errors,
     without_secrets,
 )
-from tap_looker_tasks.inspection import Question, build_questions, check, print_requested
+from tap_looker_tasks.inspection import Question, build_questions, print_requested
 from tap_looker_tasks.launching import (
     Discovery,
     QueryStreamPlan,
@@ -161,7 +161,7 @@ class TapLookerTasks(LookerTap):
                 super().invoke(state=state, catalog=catalog, **options)
                 return
             # A catalog, even an empty one, keeps the tap from discovering streams.
-            no_catalog: dict[str, Any] | None = None if question.find is None else {}
+            no_catalog: dict[str, Any] | None = None if question.needs_streams else {}
             tap = cls(
                 config=options["config"].config,
                 parse_env_config=options["config"].parse_env,
@@ -187,34 +187,15 @@ class TapLookerTasks(LookerTap):
         # Before the first log line.
         cls.logger.addFilter(filter_record)
         base = super().get_singer_command()
-        doctor = click.Option(
-            ["--doctor"],
-            is_flag=True,
-            help="Check the configuration against Looker, without running a query.",
-            callback=cls.cb_doctor,
-            expose_value=False,
-        )
         return ClosingCommand(
             name=base.name,
             callback=base.callback,
-            params=[*base.params, doctor, *build_questions()],
+            params=[*base.params, *build_questions()],
             help=build_help(),
             context_settings=base.context_settings,
             logger=cls.logger,
             declare=cls._declare_settings,
         )
-
-    @classmethod
-    def cb_doctor(cls, ctx: click.Context, _: click.Option, value: bool) -> None:  # noqa: FBT001 - as click calls it
-        """Check the configuration, and exit with 1 if a run would fail."""
-        if not value:
-            return
-        given = ctx.params["config"]
-        # A catalog, even an empty one, keeps the tap from discovering streams.
-        tap = cls(
-            config=given.config, parse_env_config=given.parse_env, catalog={}, setup_mapper=False
-        )
-        ctx.exit(int(not check(tap)))
 
     @cached_property
     @override

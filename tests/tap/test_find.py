@@ -119,9 +119,10 @@ def big(connection: duckdb.DuckDBPyConnection) -> Iterator[Simulator]:
 def test_thousands_of_looks_take_few_calls_seconds_and_lines(big: Simulator, tap: Tap) -> None:
     for words in ((), ("monthly",), ("figures", "49")):
         big.clear_calls()
-        started = time.monotonic()
+        # Of this process, simulator included: other load does not count.
+        started = time.process_time()
         run = tap("--find", *words, base_url=big.base_url)
-        assert time.monotonic() - started < 3
+        assert time.process_time() - started < 3
         assert len(big.calls) == 6
         assert "API calls made: 6 (1 login, " in run.log
         assert len(run.output.decode().splitlines()) < 90
