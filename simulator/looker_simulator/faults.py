@@ -107,6 +107,8 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
         "listen_object": "tiles listen by an object from filter to field",
         "no_fields": "results name no fields, as cached ones of release 26.14",
         "runtime_number": "`runtime` of json_detail is a number",
+        "runtime_left_out": "json_detail has no `runtime`, as cached results of release 26.14",
+        "great_numbers_as_text": "numbers of more than 15 digits are text",
         "truncated_left_out": "`truncated` of json_detail is left out when it would be false",
         "pending_204": "results that are not there yet: 204, as before release 25.0",
         "unknown_id_missing": "tasks that do not exist have the status `missing`",

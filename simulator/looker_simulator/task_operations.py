@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -266,6 +267,8 @@ def _changed(task: QueryTask, data: bytes, faults: Collection[str]) -> bytes:
         return replaced
     if task.status == "complete":
         data = _with_other_rows(result_format, data, faults)
+        if "great_numbers_as_text" in faults and result_format in formats.JSON_FORMATS:
+            data = _GREAT_NUMBER.sub(rb'"\g<0>"', data)
     if result_format == "json_detail":
         return _changed_detail(data, faults)
     return _changed_bi(data, faults) if result_format == "json_bi" else data
@@ -289,8 +292,12 @@ def _with_other_rows(result_format: str, data: bytes, faults: Collection[str]) -
     return msgspec.json.encode(payload | {key: msgspec.Raw(written)}) if key else written
 
 
+_GREAT_NUMBER = re.compile(rb"(?<=[:,\[])-?(?:\d{16,}|\d{10,}\.\d+)(?=[,\]}])")
 _DETAIL_CHANGES = frozenset(
-    {"dev_mode_note", "from_cache", "no_fields", "runtime_number", "truncated_left_out"}
+    {
+        *("dev_mode_note", "from_cache", "no_fields", "runtime_left_out", "runtime_number"),
+        "truncated_left_out",
+    }
 )
 
 
@@ -304,6 +311,8 @@ def _changed_detail(data: bytes, faults: Collection[str]) -> bytes:
         payload["from_cache"] = msgspec.Raw(b"true")
     if "no_fields" in faults:
         payload.pop("fields", None)
+    if "runtime_left_out" in faults:
+        payload.pop("runtime", None)
     if "runtime_number" in faults and "runtime" in payload:
         payload["runtime"] = msgspec.Raw(bytes(payload["runtime"]).strip(b'"'))
     if "truncated_left_out" in faults and bytes(payload.get("truncated", b"")) == b"false":

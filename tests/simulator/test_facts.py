@@ -39,6 +39,7 @@ from looker_simulator.facts.probe import Options, Probe
 from looker_simulator.facts.recording import Disguise, Replay
 from looker_simulator.looker import User
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from looker_simulator.sql import Statement
 from looker_simulator.user_project import read_project
 from tests.singer import stored_id
 
@@ -292,6 +293,8 @@ _FAULTS: dict[str, tuple[object, str, object]] = {
     "E6": (formats, "build_failure", _without_error),
     "N1": (engine, "_DEFAULT_LIMIT", 5000),
     "P3": (formats, "GROUPING", "grouping"),
+    "V2": (engine, "_without_zero_fractions", lambda rows, _: rows),
+    "E10": (Statement, "_parameter", lambda *_: ""),
     "X3": (exchange, "_paging_headers", lambda *_: {}),
     "K1": (tasks.QueryTasks, "kill", lambda *_: True),
 }

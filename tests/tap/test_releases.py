@@ -8,6 +8,7 @@ import pytest
 
 from looker_simulator.faults import VARIANTS
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from tests.singer import stored_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ def delivered(tap: Tap, simulator: Simulator, result_format: str) -> dict[str, A
         query_task_ids=[ours],
         queries=[
             {"name": "look", "look_id": "1"},
+            {"name": "numbers", "query_id": stored_id(9)},
             {"name": "pivoted", "query_id": simulator.create_query(_PIVOTED)},
         ],
         dashboards=[{"dashboard_id": "2", "name": "board", "filters": {"State": "CA"}}],
@@ -85,6 +87,6 @@ def test_a_release_makes_no_difference(
             today[result_format] = delivered(tap, simulator, result_format)
     expected = today[result_format]
     assert expected["exit_code"] == 0
-    assert {*expected["rows"]} > {"look", "pivoted"}
+    assert {*expected["rows"]} > {"look", "numbers", "pivoted"}
     with Simulator(SimulatorOptions(variants=frozenset({variant})), database=database) as simulator:
         assert delivered(tap, simulator, result_format) == expected
