@@ -321,6 +321,9 @@ class StoredQuery:
 
 
 _LOOK = "Look"
+_NUMBERS_ARE_GONE = (
+    "; since Looker 25.2, IDs of queries are slugs, not numbers: use url or query_slug"
+)
 # Bodies of all saved queries in state.
 _MAX_BODIES_BYTES = 20_000
 
@@ -398,7 +401,7 @@ class StoredQueries:
 
 
 @contextmanager
-def name_what_is_not_there(what: str) -> Iterator[None]:
+def name_what_is_not_there(what: str, way_out: str = "") -> Iterator[None]:
     """Name the object in the error when Looker does not find it.
 
     Raises:
@@ -409,7 +412,7 @@ def name_what_is_not_there(what: str) -> Iterator[None]:
     except RequestRejectedError as error:
         if error.http_status != _NOT_FOUND:
             raise
-        msg = f"there is no {what}, or this user cannot see it"
+        msg = f"there is no {what}, or this user cannot see it{way_out}"
     else:
         return
     raise RequestRejectedError(msg, http_status=_NOT_FOUND)
@@ -424,7 +427,8 @@ def _source_of(config: QueryConfig) -> tuple[str, str]:
 
 
 def _look_up(source: str, id_: str, client: LookerClient) -> StoredQuery:
-    with name_what_is_not_there(f"{source} {id_}"):
+    way_out = _NUMBERS_ARE_GONE if source == "query" and id_.isdecimal() else ""
+    with name_what_is_not_there(f"{source} {id_}", way_out):
         if source == _LOOK:
             return _read_look(id_, client.look(id_))
         body = client.query(id_) if source == "query" else client.query_for_slug(id_)

@@ -43,6 +43,18 @@ def streams_of(tap: Tap, **config: Any) -> set[str]:
     }
 
 
+OF_AN_OLD_LOOKER = (
+    "or this user cannot see it; since Looker 25.2, IDs of queries are slugs, not numbers: use url "
+    "or query_slug"
+)
+
+
+def test_only_a_number_is_reported_as_the_id_of_an_old_looker(tap: Tap) -> None:
+    for query_id in (812, "812"):
+        assert OF_AN_OLD_LOOKER in tap(queries=[{"name": "gone", "query_id": query_id}]).error
+    assert "slugs" not in tap(queries=[{"name": "gone", "query_id": 99}]).log
+
+
 def check_costs_one(run: Run, name: str, reason: str) -> None:
     """Check that one stream is named with its reason, and the other is delivered."""
     assert run.exit_code == 1
@@ -69,6 +81,7 @@ def check_costs_one(run: Run, name: str, reason: str) -> None:
         ({"look_id": "3"}, "bad", "Look 3 has no query", False),
         ({"look_id": "99"}, "bad", "there is no Look 99", False),
         ({"query_id": "99"}, "bad", "there is no query ", False),
+        ({"query_id": 812}, "bad", f"there is no query 812, {OF_AN_OLD_LOOKER}", False),
         ({"query_slug": "slug99"}, "bad", "there is no query with the slug slug99", False),
         (
             {"dashboard_id": "70"},

@@ -240,5 +240,5 @@ def test_a_run_ends_with_what_it_did_and_why_it_failed(simulator: Simulator, tap
     gone = tap(queries=[{"name": "gone", "query_id": 999}])
     calls = "API calls made: 3 (1 login, 1 query, 1 logout): 0 query-based, 1 administrative"
     assert calls in gone.log
-    assert gone.error.endswith("there is no query 999, or this user cannot see it)")
+    assert "there is no query 999, or this user cannot see it" in gone.error
     assert "delivered 0 of 1 query task" in gone.log
