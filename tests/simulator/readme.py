@@ -13,10 +13,12 @@ README = SIMULATOR / "README.md"
 
 
 def operations() -> str:
-    """Return a table of the operations."""
-    rows = sorted((route.path, route.verb, route.operation_id) for route in ROUTES)
-    lines = [f"| `{name}` | `{verb} {path}` |" for path, verb, name in rows]
-    return "\n".join([f"{len(rows)} operations:", "", "| Operation | Request |", "|-|-|", *lines])
+    """Return a table of the operations by the first word of their paths."""
+    by_word: dict[str, list[str]] = {}
+    for route in ROUTES:
+        by_word.setdefault(route.path.split("/")[1], []).append(f"`{route.operation_id}`")
+    lines = [f"| `/{word}` | {', '.join(names)} |" for word, names in sorted(by_word.items())]
+    return "\n".join([f"{len(ROUTES)} operations:", "", "| Path | Operations |", "|-|-|", *lines])
 
 
 def modules() -> str:
