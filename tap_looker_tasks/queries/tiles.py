@@ -121,8 +121,7 @@ def _filter_problems(
         known |= {
             str(found.get("name")) for found in as_objects(dashboard.get("dashboard_filters"))
         }
-    for line in find_unknown(f"{config_path}.filters", config.filters, known, _LISTENED_TO):
-        yield line if "did you mean" in line else f"{line}; there are {', '.join(sorted(known))}"
+    yield from find_unknown(f"{config_path}.filters", config.filters, sorted(known), _LISTENED_TO)
 
 
 def name_filters(config: DashboardConfig, dashboard: Mapping[str, Any]) -> DashboardConfig:

@@ -21,6 +21,7 @@ from tests.chaos.metadata import run_damaged
 from tests.chaos.postgres import PostgresWarehouse
 from tests.chaos.responses import read_damaged
 from tests.chaos.soak import Size, run_soak
+from tests.chaos.stops import run_stopped
 from tests.chaos.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run all, print a table of each; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="runs to end (200)")
+    parser.add_argument("--kills", type=int, default=400, help="runs to end (400)")
     parser.add_argument("--interrupts", type=int, default=200, help="each at another line (200)")
     parser.add_argument("--tasks", type=int, default=20_000, help="of the long run (20000)")
     parser.add_argument("--rows", type=int, default=100, help="of each of its tasks (100)")
     parser.add_argument("--answers", type=int, default=100_000, help="to damage (100000)")
     parser.add_argument("--runs", type=int, default=1_000, help="against damaged metadata (1000)")
     parser.add_argument("--histories", type=int, default=10_000, help="of tables (10000)")
+    parser.add_argument("--stop", type=float, default=60, help="seconds without a reader (60)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--postgres", action="store_true", help="load what ended runs wrote by target-postgres"
@@ -74,6 +76,13 @@ def main() -> int:
             loads = load_histories(given.histories, given.seed)
             _print(f"incremental histories, seed {given.seed}", loads.shown(), started_at)
             problems += loads.problems
+        started_at = time.monotonic()
+        if given.stop:
+            stop = run_stopped(
+                Path(folder), database, slots=5, queries=120, seconds=given.stop, latency=6.0
+            )
+            _print("a target that stops reading", stop.shown(), started_at)
+            problems += stop.found()
         started_at = time.monotonic()
         if given.tasks:
             size = Size(given.tasks, given.rows, given.seed)

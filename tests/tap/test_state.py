@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_looker_tasks.tasks import claim_instance
 from tests.singer import state_at_launch
 
 if TYPE_CHECKING:
@@ -284,25 +283,6 @@ def test_state_of_another_instance_is_rejected_with_the_way_out(
     again = tap(queries=queries, state=moved, base_url=elsewhere)
     assert again.exit_code == 0
     assert len(again.records("q")) == 3
-
-
-@pytest.mark.parametrize(
-    ("url", "other", "is_same"),
-    [
-        ("https://a.test", "https://a.test:19999", True),
-        ("https://a.test:9999", "https://a.test:443", True),
-        ("http://a.test:8001", "http://a.test:8001", True),
-        ("http://a.test:8001", "http://a.test:8002", False),
-        ("https://a.test", "https://a.test:8001", False),
-        ("https://a.test", "https://b.test", False),
-    ],
-)
-def test_an_instance_is_a_host_with_the_ports_of_one_looker(
-    url: str, other: str, *, is_same: bool
-) -> None:
-    bookmark: dict[str, Any] = {}
-    assert claim_instance(bookmark, url)
-    assert claim_instance(bookmark, other) is is_same
 
 
 @pytest.mark.parametrize(("hours", "is_awaited"), [(5, True), (7, False)])

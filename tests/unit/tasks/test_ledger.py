@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tap_looker_tasks.queries.body import Limits
-from tap_looker_tasks.tasks.ledger import Ledger
+from tap_looker_tasks.tasks.ledger import Ledger, claim_instance
 from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask, Outcome
 
 TWELVE = "1970-01-01T00:00:12.000000+00:00"
@@ -189,3 +189,22 @@ def test_all_tasks_in_flight_are_read_and_those_no_longer_needed_are_named() -> 
         ledger.note_cancelled(LaunchedTask(id_, f"q{id_[1]}"))
     assert "to_cancel" not in bookmark
     assert [*bookmark["in_flight"]] == ["q0", "q3"]
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "is_same"),
+    [
+        ("https://a.test", "https://a.test:19999", True),
+        ("https://a.test:9999", "https://a.test:443", True),
+        ("http://a.test:8001", "http://a.test:8001", True),
+        ("http://a.test:8001", "http://a.test:8002", False),
+        ("https://a.test", "https://a.test:8001", False),
+        ("https://a.test", "https://b.test", False),
+    ],
+)
+def test_an_instance_is_a_host_with_the_ports_of_one_looker(
+    url: str, other: str, *, is_same: bool
+) -> None:
+    bookmark: dict[str, Any] = {}
+    assert claim_instance(bookmark, url)
+    assert claim_instance(bookmark, other) is is_same
