@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from looker_simulator.engine import Database
+
 
 def main() -> int:
     """Run all, print a table of each; return 1 if a promise was broken."""
@@ -45,52 +47,47 @@ def main() -> int:
         "--postgres", action="store_true", help="load what ended runs wrote by target-postgres"
     )
     given = parser.parse_args()
-    database, problems = load_database(), []
+    problems, started_at = [], time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        started_at = time.monotonic()
-        if given.kills:
-            with _warehouses(Path(folder), is_postgres=given.postgres) as new_warehouse:
-                tally = run_kills(Path(folder), database, given.kills, given.seed, new_warehouse)
-            _print(f"kills, seed {given.seed}", tally.lines(), started_at)
-            problems += tally.found()
-        started_at = time.monotonic()
-        if given.interrupts:
-            # What these runs log is looked at, not shown.
-            with redirect_stderr(io.StringIO()):
-                found = run_interrupted(Path(folder), database, given.interrupts, given.seed)
-            _print(f"interrupts, seed {given.seed}", found.shown(), started_at)
-            problems += found.problems
-        started_at = time.monotonic()
-        if given.answers:
-            reading = read_damaged(Path(folder), given.answers, given.seed)
-            _print(f"malformed responses, seed {given.seed}", reading.shown(), started_at)
-            problems += reading.problems
-        started_at = time.monotonic()
-        if given.runs:
-            with redirect_stderr(io.StringIO()):
-                damages = run_damaged(Path(folder), database, given.runs, given.seed)
-            _print(f"runs with damaged metadata, seed {given.seed}", damages.shown(), started_at)
-            problems += damages.problems
-        started_at = time.monotonic()
-        if given.histories:
-            loads = load_histories(given.histories, given.seed)
-            _print(f"incremental histories, seed {given.seed}", loads.shown(), started_at)
-            problems += loads.problems
-        started_at = time.monotonic()
-        if given.stop:
-            stop = run_stopped(
-                Path(folder), database, slots=5, queries=120, seconds=given.stop, latency=6.0
-            )
-            _print("a target that stops reading", stop.shown(), started_at)
-            problems += stop.found()
-        started_at = time.monotonic()
-        if given.tasks:
-            size = Size(given.tasks, given.rows, given.seed)
-            soak = run_soak(Path(folder), database, size)
-            _print(f"soak, seed {given.seed}", soak.lines(), started_at)
-            problems += soak.found(size)
+        for title, lines, found in _run_all(given, Path(folder), load_database()):
+            _print(title, lines, started_at)
+            problems += found
+            started_at = time.monotonic()
     sys.stdout.write("\n".join(["broken guarantees:", *(problems or ["none"])]) + "\n")
     return int(bool(problems))
+
+
+def _run_all(
+    given: argparse.Namespace, folder: Path, database: Database
+) -> Iterator[tuple[str, Iterable[str], list[str]]]:
+    """Yield title, table and broken promises of each experiment."""
+    seed, named = given.seed, f", seed {given.seed}"
+    if given.kills:
+        with _warehouses(folder, is_postgres=given.postgres) as new_warehouse:
+            tally = run_kills(folder, database, given.kills, seed, new_warehouse)
+        yield f"kills{named}", tally.lines(), tally.found()
+    if given.interrupts:
+        # What these runs log is looked at, not shown.
+        with redirect_stderr(io.StringIO()):
+            ended = run_interrupted(folder, database, given.interrupts, seed)
+        yield f"interrupts{named}", ended.shown(), ended.problems
+    if given.answers:
+        reading = read_damaged(folder, given.answers, seed)
+        yield f"malformed responses{named}", reading.shown(), reading.problems
+    if given.runs:
+        with redirect_stderr(io.StringIO()):
+            damages = run_damaged(folder, database, given.runs, seed)
+        yield f"runs with damaged metadata{named}", damages.shown(), damages.problems
+    if given.histories:
+        loads = load_histories(given.histories, seed)
+        yield f"incremental histories{named}", loads.shown(), loads.problems
+    if given.stop:
+        stop = run_stopped(folder, database, slots=5, queries=80, seconds=given.stop, latency=6.0)
+        yield "a target that stops reading", stop.shown(), stop.found()
+    if given.tasks:
+        size = Size(given.tasks, given.rows, seed)
+        soak = run_soak(folder, database, size)
+        yield f"soak{named}", soak.lines(), soak.found(size)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
+from tap_looker_tasks.looker import SteadyClock
 from tests.singer import parse, stored_id
 
 if TYPE_CHECKING:
@@ -28,6 +29,25 @@ if TYPE_CHECKING:
 
 EIGHT_HOURS = 8 * 3600
 QUERIES = [{"name": f"airlines_{n}", "query_id": stored_id(1), "limit": 100 + n} for n in range(2)]
+DAYS = {
+    "name": "days",
+    "explore": {
+        "model": "flights_2013",
+        "explore": "flights",
+        "fields": ["flights.departure_date", "flights.count"],
+        "sorts": ["flights.departure_date"],
+    },
+    "replication_key": "flights.departure_date",
+    "primary_keys": ["flights.departure_date"],
+}
+CHANGES = {
+    ("Europe/Berlin", "forward"): "2026-03-29T01:00:00+00:00",
+    ("Europe/Berlin", "back"): "2026-10-25T01:00:00+00:00",
+    ("America/New_York", "forward"): "2026-03-08T07:00:00+00:00",
+    ("America/New_York", "back"): "2026-11-01T06:00:00+00:00",
+}
+POLLS_BEFORE_CHANGE = 5
+DAY, COUNT = "flights__departure_date", "flights__count"
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
@@ -74,6 +94,56 @@ def test_a_run_under_any_clock_delivers(
     assert max(before) < min(after)
     assert len(versions) == 4
     assert ("is ahead of this machine's clock" in second.log) is (year > 2100)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("direction", ["forward", "back"])
+def test_a_run_across_a_change_of_daylight_saving_delivers(
+    database: Database, tap: Tap, monkeypatch: pytest.MonkeyPatch, zone: str, direction: str
+) -> None:
+    """The query's zone and the machine's change while the queries run."""
+    change = datetime.fromisoformat(CHANGES[zone, direction])
+    real = SteadyClock.now
+    with Simulator(SimulatorOptions(latency_seconds=1.0), database=database) as simulator:
+        started_at = time.time()
+        crossed_at: list[float] = []
+
+        def now(clock: SteadyClock) -> float:
+            at = real(clock)
+            # By then, all queries are launched, and none has ended.
+            if not crossed_at and simulator.count("query_task_multi_results") > POLLS_BEFORE_CHANGE:
+                crossed_at.append(at)
+            if not crossed_at:
+                return change.timestamp() - 10 + min(at - started_at, 9.0)
+            return change.timestamp() + at - crossed_at[0]
+
+        config = {"base_url": simulator.base_url, "queries": [*QUERIES, DAYS]}
+        try:
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            monkeypatch.setattr(SteadyClock, "now", now)
+            first = tap(**config, query_timezone=zone)
+            second = tap(**config, query_timezone=zone, state=first.state)
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+    for run in (first, second):
+        assert run.exit_code == 0, run.log
+        assert [*run.statuses().values()] == ["complete"] * 3
+    for record in first.records():
+        launched_at, finished_at = (
+            datetime.fromisoformat(record[name]) for name in ("launched_at", "finished_at")
+        )
+        assert launched_at < change < finished_at < launched_at + timedelta(minutes=2)
+    before, after = (
+        [m["version"] for m in run.of("ACTIVATE_VERSION") if m["stream"] == "airlines_0"]
+        for run in (first, second)
+    )
+    assert max(before) < min(after)
+    # The second run loads the last day again, and no other.
+    last = first.records("days")[-1]
+    assert first.state["bookmarks"]["days"]["replication_key_value"] == last[DAY]
+    assert [(row[DAY], row[COUNT]) for row in second.records("days")] == [(last[DAY], last[COUNT])]
 
 
 @pytest.mark.slow
