@@ -89,7 +89,7 @@ class Interrupts:
 
     def find_end(self, error: BaseException | None) -> BaseException | None:
         """Return how the run ends: what fails after an interrupt may fail because of it."""
-        # click ends a command that succeeded by an exception, too.
+        # click also ends a command that succeeded by an exception.
         is_success = not isinstance(error, Exception) or getattr(error, "exit_code", None) == 0
         if self.number is None or is_success:
             return error
