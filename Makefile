@@ -102,9 +102,16 @@ hashes: .venv/installed ## write into requirements/*.txt what pyproject.toml new
 	$(compile) --group pyproject.toml:release --output-file requirements/release.txt
 	$(compile) --group pyproject.toml:docs --output-file requirements/docs.txt
 	$(compile) --constraint requirements/dev.txt --group pyproject.toml:mutants --output-file requirements/mutants.txt
+	$(foreach pins,$(PINNED),$(hash_pins))
 
 # For every Python and platform at once, with the hash of each file, and without a host.
 compile = $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make hashes'
+# The environments of examples and warehouses, whose pins are written by hand.
+PINNED = $(filter-out $(addprefix requirements/,dev.txt docs.txt mutants.txt release.txt plugins.txt bench-%),$(wildcard requirements/*.txt requirements/targets/*.txt))
+define hash_pins
+{ grep -m 1 '^\#' $(pins); $(BIN)/uv pip compile --quiet --no-deps --python-version 3.11 --generate-hashes --no-annotate --no-header $(pins); } > $(pins).new && mv $(pins).new $(pins)
+
+endef
 # Names and versions only: no host, no path, so that they install from whatever index pip is set up with.
 freeze  = { echo '\# $(2); written by `make pins`'; $(1)/bin/python -m pip freeze --exclude-editable | grep -xE '[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+'; }
 pip_url = sed -n 's/.*pip_url: .* \($(1)==[^ ]*\)$$/\1/p;s/.*pip_url: .* \(meltanolabs-$(1)==[^ ]*\)$$/\1/p' meltano.yml

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
 _WITH_THE_TAP = {"warehouses"}
+_PIN = re.compile(r"(?m)^[^\s#]+==[^\s\\]+")
 _FOLDER = PROJECT / ".cache" / "environments"
 
 
@@ -19,14 +21,14 @@ def environment(name: str) -> Path:
     pins = (PROJECT / "requirements" / f"{name}.txt").read_text()
     folder = _FOLDER / name
     installed = folder / "installed"
-    if not installed.exists() or installed.read_text() != pins:
+    if not installed.exists() or _PIN.findall(installed.read_text()) != _PIN.findall(pins):
         _succeed([sys.executable, "-m", "venv", "--clear", str(folder)])
         requirements = f"requirements/{name}.txt"
         python = str(folder / "bin" / "python")
         # The pins are complete; some are newer, as is Python, than an old target allows.
         options = ("--quiet", "--no-deps", "--ignore-requires-python")
         install = [python, "-m", "pip", "install", *options]
-        _succeed([*install, "--requirement", requirements])
+        _succeed([*install, "--require-hashes", "--requirement", requirements])
         if name in _WITH_THE_TAP:
             _succeed([*install, "--editable", "."])
         installed.write_text(pins)
