@@ -68,8 +68,13 @@ def test_an_unclear_bookmark_is_named() -> None:
     problem = keeper({"last": 1, "cursor": 2}).problem
     assert problem is not None
     assert problem.startswith("state: the bookmark of orders has last, cursor instead of")
-    for clear in ({}, bookmark("2026-01-02"), {"query": {}}, {"version": 1, "x": 2}):
-        assert keeper(clear).problem is None
+    clear: list[dict[str, Any]] = [
+        {},
+        bookmark("2026-01-02"),
+        {"query": {}},
+        {"version": 1, "x": 2},
+    ]
+    assert [keeper(found).problem for found in clear] == [None] * 4
     assert keeper({"last": 1}, None).problem is None
 
 
@@ -199,5 +204,6 @@ def test_rows_that_looker_fills_in_do_not_move_the_bookmark() -> None:
     # The last one has no value at all.
     found.add(days, [[1, None, None], [None, 5, None], [None, None, None]])
     assert found.value == "2026-02-03"
-    found.add(["2026-02-05"], [])
-    assert found.value == "2026-02-05"
+    alone = advance(DATE, None)
+    alone.add(["2026-02-05"], [])
+    assert alone.value == "2026-02-05"

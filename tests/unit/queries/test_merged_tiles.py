@@ -81,7 +81,7 @@ def test_each_source_query_of_merged_results_is_a_stream() -> None:
 
 
 def test_merged_results_are_known_by_two_keys() -> None:
-    elements = [
+    elements: list[dict[str, Any]] = [
         {"id": "1", "merge_result_id": "a"},
         {"id": "2", "result_maker": {"merge_result_id": "b"}},
         *({"id": "3", "query_id": 5}, {"id": "4", "merge_result_id": "a"}),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -32,7 +35,7 @@ from singer_sdk.singerlib.encoding.simple import (
 )
 from typing_extensions import Buffer, override
 
-from tap_looker_tasks.errors import TargetClosedError
+from tap_looker_tasks.errors import StorageError, TargetClosedError
 from tap_looker_tasks.singer import interrupts as interrupts_module
 from tap_looker_tasks.singer.interrupts import SIGNALS, Interrupts
 from tap_looker_tasks.singer.message_writer import (
@@ -338,8 +341,16 @@ def test_a_pipe_that_does_not_block_gets_everything() -> None:
 
 def test_a_standard_output_that_is_closed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(TargetClosedError, match="standard output is closed"):
-        MessageWriter().write_message(StateMessage({}))
+    writer = MessageWriter()
+    with pytest.raises(TargetClosedError) as raised:
+        writer.write_message(StateMessage({}))
+    assert str(raised.value) == (
+        "the target stopped reading (standard output is closed); check its log. The next run "
+        "resumes from its last saved state"
+    )
+    # What follows is dropped.
+    assert writer.is_target_gone is True
+    writer.write_message(StateMessage({}))
 
 
 def test_other_threads_can_also_write() -> None:
@@ -360,6 +371,7 @@ def test_a_chunk_is_what_its_records_would_be() -> None:
     expected = Output().after(*one_by_one, StateMessage({}))
     output = Output()
     assert output.after(chunk, StateMessage({})) == expected
+    assert chunk.record.is_written is True  # type: ignore[attr-defined]
     assert output.writer.bytes_written == len(expected)
     assert Output().after(replace(message, record=RecordChunk(b"", 0)), flush=True) == b""
 
@@ -394,13 +406,14 @@ def test_what_is_read_while_it_is_written_is_not_held() -> None:
 
 def test_a_schema_is_written_as_targets_read_it() -> None:
     decimal = {"format": "x-singer.decimal", "x-sql-datatype-properties": {"precision": 38}}
-    nested = {"description": "b", "anyOf": [{"type": "null"}], "properties": {"c": decimal}}
+    plain = {"format": "x-singer.decimal"}
+    nested = {"description": "b", "anyOf": [{"type": "null"}], "properties": {"c": plain}}
     properties = {"a": {"title": "t", **decimal, "type": ["string"]}, "b": nested}
     line = MessageWriter().format_message(SchemaMessage("s", {"properties": properties}, ["a"]))
     assert line == (
         b'{"type":"SCHEMA","stream":"s","schema":{"properties":{"a":{"type":["string"],"title":"t",'
         b'"format":"x-singer.decimal","precision":38},"b":{"anyOf":[{"type":"null"}],'
-        b'"description":"b","properties":{"c":{"format":"x-singer.decimal","precision":38}}}}},'
+        b'"description":"b","properties":{"c":{"format":"x-singer.decimal"}}}}},'
         b'"key_properties":["a"]}'
     )
 
@@ -411,13 +424,21 @@ def test_the_moment_of_a_record_is_written() -> None:
     assert json.loads(line)["time_extracted"] == "2026-01-31T12:30:00+00:00"
 
 
+ALARM_SECONDS = 0.02
+
+
+def count_alarms(found: Interrupts, alarms: list[float], *given: Any) -> None:
+    alarms.append(ALARM_SECONDS)
+    Interrupts._look_again(found, *given)  # noqa: SLF001 - only its alarms show how long it waits
+
+
 class Pipe:
     """A pipe whose writer is standard output, and whose reader takes its time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._reader, self._writer = os.pipe()
         self.received = b""
-        monkeypatch.setattr(interrupts_module, "_SECONDS_BETWEEN_ALARMS", 0.02)
+        monkeypatch.setattr(interrupts_module, "_SECONDS_BETWEEN_ALARMS", ALARM_SECONDS)
         monkeypatch.setattr(interrupts_module, "_MAX_STILL_SECONDS", 0.4)
 
     def write(self, interrupts: Interrupts, *, bytes_: int, pause: float | None) -> MessageWriter:
@@ -456,12 +477,13 @@ def test_a_line_is_written_to_its_end_as_long_as_it_is_read(
     assert len(json.loads(pipe.received)["value"]["x"]) == 600_000
 
 
-@pytest.mark.parametrize("is_ending", [False, True])
+@pytest.mark.parametrize(("is_ending", "seconds"), [(False, 0.4), (True, 0.1)])
 def test_a_reader_that_stops_is_abandoned(
-    monkeypatch: pytest.MonkeyPatch, *, is_ending: bool
+    monkeypatch: pytest.MonkeyPatch, *, is_ending: bool, seconds: float
 ) -> None:
-    monkeypatch.setattr(interrupts_module, "_MAX_STILL_SECONDS", 0.4)
     found = Interrupts(0.1)
+    alarms: list[float] = []
+    monkeypatch.setattr(found, "_look_again", partial(count_alarms, found, alarms))
     found.handle()
     try:
         if is_ending:
@@ -472,6 +494,7 @@ def test_a_reader_that_stops_is_abandoned(
         found.restore()
     assert writer.is_target_gone
     assert found.number == signal.SIGTERM
+    assert len(alarms) * ALARM_SECONDS == pytest.approx(seconds, abs=2 * ALARM_SECONDS)
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
@@ -490,18 +513,46 @@ def test_text_from_outside_is_one_line_in_the_log() -> None:
     assert logged("An unhandled error occurred while syncing '%s'", "s") is None
     # Lines of the SDK, at each start, for each stream.
     assert logged("Beginning full_table sync of '%s'", "s") is None
+    logging.getLogger("tap").setLevel(logging.DEBUG)
+    try:
+        assert logged("Beginning full_table sync of '%s'", "s") is not None
+    finally:
+        logging.getLogger("tap").setLevel(logging.NOTSET)
+
+
+def batch_files(folder: Path, compression: str = "none") -> BatchFiles:
+    config = {
+        "encoding": {"format": "jsonl", "compression": compression},
+        "storage": {"root": folder.as_uri(), "prefix": "p-"},
+        "batch_size": 3,
+    }
+    return BatchFiles(BatchConfig.from_dict(config), "tap", "s")
+
+
+def test_files_are_compressed_lightly(tmp_path: Path) -> None:
+    (url,) = batch_files(tmp_path, "gzip").write([{"x": 0}])
+    assert url.endswith("-1.json.gz")
+    content = (tmp_path / url.rpartition("/")[2]).read_bytes()
+    assert gzip.decompress(content) == b'{"x":0}\n'
+    # The mark of the fastest level.
+    assert content[8] == 4
+
+
+def test_a_file_that_cannot_be_stored_is_named_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "way").write_text("")
+    with pytest.raises(StorageError) as raised:
+        [*batch_files(tmp_path / "way").write([{"x": 0}])]
+    assert re.fullmatch(
+        r"batch_config.storage: cannot write p-tap--s-[0-9a-f-]{36}-1.json: .*/way",
+        str(raised.value),
+    )
 
 
 def test_rows_are_stored_in_files_of_a_size(tmp_path: Path) -> None:
-    config = {
-        "encoding": {"format": "jsonl", "compression": "none"},
-        "storage": {"root": tmp_path.as_uri(), "prefix": "p-"},
-        "batch_size": 3,
-    }
-    files = BatchFiles(BatchConfig.from_dict(config), "tap", "s")
+    files = batch_files(tmp_path)
     chunk = RecordChunk(b'{"x":1}\n{"x":2}\n{"x":3}\n{"x":4}\n{"x":5}\n', 5)
     urls = [*files.write([{"x": 0}, chunk, {"x": 6}])]
-    assert chunk.is_written
+    assert chunk.is_written is True
     assert [url.rpartition("-")[2] for url in urls] == ["1.json", "2.json", "3.json"]
     assert all(url.startswith(f"{tmp_path.as_uri()}/p-tap--s-") for url in urls)
     contents = [(tmp_path / url.rpartition("/")[2]).read_bytes() for url in urls]

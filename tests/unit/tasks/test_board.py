@@ -156,6 +156,26 @@ def test_an_unconfirmed_status_is_final_when_it_lasts(status: str) -> None:
     assert statuses(response(board, 160, a=status)) == [status]
 
 
+def test_since_when_a_status_is_unconfirmed_is_left_to_the_next_run() -> None:
+    board = board_of("a", expired_grace_seconds=60)
+    assert response(board, 100, a="expired") == []
+    (outcome,) = (event for event in board.leave() if isinstance(event, Outcome))
+    assert (outcome.status, outcome.finished_at, outcome.doubted_since) == ("expired", None, 100)
+
+
+def test_a_result_that_is_fetched_takes_a_connection_from_polls() -> None:
+    board = board_of("a", "b", "c", max_connections=2, batch_size=1)
+    polls = begin(board, 0)
+    assert [type(request) for request in polls] == [Poll, Poll]
+    first, _ = polls
+    assert isinstance(first, Poll)
+    (id_,) = first.query_task_ids
+    report(board, 0, StatusReceived(first, id_, "complete"), RequestFinished(first))
+    # The result is fetched; the third task is polled when one of the two is over.
+    assert [type(request) for request in begin(board, 0)] == [Fetch]
+    assert begin(board, 1) == []
+
+
 def test_a_status_that_flaps_is_not_believed() -> None:
     board = board_of("a", expired_grace_seconds=60)
     assert response(board, 0, a="expired") == []
@@ -838,7 +858,7 @@ def test_queries_with_one_id_fail_all_because_none_surely_owns_the_result() -> N
     assert failed.reason == "Looker gave two tasks the id same; run again"
     assert isinstance(outcome, Outcome)
     assert (outcome.task, outcome.status) == (first, "error")
-    assert outcome.problem == failed.reason
+    assert (outcome.problem, outcome.finished_at) == (failed.reason, 1)
     (third,) = report(board, 2, TaskCreated(launches[2], others[1]))
     assert isinstance(third, LaunchFailed)
     # The task may be any of theirs, so it is cancelled; the fourth query runs as if alone.

@@ -49,6 +49,12 @@ def test_a_task_the_input_no_longer_lists_is_forgotten() -> None:
     assert followed(bookmark, "a", "b") == ["a"]
 
 
+def test_what_was_unconfirmed_is_forgotten_with_its_task() -> None:
+    bookmark: dict[str, Any] = {"doubted_since": {"a": TWELVE, "b": TWELVE}}
+    Ledger(bookmark, ["b"])
+    assert bookmark["doubted_since"] == {"b": TWELVE}
+
+
 def test_an_unconfirmed_task_stays_so_until_the_next_run() -> None:
     bookmark: dict[str, Any] = {}
     ledger = Ledger(bookmark, ["a", "b"])
