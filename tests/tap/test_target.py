@@ -137,3 +137,30 @@ def test_an_interrupt_ends_the_run_though_no_one_reads_the_last_state(
     assert is_cancelled(slow, launched)
     assert slow.count("logout") == 1
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_line_of_60_mb_that_is_read_slowly_is_not_torn_by_an_interrupt(
+    slow: Simulator, tmp_path: Path, number: signal.Signals
+) -> None:
+    long = slow.add_scripted_task([b'{"status":"complete","data":"%b"}' % (b"x" * 60_000_000)])
+    with running(slow, tmp_path, query_task_ids=[long], max_response_bytes=10**9) as process:
+        wait_for_launch(slow)
+        assert process.stdout
+        # The schema, and the start of the line.
+        received = bytearray(process.stdout.read(1_000_000))
+        process.send_signal(number)
+        # Longer than a reader may stop for.
+        for _ in range(25):
+            time.sleep(0.1)
+            received += process.stdout.read(100_000)
+        received += process.stdout.read()
+        assert process.wait(20) == 128 + number
+    *lines, torn = bytes(received).split(b"\n")
+    assert torn == b""
+    (record,) = (line for line in lines if line.startswith(b'{"type":"RECORD"'))
+    assert len(json.loads(record)["record"]["data"]["text"]) == 60_000_000
+    assert json.loads(lines[-1])["type"] == "STATE"
+    assert slow.count("logout") == 1
+    assert is_cancelled(slow, slow.tasks()[-1])
