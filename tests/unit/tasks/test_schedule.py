@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from functools import cache
 from itertools import count
+from math import inf
 from random import Random
 from statistics import mean
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,7 @@ from tap_looker_tasks.tasks.query_task import (
     TaskCreated,
     Wait,
 )
+from tap_looker_tasks.tasks.schedule import LaunchQueue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -298,3 +300,24 @@ def test_how_long_ago_an_earlier_run_launched_a_task_does_not_affect_others() ->
             board.note(StatusReceived(action, "old", "complete", _RESULT), now)
             board.note(RequestFinished(action), now)
     assert action == Wait(0.25)
+
+
+def test_launches_and_preparations_wait_after_a_rejection_for_load() -> None:
+    queue = LaunchQueue([Launch("x"), Launch("y")], held={}, slots=2, max_pause=60, patience=3)
+    # What is not prepared can be, whichever slots are free.
+    assert queue.next_moment(0, in_flight=2) == 0
+    assert queue.take_preparation(0) == Prepare("x")
+    queue.note_prepared("x")
+    launch = queue.take_launch(0, in_flight=0)
+    assert launch == Launch("x")
+    assert queue.postpone(launch, 0, retry_after=5, in_flight=0)
+    assert queue.next_moment(4.9, in_flight=0) == 5
+    assert queue.take_preparation(4.9) is None
+    assert queue.take_launch(4.9, in_flight=0) is None
+    assert queue.take_preparation(5) == Prepare("y")
+    assert queue.take_launch(5, in_flight=0) == Launch("x")
+    # The other is being prepared, and one slot is left of two.
+    assert queue.next_moment(5, in_flight=0) == inf
+    queue.note_prepared("y")
+    assert queue.next_moment(5, in_flight=0) == 5
+    assert queue.next_moment(5, in_flight=1) == inf
