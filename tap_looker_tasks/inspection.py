@@ -106,7 +106,7 @@ class Question(NamedTuple):
 
     @property
     def needs_streams(self) -> bool:
-        """Return whether the answer is about the streams of a run."""
+        """Return whether the response is about the streams of a run."""
         return self.explains or self.lists_sources
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from looker_simulator.engine import Database
 
-_MAX_SECONDS = 120
+_MAX_SECONDS = 600
 _MOMENT_SECONDS = 0.05
 # More than a pipe holds.
 _LONG = json.dumps([{"a.n": n, "a.text": "x" * 100} for n in range(5000)]).encode()
