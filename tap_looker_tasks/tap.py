@@ -22,6 +22,7 @@ from tap_looker_tasks.cli import (
     ClosingCommand,
     build_help,
     find_overridden_maps,
+    find_state,
     read_catalog,
     read_file,
     read_state,
@@ -67,6 +68,8 @@ from tap_looker_tasks.tasks import END_TIMES
 from tap_looker_tasks.watch import RunWatch, log_calls
 
 _IS_RUN = "tap_looker_tasks.is_run"
+_CONFIG_FILES = "tap_looker_tasks.config_files"
+_STATE = "tap_looker_tasks.state"
 _LEVELS_OF_LOGS = frozenset({"LOGLEVEL", "TAP_LOOKER_TASKS_LOGLEVEL", "SINGER_SDK_LOG_CONFIG"})
 
 
@@ -99,6 +102,7 @@ class TapLookerTasks(LookerTap):
         self._earlier_state = kwargs.get("state")
         if command := click.get_current_context(silent=True):
             self._is_run = _IS_RUN in command.meta
+            self._earlier_state = self._earlier_state or command.meta.get(_STATE)
             command.call_on_close(self._end_command)
             self._interrupts = Interrupts(END_TIMES.last_state)
             # Registered first: `_end_command` takes seconds, and must not be interrupted.
@@ -123,6 +127,7 @@ class TapLookerTasks(LookerTap):
     @classmethod
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        ctx.meta[_CONFIG_FILES] = value
         # The SDK would print a traceback.
         try:
             given = super().cb_config(ctx, param, value)
@@ -196,6 +201,13 @@ class TapLookerTasks(LookerTap):
             logger=cls.logger,
             declare=cls._declare_settings,
         )
+
+    @classmethod
+    @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        if value:
+            ctx.meta[_STATE] = find_state(ctx.meta[_CONFIG_FILES])
+        super().cb_discover(ctx, param, value)
 
     @cached_property
     @override

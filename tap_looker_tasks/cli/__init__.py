@@ -8,6 +8,7 @@ from tap_looker_tasks.cli.command import (
     reject_wrong_stream_maps as reject_wrong_stream_maps,
 )
 from tap_looker_tasks.cli.inputs import (
+    find_state as find_state,
     read_catalog as read_catalog,
     read_file as read_file,
     read_state as read_state,

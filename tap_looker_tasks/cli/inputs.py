@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -106,6 +107,18 @@ def read_state(raw: object) -> dict[str, Any]:
         shape = LedgerState if name == _RESULTS else StreamState
         _check_shape(bookmark, shape, f"bookmarks.{name}")
     return {**state, "bookmarks": kept}
+
+
+def find_state(config_files: Iterable[str]) -> dict[str, Any] | None:
+    """Return the state that Meltano passes only to the run after discovery.
+
+    It is saved beside the config file. What cannot be read is left to that run to reject.
+    """
+    for path in map(Path, config_files):
+        if path.match("tap*.config.json"):
+            with suppress(OSError, ValueError):
+                return read_state(msgspec.json.decode(path.with_name("state.json").read_bytes()))
+    return None
 
 
 def read_catalog(raw: object) -> dict[str, Any]:

@@ -169,6 +169,21 @@ def test_run_continues_from_its_state_until_everything_is_delivered(project: Pro
 
 
 @pytest.mark.meltano
+def test_discovery_looks_no_saved_query_up_again(project: Project, simulator: Simulator) -> None:
+    def count_lookups() -> tuple[int, int]:
+        counts = simulator.count("query"), simulator.count("lookml_model_explore")
+        simulator.clear_calls()
+        return counts
+
+    project("run", _TAP, "target-jsonl")
+    # Both processes look the query up, and discovery its Explore, which the other query shares.
+    assert count_lookups() == (2, 1)
+
+    project("run", _TAP, "target-jsonl")
+    assert count_lookups() == (0, 1)
+
+
+@pytest.mark.meltano
 def test_state_is_set_copied_listed_and_cleared(project: Project) -> None:
     state_id = f"dev:{_TAP}-to-target-jsonl"
     bookmark = {"replication_key": "flights__departure_date", "replication_key_value": "2013-12-31"}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.singer import state_at_launch
+from tests.singer import invoke, state_at_launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from looker_simulator.simulator import Simulator
     from tests.singer import Run
@@ -265,6 +267,26 @@ def test_a_later_run_without_catalog_looks_up_no_saved_query_again(
     third = tap(state=second.state, queries=[{"name": "airlines_0", "query_id": 4}])
     assert third.exit_code == 0
     assert simulator.count("query") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "lookups"), [(None, 0), ("", 1), ("{", 1), ('{"bookmarks": 1}', 1), ("[1]", 1)]
+)
+def test_discovery_reads_the_state_that_meltano_saves_beside_the_configuration(
+    simulator: Simulator, tap: Tap, tmp_path: Path, text: str | None, lookups: int
+) -> None:
+    config: dict[str, Any] = {"queries": [{"name": "airlines", "query_id": 1}]}
+    first = tap(**config)
+    (tmp_path / "state.json").write_text(json.dumps(first.state) if text is None else text)
+    path = (tmp_path / "config.json").rename(tmp_path / "tap.0.config.json")
+    simulator.clear_calls()
+    discovered = invoke("--config", str(path), "--discover")
+    assert discovered.exit_code == 0
+    assert simulator.count("query") == lookups
+    # In a folder that is not Meltano's, `state.json` can be anyone's.
+    other = path.rename(tmp_path / "config.json")
+    assert invoke("--config", str(other), "--discover").output == discovered.output
+    assert simulator.count("query") == lookups + 1
 
 
 def test_state_of_another_instance_is_rejected_with_the_way_out(
