@@ -208,7 +208,7 @@ def estimate_run(settings: Settings, queries: int, external_tasks: int = 0) -> E
 
 def describe_estimate(estimate: Estimate) -> str:
     """Describe the calls of a first run and of later ones."""
-    return f"about {estimate.first} in a first run; {estimate.later} in later ones"
+    return f"{estimate.fewest} to {estimate.first} in a first run; {estimate.later} in later ones"
 
 
 def _in_one_line(error: TapError) -> str:

@@ -74,10 +74,12 @@ class Estimate(NamedTuple):
     Attributes:
         first: Calls of a run without state and catalog.
         later: Calls of a run with both.
+        fewest: Query-based calls of a first run whose results all come from Looker's cache.
     """
 
     first: MeteredCalls
     later: MeteredCalls
+    fewest: int
 
     def describe_month(self) -> str:
         """Describe the calls of later runs in a month, and the edition that they need."""
@@ -116,5 +118,7 @@ def estimate_calls(
     polls_later = follows + (later if queries else 0)
     # A query may have to be looked up, with its Explore, and stored.
     return Estimate(
-        MeteredCalls(2 * queries + polls_first, 2 * queries), MeteredCalls(queries + polls_later, 0)
+        MeteredCalls(2 * queries + polls_first, 2 * queries),
+        MeteredCalls(queries + polls_later, 0),
+        queries + follows + (waits + 1 if queries else 0),
     )

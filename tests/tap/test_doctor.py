@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tap_looker_tasks.looker.client import LookerClient
@@ -178,11 +179,19 @@ def test_calls_are_estimated_by_kind_and_month(tap: Callable[..., Run]) -> None:
     named = [{**AIRLINES, "name": f"airlines_{number}"} for number in range(11)]
     found = shown(tap("--doctor", queries=named, query_task_ids=["a"]))
     assert (
-        "about 74 query-based, 22 administrative in a first run; "
+        "14 to 74 query-based, 22 administrative in a first run; "
         "28 query-based, 0 administrative in later ones"
     ) in found
     assert "every hour: 20,440 query-based, 0 administrative a month, within Enterprise" in found
     assert "every day: 868 query-based, 0 administrative a month, within Standard" in found
+
+
+def test_a_first_run_takes_calls_within_the_estimate(tap: Callable[..., Run]) -> None:
+    assert "2 to 22 query-based, 2 administrative" in shown(tap("--doctor", queries=[AIRLINES]))
+    counted = re.search(r"(\d+) query-based, (\d+) administrative", tap(queries=[AIRLINES]).log)
+    assert counted
+    assert 2 <= int(counted[1]) <= 22
+    assert int(counted[2]) <= 2
 
 
 def test_content_that_is_gone_fails_and_is_not_good_as_well(tap: Callable[..., Run]) -> None:
