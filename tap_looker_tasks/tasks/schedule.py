@@ -18,9 +18,9 @@ Windows by what is known of the task:
   has ended, by 10% of its age or of their mean run time, the longer of both. The window is that
   moment.
 - *Known*: with a run time that earlier runs measured, the window opens when the task has
-  probably ended and closes `slack` later. Before that, it is polled once its age has doubled, and
-  at the latest once it has trebled, because its result may come from the cache, or its warehouse
-  may be faster today.
+  probably ended and closes `slack` later. Before that, it is polled after pauses of 1 s and 40% of
+  its age, or up to twice as long if that saves a request, because its result may come from the
+  cache, or its warehouse may be faster today.
 - *Late*: a known task that has not ended by then is polled after pauses equal to its lateness,
   which thus double, and at last like an unknown one.
 - Once more tasks of a run ended far from their expected time than near it, all are unknown. A task
@@ -65,8 +65,8 @@ _FIRST_SHARE = 0.4
 # After that, the share of the first pause that is the shortest one: with short tasks, slots would
 # stay unused.
 _SHORTEST_SHARE = 0.4
-# Before a known task should end: first pauses until the first window opens, and the time until a
-# window closes as a multiple of that until it opens.
+# Before a known task should end: its first pause in poll intervals, and the time until a window
+# closes as a multiple of that until it opens.
 _FIRST_LOOK = 4
 _EARLY_CLOSING = 2
 # A task that took this many times as long, or as short, contradicts what earlier runs measured.
@@ -281,7 +281,7 @@ class PollSchedule:
         if self._others_wait:
             return _Pace(first, longest, 0.07, 0.03)
         share = 0.1 if is_typical_known else _FIRST_SHARE
-        return _Pace(first, longest, share, 0.2, max_slack=3.0)
+        return _Pace(first, longest, share, 0.3, max_slack=5.0)
 
     def _window(self, followed: FollowedTask, pace: _Pace) -> _Window:
         """Return when a task's window opens and closes, in epoch seconds."""
@@ -305,7 +305,8 @@ class PollSchedule:
             return late, late
         slack = min(max(pace.min_slack, pace.slack * expected.seconds), pace.max_slack)
         ends_in = min(ends_after - age, _MAX_PAUSE_SECONDS)
-        look_in = max(age, slack if pace.min_slack else _FIRST_LOOK * pace.first)
+        first = slack if pace.min_slack else _FIRST_LOOK * self._settings.poll_interval_seconds
+        look_in = first + _FIRST_SHARE * age
         if _EARLY_CLOSING * look_in < ends_in:
             return polled_at + look_in, polled_at + _EARLY_CLOSING * look_in
         return polled_at + ends_in, polled_at + ends_in + slack

@@ -196,7 +196,7 @@ _TEN_TO_THIRTY_SECONDS = [10 + 20 * (n + 0.5) / 10 for n in range(10)]
 
 
 @pytest.mark.parametrize(
-    ("polling", "max_polls", "max_lateness"), [("prompt", 8, 3.0), ("sparing", 5, 5.5)]
+    ("polling", "max_polls", "max_lateness"), [("prompt", 8, 5.0), ("sparing", 5, 5.5)]
 )
 def test_known_queries_that_all_run_are_polled_when_they_end(
     polling: str, max_polls: int, max_lateness: float
@@ -219,9 +219,9 @@ def test_sparing_polls_of_long_known_queries_are_no_more_than_the_queries() -> N
     )
 
 
-@pytest.mark.parametrize(("polling", "max_polls"), [("prompt", 120), ("sparing", 40)])
+@pytest.mark.parametrize(("polling", "max_polls"), [("prompt", 118), ("sparing", 38)])
 def test_external_tasks_that_end_evenly_take_few_polls(polling: str, max_polls: int) -> None:
-    ends = [3.0 * (n + 1) for n in range(100)]
+    ends = [3.0 * (n + 1) for n in range(200)]
     pace = SimulatedLooker(ends, 0.1, external=True, polling=polling).pace()
     assert pace.polls <= max_polls
 
@@ -269,15 +269,35 @@ def test_memories_save_polls_and_wrong_ones_cost_little_time(
     assert mean(a.seconds / b.seconds for a, b in zip(known, unknown, strict=True)) <= max_time
 
 
+def test_ten_known_queries_take_at_most_twenty_calls_whenever_they_end() -> None:
+    random = Random(4)  # noqa: S311 - run times, not secrets
+    for _ in range(30):
+        run_times = sorted((random.uniform(10, 30) for _ in range(10)), reverse=True)
+        memories = [RunTime(seconds, 0.01 * seconds) for seconds in run_times]
+        pace = SimulatedLooker(run_times, 0.1, memories=memories).pace()
+        # Login, ten launches and logout are the other twelve.
+        assert pace.polls <= 8
+        assert pace.lateness_of_last <= 1.5
+
+
 @pytest.mark.parametrize("memory", [0.1, 10])
-@pytest.mark.parametrize("run_times", [_TEN_TO_THIRTY_SECONDS, _ONE_TO_THREE_SECONDS])
-def test_the_last_task_is_hardly_later_where_all_memories_are_wrong(
-    run_times: Sequence[float], memory: float
+@pytest.mark.parametrize(
+    ("shortest", "longest", "queries", "loads"),
+    [(10, 30, 10, 40), (60, 600, 3, 40), (1, 3, 60, 6)],
+)
+def test_the_last_task_is_noticed_hardly_later_if_all_memories_are_wrong(
+    shortest: float, longest: float, queries: int, loads: int, memory: float
 ) -> None:
-    memories = [RunTime(seconds * memory) for seconds in run_times]
-    wrong = SimulatedLooker(run_times, 0.1, memories=memories).pace()
-    unknown = SimulatedLooker(run_times, 0.1).pace()
-    assert wrong.seconds <= 1.1 * unknown.seconds
+    random = Random(5)  # noqa: S311 - run times, not secrets
+    run_times = [[random.uniform(shortest, longest) for _ in range(queries)] for _ in range(loads)]
+    wrong = [
+        SimulatedLooker(times, 0.1, memories=[RunTime(memory * each) for each in times]).pace()
+        for times in run_times
+    ]
+    unknown = [SimulatedLooker(times, 0.1).pace() for times in run_times]
+    latest = mean(pace.lateness_of_last for pace in wrong)
+    assert latest <= 1.1 * mean(pace.lateness_of_last for pace in unknown)
+    assert mean(a.seconds / b.seconds for a, b in zip(wrong, unknown, strict=True)) <= 1.1
 
 
 def test_results_from_the_cache_are_noticed_soon() -> None:
