@@ -38,8 +38,8 @@ def check_release() -> Iterator[Finding]:
     names = ", ".join(package.name for package in packages)
     yield Finding("package", Verdict.GOOD, f"{names}: twine, check-wheel-contents and pyroma pass")
     yield from _check_placeholders()
-    tap = [package for package in packages if package.name.startswith("tap_looker_tasks")]
-    yield from check_pythons(*sorted(tap, key=lambda package: package.suffix != ".whl"))
+    (sdist,) = (package for package in packages if package.match("tap_looker_tasks-*.tar.gz"))
+    yield from check_pythons(wheels, sdist)
     yield check_vulnerabilities("dev.txt")
 
 

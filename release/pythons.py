@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from release.finding import INSTALL, PROJECT, CommandError, Finding, Verdict, install, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 def declared_versions() -> list[str]:
@@ -38,8 +38,8 @@ def _runs(python: str) -> bool:
     return done.returncode == 0
 
 
-def check_pythons(wheel: Path, sdist: Path) -> Iterator[Finding]:
-    """Install the wheel on each declared Python, start it, and run the fast tests of the sdist."""
+def check_pythons(wheels: Sequence[Path], sdist: Path) -> Iterator[Finding]:
+    """Install the wheels on each declared Python, start it, and run the fast tests of the sdist."""
     for version in declared_versions():
         subject = f"Python {version}"
         python = find_python(version)
@@ -47,14 +47,14 @@ def check_pythons(wheel: Path, sdist: Path) -> Iterator[Finding]:
             yield Finding(subject, Verdict.UNKNOWN, "it is not on this machine")
             continue
         try:
-            yield Finding(subject, Verdict.GOOD, _try_package(version, python, wheel, sdist))
+            yield Finding(subject, Verdict.GOOD, _try_package(version, python, wheels, sdist))
         except CommandError as error:
             yield Finding(subject, Verdict.BAD, str(error))
 
 
-def _try_package(version: str, python: str, wheel: Path, sdist: Path) -> str:
+def _try_package(version: str, python: str, wheels: Sequence[Path], sdist: Path) -> str:
     own_python = install(f"python{version}", python, "dev.txt")
-    run([own_python, *INSTALL, "--no-deps", "--force-reinstall", wheel])
+    run([own_python, *INSTALL, "--no-deps", "--force-reinstall", *wheels])
     with tempfile.TemporaryDirectory() as folder:
         run([own_python.with_name("tap-looker-tasks"), "--about"], Path(folder))
         with tarfile.open(sdist) as archive:
