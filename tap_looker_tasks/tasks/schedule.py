@@ -73,6 +73,8 @@ _EARLY_CLOSING = 2
 _NEAR = 2
 # Run times vary a little even where earlier runs did not show it.
 _SPREAD_SHARE = 0.01
+# Moments in epoch seconds are rounded.
+_ROUNDING_SECONDS = 0.001
 # Looker accepts about 10,240 bytes of query string; a comma may be sent as `%2C`.
 _MAX_BATCH_BYTES = 10_000
 _SEPARATOR_BYTES = 3
@@ -300,7 +302,7 @@ class PollSchedule:
             return again, again
         spread = min(max(expected.spread, expected.seconds * _SPREAD_SHARE), pace.longest)
         ends_after = expected.seconds + spread - self._round_trip
-        if age >= ends_after:
+        if age >= ends_after - _ROUNDING_SECONDS:
             late = min(again, polled_at + max(age - ends_after, spread, pace.first))
             return late, late
         slack = min(max(pace.min_slack, pace.slack * expected.seconds), pace.max_slack)

@@ -32,7 +32,7 @@ from tap_looker_tasks.tasks.query_task import (
     TaskCreated,
     Wait,
 )
-from tap_looker_tasks.tasks.schedule import LaunchQueue
+from tap_looker_tasks.tasks.schedule import LaunchQueue, PollSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -303,6 +303,26 @@ def test_the_last_task_is_noticed_hardly_later_if_all_memories_are_wrong(
 def test_results_from_the_cache_are_noticed_soon() -> None:
     paces = [play_random_load(seed, 1, is_cached=True) for seed in range(100)]
     assert max(max(pace.lateness) for pace in paces) < 2.3
+
+
+def test_no_poll_is_repeated_at_the_same_moment() -> None:
+    random = Random(2)  # noqa: S311 - run times, not secrets
+    settings = Settings.from_config(_CREDENTIALS)
+    for seconds in (random.uniform(0.5, 30) for _ in range(200)):
+        # Moments are rounded to a quarter of a microsecond.
+        now = 1_790_000_000.0 + random.random()
+        expected = RunTime(seconds, 0.03 * seconds)
+        task = LaunchedTask("t", "q", launched_at=now, expected=expected)
+        followed = FollowedTask(task)
+        schedule = PollSchedule(settings, {"t": followed})
+        schedule.note_launch(task, others_wait=True)
+        while now < task.launched_at + 2 * seconds:
+            now = schedule.next_moment(now)
+            poll = schedule.take_poll(now)
+            assert poll
+            schedule.note_status(followed, now, is_finished=False)
+            schedule.note_end(poll, now, others_wait=True)
+            assert schedule.next_moment(now) > now + 0.001
 
 
 def test_how_long_ago_an_earlier_run_launched_a_task_does_not_affect_others() -> None:
