@@ -6,21 +6,19 @@ from tap_looker_tasks.launching.discovery import (
     catalog_problems as catalog_problems,
     find_queries as find_queries,
 )
-from tap_looker_tasks.launching.doctor import (
-    CheckResult as CheckResult,
-    Explanation as Explanation,
-    Verdict as Verdict,
-    check_access as check_access,
-    run_checks as run_checks,
-)
 from tap_looker_tasks.launching.launcher import (
     Launcher as Launcher,
     StoredQueries as StoredQueries,
     fingerprint_of as fingerprint_of,
     new_client as new_client,
 )
-from tap_looker_tasks.launching.search import (
+from tap_looker_tasks.launching.questions import (
+    CheckResult as CheckResult,
     Content as Content,
+    Explanation as Explanation,
+    Verdict as Verdict,
+    check_access as check_access,
     find_fields as find_fields,
+    run_checks as run_checks,
     search_content as search_content,
 )
