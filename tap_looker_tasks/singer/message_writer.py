@@ -12,6 +12,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
+from pathlib import Path
 from select import select
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
@@ -343,6 +344,7 @@ _IN_MEMORY_BYTES = 8 * 1024 * 1024
 # At the SDK's level 9, compressing takes longer than all the rest; at this one, files are half as
 # large again.
 _GZIP_LEVEL = 1
+_LOCAL = ("", "file", "local")
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _ENCODER = msgspec.json.Encoder(enc_hook=enc_hook, decimal_format="number")
 
@@ -444,10 +446,26 @@ def _store(content: IO[bytes], storage: StorageTarget, name: str) -> None:
         # Like the SDK, but nothing is left behind on failure.
         root = UPath(storage.root, **storage.params).resolve()
         root.mkdir(parents=True, exist_ok=True)
-        with root.fs.transaction, root.fs.open(root.joinpath(name).path, "wb") as file:
+        path = root.joinpath(name).path
+        if root.protocol in _LOCAL:
+            _write_completely(content, Path(path))
+            return
+        with root.fs.transaction, root.fs.open(path, "wb") as file:
             copyfileobj(content, file)
     except Exception as error:
         # Every kind of storage has separate exceptions.
         reason = " ".join(str(error).split()) or type(error).__name__
         msg = f"batch_config.storage: cannot write {name}: {reason}"
         raise StorageError(msg) from error
+
+
+def _write_completely(content: IO[bytes], path: Path) -> None:
+    # The transaction of fsspec leaves its temporary file if an interrupt comes upon its end.
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            copyfileobj(content, file)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

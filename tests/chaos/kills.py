@@ -284,11 +284,11 @@ class _Experiment:
         self.tally.stopped_by_full_disk += way == FULL_DISK and bool(status)
 
     def _check_files(self, way: str | None) -> None:
-        """Only SIGKILL may leave a temporary file, and nothing a file that is not complete."""
-        for path in (self.folder / "files").glob("*"):
+        """Only SIGKILL may leave a part of a file, or a temporary one."""
+        for path in (self.folder / "files").glob("*.gz"):
             gzip.decompress(path.read_bytes())
             path.unlink()
-        for path in self._temporary.iterdir():
+        for path in (*(self.folder / "files").glob("*"), *self._temporary.iterdir()):
             if way != "SIGKILL":
                 self.tally.problems.append(f"{way}: {path} is left")
             path.unlink()

@@ -50,14 +50,13 @@ def paths(value: object, path: str = "") -> set[str]:
 def test_state_has_the_keys_that_the_page_shows(simulator: Simulator, tap: Tap) -> None:
     query_task_id = simulator.create_task("1")
     first = tap(queries=[DAYS], query_task_ids=[query_task_id], run_id="scheduled")
-    simulator.fault("hang", operation="query_task_multi_results", times=None)
+    simulator.fault("hang", operation="query_task_multi_results", times=None, seconds=30)
     last = tap(
         queries=[DAYS],
         query_task_ids=[query_task_id],
         state=first.state,
         run_id="second",
-        sync_timeout_seconds=0.5,
-        http_timeout_seconds=0.2,
+        sync_timeout_seconds=2,
         on_interrupt="leave",
     )
     shown = json.loads(blocks("docs/reference/state.md", "json")[0])

@@ -79,7 +79,6 @@ def work(simulator: Simulator, operation: str) -> dict[str, Any]:
         "queries": [{"name": "a", "look_id": 1, "limit": 5}],
         "query_task_ids": [simulator.create_task("4")],
         "http_max_tries": 2,
-        "http_timeout_seconds": 0.5,
         **by_operation.get(operation, {}),
     }
 
@@ -110,6 +109,8 @@ def test_a_fault_that_stays(
     simulator: Simulator, tap: Tap, operation: str, fault: str, outcome: str
 ) -> None:
     config = work(simulator, operation)
+    if fault == "hang":
+        config["http_timeout_seconds"] = 1
     simulator.fault(fault, operation=operation, times=None)
     assert outcome_of(tap(**config), config["query_task_ids"][0]) == outcome
 
@@ -133,6 +134,8 @@ def test_a_fault_that_passes(
 ) -> None:
     config = work(simulator, "query_task_results")
     config |= {"dashboards": [{"dashboard_id": 1, "name": "board"}], "http_max_tries": 3}
+    if kind == "no response":
+        config["http_timeout_seconds"] = 2
     # The token that a login brings is what 401 is about.
     hit = [o for o in operations if (o, kind) != ("login", "401")]
     for operation, fault in zip(hit, cycle(FAULTS[kind]), strict=False):

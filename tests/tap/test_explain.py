@@ -90,11 +90,10 @@ def test_sql_is_what_looker_would_run_and_takes_no_run(database: Database, tap: 
 
 
 def test_what_is_in_flight_comes_from_state(simulator: Simulator, tap: Tap) -> None:
-    simulator.fault("hang", operation="query_task_multi_results", times=None)
+    simulator.fault("hang", operation="query_task_multi_results", times=None, seconds=30)
     left = tap(
         queries=[AIRLINES],
-        sync_timeout_seconds=0.5,
-        http_timeout_seconds=0.2,
+        sync_timeout_seconds=2,
         on_interrupt="leave",
     )
     simulator.clear_faults()

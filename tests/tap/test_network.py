@@ -62,8 +62,8 @@ def test_a_failure_that_stays_ends_the_run(
 def test_a_response_that_does_not_come_in_time_is_requested_again(
     simulator: Simulator, tap: Tap
 ) -> None:
-    simulator.fault("hang", times=1, operation=MULTI_RESULTS, seconds=2)
-    run = tap(query_task_ids=[simulator.create_task("4", "json")], http_timeout_seconds=0.5)
+    simulator.fault("hang", times=1, operation=MULTI_RESULTS, seconds=9)
+    run = tap(query_task_ids=[simulator.create_task("4", "json")], http_timeout_seconds=2)
     assert run.exit_code == 0
 
 

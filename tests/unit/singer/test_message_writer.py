@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -48,7 +49,6 @@ from tap_looker_tasks.singer.message_writer import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 ASCII = st.text(alphabet=[chr(code) for code in range(127)], max_size=10)
 MOMENTS = st.datetimes(
@@ -546,6 +546,19 @@ def test_a_file_that_cannot_be_stored_is_named_with_its_reason(tmp_path: Path) -
         r"batch_config.storage: cannot write p-tap--s-[0-9a-f-]{36}-1.json: .*/way",
         str(raised.value),
     )
+
+
+@pytest.mark.parametrize("failure", [SystemExit(143), OSError("disk full")])
+def test_a_file_that_is_cut_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises((SystemExit, StorageError)):
+        [*batch_files(tmp_path / "files").write([{"x": 0}])]
+    assert [*(tmp_path / "files").iterdir()] == []
 
 
 def test_rows_are_stored_in_files_of_a_size(tmp_path: Path) -> None:
