@@ -8,7 +8,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
@@ -112,6 +112,8 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             case RecordMessage(record=RecordChunk() as chunk):
                 self._hold_chunk(message, chunk)
             case _:
+                # An interrupt may have come upon an earlier message.
+                self._ready = None
                 line = self.format_message(message)
                 ready, self._ready = self._ready, None
                 self._hold_line(line, ready)
@@ -124,28 +126,31 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
         Raises:
             TargetClosedError: If standard output is closed.
         """
-        held, self._held = self._held, []
-        is_short = self._size < 2 * _BUFFER_BYTES
-        self._size = 0
-        # Long pieces are not copied.
-        self._write((b"".join(held),) if is_short else held)
+        with self._without_interrupts():
+            held, self._held = self._held, []
+            is_short = self._size < 2 * _BUFFER_BYTES
+            self._size = 0
+            # Long pieces are not copied.
+            self._write((b"".join(held),) if is_short else held)
 
-    def _write(self, texts: Iterable[bytes | memoryview]) -> None:
+    def _without_interrupts(self) -> AbstractContextManager[None]:
         # Signal handlers run in the main thread only.
         is_main = threading.current_thread() is threading.main_thread()
-        with self.interrupts.writing() if is_main else nullcontext():
-            try:
-                for text in texts:
-                    if not self.is_target_gone:
-                        self._write_all(text)
-            except OSError as error:
-                self.is_target_gone = True
-                _silence_output()
-                msg = (
-                    f"the target stopped reading ({error.strerror or error}); check its log. The "
-                    "next run resumes from its last saved state"
-                )
-                raise TargetClosedError(msg) from error
+        return self.interrupts.writing() if is_main else nullcontext()
+
+    def _write(self, texts: Iterable[bytes | memoryview]) -> None:
+        try:
+            for text in texts:
+                if not self.is_target_gone:
+                    self._write_all(text)
+        except OSError as error:
+            self.is_target_gone = True
+            _silence_output()
+            msg = (
+                f"the target stopped reading ({error.strerror or error}); check its log. The "
+                "next run resumes from its last saved state"
+            )
+            raise TargetClosedError(msg) from error
 
     def _write_all(self, text: bytes | memoryview) -> None:
         """Write all of it without Python's buffers, which do not count what was taken."""
@@ -188,7 +193,8 @@ class MessageWriter(GenericSingerWriter[bytes, Message]):
             self._hold(before, *ready.pieces, after, b"\n")
             return
         self.flush()
-        self._write(self._count(chain((before,), ready.pieces, (after, b"\n"))))
+        with self._without_interrupts():
+            self._write(self._count(chain((before,), ready.pieces, (after, b"\n"))))
 
     def _count(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         for piece in pieces:

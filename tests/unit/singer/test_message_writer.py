@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import itertools
 import json
 import logging
 import os
@@ -49,6 +50,7 @@ from tap_looker_tasks.singer.message_writer import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 ASCII = st.text(alphabet=[chr(code) for code in range(127)], max_size=10)
 MOMENTS = st.datetimes(
@@ -262,6 +264,62 @@ def test_a_signal_waits_for_the_end_of_the_line(
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     signal.raise_signal(number)
     assert output.after(StateMessage({})).endswith(b'{"type":"STATE","value":{}}\n')
+
+
+class _SignalAt:
+    """Sends SIGTERM at an instruction of the message writer, counted from 0; use it as a tracer."""
+
+    def __init__(self, instruction: int) -> None:
+        self._left = instruction
+
+    @property
+    def is_sent(self) -> bool:
+        return self._left < 0
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> _SignalAt | None:
+        if not frame.f_code.co_filename.endswith("message_writer.py"):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self._left -= 1
+            if self._left == -1:
+                signal.raise_signal(signal.SIGTERM)
+        return self
+
+
+def _written_before(output: Output, interrupts: Interrupts, tracer: _SignalAt) -> int:
+    """Return how many of three records were written when the signal came."""
+    output.writer.interrupts = interrupts
+    count = 0
+    before = sys.gettrace()
+    with contextlib.suppress(SystemExit):
+        sys.settrace(tracer)
+        try:
+            for value in (1, ReadyJson((b"[2]",)), 3):
+                output.after(record(value))
+                count += 1
+            output.after(flush=True)
+        finally:
+            sys.settrace(before)
+    return count
+
+
+def test_an_interrupt_at_any_instruction_drops_no_written_message() -> None:
+    for instruction in itertools.count():
+        interrupts, tracer = Interrupts(), _SignalAt(instruction)
+        interrupts.handle()
+        try:
+            output = Output()
+            count = _written_before(output, interrupts, tracer)
+            interrupts.end()
+            *rows, state = output.after(StateMessage({})).splitlines()
+        finally:
+            interrupts.restore()
+        assert json.loads(state)["type"] == "STATE"
+        values = [json.loads(row)["record"]["x"] for row in rows]
+        assert values[:count] == [1, [2], 3][:count], f"at instruction {instruction}"
+        if not tracer.is_sent:
+            break
 
 
 def test_a_signal_whose_exception_is_dropped_ends_the_run_at_the_next_line(
