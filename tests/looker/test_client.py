@@ -121,7 +121,7 @@ def test_a_client_closes_although_a_logout_hangs(connect: Connect) -> None:
 
     with RawServer(hang) as server:
         server.responds_to_logout = False
-        client = connect(server.base_url, timeout_seconds=0.3)
+        client = connect(server.base_url, timeout_seconds=1)
         client.look("1")
         client.close()
         assert server.count("/logout") == 1
@@ -466,7 +466,7 @@ def test_a_response_by_tls_ends_in_time(
             assert not Event().wait(0.2)
             client.abort()
             with pytest.raises(RequestError, match="stopped, because the run is ending"):
-                call.result(0.5)
+                call.result(5)
 
 
 def test_errors_show_whether_it_is_the_query_or_the_run() -> None:
