@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,7 +21,8 @@ from upath import UPath
 from tap_looker_tasks.tap import TapLookerTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import subprocess
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _FIRST_UNKNOWN = 100
@@ -248,3 +250,33 @@ def _as_options(folder: Path, contents: Mapping[str, object]) -> Sequence[str]:
         (folder / f"{name}.json").write_text(json.dumps(content, default=float))
     pairs = ((f"--{name}", str(folder / f"{name}.json")) for name in given)
     return [*itertools.chain.from_iterable(pairs)]
+
+
+# Processes that a signal ends.
+
+_PATIENCE_SECONDS = 60
+_PROMISED_SECONDS = 5
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+def interrupt(process: subprocess.Popen[bytes], number: int, *, least: float = 0.0) -> list[bytes]:
+    """Send a signal; return what the process printed, which must end by it within 5 s.
+
+    Args:
+        process: The process.
+        number: Number of the signal.
+        least: Seconds that it must take at least.
+    """
+    interrupted_at = time.monotonic()
+    process.send_signal(number)
+    printed = [*process.communicate(timeout=20)]
+    assert least <= time.monotonic() - interrupted_at < _PROMISED_SECONDS
+    assert process.returncode == 128 + number
+    return printed
