@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from tap_looker_tasks.config import UNLIMITED, ExploreConfig, QueryConfig
+from tap_looker_tasks.records import dynamic_entries
 from tap_looker_tasks.results import Result
 
 _NOT_WRITABLE = frozenset(
@@ -347,12 +348,9 @@ def body_problems(config: QueryConfig, body: Mapping[str, Any]) -> Iterator[str]
 
 def _computed_over_rows(dynamic_fields: object) -> Iterator[tuple[str, str]]:
     """Yield the table calculations that need other rows, each with the reason."""
-    if not dynamic_fields:
-        return
-    found = msgspec.json.decode(str(dynamic_fields), type=list[dict[str, Any]] | None) or ()
-    for entry in found:
+    for entry in dynamic_entries(dynamic_fields):
         name = entry.get("table_calculation")
-        if not name or entry.get("is_disabled") is True:
+        if not name:
             continue
         expression = entry.get("expression")
         if not isinstance(expression, str):

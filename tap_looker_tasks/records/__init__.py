@@ -29,6 +29,7 @@ from tap_looker_tasks.records.fields import (
     ExploreField as ExploreField,
     KnownFields as KnownFields,
     custom_fields as custom_fields,
+    dynamic_entries as dynamic_entries,
     explore_fields as explore_fields,
     fields_in_result as fields_in_result,
 )

@@ -113,6 +113,24 @@ def fields_in_result(names: Iterable[str], fields: Iterable[Field]) -> KnownFiel
 def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
     """Return a query's custom fields and table calculations by name.
 
+    Args:
+        dynamic_fields: As for `dynamic_entries`.
+
+    Raises:
+        ValueError: If it is not a JSON array of objects.
+    """
+    fields = (
+        _custom_field(entry, category)
+        for entry in dynamic_entries(dynamic_fields)
+        for category in ("table_calculation", "dimension", "measure")
+        if as_text(entry.get(category))
+    )
+    return {field.name: field for field in fields}
+
+
+def dynamic_entries(dynamic_fields: object) -> list[dict[str, Any]]:
+    """Return a query's custom fields and table calculations as Looker stores them, if enabled.
+
     <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/types/Query>
 
     Args:
@@ -122,19 +140,13 @@ def custom_fields(dynamic_fields: object) -> dict[str, ExploreField]:
         ValueError: If it is not a JSON array of objects.
     """
     if not dynamic_fields:
-        return {}
+        return []
     try:
         found = msgspec.json.decode(str(dynamic_fields), type=list[dict[str, Any]] | None) or ()
     except (msgspec.DecodeError, RecursionError):
         msg = f"not a JSON array of custom fields: {quoted(str(dynamic_fields).encode())}"
         raise ValueError(msg) from None
-    fields = (
-        _custom_field(entry, category)
-        for entry in found
-        for category in ("table_calculation", "dimension", "measure")
-        if as_text(entry.get(category)) and entry.get("is_disabled") is not True
-    )
-    return {field.name: field for field in fields}
+    return [entry for entry in found if entry.get("is_disabled") is not True]
 
 
 def _custom_field(entry: Mapping[str, Any], category: str) -> ExploreField:
