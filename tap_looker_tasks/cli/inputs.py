@@ -80,7 +80,7 @@ def read_file(
     except WrongShapeError as error:
         msg = f"{file.name}: {error}"
         raise SettingsError(msg) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{file.name}: cannot be read as a JSON file: {error}"
         raise SettingsError(msg) from None
     if raw != content:
@@ -116,7 +116,7 @@ def find_state(config_files: Iterable[str]) -> dict[str, Any] | None:
     """
     for path in map(Path, config_files):
         if path.match("tap*.config.json"):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, RecursionError):
                 return read_state(msgspec.json.decode(path.with_name("state.json").read_bytes()))
     return None
 

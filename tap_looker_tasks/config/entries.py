@@ -432,7 +432,7 @@ def _id_in_line(line: str, number: int) -> object:
         return line
     try:
         return json.loads(line)["query_task_id"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         msg = f"query_task_ids_file: line {number}: not a JSON object with query_task_id"
         raise SettingsError(msg) from None
 

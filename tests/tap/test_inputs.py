@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     Tap = Callable[..., Run]
 
 
+DEEP = "[" * 5000 + "]" * 5000
+
+
 @pytest.mark.parametrize("option", ["state", "catalog"])
-@pytest.mark.parametrize("text", ["[5]", '{"bookmarks": {"query_task_results": {"fin', '"\ud800"'])
+@pytest.mark.parametrize(
+    "text", ["[5]", '{"bookmarks": {"query_task_results": {"fin', '"\ud800"', DEEP]
+)
 def test_a_file_is_rejected_in_one_line(tap: Tap, tmp_path: Path, option: str, text: str) -> None:
     path = tmp_path / "given"
     path.write_bytes(text.encode(errors="surrogatepass"))
@@ -36,7 +41,7 @@ def test_no_state_is_reported(tap: Tap, tmp_path: Path, text: str) -> None:
     assert f"{path}: ignored null and empty entries" in run.log
 
 
-@pytest.mark.parametrize("content", ["null", "[" * 5000 + "]" * 5000])
+@pytest.mark.parametrize("content", ["null", DEEP])
 def test_a_config_that_cannot_be_read_is_one_line(tap: Tap, tmp_path: Path, content: str) -> None:
     path = tmp_path / "given"
     path.write_text(content)

@@ -270,7 +270,8 @@ def test_a_later_run_without_catalog_looks_up_no_saved_query_again(
 
 
 @pytest.mark.parametrize(
-    ("text", "lookups"), [(None, 0), ("", 1), ("{", 1), ('{"bookmarks": 1}', 1), ("[1]", 1)]
+    ("text", "lookups"),
+    [(None, 0), ("", 1), ("{", 1), ('{"bookmarks": 1}', 1), ("[1]", 1), ("[" * 5000, 1)],
 )
 def test_discovery_reads_the_state_that_meltano_saves_beside_the_configuration(
     simulator: Simulator, tap: Tap, tmp_path: Path, text: str | None, lookups: int

@@ -216,6 +216,7 @@ def test_a_file_may_list_ids_and_json_lines() -> None:
         (b'{"query_task_id": 5}', "line 1"),
         (b'{"query_task_id": null}', "line 1"),
         (b'good\n\n{"query_task_id": ', "line 3"),
+        (b'good\n{"query_task_id": ' + b"[" * 100_000, "line 2"),
         (b"\xff\xfe", "UTF-8"),
     ],
 )
