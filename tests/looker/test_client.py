@@ -466,7 +466,7 @@ def test_a_response_by_tls_ends_in_time(
             assert not Event().wait(0.2)
             client.abort()
             with pytest.raises(RequestError, match="stopped, because the run is ending"):
-                call.result(5)
+                call.result(0.5)
 
 
 def test_errors_show_whether_it_is_the_query_or_the_run() -> None:
