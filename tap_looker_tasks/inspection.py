@@ -90,12 +90,8 @@ class Question(NamedTuple):
         """
         names = ("doctor", "find", "explain", "sql", "dbt_sources")
         question = cls(*(options.pop(name) for name in names))
-        count = (
-            (question.find is not None)
-            + question.checks
-            + question.explains
-            + question.lists_sources
-        )
+        searches = question.find is not None
+        count = sum((question.checks, searches, question.explains, question.lists_sources))
         if count > 1 or (question.with_sql and not question.explains):
             msg = (
                 "give only one of --doctor, --find, --explain and --dbt-sources; --sql requires "
@@ -106,7 +102,7 @@ class Question(NamedTuple):
 
     @property
     def needs_streams(self) -> bool:
-        """Return whether the response is about the streams of a run."""
+        """Return whether it is about the streams of a run."""
         return self.explains or self.lists_sources
 
 

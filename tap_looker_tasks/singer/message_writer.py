@@ -350,8 +350,9 @@ _IN_MEMORY_BYTES = 8 * 1024 * 1024
 # At the SDK's level 9, compressing takes longer than all the rest; at this one, files are half as
 # large again.
 _GZIP_LEVEL = 1
-_LOCAL = ("", "file", "local")
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
+# The local file system, as fsspec names it.
+_LOCAL = ("", "file", "local")
 _ENCODER = msgspec.json.Encoder(enc_hook=enc_hook, decimal_format="number")
 
 
@@ -454,7 +455,7 @@ def _store(content: IO[bytes], storage: StorageTarget, name: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         path = root.joinpath(name).path
         if root.protocol in _LOCAL:
-            _write_completely(content, Path(path))
+            _store_locally(content, Path(path))
             return
         with root.fs.transaction, root.fs.open(path, "wb") as file:
             copyfileobj(content, file)
@@ -465,8 +466,8 @@ def _store(content: IO[bytes], storage: StorageTarget, name: str) -> None:
         raise StorageError(msg) from error
 
 
-def _write_completely(content: IO[bytes], path: Path) -> None:
-    # The transaction of fsspec leaves its temporary file if an interrupt comes upon its end.
+def _store_locally(content: IO[bytes], path: Path) -> None:
+    # An interrupt at its end would make the transaction of fsspec leave its temporary file.
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
