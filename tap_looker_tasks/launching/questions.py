@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -187,7 +188,7 @@ def _response_or_empty(operation: Callable[[], dict[str, Any]]) -> dict[str, Any
 def _examine_calls(
     settings: Settings, queries: Sequence[ConfiguredQuery], external_tasks: int
 ) -> Iterator[CheckResult]:
-    estimate = estimate_run(settings, len(queries), external_tasks)
+    estimate = estimate_run(settings, queries, external_tasks)
     details, limit = describe_estimate(estimate), settings.api_call_limit
     if limit is not None and limit < sum(estimate.later):
         yield CheckResult("api_call_limit", Verdict.FAILS, f"{details}; {limit} are allowed")
@@ -197,11 +198,19 @@ def _examine_calls(
     yield CheckResult("API calls a month", verdict, estimate.describe_month())
 
 
-def estimate_run(settings: Settings, queries: int, external_tasks: int = 0) -> Estimate:
+def estimate_run(
+    settings: Settings, queries: Collection[ConfiguredQuery], external_tasks: int
+) -> Estimate:
     """Return the estimated calls of a run with these settings."""
+    # Several queries of one tile are the sources of its merged results.
+    tiles = Counter((q.dashboard_id, q.tile_id) for q in queries if q.dashboard_id is not None)
+    looks, dashboards = {q.look_id for q in queries} - {None}, {id_ for id_, _ in tiles}
+    merged = sum(count > 1 for count in tiles.values())
     return estimate_calls(
-        queries,
+        len(queries),
         external_tasks,
+        lookups=len(looks) + len(dashboards) + merged,
+        stored=sum(query.config.replication_key is not None for query in queries),
         slots=settings.max_concurrent_tasks,
         batch_size=settings.batch_size,
         is_sparing=settings.polling == "sparing",
@@ -249,7 +258,8 @@ class Explanation:
             RequestError: If no request to Looker can succeed.
         """
         followed = [*self.ledger.tasks_to_follow()]
-        estimate = estimate_run(self.settings, len(self.keepers), len(followed))
+        queries = [keeper.query for keeper in self.keepers.values()]
+        estimate = estimate_run(self.settings, queries, len(followed))
         fingerprints = dict(self._fingerprints())
         resumed = {task.query_name: task for task in self.ledger.resume(fingerprints)}
         abandoned = {task.query_name: task for task in self.ledger.tasks_to_cancel()}

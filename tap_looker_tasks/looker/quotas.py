@@ -92,8 +92,15 @@ class Estimate(NamedTuple):
         return "; ".join(parts)
 
 
-def estimate_calls(
-    queries: int, external_tasks: int, *, slots: int, batch_size: int, is_sparing: bool
+def estimate_calls(  # noqa: PLR0913 - all that calls depend on
+    queries: int,
+    external_tasks: int,
+    *,
+    lookups: int = 0,
+    stored: int = 0,
+    slots: int,
+    batch_size: int,
+    is_sparing: bool,
 ) -> Estimate:
     """Estimate the calls of a run.
 
@@ -104,6 +111,9 @@ def estimate_calls(
     Args:
         queries: Number of queries to launch.
         external_tasks: Number of tasks to follow; each request for them is counted once.
+        lookups: Number of Looks, dashboards and merged results, which each run looks up, since
+            users change them.
+        stored: Number of queries that each run stores, since their bookmarks change.
         slots: Number of queries that run concurrently.
         batch_size: Number of tasks polled in one request.
         is_sparing: Whether polls are as few as possible.
@@ -119,6 +129,6 @@ def estimate_calls(
     # A query may have to be looked up, with its Explore, and stored.
     return Estimate(
         MeteredCalls(2 * queries + polls_first, 2 * queries),
-        MeteredCalls(queries + polls_later, 0),
+        MeteredCalls(queries + stored + polls_later, lookups),
         queries + follows + (waits + 1 if queries else 0),
     )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tap_looker_tasks.looker.client import LookerClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
-
     from looker_simulator.simulator import Simulator
     from tests.singer import Run
 
 AIRLINES = {"name": "airlines", "query_id": 1}
+DAYS = {
+    "model": "flights_2013",
+    "explore": "flights",
+    "fields": ["flights.departure_date", "flights.count"],
+}
 LAUNCHING = ("create_query_task", "query_task_multi_results")
 
 
@@ -192,6 +198,33 @@ def test_a_first_run_takes_calls_within_the_estimate(tap: Callable[..., Run]) ->
     assert counted
     assert 2 <= int(counted[1]) <= 22
     assert int(counted[2]) <= 2
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"queries": [AIRLINES]},
+        {"queries": [{"name": "look", "look_id": 1}]},
+        {"dashboards": [{"dashboard_id": 1, "name": "board"}]},
+        {"queries": [{"name": "days", "explore": DAYS, "replication_key": DAYS["fields"][0]}]},
+    ],
+)
+def test_a_later_run_takes_calls_within_the_estimate(
+    tap: Callable[..., Run], config: dict[str, Any]
+) -> None:
+    estimated = re.search(
+        r"(\d+) query-based, (\d+) administrative in later ones", shown(tap("--doctor", **config))
+    )
+    config |= {"poll_interval_seconds": 0.25, "poll_max_interval_seconds": 60}
+    catalog = json.loads(tap("--discover", **config).output)
+    first = tap(catalog=catalog, **config)
+    later = tap(catalog=catalog, state=first.state, **config)
+    counted = re.search(r"(\d+) query-based, (\d+) administrative", later.log)
+    assert estimated
+    assert counted
+    assert int(counted[1]) <= int(estimated[1])
+    # Look-ups are known beforehand.
+    assert counted[2] == estimated[2]
 
 
 def test_content_that_is_gone_fails_and_is_not_good_as_well(tap: Callable[..., Run]) -> None:
