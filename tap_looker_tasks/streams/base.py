@@ -122,16 +122,6 @@ class LookerStream(Stream):
         return self.mask.get(("properties", property_name), True)
 
 
-class _ChunkCounter(metrics.Counter):
-    """Counts the records of a chunk, which the SDK counts as one."""
-
-    step = 1
-
-    @override
-    def increment(self, value: int = 1) -> None:
-        super().increment(value * self.step)
-
-
 class RowStream(LookerStream):
     """A stream of result rows, delivered one task after the other.
 
@@ -249,7 +239,8 @@ class RowStream(LookerStream):
     def _records(self) -> Iterator[Record]:
         for batch in self._batches:
             if self.goes_in_chunks:
-                self._record_counter.step = len(batch)
+                # The SDK counts a chunk as one record.
+                self._record_counter.increment(len(batch) - 1)
                 # The SDK removes deselected columns, but not within a chunk.
                 selected = batch.select_columns([*filter(self.selects, batch.type.names)])
                 chunk = RecordChunk(selected.lines(), len(batch))
@@ -276,8 +267,9 @@ class RowStream(LookerStream):
     def get_record_counter(
         self, *, endpoint: str | None = None, log_interval: float = metrics.DEFAULT_LOG_INTERVAL
     ) -> metrics.Counter:
-        counter = super().get_record_counter(endpoint=endpoint, log_interval=log_interval)
-        self._record_counter = _ChunkCounter(counter.metric, counter.tags, counter.log_interval)
+        self._record_counter = super().get_record_counter(
+            endpoint=endpoint, log_interval=log_interval
+        )
         return self._record_counter
 
     def find_problem(self, result: Result) -> str | None:  # noqa: ARG002 - streams of queries look at it
