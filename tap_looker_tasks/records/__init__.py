@@ -3,7 +3,6 @@
 from tap_looker_tasks.records.column_types import (
     DATE as DATE,
     DATE_TIME as DATE_TIME,
-    DECIMAL_FORMAT as DECIMAL_FORMAT,
     DECIMAL_KEY as DECIMAL_KEY,
     LOCAL_DATE_TIME as LOCAL_DATE_TIME,
     NUMBER as NUMBER,

@@ -64,7 +64,7 @@ class ColumnType:
     """
 
     name: str
-    json_schema: Mapping[str, object]
+    json_schema: dict[str, Any]
     converter: Callable[[tzinfo | None], _Converter]
     native_types: frozenset[type] = frozenset({NoneType})
     is_number: bool = False
@@ -183,8 +183,8 @@ def _identity(value: object) -> object:
     return value
 
 
-def _nullable(type_: str, **more: str) -> Mapping[str, object]:
-    return MappingProxyType({"type": (type_, "null"), **more})
+def _nullable(type_: str, **more: str) -> dict[str, Any]:
+    return {"type": [type_, "null"], **more}
 
 
 STRING = ColumnType("string", _nullable("string"), lambda _: _string, frozenset({str, NoneType}))
@@ -202,26 +202,19 @@ YESNO = ColumnType(
     "yesno", _nullable("boolean"), lambda _: _YESNO.__getitem__, frozenset({bool, NoneType})
 )
 DATE = ColumnType("date", _nullable("string", format="date"), lambda _: _date)
-DATE_TIME = ColumnType(
-    "date-time",
-    _nullable("string", format="date-time"),
-    _date_times,
-)
+DATE_TIME = ColumnType("date-time", _nullable("string", format="date-time"), _date_times)
 LOCAL_DATE_TIME = ColumnType(
     "date-time of an unknown time zone", STRING.json_schema, STRING.converter, STRING.native_types
 )
 ANYTHING = ColumnType(
     "value of any type",
-    MappingProxyType(
-        {
-            # Targets that support one type only use the first. `properties` is absent: targets drop
-            # a column whose `properties` are empty.
-            "anyOf": tuple(
-                MappingProxyType({"type": type_})
-                for type_ in ("object", "array", "string", "number", "boolean", "null")
-            )
-        }
-    ),
+    {
+        # Targets that support one type only use the first. `properties` is absent: targets drop a
+        # column whose `properties` are empty.
+        "anyOf": [
+            {"type": type_} for type_ in ("object", "array", "string", "number", "boolean", "null")
+        ]
+    },
     lambda _: _identity,
     frozenset({dict, list, str, int, Decimal, bool, NoneType}),
 )
@@ -305,13 +298,10 @@ def decimal_type(precision: int, scale: int) -> ColumnType:
 
     return ColumnType(
         f"decimal({precision},{scale})",
-        MappingProxyType(
-            {
-                "type": ("string", "null"),
-                "format": DECIMAL_FORMAT,
-                DECIMAL_KEY: MappingProxyType({"precision": precision, "scale": scale}),
-            }
-        ),
+        {
+            **_nullable("string", format=DECIMAL_FORMAT),
+            DECIMAL_KEY: {"precision": precision, "scale": scale},
+        },
         lambda _: convert,
         is_number=True,
         fallback=_string,
@@ -358,7 +348,7 @@ def column_type_in_schema(json_schema: Mapping[str, Any]) -> ColumnType:
 def _alternatives(json_schema: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Yield each type except null that a schema allows, with its format."""
     types = json_schema.get("type")
-    for type_ in types if isinstance(types, list | tuple) else [types]:
+    for type_ in types if isinstance(types, list) else [types]:
         if isinstance(type_, str) and type_ != "null":
             yield type_, as_text(json_schema.get("format"))
     for key in ("anyOf", "oneOf"):
@@ -368,7 +358,7 @@ def _alternatives(json_schema: Mapping[str, Any]) -> Iterator[tuple[str, str | N
 
 _DECLARED = MappingProxyType(
     {
-        (column_type.json_schema["type"][0], column_type.json_schema.get("format")): column_type  # type: ignore[index]
+        (column_type.json_schema["type"][0], column_type.json_schema.get("format")): column_type
         for column_type in (STRING, NUMBER, INTEGER, YESNO, DATE, DATE_TIME)
     }
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -223,7 +223,7 @@ def stream_schema(
 def _property(column: Column) -> dict[str, Any]:
     texts = {"title": column.title, "description": _description(column)}
     # The SDK looks for `anyOf` first.
-    schema = {key: _plain(value) for key, value in column.column_type.json_schema.items()}
+    schema = deepcopy(column.column_type.json_schema)
     return schema | {key: text for key, text in texts.items() if text}
 
 
@@ -231,15 +231,6 @@ def _description(column: Column) -> str | None:
     if column.converts_time_zone or column.column_type not in {DATE, DATE_TIME, LOCAL_DATE_TIME}:
         return column.description
     return f"{column.description} ({_DATABASE_ZONE})" if column.description else _DATABASE_ZONE
-
-
-def _plain(found: object) -> object:
-    """Copy a part of a schema into the dicts and lists that the SDK requires."""
-    if isinstance(found, MappingProxyType):
-        return dict(found)
-    if isinstance(found, tuple):
-        return [dict(entry) if isinstance(entry, MappingProxyType) else entry for entry in found]
-    return found
 
 
 def find_type_changes(columns: Iterable[Column], fields: Iterable[Field] | None) -> list[str]:

@@ -349,7 +349,7 @@ def test_columns_have_the_order_of_the_query() -> None:
 def test_a_time_that_looker_does_not_convert_stays_a_string() -> None:
     [found] = columns_of(explore_fields(EXPLORE), {"fields": ["orders.local_time"]}, 63)
     assert found.column_type is LOCAL_DATE_TIME
-    assert found.column_type.json_schema["type"] == ("string", "null")
+    assert found.column_type.json_schema["type"] == ["string", "null"]
 
 
 def test_a_probe_stands_in_for_an_explore() -> None:
