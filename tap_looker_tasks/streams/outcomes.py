@@ -430,7 +430,7 @@ def build_record(
         "from_cache": result.from_cache,
         "attempt": launched.attempt if launched else 1,
         "launched_at": _moment(launched.launched_at if launched else None),
-        "first_seen_at": _moment(outcome.first_seen_at),
+        "first_seen_at": _moment(outcome.followed.first_seen_at),
         "finished_at": _moment(outcome.finished_at),
         "runtime_seconds": result.runtime_seconds,
         "row_count": result.row_count,

@@ -77,7 +77,6 @@ from tap_looker_tasks.tasks.query_task import (
     StoredResult,
     TaskCreated,
     Wait,
-    outcome_of,
     phase_of,
 )
 from tap_looker_tasks.tasks.schedule import LaunchQueue, PollSchedule
@@ -240,7 +239,7 @@ class TaskBoard:
             *(CancelFailed(task, "the run ended first") for task in (*cancels, *self._to_cancel)),
             *(LaunchFailed(each.query_name, no_response) for each in self._in_progress.of(Launch)),
             *(replace(outcome, finished_at=None) for outcome in self._lost.values()),
-            *(outcome_of(task, task.status or ADDED) for task in unfinished),
+            *(Outcome(task, task.status or ADDED) for task in unfinished),
         ]
 
     def take_cancellations(self, max_seconds: float, *, of_all: bool) -> list[Request]:
@@ -299,12 +298,12 @@ class TaskBoard:
         self._polls.note_status(other, now, is_finished=True)
         self._free_slot(other)
         self._to_cancel.append(task)
-        outcome = outcome_of(other, ERROR, now, problem=problem)
+        outcome = Outcome(other, ERROR, now, problem=problem)
         return [LaunchFailed(task.query_name, problem), outcome]
 
     def _note_status(self, report: StatusReceived, now: float) -> list[Event]:
         if task := self._fetching.pop(report.query_task_id, None):
-            return [outcome_of(task, COMPLETE, now, stored=report.stored)]
+            return [Outcome(task, COMPLETE, now, stored=report.stored)]
         followed = self._followed.get(report.query_task_id)
         if followed is None:
             return []
@@ -339,12 +338,11 @@ class TaskBoard:
             return []
         # An abandoned task keeps the last status that Looker reported.
         kept = stored if final_status == status else None
-        outcome = outcome_of(seen, final_status, now, stored=kept, problem=problem)
-        return self._conclude(seen, outcome)
+        return self._conclude(Outcome(seen, final_status, now, stored=kept, problem=problem))
 
-    def _conclude(self, task: FollowedTask, outcome: Outcome) -> list[Event]:
-        self._free_slot(task)
-        launched = task.task
+    def _conclude(self, outcome: Outcome) -> list[Event]:
+        self._free_slot(outcome.followed)
+        launched = outcome.task
         if not isinstance(launched, LaunchedTask):
             return [outcome]
         if self._may_launch_again(launched, outcome.status):
@@ -407,7 +405,7 @@ class TaskBoard:
             case Fetch(query_task_id):
                 problem = f"complete, but Looker did not return its result: {error}"
                 fetched = self._fetching.pop(query_task_id)
-                return [outcome_of(fetched, ERROR, now, problem=problem)]
+                return [Outcome(fetched, ERROR, now, problem=problem)]
 
     def _note_limit(self, request: Request, error: Exception, now: float) -> list[Event]:
         """Leave a request that was not sent, and its tasks, to the next run."""

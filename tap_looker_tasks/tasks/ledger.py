@@ -147,8 +147,9 @@ class Ledger:
             return
         self._doubted_since.pop(task.query_task_id, None)
         if outcome.finished_at is None:
-            if outcome.doubted_since is not None:
-                self._doubted_since[task.query_task_id] = to_rfc3339(outcome.doubted_since)
+            doubted_since = outcome.followed.doubted_since
+            if doubted_since is not None:
+                self._doubted_since[task.query_task_id] = to_rfc3339(doubted_since)
         elif outcome.problem is None and task.query_task_id in self._external_ids:
             self._finished[task.query_task_id] = outcome.status
 

@@ -366,52 +366,25 @@ class Outcome:
     """The outcome of a followed task, at its delivery.
 
     Attributes:
-        task: The query task that was followed.
+        followed: The task as it was last seen.
         status: Final status, or the last one seen if the run ends before the task.
-        first_seen_at: Epoch seconds of Looker's first response, if there was one.
         finished_at: Epoch seconds at which it finished; None if it is unfinished.
-        doubted_since: Epoch seconds since which the status has been unconfirmed.
         stored: Entry with its result; None for a status alone.
         problem: Error in Looker's entry, if it could not be understood; the next run then polls the
             task again.
     """
 
-    task: QueryTask
+    followed: FollowedTask
     status: str
-    first_seen_at: float | None = None
     finished_at: float | None = None
-    doubted_since: float | None = None
     stored: StoredResult | None = None
     problem: str | None = None
+
+    @property
+    def task(self) -> QueryTask:
+        """The query task that was followed."""
+        return self.followed.task
 
 
 ProgressEvent = Launched | LaunchFailed | Cancelled | CancelFailed | Collected
 Event = ProgressEvent | Outcome
-
-
-def outcome_of(
-    task: FollowedTask,
-    status: str,
-    finished_at: float | None = None,
-    *,
-    stored: StoredResult | None = None,
-    problem: str | None = None,
-) -> Outcome:
-    """Build the outcome of a followed task.
-
-    Args:
-        task: The task.
-        status: Status in lower case.
-        finished_at: Epoch seconds at which the status was final; None if it is not.
-        stored: Stored result, if there is one.
-        problem: Reason of a failure that is not in the result.
-    """
-    return Outcome(
-        task.task,
-        status,
-        first_seen_at=task.first_seen_at,
-        finished_at=finished_at,
-        doubted_since=task.doubted_since,
-        stored=stored,
-        problem=problem,
-    )

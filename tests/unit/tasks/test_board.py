@@ -160,7 +160,8 @@ def test_since_when_a_status_is_unconfirmed_is_left_to_the_next_run() -> None:
     board = board_of("a", expired_grace_seconds=60)
     assert response(board, 100, a="expired") == []
     (outcome,) = (event for event in board.leave() if isinstance(event, Outcome))
-    assert (outcome.status, outcome.finished_at, outcome.doubted_since) == ("expired", None, 100)
+    assert (outcome.status, outcome.finished_at) == ("expired", None)
+    assert outcome.followed.doubted_since == 100
 
 
 def test_a_result_that_is_fetched_takes_a_connection_from_polls() -> None:
@@ -810,10 +811,10 @@ class World:
 
     def count(self, event: Event) -> None:
         match event:
-            case Outcome(LaunchedTask(query_name=name)) | LaunchFailed(name):
+            case Outcome(FollowedTask(LaunchedTask(query_name=name))) | LaunchFailed(name):
                 self.ended[name] += 1
-            case Outcome(task):
-                self.ended[task.query_task_id] += 1
+            case Outcome(followed):
+                self.ended[followed.query_task_id] += 1
             case CancelFailed(task):
                 self.alive.discard(task.query_task_id)
 
@@ -890,7 +891,7 @@ def test_a_board_that_is_left_names_all_that_is_unfinished() -> None:
         unheard.query_name, "no response before the run ended; Looker may still run it"
     )
     assert [
-        (each.task, each.status, each.first_seen_at)
+        (each.task, each.status, each.followed.first_seen_at)
         for each in outcomes
         if isinstance(each, Outcome)
     ] == [(theirs.task, "running", 5), (task, "added", None)]

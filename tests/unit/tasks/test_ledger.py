@@ -8,17 +8,17 @@ import pytest
 
 from tap_looker_tasks.queries.body import Limits
 from tap_looker_tasks.tasks.ledger import Ledger, claim_instance
-from tap_looker_tasks.tasks.query_task import ExternalTask, LaunchedTask, Outcome
+from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask, Outcome
 
 TWELVE = "1970-01-01T00:00:12.000000+00:00"
 
 
 def finished(id_: str, status: str, problem: str | None = None) -> Outcome:
-    return Outcome(ExternalTask(id_), status, finished_at=20.0, problem=problem)
+    return Outcome(FollowedTask(ExternalTask(id_)), status, finished_at=20.0, problem=problem)
 
 
 def unfinished(id_: str, status: str, doubted_since: float | None = None) -> Outcome:
-    return Outcome(ExternalTask(id_), status, doubted_since=doubted_since)
+    return Outcome(FollowedTask(ExternalTask(id_), doubted_since=doubted_since), status)
 
 
 def followed(bookmark: dict[str, Any], *external_ids: str) -> list[str]:
@@ -141,7 +141,7 @@ def test_a_task_of_a_query_that_changed_is_abandoned(fingerprints: dict[str, str
 def test_a_task_delivered_is_no_longer_in_flight() -> None:
     bookmark: dict[str, Any] = {"in_flight": {"flights": IN_FLIGHT}}
     ledger = Ledger(bookmark, ["t1"])
-    ledger.save(Outcome(FLIGHTS, "complete", finished_at=20.0))
+    ledger.save(Outcome(FollowedTask(FLIGHTS), "complete", finished_at=20.0))
     assert bookmark == {"finished": {}, "doubted_since": {}, "in_flight": {}}
 
 
