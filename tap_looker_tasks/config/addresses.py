@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import msgspec
@@ -20,6 +20,10 @@ from tap_looker_tasks.config.entries import (
 )
 from tap_looker_tasks.errors import SettingsError
 
+_Entry = TypeVar("_Entry", QueryConfig, DashboardConfig)
+
+# Defaults of keys that an address may have instead.
+_NOT_GIVEN: tuple[object, ...] = (None, "", (), {})
 _DASHBOARDS = frozenset({"dashboards", "dashboards-next", "dashboards-legacy"})
 _LISTS = ("fields", "pivots", "fill_fields", "sorts")
 _TEXTS = ("filter_expression", "dynamic_fields", "query_timezone")
@@ -82,46 +86,40 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def resolve_query(entry: QueryConfig, base_url: str) -> QueryConfig:
-    """Add the parts of its `url` to an entry of `queries`; the entry's own keys take precedence.
+def resolve_addresses(
+    setting: str, entries: Iterable[_Entry], base_url: str
+) -> tuple[tuple[_Entry, ...], list[str]]:
+    """Return entries with the parts of their addresses, and a line for each problem."""
+    resolved, problems = [], []
+    for n, entry in enumerate(entries):
+        try:
+            resolved.append(_resolve(entry, base_url))
+        except ValueError as error:
+            problems.append(f"{setting}[{n}].url: {error}")
+    return tuple(resolved), problems
+
+
+def _resolve(entry: _Entry, base_url: str) -> _Entry:
+    """Add the parts of its `url` to an entry; the entry's own keys take precedence.
 
     Raises:
-        ValueError: If the address shows no query; the message names what to paste instead.
+        ValueError: If the address shows something else; the message names what to paste instead.
     """
     if entry.url is None:
         return entry
     found = read_address(entry.url, base_url)
-    if isinstance(found, DashboardConfig):
-        msg = "this is a dashboard; give it as `url` in `dashboards`"
+    if not isinstance(found, type(entry)):
+        is_query = isinstance(found, QueryConfig)
+        what, setting = ("not a", "queries") if is_query else ("a", "dashboards")
+        msg = f"this is {what} dashboard; give it as `url` in `{setting}`"
         raise ValueError(msg)  # noqa: TRY004 - it is the value of a setting
-    if not entry.name and found.look_id is None:
-        msg = "an address of an Explore has no title; give the entry a `name`"
-        raise ValueError(msg)
-    return msgspec.structs.replace(
-        entry,
-        query_slug=found.query_slug,
-        look_id=found.look_id,
-        explore=found.explore,
-        limit=found.limit if entry.limit is None else entry.limit,
-        filters={**found.filters, **entry.filters},
-    )
-
-
-def resolve_dashboard(entry: DashboardConfig, base_url: str) -> DashboardConfig:
-    """Add the parts of its `url` to an entry of `dashboards`; the entry's own keys take precedence.
-
-    Raises:
-        ValueError: If the address shows no dashboard; the message names what to paste instead.
-    """
-    if entry.url is None:
-        return entry
-    found = read_address(entry.url, base_url)
-    if isinstance(found, QueryConfig):
-        msg = "this is not a dashboard; give it as `url` in `queries`"
-        raise ValueError(msg)  # noqa: TRY004 - it is the value of a setting
-    return msgspec.structs.replace(
-        entry, dashboard_id=found.dashboard_id, filters={**found.filters, **entry.filters}
-    )
+    match found:
+        case QueryConfig(look_id=None) if not entry.name:
+            msg = "an address of an Explore has no title; give the entry a `name`"
+            raise ValueError(msg)
+    own = {k: v for k, v in msgspec.structs.asdict(entry).items() if v not in _NOT_GIVEN}
+    filters = {**found.filters, **entry.filters}
+    return msgspec.structs.replace(found, **{**own, "filters": filters})
 
 
 def read_address(text: str, base_url: str) -> QueryConfig | DashboardConfig:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
-from tap_looker_tasks.config.addresses import (
-    read_instance_url,
-    resolve_dashboard,
-    resolve_query,
-)
+from tap_looker_tasks.config.addresses import read_instance_url, resolve_addresses
 from tap_looker_tasks.config.entries import (
     DashboardConfig,
     Decimals,
@@ -29,8 +25,6 @@ from tap_looker_tasks.config.entries import (
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import to_utc, zone_named
 from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar, name_setting_first
-
-_Entry = TypeVar("_Entry", QueryConfig, DashboardConfig)
 
 MAX_BATCH_SIZE = 250
 
@@ -401,28 +395,13 @@ def _resolve_addresses(settings: Settings) -> Settings:
         SettingsError: If an address shows nothing that can be configured there.
     """
     base_url = read_instance_url(settings.base_url)
-    queries, wrong_queries = _resolve("queries", settings.queries, resolve_query, base_url)
-    dashboards, wrong_dashboards = _resolve(
-        "dashboards", settings.dashboards, resolve_dashboard, base_url
-    )
+    queries, wrong_queries = resolve_addresses("queries", settings.queries, base_url)
+    dashboards, wrong_dashboards = resolve_addresses("dashboards", settings.dashboards, base_url)
     reject_problems([*wrong_queries, *wrong_dashboards])
     reject_problems([*_wrong_zones(queries)])
     return msgspec.structs.replace(
         settings, base_url=base_url, queries=queries, dashboards=dashboards
     )
-
-
-def _resolve(
-    name: str, entries: Sequence[_Entry], resolve: Callable[[_Entry, str], _Entry], base_url: str
-) -> tuple[tuple[_Entry, ...], list[str]]:
-    """Return entries with the parts of their addresses, and a line for each problem."""
-    resolved, found = [], []
-    for n, entry in enumerate(entries):
-        try:
-            resolved.append(resolve(entry, base_url))
-        except ValueError as error:
-            found.append(f"{name}[{n}].url: {error}")
-    return tuple(resolved), found
 
 
 def _wrong_zones(queries: Sequence[QueryConfig]) -> Iterator[str]:
