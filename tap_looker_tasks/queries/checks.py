@@ -50,23 +50,23 @@ def field_problems(
     names = query_fields(body)
     filters = {**(config.explore.filters if config.explore else {}), **config.filters}
     columns = {column.field: column for column in columns_of(fields, body, max_name_bytes)}
-    in_explore = [
-        *find_unknown(f"{config_path}.fields", names, fields, "field of the Explore"),
-        *find_unknown(f"{config_path}.filters", filters, fields, "field of the Explore"),
-    ]
-    return [
+    in_explore = (
+        *find_unknown("fields", names, fields, "field of the Explore"),
+        *find_unknown("filters", filters, fields, "field of the Explore"),
+    )
+    problems = (
         *(in_explore if known.are_all else ()),
-        *(f"{config_path}.fields: {problem}" for problem in collisions(columns.values())),
-        *find_unknown(
-            f"{config_path}.primary_keys", config.key_fields, names, "field of the query"
-        ),
-        *_auto_key_problems(config_path, config, body, fields),
-        *_row_by_row_problems(config_path, config, body, fields),
-        *_pivot_problems(config_path, config, body),
+        *(f"fields: {problem}" for problem in collisions(columns.values())),
+        *find_unknown("primary_keys", config.key_fields, names, "field of the query"),
+        *_auto_key_problems(config, body, fields),
+        *body_problems(config, body),
+        *_row_by_row_problems(config, names, fields),
+        *_pivot_problems(config, body),
         *_replication_key_problems(
             config_path, config, body, columns, fields if known.are_typed else {}
         ),
-    ]
+    )
+    return [f"{config_path}.{problem}" for problem in problems]
 
 
 def visible_fields(
@@ -111,50 +111,34 @@ def field_warnings(
 
 
 def _auto_key_problems(
-    config_path: str,
-    config: QueryConfig,
-    body: Mapping[str, Any],
-    known: Mapping[str, ExploreField],
+    config: QueryConfig, body: Mapping[str, Any], known: Mapping[str, ExploreField]
 ) -> Iterator[str]:
     if config.has_auto_key:
         try:
             dimensions_of(known, body)
         except ValueError as error:
-            yield f"{config_path}.primary_keys: {error}, so auto cannot be used; name the keys"
+            yield f"primary_keys: {error}, so auto cannot be used; name the keys"
 
 
 def _row_by_row_problems(
-    config_path: str,
-    config: QueryConfig,
-    body: Mapping[str, Any],
-    fields: Mapping[str, ExploreField],
+    config: QueryConfig, names: Iterable[str], known: Mapping[str, ExploreField]
 ) -> Iterator[str]:
-    for problem in body_problems(config, body):
-        yield f"{config_path}.{problem}"
-    for name in query_fields(body) if config.replication_key else ():
-        if name in fields and fields[name].type in _TYPES_OVER_ROWS:
+    for name in names if config.replication_key else ():
+        if name in known and known[name].type in _TYPES_OVER_ROWS:
             yield (
-                f"{config_path}.replication_key: {name} is a {fields[name].type}, which Looker "
-                "computes over the rows of the result, so an incremental run would load wrong "
-                "values; leave out one of the two"
+                f"replication_key: {name} is a {known[name].type}, which Looker computes over the "
+                "rows of the result, so an incremental run would load wrong values; leave out one "
+                "of the two"
             )
 
 
-def _pivot_problems(
-    config_path: str, config: QueryConfig, body: Mapping[str, Any]
-) -> Iterator[str]:
+def _pivot_problems(config: QueryConfig, body: Mapping[str, Any]) -> Iterator[str]:
     missing = [name for name in body.get("pivots") or () if name not in config.key_fields]
     if config.key_fields and missing:
         yield (
-            f"{config_path}.primary_keys: the query is pivoted, with a record for each pivot "
-            f"value; only with {' and '.join(missing)} do keys distinguish records"
+            "primary_keys: the query is pivoted, with a record for each pivot value; only with "
+            f"{' and '.join(missing)} do keys distinguish records"
         )
-
-
-def _can_filter_from(column: Column) -> bool:
-    if column.column_type.is_number:
-        return column.looker_type not in _NUMBERS_FILTERED_AS_DATES
-    return column.column_type in MOMENTS
 
 
 def _replication_key_problems(
@@ -167,25 +151,28 @@ def _replication_key_problems(
     key = config.replication_key
     if key is None:
         return
-    yield from find_unknown(f"{config_path}.replication_key", [key], columns, "field of the query")
+    yield from find_unknown("replication_key", [key], columns, "field of the query")
     column = columns.get(key)
     if not column or key not in known:
         return
     if not _can_filter_from(column) or known[key].category == "table_calculation":
         what = column.looker_type or known[key].category or "field of an unknown type"
         yield (
-            f"{config_path}.replication_key: {key} is a {what}; choose a date, date-time or number "
-            "of the database"
+            f"replication_key: {key} is a {what}; choose a date, date-time or number of the "
+            "database"
         )
         return
     if config.lookback and column.column_type.is_number:
-        yield (
-            f"{config_path}.lookback: {key} is a number, but a lookback requires a date or "
-            "date-time"
-        )
+        yield f"lookback: {key} is a number, but a lookback requires a date or date-time"
     filters = {**(body.get("filters") or {}), **config.filters}
     if not can_combine(column, filters.get(key)):
         yield (
-            f"{config_path}.replication_key: a bookmark cannot be combined with the filter "
-            f"{filters[key]!r} on the same field (a filter of '' in {config_path}.filters drops it)"
+            f"replication_key: a bookmark cannot be combined with the filter {filters[key]!r} on "
+            f"the same field (a filter of '' in {config_path}.filters drops it)"
         )
+
+
+def _can_filter_from(column: Column) -> bool:
+    if column.column_type.is_number:
+        return column.looker_type not in _NUMBERS_FILTERED_AS_DATES
+    return column.column_type in MOMENTS
