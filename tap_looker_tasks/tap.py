@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -44,9 +44,7 @@ from tap_looker_tasks.config import (
 from tap_looker_tasks.inspection import Question, build_questions, print_requested
 from tap_looker_tasks.launching import (
     Discovery,
-    QueryStreamPlan,
     StoredQueries,
-    find_queries,
     fingerprint_of,
     new_client,
 )
@@ -265,49 +263,23 @@ class TapLookerTasks(LookerTap):
         # `--discover` and `--about` work without a configuration.
         if not (self.config.get("queries") or self.config.get("dashboards")):
             return
-        settings = self.settings
+        discovery = Discovery(
+            self.settings, self.client, self.stored_queries, self.logger, may_run=self._may_run
+        )
+        in_state = names_by_content(self._earlier_state)
         if self.input_catalog is None:
-            discovery = Discovery(
-                settings, self.client, self.stored_queries, self.logger, may_run=self._may_run
-            )
-            found = discovery.all_plans(settings, names_by_content(self._earlier_state))
-            plans, self.failures = [*found.values], found.failures
+            found = discovery.all_plans(self.settings, in_state)
         else:
             known: dict[str, dict[str, Any]] = {
                 name: {"properties": {}} | entry.schema.to_dict()
                 for name, entry in self.input_catalog.items()
             }
-            plans, self.failures = self._plans_of_catalog(known)
+            found = discovery.plans_in_catalog(self.settings, known, in_state)
+        self.failures = found.failures
         for name, reason in self.failures:
             self.logger.warning("%s cannot run: %s", name, reason)
-        for plan in plans:
+        for plan in found.values:
             yield QueryStream(self, plan)
-
-    def _plans_of_catalog(
-        self, known: Mapping[str, dict[str, Any]]
-    ) -> tuple[list[QueryStreamPlan], tuple[tuple[str, str], ...]]:
-        """Return the plans of the queries in a catalog, and the streams that cannot run."""
-        kept = {str(schema.get("$id")): (name,) for name, schema in known.items()}
-        found = find_queries(self.settings, self.client, self.stored_queries, self.logger, kept)
-        reject_problems(found.problems)
-        in_state = names_by_content(self._earlier_state)
-        for query in found.values:
-            earlier = in_state.get(query.content_path or "", ())
-            if earlier and query.name not in earlier:
-                self.logger.warning(
-                    "%s: this stream was %s before; targets load it into a new table, unless "
-                    "`name` of %s keeps the name",
-                    query.name,
-                    min(earlier),
-                    query.config_path,
-                )
-            if query.name not in known:
-                self.logger.warning(
-                    "%s: not in the catalog, so it does not run; discover again to load it",
-                    query.name,
-                )
-        plans = [QueryStreamPlan(q, known[q.name]) for q in found.values if q.name in known]
-        return plans, found.failures
 
     @cached_property
     def _paced(self) -> PacedStateWriter:

@@ -4,7 +4,6 @@ from tap_looker_tasks.launching.discovery import (
     Discovery as Discovery,
     QueryStreamPlan as QueryStreamPlan,
     catalog_problems as catalog_problems,
-    find_queries as find_queries,
 )
 from tap_looker_tasks.launching.launcher import (
     Launcher as Launcher,

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -64,6 +64,8 @@ from tap_looker_tasks.results import read_result
 from tap_looker_tasks.threads import Lookups, map_concurrently
 from tap_looker_tasks.wording import Findings
 
+_Value = TypeVar("_Value")
+
 # If a property's schema has none of these, the SDK ends the run.
 _SAY_A_TYPE = frozenset({"type", "anyOf", "allOf"})
 _HIDDEN = "is not a field of the Explore, or hidden from this user"
@@ -113,76 +115,6 @@ def _column_of(field: str, columns: Iterable[str]) -> str:
     return find_column_name(field, columns) or column_name(field)
 
 
-def find_queries(
-    settings: Settings,
-    client: LookerClient,
-    stored_queries: StoredQueries,
-    logger: logging.Logger,
-    kept: Mapping[str, Collection[str]] = MappingProxyType({}),
-) -> Findings[ConfiguredQuery]:
-    """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
-
-    Fetches only dashboards, and Looks whose title names a stream. `kept` has the names that
-    catalog or state have for the streams of content, by its `content_path`.
-
-    Raises:
-        RequestError: If a request to Looker fails.
-    """
-    find_tiles = partial(_find_tiles, client, stored_queries)
-    entries = enumerate(settings.dashboards)
-    dashboards = map_concurrently(find_tiles, entries, settings.max_connections)
-    _log_tiles(dashboards, logger)
-    looks = map_concurrently(
-        partial(_name_by_title, client, stored_queries, kept),
-        (ConfiguredQuery(config, f"queries[{n}]") for n, config in enumerate(settings.queries)),
-        settings.max_connections,
-    )
-    queries = [
-        *(query for look in looks for query in look.values),
-        *(_keep_name(query, kept) for tiles in dashboards for query in tiles.values),
-    ]
-    longest = settings.max_name_length
-    queries = [_with_name(query, shorten(query.name, longest)) for query in _distinguish(queries)]
-    problems = [problem for tiles in dashboards for problem in tiles.problems]
-    names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
-    shards = share_queries((query.name for query in queries), settings.shard_count)
-    return Findings(
-        tuple(query for query in queries if shards[query.name] == settings.shard_index),
-        (*problems, *names),
-        failures=tuple(failure for each in (*looks, *dashboards) for failure in each.failures),
-    )
-
-
-def _log_tiles(dashboards: Iterable[Findings[ConfiguredQuery]], logger: logging.Logger) -> None:
-    for tiles in dashboards:
-        for note in tiles.notes:
-            logger.info("%s", note)
-        for warning in tiles.warnings:
-            logger.warning("%s", warning)
-
-
-def _name_by_title(
-    client: LookerClient,
-    stored_queries: StoredQueries,
-    kept: Mapping[str, Collection[str]],
-    query: ConfiguredQuery,
-) -> Findings[ConfiguredQuery]:
-    """Name the stream of a Look without a configured name; return why if that is not possible."""
-    if query.name:
-        return Findings((query,))
-    query = replace(query, content_path=f"/looks/{query.look_id}")
-    if query.content_path in kept:
-        return Findings((_keep_name(query, kept),))
-    try:
-        title = stored_queries.find(query, client).title
-    except (RequestRejectedError, ValueError) as error:
-        _raise_unless_content(error)
-        reason = f"{query.source_path}: {error}"
-        return Findings(failures=((f"look_{query.look_id}", reason),))
-    name = name_from_title(title or "", "look", str(query.look_id))
-    return Findings((_with_name(query, name),))
-
-
 def _raise_unless_content(error: Exception) -> None:
     """Raise an error that ends the run, because no change of content in Looker can cause it."""
     if isinstance(error, RequestRejectedError) and not error.is_about_content:
@@ -199,34 +131,16 @@ def _with_name(query: ConfiguredQuery, name: str) -> ConfiguredQuery:
     return replace(query, config=msgspec.structs.replace(query.config, name=name))
 
 
-def _distinguish(queries: Sequence[ConfiguredQuery]) -> list[ConfiguredQuery]:
-    """End the names of Looks in their IDs if a title is also another stream's name."""
+def _distinguish(queries: Sequence[ConfiguredQuery], longest: int) -> list[ConfiguredQuery]:
+    """Shorten names; those of Looks end in their IDs if a title is also another stream's name."""
     count = Counter(query.name for query in queries)
-    return [
-        _with_name(query, f"{query.name}_{query.look_id}")
+    named = (
+        f"{query.name}_{query.look_id}"
         if count[query.name] > 1 and query.content_path and query.dashboard_id is None
-        else query
+        else query.name
         for query in queries
-    ]
-
-
-def _find_tiles(
-    client: LookerClient, stored_queries: StoredQueries, numbered: tuple[int, DashboardConfig]
-) -> Findings[ConfiguredQuery]:
-    n, config = numbered
-    config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
-    try:
-        dashboard, merged = stored_queries.dashboard(dashboard_id, client)
-    except RequestRejectedError as error:
-        _raise_unless_content(error)
-        source = "dashboard_id" if config.url is None else "url"
-        name = config.name or f"dashboard_{n}"
-        return Findings(failures=((name, f"{config_path}.{source}: {error.message}"),))
-    found = tile_queries(name_filters(config, dashboard), dashboard, config_path, merged)
-    if not dashboard.get("deleted"):
-        return found
-    problem = f"dashboard {dashboard_id} is deleted; restore it in Looker, or remove it here"
-    return replace(found, values=tuple(replace(q, problem=problem) for q in found.values))
+    )
+    return [_with_name(q, shorten(name, longest)) for q, name in zip(queries, named, strict=True)]
 
 
 def catalog_problems(
@@ -308,11 +222,78 @@ class Discovery:
     def find_queries(
         self, settings: Settings, kept: Mapping[str, Collection[str]] = MappingProxyType({})
     ) -> Findings[ConfiguredQuery]:
-        """Return the queries of `find_queries` without a catalog."""
-        return find_queries(settings, self._client, self._stored_queries, self._logger, kept)
+        """Return the queries of this shard: of `queries`, and the tiles of `dashboards`.
+
+        Fetches only dashboards, and Looks whose title names a stream. `kept` has the names that
+        catalog or state have for the streams of content, by its `content_path`.
+
+        Raises:
+            RequestError: If a request to Looker fails.
+        """
+        most, numbered = settings.max_connections, enumerate(settings.queries)
+        dashboards = enumerate(settings.dashboards)
+        tiles = self._join(map_concurrently(self._find_tiles, dashboards, most))
+        entries = (ConfiguredQuery(config, f"queries[{n}]") for n, config in numbered)
+        looks = self._join(map_concurrently(partial(self._name_by_title, kept), entries, most))
+        queries = [*looks.values, *(_keep_name(query, kept) for query in tiles.values)]
+        queries = _distinguish(queries, settings.max_name_length)
+        names = name_problems((f"{query.config_path}.name", query.name) for query in queries)
+        shards = share_queries((query.name for query in queries), settings.shard_count)
+        return Findings(
+            tuple(query for query in queries if shards[query.name] == settings.shard_index),
+            (*tiles.problems, *names),
+            failures=(*looks.failures, *tiles.failures),
+        )
+
+    def _join(self, found: Sequence[Findings[_Value]]) -> Findings[_Value]:
+        """Log the notes and warnings of several findings, and return the rest as one."""
+        for each in found:
+            for note in each.notes:
+                self._logger.info("%s", note)
+            for warning in each.warnings:
+                self._logger.warning("%s", warning)
+        return Findings(
+            tuple(value for each in found for value in each.values),
+            tuple(problem for each in found for problem in each.problems),
+            failures=tuple(failure for each in found for failure in each.failures),
+        )
+
+    def _find_tiles(self, numbered: tuple[int, DashboardConfig]) -> Findings[ConfiguredQuery]:
+        n, config = numbered
+        config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
+        try:
+            dashboard, merged = self._stored_queries.dashboard(dashboard_id, self._client)
+        except RequestRejectedError as error:
+            _raise_unless_content(error)
+            source = "dashboard_id" if config.url is None else "url"
+            name = config.name or f"dashboard_{n}"
+            return Findings(failures=((name, f"{config_path}.{source}: {error.message}"),))
+        found = tile_queries(name_filters(config, dashboard), dashboard, config_path, merged)
+        if not dashboard.get("deleted"):
+            return found
+        problem = f"dashboard {dashboard_id} is deleted; restore it in Looker, or remove it here"
+        return replace(found, values=tuple(replace(q, problem=problem) for q in found.values))
+
+    def _name_by_title(
+        self, kept: Mapping[str, Collection[str]], query: ConfiguredQuery
+    ) -> Findings[ConfiguredQuery]:
+        """Name the stream of a Look without a configured name, or return why that is impossible."""
+        if query.name:
+            return Findings((query,))
+        query = replace(query, content_path=f"/looks/{query.look_id}")
+        if query.content_path in kept:
+            return Findings((_keep_name(query, kept),))
+        try:
+            title = self._stored_queries.find(query, self._client).title
+        except (RequestRejectedError, ValueError) as error:
+            _raise_unless_content(error)
+            reason = f"{query.source_path}: {error}"
+            return Findings(failures=((f"look_{query.look_id}", reason),))
+        name = name_from_title(title or "", "look", str(query.look_id))
+        return Findings((_with_name(query, name),))
 
     def all_plans(
-        self, settings: Settings, kept: Mapping[str, Collection[str]] = MappingProxyType({})
+        self, settings: Settings, kept: Mapping[str, Collection[str]]
     ) -> Findings[QueryStreamPlan]:
         """Return the plans of all configured queries of this shard.
 
@@ -330,6 +311,44 @@ class Discovery:
         plans = self.plans(found.values, found.problems)
         return replace(plans, failures=(*found.failures, *plans.failures))
 
+    def plans_in_catalog(
+        self,
+        settings: Settings,
+        known: Mapping[str, Mapping[str, Any]],
+        in_state: Mapping[str, Collection[str]],
+    ) -> Findings[QueryStreamPlan]:
+        """Return the plans of the configured queries of this shard that are in a catalog.
+
+        Args:
+            settings: As for `all_plans`.
+            known: JSON Schema of each stream in the catalog, by its name.
+            in_state: Names that state has for the streams of content, by its `content_path`.
+
+        Raises:
+            SettingsError: If names are wrong, or a tile cannot be read as configured.
+            RequestError: If a request to Looker fails.
+        """
+        kept = {str(schema.get("$id")): (name,) for name, schema in known.items()}
+        found = self.find_queries(settings, kept)
+        reject_problems(found.problems)
+        for query in found.values:
+            earlier = in_state.get(query.content_path or "", ())
+            if earlier and query.name not in earlier:
+                self._logger.warning(
+                    "%s: this stream was %s before; targets load it into a new table, unless "
+                    "`name` of %s keeps the name",
+                    query.name,
+                    min(earlier),
+                    query.config_path,
+                )
+            if query.name not in known:
+                self._logger.warning(
+                    "%s: not in the catalog, so it does not run; discover again to load it",
+                    query.name,
+                )
+        plans = (QueryStreamPlan(q, known[q.name]) for q in found.values if q.name in known)
+        return Findings((*plans,), failures=found.failures)
+
     def plans(
         self, queries: Sequence[ConfiguredQuery], problems: Sequence[str] = ()
     ) -> Findings[QueryStreamPlan]:
@@ -343,17 +362,10 @@ class Discovery:
             SettingsError: If some cannot be run as configured; the message lists them all.
             RequestError: If a request to Looker fails.
         """
-        found = map_concurrently(self._examine, queries, self._settings.max_connections)
-        for examined in found:
-            for warning in examined.warnings:
-                self._logger.warning("%s", warning)
-        reject_problems(
-            [*problems, *(problem for examined in found for problem in examined.problems)]
-        )
-        return Findings(
-            tuple(plan for examined in found for plan in examined.values),
-            failures=tuple(failure for examined in found for failure in examined.failures),
-        )
+        most = self._settings.max_connections
+        found = self._join(map_concurrently(self._examine, queries, most))
+        reject_problems([*problems, *found.problems])
+        return found
 
     def _examine(self, query: ConfiguredQuery) -> Findings[QueryStreamPlan]:
         try:
