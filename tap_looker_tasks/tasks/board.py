@@ -81,6 +81,8 @@ from tap_looker_tasks.tasks.query_task import (
 )
 from tap_looker_tasks.tasks.schedule import LaunchQueue, PollSchedule
 
+_Kind = TypeVar("_Kind")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndTimes:
@@ -145,7 +147,7 @@ class TaskBoard:
         self._lost: dict[str, Outcome] = {}
         self._launches: Counter[str] = Counter()
         self._launched_here = sum(task.is_launched for task in self._followed.values())
-        self._in_progress = PendingRequests()
+        self._in_progress: list[Request] = []
         self._is_launching_held = False
         self._unnamed_launches = 0
         self._known_ids = {*self._followed}
@@ -157,7 +159,8 @@ class TaskBoard:
         if len(self._in_progress) < self._settings.max_connections:
             request = self._next_request(now)
             if request is not None:
-                return self._in_progress.begin(request)
+                self._in_progress.append(request)
+                return request
         moment = self._next_moment(now)
         if self._is_over(now) or (moment == inf and not self._in_progress):
             return Done()
@@ -177,7 +180,7 @@ class TaskBoard:
 
     def _may_poll(self) -> bool:
         """Return whether a poll leaves connections for launches, which are short."""
-        polls = len(self._in_progress.of(Poll)) + len(self._in_progress.of(Fetch))
+        polls = len(self._pending(Poll)) + len(self._pending(Fetch))
         reserved = 2 if self._queue and self._settings.max_connections > 2 else 0  # noqa: PLR2004
         return polls < self._settings.max_connections - reserved
 
@@ -202,11 +205,11 @@ class TaskBoard:
         return now >= self._end(now) or not is_awaited
 
     def _slots_taken(self) -> int:
-        launching = len(self._in_progress.of(Launch))
+        launching = len(self._pending(Launch))
         most = UNNAMED_LAUNCHES_PER_SLOT * self._settings.max_concurrent_tasks
         if self._is_launching_held or self._unnamed_launches + launching >= most:
             return self._settings.max_concurrent_tasks
-        cancelling = len(self._in_progress.of(Cancel)) + len(self._to_cancel)
+        cancelling = len(self._pending(Cancel)) + len(self._to_cancel)
         return self._launched_here + launching + cancelling
 
     def hold_launching(self, *, is_held: bool) -> None:
@@ -224,20 +227,24 @@ class TaskBoard:
 
     def is_awaiting(self) -> bool:
         """Return whether a launch or a cancellation is in progress, or is to be."""
-        return any(map(self._in_progress.of, (Launch, Cancel))) or bool(self._to_cancel)
+        return any(map(self._pending, (Launch, Cancel))) or bool(self._to_cancel)
 
     def drop(self, request: Request) -> None:
         """Record that a request is over, with any result."""
-        self._in_progress.end(request)
+        self._in_progress.remove(request)
+
+    def _pending(self, kind: type[_Kind]) -> list[_Kind]:
+        """Return the requests of a kind that are in progress."""
+        return [request for request in self._in_progress if isinstance(request, kind)]
 
     def leave(self) -> list[Event]:
         """Return the events of tasks that a finished run leaves to the next one."""
         no_response = "no response before the run ended; Looker may still run it"
-        cancels = (request.task for request in self._in_progress.of(Cancel))
+        cancels = (request.task for request in self._pending(Cancel))
         unfinished = (*self._followed.values(), *self._fetching.values())
         return [
             *(CancelFailed(task, "the run ended first") for task in (*cancels, *self._to_cancel)),
-            *(LaunchFailed(each.query_name, no_response) for each in self._in_progress.of(Launch)),
+            *(LaunchFailed(each.query_name, no_response) for each in self._pending(Launch)),
             *(replace(outcome, finished_at=None) for outcome in self._lost.values()),
             *(Outcome(task, task.status or ADDED) for task in unfinished),
         ]
@@ -248,9 +255,10 @@ class TaskBoard:
         for task in [task for task in launched if of_all and isinstance(task, LaunchedTask)]:
             del self._followed[task.query_task_id]
             self._to_cancel.append(task)
-        cancels = [Cancel(task, max_seconds) for task in self._to_cancel]
+        cancels: list[Request] = [Cancel(task, max_seconds) for task in self._to_cancel]
         self._to_cancel.clear()
-        return [self._in_progress.begin(cancel) for cancel in cancels]
+        self._in_progress += cancels
+        return cancels
 
     def note(self, report: Report, now: float) -> list[Event]:
         """Record the result of a request; return the events that follow from it.
@@ -258,20 +266,17 @@ class TaskBoard:
         Raises:
             RequestError: If no further request to Looker can succeed.
         """
+        if isinstance(report, StatusReceived):
+            return self._note_status(report, now)
+        self.drop(report.request)
         match report:
-            case StatusReceived():
-                return self._note_status(report, now)
-            case TaskCreated(request, task):
-                self.drop(request)
+            case TaskCreated(task=task):
                 return self._note_created(task, now)
             case RequestFinished(request):
-                self.drop(request)
                 return self._note_end(request, now)
             case RequestFailed(request, ApiCallLimitError() as error):
-                self.drop(request)
                 return self._note_limit(request, error, now)
             case RequestFailed(request, error):
-                self.drop(request)
                 return self._note_failure(request, error, now)
             case _:
                 assert_never(report)
@@ -459,33 +464,3 @@ def ends_the_run(error: Exception) -> bool:
     if isinstance(error, RequestRejectedError):
         return error.http_status == _UNAUTHORIZED
     return not isinstance(error, RetriableRequestError | QueryError | ValueError)
-
-
-# Requests that were started and are not over.
-
-_Kind = TypeVar("_Kind")
-
-
-class PendingRequests:
-    """Requests by identity: two equal requests are separate entries."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._requests: list[Request] = []
-
-    def __len__(self) -> int:
-        """Return the number of requests."""
-        return len(self._requests)
-
-    def begin(self, request: Request) -> Request:
-        """Add a request, and return it."""
-        self._requests.append(request)
-        return request
-
-    def end(self, request: Request) -> None:
-        """Remove a request that is over."""
-        self._requests = [each for each in self._requests if each is not request]
-
-    def of(self, kind: type[_Kind]) -> list[_Kind]:
-        """Return the requests of a kind."""
-        return [request for request in self._requests if isinstance(request, kind)]
