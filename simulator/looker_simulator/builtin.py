@@ -45,12 +45,7 @@ def _airport(view: str) -> Iterator[Field]:
 
 _FLIGHTS = explore_of(
     "flights",
-    "flights left join airlines using (carrier) "
-    "left join airports origin on origin.faa = flights.origin "
-    "left join airports destination on destination.faa = flights.dest "
-    "left join planes on planes.tailnum = flights.tailnum "
-    "left join weather on weather.origin = flights.origin "
-    "and weather.time_hour = flights.time_hour",
+    "flights",
     "Every flight that left New York in 2013",
     dimension("flights.carrier", "string", "flights.carrier", "Code of the airline"),
     dimension("flights.number", "number", "flights.flight", "Flight number"),
@@ -99,6 +94,14 @@ _FLIGHTS = explore_of(
         "Share of flights that never departed",
     ),
     measure("flights.broken", "sum", "sum(flights.no_such_column)", "Fails in the database"),
+    joins={
+        "airlines": "left join airlines using (carrier)",
+        "origin": "left join airports origin on origin.faa = flights.origin",
+        "destination": "left join airports destination on destination.faa = flights.dest",
+        "planes": "left join planes on planes.tailnum = flights.tailnum",
+        "weather": "left join weather on weather.origin = flights.origin "
+        "and weather.time_hour = flights.time_hour",
+    },
 )
 _AIRPORTS = explore_of(
     "airports",
@@ -342,36 +345,39 @@ _HISTORY = (
     measure("history.average_runtime", "average", "avg(history.runtime)", "Seconds, on average"),
     measure("history.max_runtime", "max", "max(history.runtime)", "Seconds"),
 )
-_JOINS = """activity_history as history
-    left join activity_user as "user" on "user".id = history.user_id
-    left join activity_query as query on query.id = history.query_id
-    left join activity_look as look on look.id = history.look_id
-    left join activity_dashboard as dashboard on dashboard.id = history.dashboard_id"""
+
+
+def _joins(base: str, *views: str) -> dict[str, str]:
+    return {
+        view: f'left join activity_{view} as "{view}" on "{view}".id = {base}.{view}_id'
+        for view in views
+    }
+
 
 SYSTEM_ACTIVITY = Model.of(
     ACTIVITY_MODEL,
     explore_of(
         "history",
-        _JOINS,
+        "activity_history as history",
         "Every run of a query in the last 90 days",
         *(*_HISTORY, *_USER, *_QUERY, *_LOOK, *_DASHBOARD),
         condition=_LAST_90_DAYS,
+        joins=_joins("history", "user", "query", "look", "dashboard"),
     ),
     explore_of("user", 'activity_user as "user"', "Who may log in", *_USER),
     explore_of(
         "look",
-        "activity_look as look "
-        'left join activity_user as "user" on "user".id = look.user_id '
-        "left join activity_query as query on query.id = look.query_id",
+        "activity_look as look",
         "Saved Looks",
         *(*_LOOK, *_USER, *_QUERY),
+        joins=_joins("look", "user", "query"),
     ),
     explore_of(
         "dashboard",
-        "activity_dashboard as dashboard "
-        'left join activity_user as "user" on "user".id = dashboard.user_id',
+        "activity_dashboard as dashboard",
         "Dashboards",
         *(*_DASHBOARD, *_USER),
+        joins=_joins("dashboard", "user"),
     ),
     explore_of("query", "activity_query as query", "Queries that were ever run", *_QUERY),
 )

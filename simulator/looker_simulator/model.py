@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class Explore:
 
     Attributes:
         name: Value of `Query.view`.
-        tables: FROM clause.
+        table: FROM clause without joins.
+        joins: Join clauses by the name of the joined view, each after those that it refers to.
+        always_join: Views that are joined though a query names none of their fields.
         fields: Fields by name.
         description: Description in one sentence.
         is_readable: Whether its fields can be looked up; its queries run in any case.
@@ -131,7 +134,7 @@ class Explore:
     """
 
     name: str
-    tables: str
+    table: str
     fields: Mapping[str, Field]
     description: str
     is_readable: bool = True
@@ -141,6 +144,8 @@ class Explore:
     conditional_filter: Mapping[str, str] = field(default_factory=dict)
     unless: frozenset[str] = frozenset()
     access_filters: tuple[tuple[str, str], ...] = ()
+    joins: Mapping[str, str] = field(default_factory=dict)
+    always_join: frozenset[str] = frozenset()
 
     def effective_filters(self, filters: Mapping[str, str]) -> Mapping[str, str]:
         """Return the filters of a query, with those that the Explore adds."""
@@ -176,14 +181,15 @@ class Model:
 
 def explore_of(
     name: str,
-    tables: str,
+    table: str,
     description: str,
     *fields: Field,
     is_readable: bool = True,
     condition: str = "",
+    joins: Mapping[str, str] = MappingProxyType({}),
 ) -> Explore:
     """Build an Explore of its fields."""
-    return Explore(name, tables, _by_name(fields), description, is_readable, condition)
+    return Explore(name, table, _by_name(fields), description, is_readable, condition, joins=joins)
 
 
 def _by_name(fields: Iterable[Field]) -> dict[str, Field]:

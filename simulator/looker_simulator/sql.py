@@ -71,6 +71,7 @@ class Statement:
         self._timezone, self._now = zone_and_now
         self._user_attributes = user_attributes
         self._known = dict(explore.fields)
+        self._views = {*explore.always_join}
         stored = {name: _as_text(value) for name, value in (query.get("filters") or {}).items()}
         self._filters = explore.effective_filters(stored)
         self._calculations: dict[str, Field] = {}
@@ -155,14 +156,28 @@ class Statement:
             columns.append(f"{self._sql(field)} as {self._aliases[field.name]}")
             if not field.is_measure:
                 keys.append(str(len(columns)))
-        text = f"{_select(columns)} from {self._expand(self._explore.tables)}"
+        end = ""
         if self._where:
-            text += f" where {' and '.join(self._where)}"
+            end += f" where {' and '.join(self._where)}"
         if keys:
-            text += f" group by {', '.join(keys)}"
+            end += f" group by {', '.join(keys)}"
         if self._having:
-            text += f" having {' and '.join(self._having)}"
-        return text
+            end += f" having {' and '.join(self._having)}"
+        start = _select(columns)
+        return f"{start} from {' '.join(self._tables(start + end))}{end}"
+
+    def _tables(self, text: str) -> list[str]:
+        """Return the Explore's table, and the joins of views that the query or `text` names.
+
+        Looker leaves out other joins, too:
+        <https://docs.cloud.google.com/looker/docs/reference/param-explore-always-join>.
+        """
+        tables: list[str] = []
+        for view, join in reversed([*self._explore.joins.items()]):
+            if view in self._views or re.search(rf'(?<!\w)"?{re.escape(view)}"?\.', text):
+                tables.insert(0, self._expand(join))
+                text += tables[0]
+        return [self._expand(self._explore.table), *tables]
 
     def _sql(self, field: Field) -> str:
         """Return the field's expression; date-times are truncated to their unit, as timestamps."""
@@ -232,6 +247,7 @@ class Statement:
         return filter_condition(field, Filter(sql, expression, self._now))
 
     def _field(self, name: str) -> Field:
+        self._views.add(name.partition(".")[0])
         try:
             return self._known[name]
         except KeyError:

@@ -39,7 +39,7 @@ _SHOWN_ONLY = frozenset(
 _OF_EXPLORES = frozenset(
     {
         *("from", "view_name", "fields", "sql_always_where", "always_filter"),
-        *("conditionally_filter", "access_filter"),
+        *("conditionally_filter", "access_filter", "always_join"),
     }
 )
 _OF_JOINS = frozenset({"from", "type", "relationship", "sql_on", "foreign_key"})
@@ -97,7 +97,9 @@ class _ExploreBuilder:
         fields = {field.name: field for field in self._fields.fields()}
         explore = Explore(
             name=block.name,
-            tables=" ".join([self._table(self._base), *map(self._join, self._joins)]),
+            table=self._table(self._base),
+            joins={join.name: self._join(join) for join in self._joins},
+            always_join=frozenset(block.texts("always_join")),
             fields={field.name: field for field in self._select_fields(fields)},
             description=block.text("description"),
             condition=self._expand(block.text("sql_always_where"), block),
@@ -259,7 +261,8 @@ def _check_model(
     for explore in model.explores.values():
         place = places[explore.name]
         try:
-            connection.execute(f"explain select 1 from {explore.tables}")  # noqa: S608 - the model's own
+            tables = " ".join([explore.table, *explore.joins.values()])
+            connection.execute(f"explain select 1 from {tables}")  # noqa: S608 - the model's own
         except duckdb.Error as error:
             message = f"explore {explore.name}: {_first_line(error)}"
             raise ModelError(place, message) from None

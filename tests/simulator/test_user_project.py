@@ -183,6 +183,49 @@ def store(tmp_path: Path, model: str, name: str = "store.yml") -> tuple[Project,
     return read_project(data, tmp_path / name)
 
 
+JOINS = """
+view: orders {
+  dimension: id { type: number }
+  dimension: buyer { sql: ${customers.name} ;; }
+  measure: count { type: count }
+}
+view: customers { dimension: id { type: number } dimension: name {} }
+view: few { derived_table: { sql: select 1 as id ;; } dimension: id { type: number } }
+explore: orders {
+  join: customers { sql_on: customers.id = orders.customer_id ;; relationship: many_to_one }
+  join: few { type: inner sql_on: few.id = ${customers.id} ;; relationship: many_to_one }
+}
+explore: few_orders {
+  view_name: orders
+  always_join: [few]
+  join: customers { sql_on: customers.id = orders.customer_id ;; relationship: many_to_one }
+  join: few { type: inner sql_on: few.id = ${customers.id} ;; relationship: many_to_one }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("explore", "more", "joined", "count"),
+    [
+        ("orders", {}, [], 3),
+        ("orders", {"fields": ["orders.buyer", "orders.count"]}, ["customers"], 2),
+        ("orders", {"filters": {"customers.name": "Ada"}}, ["customers"], 2),
+        ("orders", {"filters": {"few.id": "1"}}, ["customers", "few"], 2),
+        ("few_orders", {}, ["customers", "few"], 2),
+    ],
+)
+def test_only_views_that_a_query_needs_are_joined(
+    tmp_path: Path, explore: str, more: dict[str, Any], joined: list[str], count: int
+) -> None:
+    project, warnings = store(tmp_path, JOINS, "store.model.lkml")
+    assert not warnings
+    with project.connect() as connection:
+        query = {"model": "store", "view": explore, "fields": ["orders.count"], **more}
+        result = Database(connection, project).run(query)
+    assert [name for name in ("customers", "few") if f'as "{name}"' in result.sql] == joined
+    assert result.rows[0][-1] == count
+
+
 @pytest.mark.parametrize(
     ("fields", "more", "expected"),
     [
