@@ -30,12 +30,13 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from tap_looker_tasks.results.json_text import (
+    TEXT,
     MalformedResponseError,
     check_utf8,
     is_json,
     on_one_line,
     quoted,
-    read_string,
+    read_json,
 )
 
 _T = TypeVar("_T")
@@ -159,7 +160,7 @@ class Body:
 
     def key(self) -> str:
         """Take a key, without its colon."""
-        return read_string(self._string())
+        return read_json(TEXT.decode, self._string())
 
     def _string(self) -> bytes:
         self._keys += 1
@@ -264,7 +265,7 @@ class Body:
         while mark != b"}":
             key = self._string()
             parts.append(mark + key + self.expect(b":"))
-            parts.append(self.value_without(rows, paths, (*path, read_string(key))))
+            parts.append(self.value_without(rows, paths, (*path, read_json(TEXT.decode, key))))
             mark = self.expect(b",", b"}")
         parts.append(mark)
         return self._joined(parts)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 NULL = msgspec.Raw(b"null")
+TEXT = msgspec.json.Decoder(str)
 _T = TypeVar("_T")
 _MAX_QUOTE = 60
 _PLACE = re.compile(r"\(byte (\d+)\)")
@@ -88,19 +89,6 @@ def is_json(text: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
-
-
-def read_string(text: bytes) -> str:
-    """Decode a JSON string.
-
-    Raises:
-        MalformedResponseError: If it is not a JSON string.
-    """
-    try:
-        return msgspec.json.decode(text, type=str)
-    except msgspec.DecodeError:
-        msg = f"not JSON: {quoted(text)}"
-    raise MalformedResponseError(msg)
 
 
 def _why_not_json(text: bytes, error: str) -> str:

@@ -14,12 +14,12 @@ import msgspec
 from tap_looker_tasks.results.entries import ABSENT, TaskEntry
 from tap_looker_tasks.results.json_text import (
     NULL,
+    TEXT,
     MalformedResponseError,
     as_object,
     as_objects,
     as_text,
     check_integers,
-    check_utf8,
     quoted,
     read_json,
 )
@@ -52,14 +52,9 @@ _BOOLEANS = MappingProxyType({"true": True, "false": False})
 _NOT_TRUNCATED = frozenset({"", "false", "no", "none", "null", "0"})
 
 
-class _Payload(msgspec.Struct):
-    """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are read."""
+class _Metadata(msgspec.Struct):
+    """The keys that describe rows: beside them in `json_detail`, in `metadata` in `json_bi`."""
 
-    data: msgspec.Raw = ABSENT
-    rows: msgspec.Raw = ABSENT
-    metadata: Any = None
-    errors: Any = None
-    error: Any = None
     from_cache: Any = None
     truncated: Any = None
     runtime: Any = None
@@ -71,13 +66,22 @@ class _Payload(msgspec.Struct):
     columns_truncated: Any = None
 
 
+class _Payload(_Metadata):
+    """The keys of `json_detail` and `json_bi`; rows stay undecoded until they are read."""
+
+    data: msgspec.Raw = ABSENT
+    rows: msgspec.Raw = ABSENT
+    metadata: Any = None
+    errors: Any = None
+    error: Any = None
+
+
 class _AnyObject(msgspec.Struct, gc=False):
     """A row of which only the type is checked."""
 
 
 _PAYLOAD = msgspec.json.Decoder(_Payload, float_hook=Decimal)
 _OBJECTS = msgspec.json.Decoder(list[_AnyObject])
-_TEXT = msgspec.json.Decoder(str)
 
 
 def read_result(entry: TaskEntry) -> Result:
@@ -89,13 +93,12 @@ def read_result(entry: TaskEntry) -> Result:
     if entry.data is None:
         return Result(entry.status)
     data = bytes(entry.data)
-    _check_utf8(data)
     first = first_byte(entry.data)
     if first == b"{":
         return _read_object(entry, read_json(_PAYLOAD.decode, data))
     if first == b"[":
         return _conclude(Result(entry.status, "json"), (), _arrays(entry, data))
-    text = read_json(_TEXT.decode, data)
+    text = read_json(TEXT.decode, data)
     if entry.status == _COMPLETE:
         return Result(_COMPLETE, text=text)
     return _conclude(Result(entry.status), _as_errors(text), None)
@@ -103,53 +106,36 @@ def read_result(entry: TaskEntry) -> Result:
 
 def _read_object(entry: TaskEntry, payload: _Payload) -> Result:
     reported = _as_errors(payload.errors) + _as_errors(payload.error)
-    if first_byte(payload.rows) == b"[":
-        return _read_bi(entry, payload, reported)
-    has_rows = first_byte(payload.data) == b"["
+    is_bi = first_byte(payload.rows) == b"["
+    metadata = msgspec.convert(as_object(payload.metadata), _Metadata) if is_bi else payload
+    rows = payload.rows if is_bi else payload.data
+    has_rows = first_byte(rows) == b"["
     is_detail = has_rows or payload.data == NULL
     null = next((key for key in ("data", "rows") if getattr(payload, key) == NULL), None)
     if null and not has_rows and not reported and entry.status == _COMPLETE:
         reported = _as_errors(f"the result has no rows: `{null}` is null")
-    columns_truncated = _reads_true(payload.columns_truncated)
+    columns_truncated = _reads_true(metadata.columns_truncated)
     result = _conclude(
         Result(
             entry.status,
-            "json_detail" if is_detail else None,
-            from_cache=_flag(payload.from_cache),
-            truncated=columns_truncated or _flag(payload.truncated),
+            "json_bi" if is_bi else "json_detail" if is_detail else None,
+            from_cache=_flag(metadata.from_cache),
+            truncated=columns_truncated or _flag(metadata.truncated),
             columns_truncated=columns_truncated,
-            runtime_seconds=_seconds(payload.runtime),
-            time_zone=as_text(as_object(payload.added_params).get("query_timezone"))
-            or as_text(payload.timezone),
-            fields=_fields(payload.fields),
-            pivots=_pivots(payload.pivots),
-            has_totals=payload.has_totals is True,
+            runtime_seconds=_seconds(metadata.runtime),
+            time_zone=as_text(as_object(metadata.added_params).get("query_timezone"))
+            or as_text(metadata.timezone),
+            fields=_fields(metadata.fields),
+            pivots=_pivots(metadata.pivots),
+            has_totals=metadata.has_totals is True,
         ),
         reported,
-        _arrays(entry, bytes(payload.data)) if has_rows else None,
+        _arrays(entry, bytes(rows)) if has_rows else None,
     )
     if result.status == _COMPLETE and not is_detail:
         msg = "an object with neither rows nor an error in it"
         raise MalformedResponseError(msg)
     return result
-
-
-def _read_bi(entry: TaskEntry, payload: _Payload, reported: Errors) -> Result:
-    metadata = as_object(payload.metadata)
-    columns_truncated = _reads_true(metadata.get("columns_truncated"))
-    return _conclude(
-        Result(
-            entry.status,
-            "json_bi",
-            truncated=columns_truncated or None,
-            columns_truncated=columns_truncated,
-            fields=_fields(metadata.get("fields")),
-            pivots=_pivots(metadata.get("pivots")),
-            has_totals=metadata.get("has_totals") is True,
-        ),
-        reported,
-        _arrays(entry, bytes(payload.rows)),
-    )
 
 
 def _arrays(entry: TaskEntry, array: bytes) -> Iterable[bytes]:
@@ -255,7 +241,7 @@ def _error_rows(array: bytes) -> Iterator[Mapping[str, object]]:
         if _ERROR_KEY in memoryview(row).tobytes() and first_byte(row) == b"{":
             cells = read_json(OBJECT_OF_RAWS.decode, row)
             if cells.keys() == {_ERROR_ROW} and first_byte(cells[_ERROR_ROW]) == b'"':
-                yield {"message": read_json(_TEXT.decode, cells[_ERROR_ROW])}
+                yield {"message": read_json(TEXT.decode, cells[_ERROR_ROW])}
 
 
 def _as_errors(found: object) -> Errors:
@@ -313,11 +299,6 @@ def _pivots(found: object) -> tuple[Pivot, ...]:
         for entry in as_objects(found)
         if isinstance(key := entry.get("key"), str)
     )
-
-
-def _check_utf8(data: bytes) -> None:
-    for _ in check_utf8((data,)):
-        pass
 
 
 def _one_line(found: object) -> str:

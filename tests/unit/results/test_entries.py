@@ -231,8 +231,9 @@ def test_what_is_too_deep_spoils_its_own_entry_only(start: bytes) -> None:
         (b'{"a" 1}', "not JSON: '1}'"),
         (b'{"a":1 2}', "not JSON: '2}'"),
         (b"{1:1}", "not JSON: '1:1}'"),
-        (b'{"\n":1}', "not JSON: '\"\\n\"'"),
+        (b'{"\n":1}', "not JSON at byte 1: '\\n\"'"),
         (b'{"a":"\xff"}', "not JSON: not UTF-8 at '\ufffd\"}'"),
+        (b'{"a":{"data":[{"x":"\xff"}]}}', "not JSON: not UTF-8 at '\ufffd\"}]}}'"),
         (b"<" + b"x" * 500, "not JSON: '<" + "x" * 56 + "...'"),
     ],
 )
