@@ -39,14 +39,11 @@ def field_problems(
     Args:
         config_path: Config path of the query, such as `queries[3]`.
         config: Configured query.
-        body: Body of the query.
+        body: Body of the query, whose `dynamic_fields` could be read when it was prepared.
         known: Fields that it may use.
         max_name_bytes: Maximum bytes of a column's name.
     """
-    try:
-        fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
-    except ValueError as error:
-        return [f"{config_path}.dynamic_fields: {error}"]
+    fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
     names = query_fields(body)
     filters = {**(config.explore.filters if config.explore else {}), **config.filters}
     columns = {column.field: column for column in columns_of(fields, body, max_name_bytes)}
@@ -79,10 +76,7 @@ def visible_fields(
     """
     if config.explore or not known.are_all:
         return body, frozenset()
-    try:
-        fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
-    except ValueError:
-        return body, frozenset()
+    fields = {**known.fields, **custom_fields(body.get("dynamic_fields"))}
     hidden = frozenset(query_fields(body)) - fields.keys()
     kept = {
         key: [name for name in body.get(key) or () if name not in hidden]

@@ -276,6 +276,12 @@ def test_what_is_computed_in_one_row_is_loaded_incrementally(tap: Tap) -> None:
     assert tap(queries=[keyed]).exit_code == 0
 
 
+def test_custom_fields_that_are_not_json_are_rejected(tap: Tap) -> None:
+    run = tap("--discover", queries=[{"name": "q", "explore": inline("a.b", dynamic_fields="{")}])
+    assert run.exit_code == 78
+    assert run.error == "queries[0].explore: not a JSON array of custom fields: '{'"
+
+
 def test_a_filter_that_an_expression_has_already_is_rejected(
     simulator: Simulator, tap: Tap
 ) -> None:
