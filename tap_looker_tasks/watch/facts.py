@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from enum import Enum
 
@@ -126,6 +127,9 @@ class RunFacts:
 
     Attributes:
         started_at: Epoch seconds of its start.
+        calls: Number of requests to Looker so far, by operation.
+        call_limit: Maximum number of requests; None for no limit.
+        slots: Maximum number of tasks that run in Looker concurrently.
         run_id: Setting `run_id`, if it is set.
         ended_at: Epoch seconds of its end; None until then.
         exit_status: Exit status of the command; None until its end.
@@ -138,9 +142,19 @@ class RunFacts:
         changes: Number of events so far.
     """
 
-    def __init__(self, started_at: float, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        started_at: float,
+        calls: Counter[str],
+        call_limit: int | None = None,
+        slots: int = 1,
+        run_id: str | None = None,
+    ) -> None:
         """Start empty, at `started_at` in epoch seconds."""
         self.started_at = started_at
+        self.calls = calls
+        self.call_limit = call_limit
+        self.slots = slots
         self.run_id = run_id
         self.ended_at: float | None = None
         self.exit_status: int | None = None
@@ -333,7 +347,7 @@ class RunFacts:
             if task.ended_at is None:
                 self._end(task, Stage.LEFT, at)
 
-    def time_left(self, now: float, slots: int) -> float | None:
+    def time_left(self, now: float) -> float | None:
         """Return the seconds that the run will still take; None if that cannot be estimated.
 
         A query unknown to earlier runs is estimated to need this run's average task time; a target,
@@ -346,7 +360,7 @@ class RunFacts:
             if expected is None:
                 return None
             rests.append(max(0.0, expected - now + (task.running_at or now)))
-        in_looker = max(*rests, sum(rests) / slots) if rests else 0.0
+        in_looker = max(*rests, sum(rests) / self.slots) if rests else 0.0
         return max(in_looker, self._seconds_to_deliver()) or None
 
     def _mean_seconds(self) -> float | None:

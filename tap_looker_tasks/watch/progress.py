@@ -51,7 +51,7 @@ def shows_live(
 def log_calls(calls: Counter[str], logger: logging.Logger) -> None:
     """Log the calls of a command that was not a run."""
     if calls:
-        logger.info("%s", describe_calls(calls, None))
+        logger.info("%s", describe_calls(calls))
 
 
 class RunWatch:
@@ -70,19 +70,17 @@ class RunWatch:
         config: Mapping[str, Any],
     ) -> None:
         """Watch a run with this configuration, which writes to `output`."""
-        self.facts = RunFacts(clock.now(), config.get("run_id"))
-        self._progress = Progress(
-            self.facts,
-            logger=logger,
-            calls=calls,
-            call_limit=config.get("api_call_limit"),
-            slots=config.get("max_concurrent_tasks", 1),
-            stream=sys.stderr,
+        self.facts = RunFacts(
+            clock.now(),
+            calls,
+            config.get("api_call_limit"),
+            config.get("max_concurrent_tasks", 1),
+            config.get("run_id"),
         )
+        self._progress = Progress(self.facts, logger, sys.stderr)
         self._clock = clock
         self._output = output
         self._logger = logger
-        self._calls = calls
         self._written = 0
 
     def begin(
@@ -133,25 +131,20 @@ class RunWatch:
         """
         now = self._clock.now()
         self.facts.ended(exit_status_of(error), describe_end(error), now)
-        for line in lines_to_log(self.facts, self._calls, settings.api_call_limit):
+        for line in lines_to_log(self.facts):
             self._logger.info("%s", line)
         if not (settings.report_path or settings.summary_path):
             return
         # A run without a report does not need its modules.
         from tap_looker_tasks.watch import report  # noqa: PLC0415
 
-        given = report.Circumstances(
-            configuration=config,
-            base_url=settings.base_url,
-            calls=self._calls,
-            call_limit=settings.api_call_limit,
-            slots=settings.max_concurrent_tasks,
-        )
         try:
             if settings.summary_path:
-                report.write_summary(settings.summary_path, self.facts, self._calls, now)
+                report.write_summary(settings.summary_path, self.facts, now)
             if settings.report_path:
-                path = report.write_report(settings.report_path, self.facts, given, now)
+                path = report.write_report(
+                    settings.report_path, self.facts, settings.base_url, config, now
+                )
                 self._logger.info("report of this run: %s", path)
         except report.ReportError as failure:
             self._logger.warning("%s", failure.message)
@@ -198,33 +191,19 @@ class RunWatch:
 class Progress:
     """Shows `facts` between `start` and `stop`; `tick` is to be called often."""
 
-    def __init__(  # noqa: PLR0913 - what is shown, and where
-        self,
-        facts: RunFacts,
-        *,
-        logger: logging.Logger,
-        calls: Counter[str],
-        call_limit: int | None,
-        slots: int,
-        stream: TextIO | None,
-        interval: float = 10,
+    def __init__(
+        self, facts: RunFacts, logger: logging.Logger, stream: TextIO | None, interval: float = 10
     ) -> None:
         """Prepare the display.
 
         Args:
             facts: Facts of the run.
             logger: Logger for lines, if no live display is possible.
-            calls: Number of requests to Looker so far, by operation.
-            call_limit: Maximum number of requests; None for no limit.
-            slots: Maximum number of tasks that run in Looker concurrently.
             stream: Standard error; None if the process has none.
             interval: Seconds between lines.
         """
         self._facts = facts
         self._logger = logger
-        self._calls = calls
-        self._call_limit = call_limit
-        self._slots = slots
         self._stream = stream
         self._interval = interval
         self._live: LiveDisplay | None = None
@@ -283,18 +262,18 @@ class Progress:
         """Return rows, bytes, rate, API calls and the time left."""
         facts = self._facts
         size = facts.delivered_bytes or facts.collected_bytes
-        limit = "" if self._call_limit is None else f" of {self._call_limit:,}"
+        limit = "" if facts.call_limit is None else f" of {facts.call_limit:,}"
         parts = [
             format_count(facts.row_count, "row"),
             format_bytes(size) if size else "",
             f"{self._rate(now):,.0f} rows/s" if facts.row_count else "",
-            f"{format_count(self._calls.total(), 'API call')}{limit}",
+            f"{format_count(facts.calls.total(), 'API call')}{limit}",
             self._describe_time_left(now),
         ]
         return ", ".join(filter(None, parts))
 
     def _describe_time_left(self, now: float) -> str:
-        left = self._facts.time_left(now, self._slots)
+        left = self._facts.time_left(now)
         return "" if left is None else f"about {format_duration(left)} left"
 
     def _log_line(self, now: float) -> None:

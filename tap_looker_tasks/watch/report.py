@@ -8,7 +8,6 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from hashlib import sha256
@@ -36,44 +35,30 @@ class ReportError(TapError):
     """The report cannot be written; the message names the setting and the path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """Configuration of a run, and its use of Looker.
-
-    Attributes:
-        configuration: Settings and their values, without secrets.
-        base_url: URL of the Looker instance.
-        calls: Number of requests to Looker, by operation.
-        call_limit: Maximum number of requests; None for no limit.
-        slots: Maximum number of tasks that run in Looker concurrently.
-    """
-
-    configuration: Mapping[str, object]
-    base_url: str
-    calls: Counter[str]
-    call_limit: int | None
-    slots: int
-
-
-def write_report(path_pattern: str, facts: RunFacts, given: Circumstances, now: float) -> Path:
+def write_report(
+    path_pattern: str,
+    facts: RunFacts,
+    base_url: str,
+    configuration: Mapping[str, object],
+    now: float,
+) -> Path:
     """Write the report of a run; return its path.
 
     Args:
         path_pattern: Path, with date patterns of `strftime` for the start of the run in UTC.
         facts: Facts of the run.
-        given: Configuration of the run.
+        base_url: URL of the Looker instance.
+        configuration: Settings and their values, without secrets.
         now: Epoch seconds.
 
     Raises:
         ReportError: If it cannot be written; no part of it is left behind.
     """
-    page = _build_page(
-        _data_of(facts, given, now), summary_lines(facts, given.calls, given.call_limit)
-    )
+    page = _build_page(_data_of(facts, base_url, configuration, now), summary_lines(facts))
     return write_completely("report_path", path_pattern, facts.started_at, page)
 
 
-def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: float) -> Path:
+def write_summary(path_pattern: str, facts: RunFacts, now: float) -> Path:
     """Write the summary of a run as JSON, for programs; return its path.
 
     Raises:
@@ -86,7 +71,7 @@ def write_summary(path_pattern: str, facts: RunFacts, calls: Counter[str], now: 
         "started_at": to_rfc3339(facts.started_at),
         "ended_at": to_rfc3339(now),
         "row_count": facts.row_count,
-        "api_calls": sum(calls.values()),
+        "api_calls": facts.calls.total(),
         "query_tasks": {s.name.lower(): facts.count(s) for s in Stage if facts.count(s)},
         "queries": [
             {
@@ -196,22 +181,24 @@ def _as_json(data: Mapping[str, object]) -> bytes:
     return encoded.replace(b"<", b"\\u003c")
 
 
-def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, object]:
+def _data_of(
+    facts: RunFacts, base_url: str, configuration: Mapping[str, object], now: float
+) -> dict[str, object]:
     end = now if facts.ended_at is None else facts.ended_at
-    load = measure_load(facts, end, given.slots)
+    load = measure_load(facts, end)
     return {
         "run": {
             "begin": facts.started_at,
             "seconds": round(end - facts.started_at, 3),
             "exitCode": facts.exit_status,
             "error": facts.error,
-            "baseUrl": given.base_url,
+            "baseUrl": base_url,
             "total": facts.total,
             "rows": facts.row_count,
             "deliveredBytes": facts.delivered_bytes,
             "collectedBytes": facts.collected_bytes,
-            "slots": given.slots,
-            "callLimit": given.call_limit,
+            "slots": facts.slots,
+            "callLimit": facts.call_limit,
         },
         "stages": [stage.value for stage in PHASES],
         "tasks": facts.tasks,
@@ -224,11 +211,11 @@ def _data_of(facts: RunFacts, given: Circumstances, now: float) -> dict[str, obj
             ],
             "maxSlots": load.max_slots,
         },
-        "calls": given.calls.most_common(),
-        "metered": str(MeteredCalls.of(given.calls)),
+        "calls": facts.calls.most_common(),
+        "metered": str(MeteredCalls.of(facts.calls)),
         "configuration": [
             (name, value if isinstance(value, str) else _as_text(value))
-            for name, value in given.configuration.items()
+            for name, value in configuration.items()
         ],
     }
 
@@ -304,8 +291,8 @@ class _Sums:
         return tuple(round((step + rest) / self._width, 2) + 0.0 for step, rest in sums)
 
 
-def measure_load(facts: RunFacts, now: float, slots: int, samples: int = SAMPLES) -> Load:
-    """Measure the load of a run in which up to `slots` tasks run concurrently."""
+def measure_load(facts: RunFacts, now: float, samples: int = SAMPLES) -> Load:
+    """Measure the load of a run over time, until `now` in epoch seconds."""
     start = facts.started_at
     width = max(now - start, 0.001) / samples
     stages = {stage: _Sums(width, samples) for stage in PHASES}
@@ -320,7 +307,7 @@ def measure_load(facts: RunFacts, now: float, slots: int, samples: int = SAMPLES
             changes += [(task.running_at, 1), (end, -1)]
     means, mean_slots = {stage: stages[stage].means() for stage in PHASES}, in_slots.means()
     each_sample = zip(*means.values(), mean_slots, strict=True)
-    causes = Counter(_cause_of(each, slots) for each in each_sample)
+    causes = Counter(_cause_of(each, facts.slots) for each in each_sample)
     return Load(
         tuple(round((i + 0.5) * width, 3) for i in range(samples)),
         (*means.values(),),

@@ -17,18 +17,12 @@ _TASKS_NAMED = 10
 _LINE_LENGTH = 500
 
 
-def summary_lines(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
-    """Return the lines of a run's summary; the reason of a failure comes last.
-
-    Args:
-        facts: Facts of the run.
-        calls: Number of requests to Looker, by operation.
-        call_limit: Maximum number of requests; None for no limit.
-    """
+def summary_lines(facts: RunFacts) -> list[str]:
+    """Return the lines of a run's summary; the reason of a failure comes last."""
     failed = [*facts.in_stage(Stage.FAILED), *facts.in_stage(Stage.NOT_LAUNCHED)]
     return [
         _describe_run(facts),
-        describe_calls(calls, call_limit),
+        describe_calls(facts.calls, facts.call_limit),
         *_name_tasks("launched again", facts.in_stage(Stage.RELAUNCHED), _describe_relaunch),
         *_name_tasks("cancelled in Looker", facts.in_stage(Stage.CANCELLED), _describe_task),
         *_name_tasks("left for the next run", facts.in_stage(Stage.LEFT), _describe_left),
@@ -37,7 +31,7 @@ def summary_lines(facts: RunFacts, calls: Counter[str], call_limit: int | None) 
     ]
 
 
-def describe_calls(calls: Counter[str], call_limit: int | None) -> str:
+def describe_calls(calls: Counter[str], call_limit: int | None = None) -> str:
     """Return the number of API calls, beside the limit, by kind and by operation."""
     limit = "" if call_limit is None else f" of {call_limit:,} allowed"
     by_operation = ", ".join(f"{count:,} {name}" for name, count in calls.most_common())
@@ -143,13 +137,13 @@ def shorten(text: str, length: int) -> str:
 # Log lines of a command's end: its summary, and the report of a run.
 
 
-def lines_to_log(facts: RunFacts, calls: Counter[str], call_limit: int | None) -> list[str]:
+def lines_to_log(facts: RunFacts) -> list[str]:
     """Return the summary without its reason of a failure, which the log shows next."""
     if facts.error is None:
-        return summary_lines(facts, calls, call_limit)
+        return summary_lines(facts)
     if not facts.total:
-        return [describe_calls(calls, call_limit)]
-    return summary_lines(facts, calls, call_limit)[:-1]
+        return [describe_calls(facts.calls, facts.call_limit)]
+    return summary_lines(facts)[:-1]
 
 
 def exit_status_of(error: BaseException | None) -> int:

@@ -6,9 +6,16 @@ import random
 from collections import Counter, deque
 
 from tap_looker_tasks.watch.facts import RunFacts
-from tap_looker_tasks.watch.report import Circumstances
 from tests.watch.shown import START
 
+BASE_URL = "https://example.cloud.looker.com"
+CONFIGURATION = {
+    "base_url": BASE_URL,
+    "query_timezone": "UTC",
+    "max_concurrent_tasks": 10,
+    "queries": [{"name": "orders_by_day", "look_id": 12, "primary_keys": ["orders.id"]}],
+    "report_path": "reports/%Y-%m-%d.html",
+}
 _ERRORS = (
     (
         'SQL Error in query: relation "analytics.order_items_snapshot" does not exist\n'
@@ -25,7 +32,8 @@ _PERIODS = ("by_day", "by_week", "by_region", "by_channel", "snapshot", "top_acc
 def log_big_run(count: int, *, slots: int = 10, seed: int = 7) -> RunFacts:
     """Follow `count` tasks, of which some fail and some are external."""
     chance = random.Random(seed)  # noqa: S311 - it makes up a picture, no secret
-    facts = RunFacts(START)
+    calls = Counter(query_task_multi_results=812, create_query_task=300, login=1)
+    facts = RunFacts(START, calls, call_limit=20_000, slots=slots)
     names = deque(
         f"{chance.choice(_SUBJECTS)}_{chance.choice(_PERIODS)}_{number}" for number in range(count)
     )
@@ -62,19 +70,3 @@ def _deliver(facts: RunFacts, ready: list[tuple[float, str]], chance: random.Ran
         facts.delivered(id_, status, rows, error, chance.uniform(0.5, 9), now)
     failed = sum(task.error is not None for task in facts.tasks)
     facts.ended(int(failed > 0), f"{failed} query tasks did not complete" if failed else None, now)
-
-
-def circumstances() -> Circumstances:
-    return Circumstances(
-        configuration={
-            "base_url": "https://example.cloud.looker.com",
-            "query_timezone": "UTC",
-            "max_concurrent_tasks": 10,
-            "queries": [{"name": "orders_by_day", "look_id": 12, "primary_keys": ["orders.id"]}],
-            "report_path": "reports/%Y-%m-%d.html",
-        },
-        base_url="https://example.cloud.looker.com",
-        calls=Counter(query_task_multi_results=812, create_query_task=300, login=1),
-        call_limit=20_000,
-        slots=10,
-    )

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_looker_tasks.watch.progress import Progress
-from tests.watch.shown import CALLS, START, log_half_a_run, started
+from tests.watch.shown import START, log_half_a_run, started
 
 if TYPE_CHECKING:
     from tap_looker_tasks.watch.facts import RunFacts
@@ -25,9 +25,8 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s", level="INFO")
     logger = logging.getLogger("tap-looker-tasks")
     facts = log_half_a_run()
-    arguments = {"logger": logger, "calls": CALLS, "call_limit": 1_000, "slots": 10}
-    shown = Progress(facts, stream=sys.stderr, **arguments)  # type: ignore[arg-type]
-    with started(shown) as progress:
+    facts.call_limit = 1_000
+    with started(Progress(facts, logger, sys.stderr)) as progress:
         if "close" in sys.argv:
             # Whoever else logs has that to themselves.
             logger.setLevel("ERROR")

@@ -28,7 +28,7 @@ def started(progress: Progress) -> Iterator[Progress]:
 
 def log_half_a_run() -> RunFacts:
     """Two of three slots are in use: one query is being delivered, one waits, one runs."""
-    facts = RunFacts(START)
+    facts = RunFacts(START, CALLS, slots=10)
     facts.expect("orders", 60)
     facts.expect("users", 30)
     for name in ("orders", "users", "events"):

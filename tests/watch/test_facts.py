@@ -10,7 +10,7 @@ import pytest
 from tap_looker_tasks.tasks import Collected, Launched, LaunchedTask
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.summary import format_bytes, format_duration, summary_lines
-from tests.watch.shown import CALLS, START, log_a_run, log_half_a_run
+from tests.watch.shown import START, log_a_run, log_half_a_run
 
 
 def test_every_task_is_in_one_stage() -> None:
@@ -41,7 +41,7 @@ def test_a_phase_that_is_not_over_lasts_until_now() -> None:
 
 
 def test_a_phase_never_lasts_less_than_nothing() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     facts.followed("1", START)
     facts.collected("1", 10, START + 4)
     facts.finished("1", "complete", START + 5)
@@ -53,7 +53,7 @@ def test_a_phase_never_lasts_less_than_nothing() -> None:
 
 
 def test_a_lost_task_counts_once_with_the_one_launched_in_its_place() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     facts.queued("orders", START)
     facts.launched("1", "orders", "101", 1, START + 1)
     facts.queued("orders", START + 5)
@@ -67,7 +67,7 @@ def test_a_lost_task_counts_once_with_the_one_launched_in_its_place() -> None:
 
 
 def test_a_task_that_timed_out_and_was_cancelled_failed() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     facts.launched("1", "orders", "101", 1, START)
     facts.launched("2", "users", "102", 1, START)
     facts.delivered("1", "timeout", None, None, None, START + 9)
@@ -77,46 +77,50 @@ def test_a_task_that_timed_out_and_was_cancelled_failed() -> None:
 
 
 def test_rows_in_the_record_of_the_task_itself_are_counted() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter(login=1))
     facts.followed("1", START)
     facts.delivered("1", "complete", 12, None, 0.5, START + 1)
     assert (facts.row_count, facts.tasks[0].row_count) == (12, 12)
 
 
 def test_time_left_is_what_earlier_runs_and_the_slots_say() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     for name, seconds in (("a", 60), ("b", 30), ("c", 30), ("d", 30)):
         facts.expect(name, seconds)
         facts.queued(name, START)
     facts.launched("1", "a", None, 1, START)
-    assert facts.time_left(START + 10, slots=10) == 50
-    assert facts.time_left(START + 10, slots=2) == (50 + 90) / 2
+    facts.slots = 10
+    assert facts.time_left(START + 10) == 50
+    facts.slots = 2
+    assert facts.time_left(START + 10) == (50 + 90) / 2
 
 
 def test_a_query_that_is_new_takes_as_long_as_others_do() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     facts.queued("new", START)
     facts.followed("1", START)
-    assert facts.time_left(START + 1, slots=1) is None
+    assert facts.time_left(START + 1) is None
     facts.finished("1", "complete", START + 8)
-    assert facts.time_left(START + 8, slots=1) == 8
+    assert facts.time_left(START + 8) == 8
     facts.launched("2", "new", None, 1, START + 8)
-    assert facts.time_left(START + 11, slots=1) == 5
+    assert facts.time_left(START + 11) == 5
 
 
 def test_time_left_accounts_for_a_slow_target() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     for id_ in ("1", "2", "3"):
         facts.followed(id_, START)
         facts.finished(id_, "complete", START)
         facts.collected(id_, 1_000, START)
     facts.delivering("1", START)
     facts.delivered("1", "complete", 1, None, None, START + 20)
-    assert facts.time_left(START + 20, slots=1) == 40
+    assert facts.time_left(START + 20) == 40
 
 
 def test_the_summary_shows_what_to_act_on_and_ends_with_the_failure() -> None:
-    assert summary_lines(log_a_run(), CALLS, 1_000) == [
+    facts = log_a_run()
+    facts.call_limit = 1_000
+    assert summary_lines(facts) == [
         "delivered 1 of 4 query tasks in 1 min 1 s: 500 rows, 4.0 kB",
         (
             "API calls made: 44 of 1,000 allowed (40 query_task_multi_results, "
@@ -137,23 +141,23 @@ def test_the_summary_shows_what_to_act_on_and_ends_with_the_failure() -> None:
 
 
 def test_a_run_that_went_well_is_two_lines() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter(login=1))
     facts.followed("1", START)
     facts.delivered("1", "complete", 12, None, 0.5, START + 1)
     facts.ended(0, None, START + 2)
-    assert summary_lines(facts, Counter(login=1), None) == [
+    assert summary_lines(facts) == [
         "delivered 1 of 1 query task in 2.0 s: 12 rows, 0 bytes",
         "API calls made: 1 (1 login): 0 query-based, 0 administrative",
     ]
 
 
 def test_the_summary_names_the_first_failures_only() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     for number in range(25):
         facts.followed(str(number), START)
         facts.delivered(str(number), "error", None, "x" * 2_000, None, START)
     facts.ended(1, None, START)
-    lines = summary_lines(facts, Counter(), None)
+    lines = summary_lines(facts)
     assert lines[-2:] == ["  and 15 more", "the run ended with exit code 1"]
     assert len(lines) == 15
     assert max(map(len, lines)) <= 502
@@ -162,7 +166,7 @@ def test_the_summary_names_the_first_failures_only() -> None:
 def test_what_a_run_that_broke_off_leaves_is_left_for_the_next() -> None:
     facts = log_half_a_run()
     facts.ended(130, "interrupted", START + 20)
-    lines = summary_lines(facts, CALLS, None)
+    lines = summary_lines(facts)
     assert "left for the next run: 4 query tasks" in lines
     assert "  users, not launched yet" in lines
 
@@ -192,7 +196,7 @@ def test_sizes_read_well(size: float, text: str) -> None:
 
 
 def test_reporting_costs_nothing_that_shows() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     before = time.process_time()
     for number in range(5_000):
         id_ = str(number)
@@ -220,7 +224,7 @@ def test_reporting_costs_nothing_that_shows() -> None:
 def test_a_query_is_linked_as_it_was_run(
     query_id: str | None, share_url: str | None, link: str
 ) -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter())
     facts.expect("orders", None, "/looks/42")
     facts.note(Launched(LaunchedTask("1", "orders", query_id, share_url=share_url)), START)
     facts.note(Collected("1", "complete", 7, 2.5, START + 9), START + 9)

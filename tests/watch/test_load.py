@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def log_one(
     *, running: float, waiting: float, delivering: float, arriving: float = 0
 ) -> tuple[RunFacts, float]:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter(), slots=10)
     facts.launched("1", "orders", "7", 1, START)
     facts.finished("1", "complete", START + running)
     here = START + running + arriving
@@ -59,14 +60,15 @@ def test_what_took_most_is_named(seconds: tuple[int, ...], sentence: str) -> Non
     facts, end = log_one(
         running=running, waiting=waiting, delivering=delivering, arriving=sum(arriving)
     )
-    load = measure_load(facts, end, slots=10)
+    load = measure_load(facts, end)
     assert explain_load(load, facts, end) == sentence
     assert sum(load.seconds) == pytest.approx(10)
 
 
 def test_queries_that_wait_for_slots_are_named() -> None:
     facts = log_half_a_run()
-    load = measure_load(facts, START + 60, slots=2)
+    facts.slots = 2
+    load = measure_load(facts, START + 60)
     assert explain_load(load, facts, START + 60) == (
         "The slots: for 97% of the run, all of them were in use while queries waited; "
         "see max_concurrent_tasks."
@@ -74,8 +76,8 @@ def test_queries_that_wait_for_slots_are_named() -> None:
 
 
 def test_a_run_that_never_started_waited_for_no_one() -> None:
-    facts = RunFacts(START)
-    load = measure_load(facts, START + 2, slots=1)
+    facts = RunFacts(START, Counter(), slots=10)
+    load = measure_load(facts, START + 2)
     assert load.seconds[-1] == pytest.approx(2)
     sentence = explain_load(load, facts, START + 2)
     assert sentence.startswith("Neither Looker nor the target: 100% of the run")
@@ -83,7 +85,7 @@ def test_a_run_that_never_started_waited_for_no_one() -> None:
 
 def test_load_counts_the_tasks_of_each_moment() -> None:
     facts, end = log_one(running=2.5, waiting=5, delivering=2.5)
-    load = measure_load(facts, end, 10, samples=4)
+    load = measure_load(facts, end, samples=4)
     assert load.moments == (1.25, 3.75, 6.25, 8.75)
     assert load.tasks == (
         (0.0, 0.0, 0.0, 0.0),
@@ -96,13 +98,13 @@ def test_load_counts_the_tasks_of_each_moment() -> None:
 
 
 def test_load_is_a_mean_and_the_most_slots_are_exact() -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter(), slots=10)
     for number, (begin, end) in enumerate([(0, 3), (1, 3), (2, 9), (3, 9)]):
         facts.launched(str(number), str(number), None, 1, START + begin)
         facts.finished(str(number), "complete", START + end)
         facts.collected(str(number), 1, START + end)
         facts.delivered(str(number), "complete", 1, None, None, START + end)
-    load = measure_load(facts, START + 10, 10, samples=5)
+    load = measure_load(facts, START + 10, samples=5)
     assert load.tasks[PHASES.index(Stage.RUNNING)] == (1.5, 2.5, 2.0, 2.0, 1.0)
     assert load.slots == (1.5, 2.5, 2.0, 2.0, 1.0)
     assert load.max_slots == 3
@@ -110,7 +112,7 @@ def test_load_is_a_mean_and_the_most_slots_are_exact() -> None:
 
 def log_at_random(chance: random.Random) -> RunFacts:
     """Tell of up to 5 tasks that get as far as they get, within 10 seconds."""
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter(), slots=10)
     for name in map(str, range(chance.randrange(6))):
         moments = iter(sorted(START + chance.uniform(0, 10) for _ in range(6)))
         facts.queued(name, next(moments))
@@ -149,7 +151,8 @@ def count_moment_by_moment(facts: RunFacts, end: float, slots: int) -> list[floa
 def test_what_a_run_waits_for_is_what_a_look_at_every_moment_shows(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - it makes up runs, no secret
     facts, slots = log_at_random(chance), chance.randint(1, 5)
-    load = measure_load(facts, START + 10, slots)
+    facts.slots = slots
+    load = measure_load(facts, START + 10)
     counted = count_moment_by_moment(facts, START + 10, slots)
     # Within a sample, of which a moment can spoil one, only the most is seen.
     spoiled = 6 * len(facts.tasks) * 10 / SAMPLES
@@ -159,6 +162,6 @@ def test_what_a_run_waits_for_is_what_a_look_at_every_moment_shows(seed: int) ->
 def test_building_the_report_is_cheap() -> None:
     facts = log_big_run(4_600)
     before = time.process_time()
-    measure_load(facts, START + 3_000, 10)
+    measure_load(facts, START + 3_000)
     # Some hundredths of a second here; the bound holds on a machine far slower.
     assert time.process_time() - before < 3

@@ -207,9 +207,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def show(facts: RunFacts, stream: Terminal | None = None, **arguments: Any) -> Progress:
     logger = logging.getLogger("tap-looker-tasks")
-    return Progress(
-        facts, logger=logger, calls=CALLS, call_limit=None, slots=10, stream=stream, **arguments
-    )
+    return Progress(facts, logger, stream, **arguments)
 
 
 def test_a_line_comes_every_interval_while_something_happens(
@@ -232,6 +230,6 @@ def test_few_lines_come_while_looker_works(lines: pytest.LogCaptureFixture) -> N
 
 
 def test_nothing_is_reported_of_what_no_one_knows() -> None:
-    assert show(RunFacts(START)).describe(START) == (
+    assert show(RunFacts(START, CALLS)).describe(START) == (
         "delivered 0 of 0 query tasks, running in Looker 0, 0 rows, 44 API calls"
     )

@@ -6,20 +6,19 @@ import json
 import os
 import re
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tap_looker_tasks.watch.facts import RunFacts
-from tap_looker_tasks.watch.report import Circumstances, ReportError, write_report
-from tests.watch.big_run import circumstances, log_big_run
+from tap_looker_tasks.watch.report import ReportError, write_report
+from tests.watch.big_run import BASE_URL, CONFIGURATION, log_big_run
 from tests.watch.chromium import alone, running_chromium
 from tests.watch.shown import CALLS, START, log_a_run, log_half_a_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from typing import Literal
 
@@ -56,11 +55,12 @@ def show(page: Page, tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
     def show(
         facts: RunFacts,
-        given: Circumstances | None = None,
+        base_url: str = BASE_URL,
+        configuration: Mapping[str, object] = CONFIGURATION,
         width: int = 1280,
         color: Color = "light",
     ) -> Page:
-        write_report(str(path), facts, given or circumstances(), START + 99)
+        write_report(str(path), facts, base_url, configuration, START + 99)
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=color)
         page.goto(path.as_uri())
@@ -75,7 +75,9 @@ def first_cells(page: Page) -> list[str]:
 
 
 def test_it_shows_what_happened(show: Callable[..., Page]) -> None:
-    page = show(log_a_run(), replace(circumstances(), calls=CALLS))
+    facts = log_a_run()
+    facts.call_limit = 20_000
+    page = show(facts)
     assert page.locator("h1").inner_text() == "2 of 4 tasks failed"
     assert "2 of 4 tasks failed" in page.title()
     assert page.locator("#badge").inner_text() == "ended with exit code 1"
@@ -174,15 +176,14 @@ def test_it_is_used_by_keyboard(show: Callable[..., Page]) -> None:
 
 
 def test_nothing_hostile_gets_through(show: Callable[..., Page]) -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, Counter(HOSTILE))
     for text in HOSTILE:
         facts.queued(text, START)
         facts.launched(text, text, text, 1, START, f"javascript:{text}")
         facts.delivered(text, text, None, f"{text}\n{text}", None, START + 1)
     everything = "\n".join(HOSTILE)
     facts.ended(1, everything, START + 2)
-    given = Circumstances(dict.fromkeys(HOSTILE, everything), everything, Counter(HOSTILE), None, 1)
-    page = show(facts, given)
+    page = show(facts, everything, dict.fromkeys(HOSTILE, everything))
     assert page.evaluate("window.broken") is None
     assert page.locator("img").count() == page.locator("#table a").count() == 0
     readable = re.sub("[\ud800\u202e]", "\ufffd", everything)
@@ -200,7 +201,7 @@ def test_the_page_may_run_and_load_nothing_of_others(show: Callable[..., Page]) 
 
 
 def test_queries_are_linked_to_looker(show: Callable[..., Page]) -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, CALLS)
     facts.launched("1", "a_look", "7", 1, START, "/looks/12")
     facts.launched("2", "a_share", "8", 1, START, "https://other.test/x/a")
     for number, link in enumerate(["javascript:alert(1)", "https://[", ""], 3):
@@ -240,7 +241,7 @@ def test_printed_it_holds_every_task(show: Callable[..., Page]) -> None:
 
 
 def test_a_run_without_tasks_has_a_report(show: Callable[..., Page]) -> None:
-    facts = RunFacts(START)
+    facts = RunFacts(START, CALLS)
     facts.ended(1, "login: Looker refused client_id and client_secret", START + 0.5)
     page = show(facts)
     assert page.locator("h1").inner_text() == "The run broke off, 0 of 0 tasks delivered"
@@ -278,7 +279,7 @@ def test_five_thousand_tasks_are_no_trouble(show: Callable[..., Page], tmp_path:
 
 
 def write(pattern: Path | str, now: float = START) -> Path:
-    return write_report(str(pattern), log_half_a_run(), circumstances(), now)
+    return write_report(str(pattern), log_half_a_run(), BASE_URL, CONFIGURATION, now)
 
 
 def test_a_path_may_bear_the_date(tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_a_path_may_bear_the_date(tmp_path: Path) -> None:
 
 def test_a_second_run_replaces_the_report_in_full(tmp_path: Path) -> None:
     before = write(tmp_path / "run.html").read_text()
-    write_report(str(tmp_path / "run.html"), log_a_run(), circumstances(), START)
+    write_report(str(tmp_path / "run.html"), log_a_run(), BASE_URL, CONFIGURATION, START)
     assert (tmp_path / "run.html").read_text() != before
     assert [path.name for path in tmp_path.iterdir()] == ["run.html"]
 
@@ -335,7 +336,7 @@ def test_half_a_character_and_a_huge_number_are_shown(tmp_path: Path) -> None:
     facts = log_half_a_run()
     facts.queued("half \ud800", START)
     facts.rows("task-external", 1 << 70, 0, START)
-    path = write_report(str(tmp_path / "run.html"), facts, circumstances(), START)
+    path = write_report(str(tmp_path / "run.html"), facts, BASE_URL, CONFIGURATION, START)
     assert "half \\ud800" in path.read_text()
     assert f"{250 + (1 << 70)}" in path.read_text()
 
