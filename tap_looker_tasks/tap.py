@@ -230,11 +230,11 @@ class TapLookerTasks(LookerTap):
         if not raise_errors:
             return []
         checked = Settings.from_config(self._config)
-        # The environment has numbers as text.
+        # The environment has numbers as text; null means the default.
         self._config |= {
             name: getattr(checked, name)
-            for name in checked.__struct_fields__
-            if isinstance(self._config.get(name), str)
+            for name in self._config.keys() & {*checked.__struct_fields__}
+            if isinstance(self._config[name], str | None)
         }
         try:
             return super()._validate_config(raise_errors=True)

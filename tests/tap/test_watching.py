@@ -54,6 +54,16 @@ def test_a_file_that_cannot_be_written_is_rejected_before_any_request(
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_null_is_the_default_where_a_run_is_watched(
+    tap: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "null.json").write_text('{"max_concurrent_tasks": null}')
+    path = tmp_path / "run.html"
+    null = ("--config", str(tmp_path / "null.json"))
+    assert tap(*null, queries=[AIRLINES], report_path=str(path)).exit_code == 0
+    assert '"slots":10,' in path.read_text()
+
+
 def test_a_summary_is_written_for_programs(tap: Callable[..., Run], tmp_path: Path) -> None:
     path = tmp_path / "new" / "summary-%Y.json"
     assert tap(queries=[AIRLINES], summary_path=str(path)).exit_code == 0
