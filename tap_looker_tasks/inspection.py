@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import click
 
 from tap_looker_tasks.cli import (
-    Table,
     describe_sources,
     print_content,
     print_fields,
@@ -33,34 +32,25 @@ from tap_looker_tasks.tasks import Ledger
 
 def build_questions() -> list[click.Option]:
     """Return the options that print something instead of running the tap."""
+
+    def flag(name: str, help_: str, **more: Any) -> click.Option:
+        return click.Option([name], help=help_, is_flag=True, **more)
+
     return [
-        click.Option(
-            ["--doctor"],
-            is_flag=True,
-            help="Check the configuration against Looker, without running a query.",
-        ),
-        click.Option(
-            ["--init"],
-            is_flag=True,
+        flag("--doctor", "Check the configuration against Looker, without running a query."),
+        flag(
+            "--init",
+            "Connect to Looker and write a configuration; --init --help lists its options.",
             expose_value=False,
-            help="Connect to Looker and write a configuration; --init --help lists its options.",
         ),
         click.Option(
             ["--find"],
             metavar="[WORDS | MODEL/EXPLORE]",
             help="List Looks, dashboards and Explores, or the fields of an Explore.",
         ),
-        click.Option(
-            ["--explain"],
-            is_flag=True,
-            help="Show what a run would send to Looker, without running a query.",
-        ),
-        click.Option(["--sql"], is_flag=True, help="With --explain, show the SQL of each query."),
-        click.Option(
-            ["--dbt-sources"],
-            is_flag=True,
-            help="Write a dbt sources.yml for the configured streams.",
-        ),
+        flag("--explain", "Show what a run would send to Looker, without running a query."),
+        flag("--sql", "With --explain, show the SQL of each query."),
+        flag("--dbt-sources", "Write a dbt sources.yml for the configured streams."),
     ]
 
 
@@ -115,10 +105,7 @@ def print_requested(tap: LookerTap, question: Question) -> bool:
         return True
     if question.lists_sources:
         selected = [stream for stream in tap.streams.values() if stream.selected]
-        tables = (
-            Table(s.name, s.schema, s.primary_keys or (), s.replication_key) for s in selected
-        )
-        click.echo(to_yaml(describe_sources(tables)), nl=False)
+        click.echo(to_yaml(describe_sources(selected)), nl=False)
         return True
     return _explain(tap, with_sql=question.with_sql)
 

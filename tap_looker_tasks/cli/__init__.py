@@ -20,7 +20,6 @@ from tap_looker_tasks.cli.output import (
     print_findings as print_findings,
 )
 from tap_looker_tasks.cli.yaml import (
-    Table as Table,
     describe_sources as describe_sources,
     to_yaml as to_yaml,
 )

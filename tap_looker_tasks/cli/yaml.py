@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from types import MappingProxyType
 from typing import Any
 
+from singer_sdk import Stream
 from typing_extensions import override
 
 from tap_looker_tasks.errors import SettingsError
@@ -28,25 +28,8 @@ _TYPES = MappingProxyType(
 _TEMPLATES = MappingProxyType({"{{": "{ {", "{%": "{ %", "{#": "{ #"})
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A stream, as the table it becomes.
-
-    Attributes:
-        name: Name of the stream.
-        schema: JSON Schema of its records.
-        keys: Columns that identify a record.
-        replication_key: Column that an incremental query resumes from.
-    """
-
-    name: str
-    schema: Mapping[str, Any]
-    keys: Sequence[str]
-    replication_key: str | None = None
-
-
-def describe_sources(tables: Iterable[Table]) -> dict[str, Any]:
-    """Return the content of dbt's `sources.yml`.
+def describe_sources(streams: Iterable[Stream]) -> dict[str, Any]:
+    """Return the content of dbt's `sources.yml`, with a table for each stream.
 
     <https://docs.getdbt.com/reference/source-properties>
     """
@@ -54,28 +37,27 @@ def describe_sources(tables: Iterable[Table]) -> dict[str, Any]:
         "name": "looker",
         "description": "Loaded from Looker by tap-looker-tasks",
         "schema": "looker",
-        "tables": [_table(table) for table in tables],
+        "tables": [_table(stream) for stream in streams],
     }
     return {"version": 2, "sources": [source]}
 
 
-def _table(table: Table) -> dict[str, Any]:
-    columns = [
-        _column(name, declared, table.keys) for name, declared in table.schema["properties"].items()
-    ]
+def _table(stream: Stream) -> dict[str, Any]:
+    properties, keys = stream.schema["properties"], stream.primary_keys or ()
+    columns = [_column(name, declared, keys) for name, declared in properties.items()]
     found = {
-        "name": table.name,
-        "description": _describe(table.schema),
-        "loaded_at_field": _loaded_at(table),
+        "name": stream.name,
+        "description": _describe(stream.schema),
+        "loaded_at_field": _loaded_at(stream),
         "columns": columns,
     }
     return {key: value for key, value in found.items() if value}
 
 
-def _loaded_at(table: Table) -> str | None:
+def _loaded_at(stream: Stream) -> str | None:
     """Return the column that shows how fresh a table is; only moments can."""
-    name = table.replication_key or "finished_at"
-    declared = table.schema["properties"].get(name, {})
+    name = stream.replication_key or "finished_at"
+    declared = stream.schema["properties"].get(name, {})
     return name if _type_of(declared) == "timestamp" else None
 
 
