@@ -29,7 +29,7 @@ from tap_looker_tasks.queries import (
     from_bookmark,
     limits_of,
     merge_ids,
-    overrides_of,
+    requested_changes,
 )
 from tap_looker_tasks.records import has_table_calculations
 from tap_looker_tasks.results import as_id, as_object, as_text
@@ -73,8 +73,7 @@ def prepare_query(
         ValueError: If the bookmark cannot be combined with the query.
     """
     query_timezone = query.config.time_zone(query_timezone)
-    overrides = overrides_of(query.config, query.tile_filters)
-    overrides = replace(overrides, query_timezone=query_timezone)
+    changes = requested_changes(stored.body, query.config, query_timezone, query.tile_filters)
     if keeper:
         is_full = keeper.column is None
         config = msgspec.structs.replace(
@@ -84,15 +83,15 @@ def prepare_query(
             msg = f"{query.config_path}.{problem}"
             raise ValueError(msg)
     if keeper and keeper.column:
-        overrides = from_bookmark(
-            overrides,
+        changes = from_bookmark(
+            changes,
             stored.body,
             keeper.column,
             keeper.value,
             query_timezone,
             keeper.back(query_timezone),
         )
-    copy = changed_copy(stored.body, overrides)
+    copy = changed_copy(stored.body, changes)
     body = stored.body if copy is None else copy
     return PreparedQuery(
         stored.query_id if copy is None else None,

@@ -12,7 +12,7 @@ from tap_looker_tasks.queries.body import (
     find_shortfalls as find_shortfalls,
     fingerprint as fingerprint,
     limits_of as limits_of,
-    overrides_of as overrides_of,
+    requested_changes as requested_changes,
 )
 from tap_looker_tasks.queries.bookmark import (
     BookmarkAdvance as BookmarkAdvance,

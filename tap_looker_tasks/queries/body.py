@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -58,25 +57,6 @@ class _Query(msgspec.Struct):
     filters: dict[str, Any] | None = None
     dynamic_fields: str | None = None
     limit: int | Annotated[str, msgspec.Meta(pattern=r"^(-?\d+)?$")] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """Changes to a query.
-
-    Attributes:
-        limit: Maximum number of rows; -1 for all.
-        filters: Filter expression by field, instead of the query's own.
-        query_timezone: Time zone to run the query in.
-        sort_first: Field to sort by, ascending, before all others.
-        column_limit: Maximum number of pivot values.
-    """
-
-    limit: int | None = None
-    filters: Mapping[str, str] = field(default_factory=dict)
-    query_timezone: str | None = None
-    sort_first: str | None = None
-    column_limit: int | None = None
 
 
 def explore_body(config: ExploreConfig, query_timezone: str) -> dict[str, Any]:
@@ -135,47 +115,42 @@ def _as_texts(filters: Mapping[str, object]) -> dict[str, str]:
     return texts
 
 
-def changed_copy(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any] | None:
+def requested_changes(
+    body: Mapping[str, Any],
+    config: QueryConfig,
+    query_timezone: str,
+    tile_filters: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the parts of a query that the configuration requests.
+
+    Args:
+        body: Body of the query.
+        config: Configured query, whose filters override those of `tile_filters` and `body`.
+        query_timezone: Time zone to run the query in.
+        tile_filters: Filters of the tile's dashboard, by field.
+    """
+    changes: dict[str, Any] = {"query_timezone": query_timezone}
+    if config.limit is not None:
+        changes["limit"] = str(config.limit)
+    if config.column_limit is not None:
+        changes["column_limit"] = str(config.column_limit)
+    if filters := {**(tile_filters or {}), **config.filters}:
+        changes["filters"] = {**(body.get("filters") or {}), **filters}
+    return changes
+
+
+def changed_copy(body: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the body of a changed copy; None if the query needs no change."""
-    changes = {
+    changed = {
         key: value
-        for key, value in _requested(body, overrides).items()
+        for key, value in changes.items()
         if _significant(body.get(key)) != _significant(value)
     }
-    if not changes:
+    if not changed:
         return None
     kept = {key: value for key, value in body.items() if key not in _NOT_WRITABLE}
     # In Looker's own pages, `filter_config` would override `filters`.
-    return {**kept, **changes, "filter_config": None}
-
-
-def _requested(body: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
-    requested: dict[str, Any] = {}
-    if overrides.limit is not None:
-        requested["limit"] = str(overrides.limit)
-    if overrides.column_limit is not None:
-        requested["column_limit"] = str(overrides.column_limit)
-    if overrides.filters:
-        requested["filters"] = {**(body.get("filters") or {}), **overrides.filters}
-    if overrides.query_timezone is not None:
-        requested["query_timezone"] = overrides.query_timezone
-    if overrides.sort_first is not None:
-        requested["sorts"] = _sort_first(overrides.sort_first, body.get("sorts") or ())
-    return requested
-
-
-def _sort_first(name: str, sorts: Iterable[str]) -> list[str]:
-    others = (sort for sort in sorts if sort.split()[:1] not in ([name], ["__UNSORTED__"]))
-    return [name, *others]
-
-
-def overrides_of(config: QueryConfig, filters: Mapping[str, str] | None = None) -> Overrides:
-    """Return the changes that the configuration requests; they override `filters` of a tile."""
-    return Overrides(
-        limit=config.limit,
-        column_limit=config.column_limit,
-        filters={**(filters or {}), **config.filters},
-    )
+    return {**kept, **changed, "filter_config": None}
 
 
 def determining_parts(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from tap_looker_tasks.queries.body import Overrides
 from tap_looker_tasks.records import (
     DATE,
     DATE_TIME,
@@ -60,17 +58,17 @@ _NO_TIME = timedelta(0)
 
 
 def from_bookmark(
-    overrides: Overrides,
+    changes: Mapping[str, Any],
     body: Mapping[str, Any],
     column: Column,
     bookmark: object,
     query_timezone: str,
     back: timedelta = _NO_TIME,
-) -> Overrides:
+) -> dict[str, Any]:
     """Add a sort by the replication key and a filter from the bookmark to the changes.
 
     Args:
-        overrides: Other changes to the query.
+        changes: Other changes to the query.
         body: Body of the query.
         column: Column of the replication key.
         bookmark: Value to resume from; None for the start.
@@ -80,12 +78,14 @@ def from_bookmark(
     Raises:
         ValueError: If the bookmark cannot be read, or combined with the query's filter.
     """
-    overrides = replace(overrides, sort_first=column.field)
+    key = column.field
+    sorts = [s for s in body.get("sorts") or () if s.split()[:1] not in ([key], ["__UNSORTED__"])]
+    changes = {**changes, "sorts": [key, *sorts]}
     if bookmark is None:
-        return overrides
-    existing = {**(body.get("filters") or {}), **overrides.filters}.get(column.field)
-    expression = bookmark_filter(column, bookmark, query_timezone, existing, back)
-    return replace(overrides, filters={**overrides.filters, column.field: expression})
+        return changes
+    filters = changes.get("filters") or body.get("filters") or {}
+    expression = bookmark_filter(column, bookmark, query_timezone, filters.get(key), back)
+    return {**changes, "filters": {**filters, key: expression}}
 
 
 def can_combine(column: Column, existing: str | None) -> bool:

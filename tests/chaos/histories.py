@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tap_looker_tasks.config.entries import ConfiguredQuery, QueryConfig
-from tap_looker_tasks.queries.body import Overrides
 from tap_looker_tasks.queries.bookmark import BookmarkAdvance, from_bookmark
 from tap_looker_tasks.queries.keeper import QueryKeeper
 from tap_looker_tasks.records.column_types import DATE, DATE_TIME, INTEGER, LOCAL_DATE_TIME
@@ -108,10 +107,10 @@ class History:
     def load(self) -> None:
         """Run the query once, and load its result by key."""
         keeper = QueryKeeper(self.query, self.bookmark, self.column)
-        overrides = from_bookmark(
-            Overrides(), {}, self.column, keeper.value, self.zone, keeper.back(self.zone)
+        changes = from_bookmark(
+            {}, {}, self.column, keeper.value, self.zone, keeper.back(self.zone)
         )
-        expected = overrides.filters.get("k")
+        expected = changes.get("filters", {}).get("k")
         rows = [row for row in self.rows if expected is None or self.is_let_through(row, expected)]
         rows.sort(key=lambda row: (self.key_of(row) is not None, self.key_of(row), row.id))
         if self.limit is not None:

@@ -22,12 +22,11 @@ from tap_looker_tasks.config.entries import (
     share_queries,
 )
 from tap_looker_tasks.queries.body import (
-    Overrides,
     changed_copy,
     check_body,
     explore_body,
     fingerprint,
-    overrides_of,
+    requested_changes,
 )
 from tap_looker_tasks.queries.bookmark import (
     bookmark_filter,
@@ -265,22 +264,19 @@ def test_an_explore_query_is_written_in_lookers_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides",
-    [
-        Overrides(),
-        Overrides(limit=500),
-        Overrides(filters={"orders.status": "new"}),
-        Overrides(query_timezone="UTC"),
-    ],
+    "configured",
+    [config(), config(limit=500), config(filters={"orders.status": "new"})],
 )
-def test_a_query_that_is_as_configured_is_run_unchanged(overrides: Overrides) -> None:
-    assert changed_copy(STORED, overrides) is None
+def test_a_query_that_is_as_configured_is_run_unchanged(configured: QueryConfig) -> None:
+    assert changed_copy(STORED, requested_changes(STORED, configured, "UTC")) is None
 
 
 def test_a_changed_copy_is_a_query_that_can_be_created() -> None:
-    overrides = Overrides(-1, {"orders.id": ">5"}, "Asia/Tokyo", "orders.created_date")
     before = json.dumps(STORED)
-    assert changed_copy(STORED, overrides) == {
+    configured = config(limit=-1, filters={"orders.id": ">5"})
+    changes = requested_changes(STORED, configured, "Asia/Tokyo")
+    key = column(DATE, "orders.created_date")
+    assert changed_copy(STORED, from_bookmark(changes, STORED, key, None, "Asia/Tokyo")) == {
         "model": "shop",
         "view": "orders",
         "fields": ["orders.id", "orders.created_date"],
@@ -293,13 +289,18 @@ def test_a_changed_copy_is_a_query_that_can_be_created() -> None:
         "pivots": None,
     }
     assert json.dumps(STORED) == before
-    bare = changed_copy({"model": "shop", "filters": None}, Overrides(filters={"a.b": "1"}))
-    assert bare == {"model": "shop", "filters": {"a.b": "1"}, "filter_config": None}
+    bare = {"model": "shop", "filters": None, "query_timezone": "UTC"}
+    changes = requested_changes(bare, config(filters={"a.b": "1"}), "UTC")
+    assert changed_copy(bare, changes) == bare | {"filters": {"a.b": "1"}, "filter_config": None}
 
 
 def test_the_querys_own_filters_win_over_the_tiles() -> None:
-    found = overrides_of(config(limit=5, filters={"a.b": "1"}), {"a.b": "2", "a.c": "3"})
-    assert (found.limit, found.filters) == (5, {"a.b": "1", "a.c": "3"})
+    configured = config(limit=5, filters={"a.b": "1"})
+    assert requested_changes({}, configured, "UTC", {"a.b": "2", "a.c": "3"}) == {
+        "query_timezone": "UTC",
+        "limit": "5",
+        "filters": {"a.b": "1", "a.c": "3"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -394,23 +395,15 @@ def test_a_bookmark_that_is_none_is_rejected(
 
 def test_an_incremental_query_is_sorted_and_filtered_by_its_replication_key() -> None:
     key = column(DATE, "orders.created_date")
-    first = from_bookmark(Overrides(limit=9), STORED, key, None, "UTC")
-    assert first == Overrides(limit=9, sort_first="orders.created_date")
-    later = from_bookmark(
-        Overrides(filters={"orders.created_date": "before 2026-02-01"}),
-        STORED,
-        key,
-        "2026-01-31",
-        "UTC",
-    )
-    assert later == Overrides(
-        filters={"orders.created_date": "2026-01-31 to 2026-02-01"},
-        sort_first="orders.created_date",
-    )
+    first = from_bookmark({"limit": "9"}, STORED, key, None, "UTC")
+    assert first == {"limit": "9", "sorts": ["orders.created_date", "orders.id desc"]}
     unsorted = STORED | {"sorts": ["__UNSORTED__"]}
-    copy = changed_copy(unsorted, later)
-    assert copy is not None
-    assert copy["sorts"] == ["orders.created_date"]
+    filters = {"orders.created_date": "before 2026-02-01"}
+    later = from_bookmark({"filters": filters}, unsorted, key, "2026-01-31", "UTC")
+    assert later == {
+        "filters": {"orders.created_date": "2026-01-31 to 2026-02-01"},
+        "sorts": ["orders.created_date"],
+    }
 
 
 @pytest.mark.parametrize(
