@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from types import MappingProxyType
 from typing import Protocol, TypeVar
@@ -87,22 +87,6 @@ class RowArrays(Protocol):
 
     def clear(self) -> None:
         """Discard all arrays."""
-
-
-@dataclass
-class _Parts:
-    """A value in parts; all are discarded once there are too many."""
-
-    longest: int
-    size: int = 0
-    parts: list[bytes] = field(default_factory=list)
-
-    def append(self, part: bytes) -> None:
-        self.size += len(part)
-        if self.size <= self.longest:
-            self.parts.append(part)
-        else:
-            self.parts.clear()
 
 
 class Body:
@@ -251,24 +235,23 @@ class Body:
             self._take_rows(rows)
             return b"[]"
         if mark == b"{" and any(longer[: len(path)] == path for longer in paths):
-            return self._object_without(rows, paths, path)
+            return self._joined(self._object_without(rows, paths, path))
         nesting = self._opened()
-        return self._nested_or_null(nesting) if nesting else self._scalar()
+        return self._joined(self._pieces(nesting)) if nesting else self._scalar()
 
     def _object_without(
         self, rows: RowArrays, paths: Collection[tuple[str, ...]], path: tuple[str, ...]
-    ) -> bytes:
-        parts = _Parts(self._max_value_bytes)
+    ) -> Iterator[bytes]:
         mark = self.expect(b"{")
         if self.peek(b"}"):
-            return mark + self.expect(b"}")
+            yield mark
+            mark = self.expect(b"}")
         while mark != b"}":
             key = self._string()
-            parts.append(mark + key + self.expect(b":"))
-            parts.append(self.value_without(rows, paths, (*path, read_json(TEXT.decode, key))))
+            yield mark + key + self.expect(b":")
+            yield self.value_without(rows, paths, (*path, read_json(TEXT.decode, key)))
             mark = self.expect(b",", b"}")
-        parts.append(mark)
-        return self._joined(parts)
+        yield mark
 
     def _take_rows(self, rows: RowArrays) -> None:
         mark = self.expect(b"[")
@@ -292,10 +275,9 @@ class Body:
         if end and is_json(b"[%b]" % self._text[start:end]):
             self._position = end
             return self._text[start:end]
-        return self._rows_scanned()
+        return self._joined(self._rows_scanned())
 
-    def _rows_scanned(self) -> bytes:
-        parts = _Parts(self._max_value_bytes)
+    def _rows_scanned(self) -> Iterator[bytes]:
         start, nesting = self._position, WITHIN_ARRAY
         enough = start + ROWS_AT_ONCE_BYTES
         while True:
@@ -309,13 +291,12 @@ class Body:
             if end >= enough and nesting == WITHIN_ARRAY and self._text[end - 1 : end] == b"}":
                 break
             if end == len(self._text):
-                parts.append(self._text[start:])
+                yield self._text[start:]
                 enough -= end
                 self._next_chunk()
                 start = 0
-        parts.append(self._text[start:end])
         self._position = end
-        return self._joined(parts)
+        yield self._text[start:end]
 
     def _read_on(self, start: int) -> bool:
         """Get the next chunk, and keep the current one from `start`."""
@@ -344,39 +325,42 @@ class Body:
         return WITHIN_ARRAY if mark in {b"{", b"["} else None
 
     def _nested(self, nesting: Nesting, longest: float) -> bytes:
-        start, begin = self._position, self._taken + self._position
-        self._position += 1
+        begin = self._taken + self._position
         parts: list[bytes] = []
-        while (end := self._end(nesting)) is None:
-            nesting = self._nesting
-            parts.append(self._text[start:])
-            if self._taken + len(self._text) - begin > longest:
-                self._text, self._position, self._taken = b"".join(parts), 0, begin
+        for part in self._pieces(nesting):
+            parts.append(part)
+            if self._taken + self._position - begin > longest:
+                rest = self._text[self._position :]
+                self._text, self._position, self._taken = b"".join((*parts, rest)), 0, begin
                 raise ValueTooLargeError
-            start = 0
-            self._next_chunk()
-        parts.append(self._text[start:end])
-        self._position = end
         return b"".join(parts)
 
-    def _nested_or_null(self, nesting: Nesting) -> bytes:
-        parts = _Parts(self._max_value_bytes)
+    def _pieces(self, nesting: Nesting) -> Iterator[bytes]:
+        """Take a value after its first character, which opens `nesting`, and yield all of it."""
         start = self._position
         self._position += 1
         while (end := self._end(nesting)) is None:
             nesting = self._nesting
-            parts.append(self._text[start:])
+            self._position = len(self._text)
+            yield self._text[start:]
             start = 0
             self._next_chunk()
-        parts.append(self._text[start:end])
         self._position = end
-        return self._joined(parts)
+        yield self._text[start:end]
 
-    def _joined(self, parts: _Parts) -> bytes:
-        """Join parts, or return null instead if they are too long."""
-        if parts.size <= parts.longest:
-            return b"".join(parts.parts)
-        self._problem = self._problem or f"a value of more than {parts.longest} bytes"
+    def _joined(self, parts: Iterable[bytes], longest: int | None = None) -> bytes:
+        """Join parts, or return null instead if they are longer than a value may be."""
+        longest = self._max_value_bytes if longest is None else longest
+        size, kept = 0, list[bytes]()
+        for part in parts:
+            size += len(part)
+            if size <= longest:
+                kept.append(part)
+            else:
+                kept.clear()
+        if size <= longest:
+            return b"".join(kept)
+        self._problem = self._problem or f"a value of more than {longest} bytes"
         return b"null"
 
     def _end(self, nesting: Nesting) -> int | None:
@@ -400,15 +384,14 @@ class Body:
         return None
 
     def _scalar(self) -> bytes:
-        parts = _Parts(_MAX_NUMBER_BYTES)
-        while True:
-            found = _END_OF_SCALAR.search(self._text, self._position)
-            end = found.start() if found else len(self._text)
-            parts.append(self._text[self._position : end])
-            self._position = end
-            if found:
-                return self._joined(parts)
+        return self._joined(self._scalar_pieces(), _MAX_NUMBER_BYTES)
+
+    def _scalar_pieces(self) -> Iterator[bytes]:
+        while not (found := _END_OF_SCALAR.search(self._text, self._position)):
+            yield self._text[self._position :]
             self._next_chunk()
+        start, self._position = self._position, found.start()
+        yield self._text[start : self._position]
 
     def _next_chunk(self) -> None:
         if not self._read_chunk():
