@@ -123,6 +123,7 @@ class QueryTaskResultsStream(LookerStream):
         self._states = states
         self._watch = watch
         self._run: Run | None = None
+        # The selected streams of rows, by the query of their tasks.
         self._row_streams: dict[str | None, RowStream] = {}
         self._incomplete: list[str] = []
         self._not_launched: list[LaunchFailed] = []
@@ -181,8 +182,7 @@ class QueryTaskResultsStream(LookerStream):
             failed = self._not_launched.pop(0)
             stream = self._row_streams.get(failed.query_name)
             query = stream.query if stream else None
-            now = self._tap.clock.now()
-            yield build_failure_record(failed.query_name, failed.reason, query, now)
+            yield build_failure_record(failed, query, self._tap.clock.now())
 
     def _new_run(self) -> Run:
         settings = self._tap.settings
@@ -273,21 +273,25 @@ class QueryTaskResultsStream(LookerStream):
 
     def _deliver(self, outcome: Outcome, run: Run) -> tuple[Record, Outcome]:
         """Deliver the task's rows; return its own record, and the final outcome."""
+        task = outcome.task
+        stream = self._row_streams.get(task.query_name if isinstance(task, LaunchedTask) else None)
+        query = stream.query if stream else None
         entry = outcome.stored.take() if outcome.stored else None
         result, data = Result(status=outcome.status), None
         self._watch.note_delivering(outcome)
         try:
             if entry:
                 result = read_result(entry)
-            result = self._reject_unusable(result, outcome)
+            result = _reject_unusable(result, outcome, stream)
             if entry:
-                result, is_complete = self._check_completeness(result, outcome.task)
-                data = self._data(result) if self._wants_data(outcome.task) else None
-                self._deliver_rows(outcome, result, run, is_complete=is_complete)
+                result, is_complete = self._check_completeness(result, task, stream)
+                data = self._data(result) if self._wants_data(task) else None
+                if stream and result.row_count is not None:
+                    batches = self._note_between(stream.batches(result, outcome), outcome, run)
+                    stream.deliver(outcome, result, batches, is_complete=is_complete)
         except MalformedResponseError as malformed:
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
-        query = self._query_of(outcome.task)
         source = entry.result_source if entry else None
         record = build_record(outcome, result, query, result_source=source, data=data)
         self._note_incomplete(outcome, record)
@@ -303,31 +307,12 @@ class QueryTaskResultsStream(LookerStream):
         name = record["query_name"]
         self._incomplete.append(f"{record['query_task_id']} ({name + ', ' if name else ''}{what})")
 
-    def _stream_of(self, task: QueryTask) -> RowStream | None:
-        """Return the selected stream for the rows of a task."""
-        return self._row_streams.get(task.query_name if isinstance(task, LaunchedTask) else None)
-
-    def _query_of(self, task: QueryTask) -> ConfiguredQuery | None:
-        stream = self._stream_of(task)
-        return stream.query if stream else None
-
-    def _reject_unusable(self, result: Result, outcome: Outcome) -> Result:
-        """Return the result; an error if a query's rows, or their keys, are missing from it."""
-        if result.status != COMPLETE or outcome.finished_at is None:
-            return result
-        stream = self._stream_of(outcome.task)
-        problem = stream.find_problem(result) if stream else None
-        if isinstance(outcome.task, LaunchedTask) and result.row_count is None:
-            problem = "complete, but Looker sent no rows; run again"
-        if problem is None:
-            return result
-        return replace(result, status=ERROR, error_message=problem, row_count=None, arrays=())
-
-    def _check_completeness(self, result: Result, task: QueryTask) -> tuple[Result, bool]:
+    def _check_completeness(
+        self, result: Result, task: QueryTask, stream: RowStream | None
+    ) -> tuple[Result, bool]:
         """Return the result, marked as truncated if it may be, and whether it is complete."""
         if result.row_count is None or self.is_test_run:
             return result, False
-        stream = self._stream_of(task)
         missing = stream.missing_columns(result) if stream else ()
         limits = task.limits if isinstance(task, LaunchedTask) else UNKNOWN_LIMITS
         shortfalls = [*find_shortfalls(result, limits, missing)]
@@ -342,15 +327,6 @@ class QueryTaskResultsStream(LookerStream):
                 f"; {advice}" if advice else "",
             )
         return (replace(result, truncated=True) if cuts else result), not shortfalls
-
-    def _deliver_rows(
-        self, outcome: Outcome, result: Result, run: Run, *, is_complete: bool
-    ) -> None:
-        stream = self._stream_of(outcome.task)
-        if stream and result.row_count is not None:
-            batches = stream.batches(result, outcome)
-            batches = self._note_between(batches, outcome, run)
-            stream.deliver(outcome, result, batches, is_complete=is_complete)
 
     def _note_between(
         self, batches: Iterator[RecordBatch], outcome: Outcome, run: Run
@@ -379,6 +355,18 @@ class QueryTaskResultsStream(LookerStream):
                 pass
             return {"rows": ReadyJson(one_array(result.flat_arrays()))}
         return {"rows": ReadyJson(tuple(one_array(result.flat_arrays())))}
+
+
+def _reject_unusable(result: Result, outcome: Outcome, stream: RowStream | None) -> Result:
+    """Return the result; an error if a query's rows, or their keys, are missing from it."""
+    if result.status != COMPLETE or outcome.finished_at is None:
+        return result
+    problem = stream.find_problem(result) if stream else None
+    if isinstance(outcome.task, LaunchedTask) and result.row_count is None:
+        problem = "complete, but Looker sent no rows; run again"
+    if problem is None:
+        return result
+    return replace(result, status=ERROR, error_message=problem, row_count=None, arrays=())
 
 
 def report_incomplete(incomplete: Sequence[str], logger: logging.Logger, *, fails: bool) -> None:
@@ -423,7 +411,10 @@ def build_record(
     return {
         "query_task_id": task.query_task_id,
         "status": result.status,
-        **_source_of(launched, query),
+        "query_name": launched.query_name if launched else None,
+        "query_id": launched.query_id if launched else None,
+        "look_id": query.look_id if query else None,
+        "dashboard_id": query.dashboard_id if query else None,
         "origin": "launched" if launched else "given",
         "result_format": result.result_format,
         "result_source": result_source,
@@ -444,38 +435,27 @@ def build_record(
 
 
 def build_failure_record(
-    query_name: str, reason: str, query: ConfiguredQuery | None, now: float
+    failed: LaunchFailed, query: ConfiguredQuery | None, now: float
 ) -> dict[str, Any]:
     """Build the record of a query that failed to launch, so that alerts by SQL include it.
 
     Args:
-        query_name: Name of the query.
-        reason: Message of the error.
+        failed: Name of the query, and the message of the error.
         query: Configured query, if it is known.
         now: Epoch seconds.
     """
     moment = to_rfc3339(now)
-    nothing = dict.fromkeys(_COLUMNS)
-    return nothing | {
-        "query_task_id": f"not-launched-{query_name}-{moment}",
+    return dict.fromkeys(_COLUMNS) | {
+        "query_task_id": f"not-launched-{failed.query_name}-{moment}",
         "status": "error",
-        "query_name": query_name,
+        "query_name": failed.query_name,
         "look_id": query.look_id if query else None,
         "dashboard_id": query.dashboard_id if query else None,
         "origin": "launched",
         "finished_at": moment,
-        "error_message": reason,
+        "error_message": failed.reason,
         "errors": [],
         "warnings": [],
-    }
-
-
-def _source_of(task: LaunchedTask | None, query: ConfiguredQuery | None) -> dict[str, Any]:
-    return {
-        "query_name": task.query_name if task else None,
-        "query_id": task.query_id if task else None,
-        "look_id": query.look_id if query else None,
-        "dashboard_id": query.dashboard_id if query else None,
     }
 
 
