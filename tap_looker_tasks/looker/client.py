@@ -95,7 +95,7 @@ class LookerClient:
         new_rows: Callable[[], RowArrays],
         max_tries: int | None = None,
         max_seconds: float = inf,
-    ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
+    ) -> Iterator[tuple[str, _Entry]]:
         """Poll many tasks in one request; yield (task id, its entry or why it cannot be read).
 
         Each id is yielded at most once, even if the request is repeated. The rows of a long result
@@ -104,15 +104,7 @@ class LookerClient:
         <https://docs.cloud.google.com/looker/docs/reference/looker-api/latest/methods/Query/query_task_multi_results>
         """
         operation = self._http.begin("query_task_multi_results", max_seconds)
-        return self._responses(operation, dict.fromkeys(query_task_ids), new_rows, max_tries)
-
-    def _responses(
-        self,
-        operation: Operation,
-        requested: dict[str, None],
-        new_rows: Callable[[], RowArrays],
-        max_tries: int | None,
-    ) -> Iterator[tuple[str, TaskEntry | MalformedResponseError]]:
+        requested = dict.fromkeys(query_task_ids)
         repeats = self._repeats(operation, max_tries)
         while True:
             before = len(requested)
