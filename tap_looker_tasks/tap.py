@@ -94,7 +94,7 @@ class TapLookerTasks(LookerTap):
         self._client: LookerClient | None = None
         self._watch: RunWatch | None = None
         self._outcomes: QueryTaskResultsStream | None = None
-        self._interrupts: Interrupts | None = None
+        self._interrupts = Interrupts(END_TIMES.last_state)
         self._is_run = False
         # Discovery comes before the SDK reads it.
         self._earlier_state = kwargs.get("state")
@@ -102,12 +102,10 @@ class TapLookerTasks(LookerTap):
             self._is_run = _IS_RUN in command.meta
             self._earlier_state = self._earlier_state or command.meta.get(_STATE)
             command.call_on_close(self._end_command)
-            self._interrupts = Interrupts(END_TIMES.last_state)
             # Registered first: `_end_command` takes seconds, and must not be interrupted.
             command.call_on_close(self._interrupts.end)
         super().__init__(*args, **kwargs)
-        if self._interrupts:
-            self.message_writer.interrupts = self._interrupts
+        self.message_writer.interrupts = self._interrupts
         if not _LEVELS_OF_LOGS & {*os.environ}:
             # Without a requested level, METRIC lines would be most of the log.
             self.metrics_logger.setLevel(logging.WARNING)
@@ -244,8 +242,8 @@ class TapLookerTasks(LookerTap):
 
     @override
     def _setup_signal_handlers(self) -> None:
-        # The SDK's own handlers exit with code 0.
-        if self._interrupts:
+        # The SDK's own handlers exit with code 0. A program that uses the tap keeps its own.
+        if click.get_current_context(silent=True):
             self._interrupts.handle()
 
     @override
@@ -313,10 +311,9 @@ class TapLookerTasks(LookerTap):
                 self._client.close(end_at - self.clock.now())
         finally:
             error = sys.exc_info()[1]
-            end = self._interrupts.find_end(error) if self._interrupts else error
+            end = self._interrupts.find_end(error)
             self._log_end(end)
-            if self._interrupts:
-                self._interrupts.restore()
+            self._interrupts.restore()
             if end and end is not error:
                 raise end
 
@@ -329,11 +326,9 @@ class TapLookerTasks(LookerTap):
             config = without_secrets(self.config, self.config_jsonschema)
             self._watch.log_end(error, self.settings, config)
 
-    def _is_interrupted(self) -> bool:
-        return self._interrupts is not None and self._interrupts.number is not None
-
     def _must_cancel(self) -> bool:
-        is_cut_short = self._is_interrupted() or self.message_writer.is_target_gone
+        is_interrupted = self._interrupts.number is not None
+        is_cut_short = is_interrupted or self.message_writer.is_target_gone
         return is_cut_short and self.settings.on_interrupt == "cancel"
 
     @property
