@@ -52,13 +52,8 @@ def define_plugin(declared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "executable": NAME,
         "log_parser": "singer-sdk",
         "capabilities": [*CAPABILITIES],
-        "settings": define_settings(declared),
+        "settings": [dict(_define_setting(name, setting)) for name, setting in declared.items()],
     }
-
-
-def define_settings(declared: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the settings in the form of Meltano's plugin definition."""
-    return [dict(_define_setting(name, setting)) for name, setting in declared.items()]
 
 
 def _define_setting(name: str, setting: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -92,23 +87,15 @@ class Target:
     """A Singer target that a project can start with.
 
     Attributes:
-        plugin: Meltano's definition; None for a target that the user adds.
-        setting: Setting for the place to load into.
+        plugin: Meltano's definition, whose only setting is the place to load into; None for a
+            target that the user adds.
         question: Prompt for that setting; empty for none.
         default: Proposed value.
-        is_secret: Whether the value contains a password.
     """
 
     plugin: Mapping[str, Any] | None
-    setting: str = ""
     question: str = ""
     default: str | None = None
-    is_secret: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name of the plugin."""
-        return str(self.plugin["name"]) if self.plugin else "<target>"
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
@@ -122,9 +109,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
                 "config": {"default_target_schema": "looker", "load_method": "upsert"},
                 "settings": [{"name": "sqlalchemy_url", "kind": "string", "sensitive": True}],
             },
-            "sqlalchemy_url",
             "URL of the database (postgresql+psycopg://user:password@host:5432/name)",
-            is_secret=True,
         ),
         "bigquery": Target(
             {
@@ -135,7 +120,6 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
                 "config": {"dataset": "looker", "upsert": True, "denormalized": True},
                 "settings": [{"name": "project", "kind": "string"}],
             },
-            "project",
             "ID of the Google Cloud project",
         ),
         "jsonl": Target(
@@ -147,7 +131,6 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
                 "config": {"do_timestamp_file": False},
                 "settings": [{"name": "destination_path", "kind": "string"}],
             },
-            "destination_path",
             "Folder of the files, which must exist",
             ".",
         ),
@@ -174,18 +157,21 @@ class Project:
             for name in ("client_id", "client_secret")
         }
         self._config = {k: v for k, v in config.items() if k not in {"client_id", "client_secret"}}
-        self._destination = {target.setting: destination} if destination else {}
-        if target.is_secret and destination:
-            prefix = target.name.replace("-", "_").upper()
-            self._secrets[f"{prefix}_{target.setting.upper()}"] = destination
-            self._destination = {}
+        self._destination = {}
+        if target.plugin and destination:
+            (setting,) = target.plugin["settings"]
+            if setting.get("sensitive"):
+                variable = f"{target.plugin['namespace']}_{setting['name']}".upper()
+                self._secrets[variable] = destination
+            else:
+                self._destination = {setting["name"]: destination}
 
     @property
     def next_command(self) -> str:
         """Command that runs it."""
         if self._target.plugin is None:
             return f"{NAME} --config config.json --config ENV | <target>"
-        return f"meltano run {NAME} {self._target.name}"
+        return f"meltano run {NAME} {self._target.plugin['name']}"
 
     @property
     def _file(self) -> Path:
@@ -250,11 +236,10 @@ class Project:
 
     def _read_config(self, text: str) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = msgspec.json.decode(text or "{}", type=dict[str, Any])
+            return msgspec.json.decode(text or "{}", type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError) as error:
             msg = f"{self._file}: cannot be read as a JSON object: {error}"
             raise SettingsError(msg) from None
-        return found
 
     def _write_secrets(self, path: Path) -> None:
         lines = path.read_text().splitlines() if path.exists() else []
@@ -277,13 +262,12 @@ def _find_plugin(
     plugins: dict[str, Any], kind: str, requested: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the project's plugin of that name, added if there is none."""
-    entries = _child(plugins, kind, [])
+    entries: list[dict[str, Any]] = _child(plugins, kind, [])
     for entry in entries:
         if entry.get("name") == requested["name"]:
-            found: dict[str, Any] = entry
-            return found
-    entries.append(deepcopy(dict(requested)))
-    added: dict[str, Any] = entries[-1]
+            return entry
+    added = deepcopy(dict(requested))
+    entries.append(added)
     return added
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tap_looker_tasks.cli.plugin import define_plugin, define_settings
+from tap_looker_tasks.cli.plugin import define_plugin
 from tap_looker_tasks.config.settings import Settings
 from tap_looker_tasks.tap import TapLookerTasks
 
@@ -44,7 +44,8 @@ def json_type(setting: dict[str, Any]) -> str:
 
 def meltano_settings() -> list[dict[str, Any]]:
     """Return the settings as a plugin definition of Meltano has them."""
-    return define_settings(about())
+    settings: list[dict[str, Any]] = define_plugin(about())["settings"]
+    return settings
 
 
 def lock() -> str:
