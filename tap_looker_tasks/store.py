@@ -60,10 +60,8 @@ class ResultStore:
     def new_rows(self) -> RowArrays:
         """Return a place for the rows of a result that is too large for memory.
 
-        Raises:
-            SpoolError: If the file cannot be created.
+        Its `append` raises `SpoolError` if the file has no room.
         """
-        self._file.create()
         return _Rows(self._file)
 
     def hold(self, entry: TaskEntry, transfer_seconds: float = 0.0) -> StoredResult:
@@ -207,15 +205,6 @@ class _File:
         self._is_closed = False
         self._free: list[int] = []
         self._block_count = 0
-
-    def create(self) -> None:
-        """Create the file, unless there is one.
-
-        Raises:
-            SpoolError: If that is not possible.
-        """
-        with self._lock, self._translated_errors():
-            self._opened()
 
     def write(self, content: bytes | memoryview) -> Part:
         """Write bytes into free blocks.
