@@ -293,7 +293,7 @@ class QueryTaskResultsStream(LookerStream):
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
         source = entry.result_source if entry else None
-        record = build_record(outcome, result, query, result_source=source, data=data)
+        record = build_record(outcome, result, query, source, data)
         self._note_incomplete(outcome, record)
         return record, outcome
 
@@ -393,9 +393,8 @@ def build_record(
     outcome: Outcome,
     result: Result,
     query: ConfiguredQuery | None,
-    *,
-    result_source: str | None = None,
-    data: dict[str, Any] | None = None,
+    result_source: str | None,
+    data: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Build the record of a task.
 
@@ -411,10 +410,7 @@ def build_record(
     return {
         "query_task_id": task.query_task_id,
         "status": result.status,
-        "query_name": launched.query_name if launched else None,
-        "query_id": launched.query_id if launched else None,
-        "look_id": query.look_id if query else None,
-        "dashboard_id": query.dashboard_id if query else None,
+        **_source_of(launched, query),
         "origin": "launched" if launched else "given",
         "result_format": result.result_format,
         "result_source": result_source,
@@ -456,6 +452,15 @@ def build_failure_record(
         "error_message": failed.reason,
         "errors": [],
         "warnings": [],
+    }
+
+
+def _source_of(task: LaunchedTask | None, query: ConfiguredQuery | None) -> dict[str, Any]:
+    return {
+        "query_name": task.query_name if task else None,
+        "query_id": task.query_id if task else None,
+        "look_id": query.look_id if query else None,
+        "dashboard_id": query.dashboard_id if query else None,
     }
 
 
