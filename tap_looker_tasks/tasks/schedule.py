@@ -131,14 +131,10 @@ class PollSchedule:
 
     def take_poll(self, now: float) -> Poll | None:
         """Return the next request that is due."""
-        if self._is_probing() or now < self._hold_until:
+        if now < self.next_moment(now):
             return None
-        self._drop_gone()
         if not self._due:
-            moment, query_task_ids = self._compare_windows()
-            if now < moment or not query_task_ids:
-                return None
-            self._due.extend(query_task_ids)
+            self._due.extend(self._compare_windows()[1])
             self._next_round = None
             # Tasks may have been given up since their windows were compared.
             self._drop_gone()
@@ -377,24 +373,18 @@ class LaunchQueue:
 
     def take_launch(self, now: float, in_flight: int) -> Launch | None:
         """Return the next launch for which a slot is free, and take its query from the queue."""
-        if now < self._resume_at or in_flight >= self._capacity:
-            return None
-        for query in self._next_queries():
-            if self._is_ready(query.query_name):
-                self._queued.remove(query)
-                return query
-        return None
+        query = self._next_launch(now, in_flight)
+        if query is not None:
+            self._queued.remove(query)
+        return query
 
     def take_preparation(self, now: float) -> Prepare | None:
         """Return the next preparation, as far ahead as there are slots."""
-        if now < self._resume_at:
+        query = self._next_unprepared(now)
+        if query is None:
             return None
-        for query in self._next_queries():
-            name = query.query_name
-            if name not in self._prepared and name not in self._preparing:
-                self._preparing.add(name)
-                return Prepare(name)
-        return None
+        self._preparing.add(query.query_name)
+        return Prepare(query.query_name)
 
     def note_prepared(self, query_name: str) -> None:
         """Record that the query is prepared and needs only a slot."""
@@ -457,18 +447,22 @@ class LaunchQueue:
         """Return when a request can be taken, in epoch seconds; `inf` if that is not yet known."""
         if now < self._resume_at:
             return self._resume_at if self._queued else inf
-        names = [query.query_name for query in self._next_queries()]
-        has_slot = in_flight < self._capacity
-        ready = any(
-            has_slot and self._is_ready(name)
-            if name in self._prepared
-            else name not in self._preparing
-            for name in names
-        )
-        return now if ready else inf
+        can_take = self._next_launch(now, in_flight) or self._next_unprepared(now)
+        return now if can_take else inf
 
-    def _is_ready(self, query_name: str) -> bool:
-        return query_name in self._prepared and query_name not in self._held.values()
+    def _next_launch(self, now: float, in_flight: int) -> Launch | None:
+        if in_flight >= self._capacity:
+            return None
+        for query in self._next(now):
+            if query.query_name in self._prepared and query.query_name not in self._held.values():
+                return query
+        return None
 
-    def _next_queries(self) -> Iterator[Launch]:
-        return islice(self._queued, 2 * self._slots)
+    def _next_unprepared(self, now: float) -> Launch | None:
+        for query in self._next(now):
+            if query.query_name not in self._prepared and query.query_name not in self._preparing:
+                return query
+        return None
+
+    def _next(self, now: float) -> Iterator[Launch]:
+        return islice(self._queued, 0 if now < self._resume_at else 2 * self._slots)
