@@ -35,6 +35,7 @@ from tap_looker_tasks.results import (
     NotAResultError,
     RowArrays,
     TaskEntry,
+    as_id,
     as_text,
     read_body,
     split_entries,
@@ -398,11 +399,8 @@ class LookerClient:
             raise unreadable(operation.name, self._connection.base_url, found) from None
 
     def _id_in(self, operation: Operation, created: dict[str, Any]) -> str:
-        match created.get("id"):
-            case str(id_) if id_:
-                return id_
-            case int(number):
-                return str(number)
+        if id_ := as_id(created.get("id")):
+            return id_
         raise unreadable(operation.name, self._connection.base_url, "no id in the response")
 
     @contextmanager

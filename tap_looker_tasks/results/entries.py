@@ -74,11 +74,7 @@ def split_entries(
     """
     body = Body(chunks, max_value_bytes=max_value_bytes)
     body.open()
-    if body.peek(b"}"):
-        body.expect(b"}")
-        body.end()
-        return
-    mark = b","
+    mark = body.expect(b"}") if body.peek(b"}") else b","
     while mark == b",":
         query_task_id = body.key()
         body.expect(b":")
