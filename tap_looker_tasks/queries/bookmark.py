@@ -88,16 +88,12 @@ def from_bookmark(
     return {**changes, "filters": {**filters, key: expression}}
 
 
-def can_combine(column: Column, existing: str | None) -> bool:
+def can_combine(existing: str | None, *, with_number: bool) -> bool:
     """Return whether a bookmark can be combined with the filter on the same field.
 
     It can if both are one expression that Looker documents: one comparison of a number, or dates
     from, before, or between two days.
     """
-    return _can_combine(existing, with_number=column.column_type.is_number)
-
-
-def _can_combine(existing: str | None, *, with_number: bool) -> bool:
     if not existing or existing.strip().lower() in _ANY | {_NOT_NULL}:
         return True
     pattern = _COMPARISON if with_number else _INTERVAL
@@ -130,14 +126,15 @@ def bookmark_filter(
         ValueError: If the bookmark cannot be read, or combined with the existing filter.
     """
     is_number = _is_number(column, bookmark)
-    if not _can_combine(existing, with_number=is_number):
+    if not can_combine(existing, with_number=is_number):
         msg = f"a bookmark cannot be combined with the filter {existing!r} on {column.field}"
         raise ValueError(msg)
     if is_number and back:
         msg = f"{column.field} is a number, and a lookback is a time"
         raise ValueError(msg)
     if is_number:
-        start = f">={_plain_number(bookmark)}"
+        number = read_number(bookmark)
+        start = f">={number:f}" if isinstance(number, Decimal) else f">={number}"
     else:
         start = f"after {_local_moment(column, str(bookmark), query_timezone, back)}"
     return combine_filters(existing or "", start) or start
@@ -188,14 +185,6 @@ def _is_number(column: Column, bookmark: object) -> bool:
     if column.column_type.is_number or column.column_type in MOMENTS:
         return column.column_type.is_number
     return next(_read_numbers([bookmark]), None) is not None
-
-
-def _plain_number(value: object) -> str:
-    number = read_number(value)
-    if number is None:
-        msg = "no bookmark"
-        raise ValueError(msg)
-    return f"{number:f}" if isinstance(number, Decimal) else str(number)
 
 
 def _local_moment(column: Column, bookmark: str, query_timezone: str, back: timedelta) -> str:
@@ -294,13 +283,11 @@ class BookmarkAdvance:
         self._nulls += sum(value is None for value in values)
         filled = _find_filled(others)
         existing = [v for n, v in enumerate(values) if n not in filled] if filled else values
-        if self._bound is not None:
+        if not self._column.column_type.is_number:
             existing = [value for value in existing if self._is_in_time(value)]
         self.value = next_bookmark(self._column, [self.value, *existing])
 
     def _is_in_time(self, value: object) -> bool:
-        if self._bound is None or self._end is None:
-            return True
         if not isinstance(value, str) or not self._pattern.fullmatch(value):
             return True
         comparable = value.replace(" ", "T")
@@ -325,13 +312,11 @@ class BookmarkAdvance:
         return found
 
 
-def latest_value(column: Column, moment: float, query_timezone: str) -> str | None:
+def latest_value(column: Column, moment: float, query_timezone: str) -> str:
     """Return the greatest value that a column of moments can have at `moment`, in epoch seconds.
 
-    Values of a field that Looker does not convert may be of any zone. None for numbers.
+    Values of a field that Looker does not convert may be of any zone.
     """
-    if column.column_type.is_number:
-        return None
     at = datetime.fromtimestamp(moment, tz=UTC)
     if column.column_type is DATE_TIME:
         return at.isoformat(timespec="microseconds")

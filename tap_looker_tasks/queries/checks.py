@@ -159,7 +159,7 @@ def _replication_key_problems(
     if config.lookback and column.column_type.is_number:
         yield f"lookback: {key} is a number, but a lookback requires a date or date-time"
     filters = {**(body.get("filters") or {}), **config.filters}
-    if not can_combine(column, filters.get(key)):
+    if not can_combine(filters.get(key), with_number=column.column_type.is_number):
         yield (
             f"replication_key: a bookmark cannot be combined with the filter {filters[key]!r} on "
             f"the same field (a filter of '' in {config_path}.filters drops it)"

@@ -113,7 +113,6 @@ DATES = Column("orders__day", "orders.day", DATE, "date_date")
             "orders.id is a number, and a lookback is a time",
         ),
         (partial(bookmark_filter, DATES, "soon", "UTC"), "'soon' is not a value of type date"),
-        (partial(bookmark_filter, NUMBERS, None, "UTC"), "no bookmark"),
         (
             partial(decimal_type(4, 2).converter(None), "12.345"),
             "'12.345' is not a decimal of 4 digits, 2 of them after the point",

@@ -195,7 +195,9 @@ def test_the_bound_is_that_of_the_querys_zone() -> None:
     assert kiribati.value == "2026-03-02"
     at = column(DATE_TIME)
     assert latest_value(at, NOW, BERLIN) == "2026-03-01T12:00:00.000000+00:00"
-    assert latest_value(column(INTEGER), NOW, BERLIN) is None
+    number = advance(INTEGER, 5)
+    number.add([10**12], [[1]])
+    assert number.value == 10**12
 
 
 def test_rows_that_looker_fills_in_do_not_move_the_bookmark() -> None:

@@ -374,7 +374,7 @@ def test_a_field_in_another_time_zone_is_requested_from_26_hours_before(
     ],
 )
 def test_a_bookmark_is_not_forced_upon_a_filter(kind: ColumnType, existing: str) -> None:
-    assert not can_combine(column(kind), existing)
+    assert not can_combine(existing, with_number=kind.is_number)
     with pytest.raises(ValueError, match="cannot be combined"):
         bookmark_filter(column(kind), 1, "UTC", existing)
 
@@ -382,14 +382,14 @@ def test_a_bookmark_is_not_forced_upon_a_filter(kind: ColumnType, existing: str)
 @pytest.mark.parametrize(
     ("kind", "bookmark", "time_zone"),
     [
-        *((NUMBER, "many", "UTC"), (NUMBER, None, "UTC"), (DATE, "soon", "UTC")),
+        *((NUMBER, "many", "UTC"), (DATE, "soon", "UTC")),
         *((DATE_TIME, "soon", "UTC"), (DATE_TIME, "2026-01-31T12:30:00Z", "nowhere")),
     ],
 )
 def test_a_bookmark_that_is_none_is_rejected(
     kind: ColumnType, bookmark: object, time_zone: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"no bookmark|not a |time zone"):
+    with pytest.raises(ValueError, match=r"not a |time zone"):
         bookmark_filter(column(kind), bookmark, time_zone)
 
 
