@@ -18,10 +18,9 @@ from tap_looker_tasks.cli import (
 )
 from tap_looker_tasks.launching import (
     Discovery,
-    Explanation,
-    Launcher,
     Verdict,
     check_access,
+    explain_run,
     find_fields,
     run_checks,
     search_content,
@@ -104,7 +103,7 @@ def print_requested(tap: LookerTap, question: Question) -> bool:
         _find(tap, question.find.split())
         return True
     if question.lists_sources:
-        selected = [stream for stream in tap.streams.values() if stream.selected]
+        selected = (stream for stream in tap.streams.values() if stream.selected)
         click.echo(to_yaml(describe_sources(selected)), nl=False)
         return True
     return _explain(tap, with_sql=question.with_sql)
@@ -123,20 +122,13 @@ def _check(tap: LookerTap) -> bool:
 
 
 def _explain(tap: LookerTap, *, with_sql: bool) -> bool:
-    selected = [stream for stream in tap.streams.values() if stream.selected]
+    selected = (stream for stream in tap.streams.values() if stream.selected)
     streams = [stream for stream in selected if isinstance(stream, QueryStream)]
     bookmark = tap.state.get("bookmarks", {}).get(QueryTaskResultsStream.name, {})
-    keepers = {stream.name: stream.keeper for stream in streams}
-    explanation = Explanation(
-        tap.settings,
-        tap.client,
-        Launcher(keepers, tap.settings, tap.client, tap.stored_queries, tap.clock),
-        Ledger(deepcopy(bookmark), tap.external_ids),
-        keepers,
-        tap.stored_queries,
-    )
+    launcher = tap.new_launcher({stream.name: stream.keeper for stream in streams})
+    ledger = Ledger(deepcopy(bookmark), tap.external_ids)
     keys = {stream.name: stream.primary_keys or () for stream in streams}
-    described = explanation.describe(keys, with_sql=with_sql)
+    described = explain_run(launcher, ledger, keys, with_sql=with_sql)
     click.echo(to_yaml(described), nl=False)
     return not any("problem" in query for query in described["queries"].values())
 

@@ -14,9 +14,9 @@ from tap_looker_tasks.launching.launcher import (
 from tap_looker_tasks.launching.questions import (
     CheckResult as CheckResult,
     Content as Content,
-    Explanation as Explanation,
     Verdict as Verdict,
     check_access as check_access,
+    explain_run as explain_run,
     find_fields as find_fields,
     run_checks as run_checks,
     search_content as search_content,

@@ -119,7 +119,15 @@ def new_client(
 
 
 class Launcher:
-    """Launches the queries of one run; safe for concurrent use by threads, one for each query."""
+    """Launches the queries of one run; safe for concurrent use by threads, one for each query.
+
+    Attributes:
+        keepers: Queries to launch, each with its state, by name.
+        settings: Settings of the run.
+        client: Client of Looker's API.
+        stored_queries: Stored queries looked up so far.
+        clock: Clock of the run.
+    """
 
     def __init__(
         self,
@@ -129,12 +137,12 @@ class Launcher:
         stored_queries: StoredQueries,
         clock: Clock,
     ) -> None:
-        """Keep the queries, each with its state, by name."""
-        self._keepers = keepers
-        self._client = client
-        self._stored_queries = stored_queries
-        self._settings = settings
-        self._clock = clock
+        """Start with nothing prepared."""
+        self.keepers = keepers
+        self.client = client
+        self.stored_queries = stored_queries
+        self.settings = settings
+        self.clock = clock
         self._prepared: dict[str, PreparedQuery] = {}
         # Queries whose ID in state Looker no longer accepts.
         self._rejected: set[str] = set()
@@ -146,18 +154,18 @@ class Launcher:
             RequestError: If it comes from a Look that Looker does not have or show.
             NotRunnableError: If the Look's query is missing.
         """
-        keeper = self._keepers[query_name]
+        keeper = self.keepers[query_name]
         query, look_query_id = keeper.query, None
         if query.config.look_id is not None:
             # Users may give a Look another query.
-            stored = self._stored_queries.find(query, self._client)
+            stored = self.stored_queries.find(query, self.client)
             stored.reject_deleted()
             look_query_id = stored.query_id
-        return fingerprint_of(query, self._settings, look_query_id, keeper.value)
+        return fingerprint_of(query, self.settings, look_query_id, keeper.value)
 
     def configuration(self, query_name: str) -> str:
         """Return a hash that changes when the query's configuration changes."""
-        return fingerprint_of(self._keepers[query_name].query, self._settings)
+        return fingerprint_of(self.keepers[query_name].query, self.settings)
 
     def prepare(self, query_name: str) -> None:
         """Look a query up, and store the body to run in Looker.
@@ -168,7 +176,7 @@ class Launcher:
             RequestError: If Looker does not have the query, or a request fails.
             ValueError: If the query cannot be run as configured.
         """
-        keeper = self._keepers[query_name]
+        keeper = self.keepers[query_name]
         if keeper.query.problem:
             raise NotRunnableError(keeper.query.problem)
         requested = self.fingerprint(query_name)
@@ -177,11 +185,11 @@ class Launcher:
         if is_known and query_name not in self._rejected:
             query = PreparedQuery(last_run.query_id, limits=last_run.limits)
         else:
-            stored = self._stored_queries.find(keeper.query, self._client)
-            query = prepare_query(keeper.query, stored, self._settings.query_timezone, keeper)
+            stored = self.stored_queries.find(keeper.query, self.client)
+            query = prepare_query(keeper.query, stored, self.settings.query_timezone, keeper)
         query_id, share_url = query.query_id, as_text(query.body.get("share_url"))
         if query_id is None:
-            query_id, share_url = self._client.create_query(query.body)
+            query_id, share_url = self.client.create_query(query.body)
         self._prepared[query_name] = replace(
             query, query_id=query_id, share_url=share_url, fingerprint=requested
         )
@@ -207,26 +215,26 @@ class Launcher:
 
     def _create_task(self, launch: Launch) -> LaunchedTask:
         name = launch.query_name
-        prepared, source = self._prepared[name], self._keepers[name].query
+        prepared, source = self._prepared[name], self.keepers[name].query
         query_id = str(prepared.query_id)
-        query_task_id = self._client.create_query_task(
+        query_task_id = self.client.create_query_task(
             query_id,
-            self._settings.result_format,
+            self.settings.result_format,
             look_id=source.look_id,
             dashboard_id=source.dashboard_id,
             server_table_calcs=prepared.server_table_calcs,
-            cache=self._settings.cache if source.config.cache is None else source.config.cache,
+            cache=self.settings.cache if source.config.cache is None else source.config.cache,
         )
         return LaunchedTask(
             query_task_id,
             name,
             query_id,
             launch.attempt,
-            launched_at=self._clock.now(),
+            launched_at=self.clock.now(),
             fingerprint=prepared.fingerprint,
             limits=prepared.limits,
             share_url=prepared.share_url,
-            expected=self._keepers[name].last_run.expected,
+            expected=self.keepers[name].last_run.expected,
         )
 
     def save(self, task: LaunchedTask, runtime: float | None, run_id: str | None) -> None:
@@ -237,11 +245,11 @@ class Launcher:
             runtime: Seconds it took; None if that is unknown or its result was cached.
             run_id: Name of the run, if it has one.
         """
-        keeper = self._keepers[task.query_name]
+        keeper = self.keepers[task.query_name]
         last_run = QueryState(
             fingerprint=task.fingerprint,
             configuration=self.configuration(task.query_name),
-            body=self._stored_queries.body_to_keep(keeper, len(self._keepers)),
+            body=self.stored_queries.body_to_keep(keeper, len(self.keepers)),
             query_id=task.query_id if self._is_reusable(task, keeper) else None,
             row_limit=task.limits.row_limit,
             column_limit=task.limits.column_limit,

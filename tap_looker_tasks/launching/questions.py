@@ -17,11 +17,10 @@ from tap_looker_tasks.launching.discovery import Discovery, QueryStreamPlan
 from tap_looker_tasks.launching.launcher import (
     Launcher,
     PreparedQuery,
-    StoredQueries,
     prepare_query,
 )
 from tap_looker_tasks.looker import Estimate, LookerClient, estimate_calls
-from tap_looker_tasks.queries import QueryKeeper, determining_parts
+from tap_looker_tasks.queries import determining_parts
 from tap_looker_tasks.records import ExploreField, explore_fields, to_rfc3339
 from tap_looker_tasks.results import as_id, as_object, as_objects, as_text
 from tap_looker_tasks.tasks import LaunchedTask, Ledger
@@ -226,103 +225,87 @@ def _in_one_line(error: TapError) -> str:
     return " ".join(error.message.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Requests and filters of a run with these settings and this state.
+def explain_run(
+    launcher: Launcher, ledger: Ledger, keys: Mapping[str, Sequence[str]], *, with_sql: bool
+) -> dict[str, Any]:
+    """Describe the run and each of its queries, for users and for programs.
 
-    Attributes:
-        settings: Settings of the run.
-        client: Client of Looker's API.
+    Args:
         launcher: Launcher of the run's queries.
         ledger: Ledger of the run; its bookmark, which changes, must be a copy.
-        keepers: State of each query, by name.
-        stored_queries: Stored queries looked up so far.
+        keys: Key columns of each query's stream, by name.
+        with_sql: Whether to fetch the SQL that Looker would run; Looker then stores queries
+            that are changed by the configuration, as in a run.
+
+    Raises:
+        RequestError: If no request to Looker can succeed.
     """
+    settings, keepers = launcher.settings, launcher.keepers
+    followed = [*ledger.tasks_to_follow()]
+    queries = [keeper.query for keeper in keepers.values()]
+    estimate = estimate_run(settings, queries, len(followed))
+    fingerprints = dict(_fingerprints(launcher, ledger))
+    resumed = {task.query_name: task for task in ledger.resume(fingerprints)}
+    abandoned = {task.query_name: task for task in ledger.tasks_to_cancel()}
+    described = map_concurrently(
+        lambda name: _describe_query(launcher, name, resumed.get(name), with_sql=with_sql),
+        keepers,
+        settings.max_connections,
+    )
+    return {
+        "run": {
+            "looker": settings.base_url,
+            "api_calls": describe_estimate(estimate),
+            "api_calls_a_month": estimate.describe_month(),
+            "external_tasks_to_follow": len(followed),
+            "tasks_to_cancel": [task.query_task_id for task in abandoned.values()],
+        },
+        "queries": {
+            name: query | {"primary_keys": [*keys[name]]}
+            for name, query in zip(keepers, described, strict=True)
+        },
+    }
 
-    settings: Settings
-    client: LookerClient
-    launcher: Launcher
-    ledger: Ledger
-    keepers: Mapping[str, QueryKeeper]
-    stored_queries: StoredQueries
 
-    def describe(self, keys: Mapping[str, Sequence[str]], *, with_sql: bool) -> dict[str, Any]:
-        """Describe the run and each of its queries, for users and for programs.
+def _fingerprints(launcher: Launcher, ledger: Ledger) -> Iterator[tuple[str, str]]:
+    for name in ledger.names_in_flight():
+        if name in launcher.keepers:
+            try:
+                yield name, launcher.fingerprint(name)
+            except (TapError, ValueError):
+                # It is described as a problem of the query.
+                continue
 
-        Args:
-            keys: Key columns of each query's stream, by name.
-            with_sql: Whether to fetch the SQL that Looker would run; Looker then stores queries
-                that are changed by the configuration, as in a run.
 
-        Raises:
-            RequestError: If no request to Looker can succeed.
-        """
-        followed = [*self.ledger.tasks_to_follow()]
-        queries = [keeper.query for keeper in self.keepers.values()]
-        estimate = estimate_run(self.settings, queries, len(followed))
-        fingerprints = dict(self._fingerprints())
-        resumed = {task.query_name: task for task in self.ledger.resume(fingerprints)}
-        abandoned = {task.query_name: task for task in self.ledger.tasks_to_cancel()}
-        described = map_concurrently(
-            lambda name: self._describe_query(
-                self.keepers[name], resumed.get(name), with_sql=with_sql
-            ),
-            self.keepers,
-            self.settings.max_connections,
-        )
-        return {
-            "run": {
-                "looker": self.settings.base_url,
-                "api_calls": describe_estimate(estimate),
-                "api_calls_a_month": estimate.describe_month(),
-                "external_tasks_to_follow": len(followed),
-                "tasks_to_cancel": [task.query_task_id for task in abandoned.values()],
-            },
-            "queries": {
-                name: query | {"primary_keys": [*keys[name]]}
-                for name, query in zip(self.keepers, described, strict=True)
-            },
+def _describe_query(
+    launcher: Launcher, name: str, in_flight: LaunchedTask | None, *, with_sql: bool
+) -> dict[str, Any]:
+    keeper, settings = launcher.keepers[name], launcher.settings
+    client, query = launcher.client, keeper.query
+    described: dict[str, Any] = {"from": query.source_path}
+    try:
+        stored = launcher.stored_queries.find(query, client)
+        prepared = prepare_query(query, stored, settings.query_timezone, keeper)
+        described |= _describe_body(prepared)
+        if with_sql:
+            query_id = prepared.query_id or client.create_query(prepared.body)[0]
+            described["sql"] = client.query_sql(query_id).strip() + "\n"
+    except (TapError, ValueError) as error:
+        described["problem"] = " ".join(str(error).split())
+    if keeper.column:
+        described["bookmark"] = {keeper.column.field: keeper.value}
+    if expected := keeper.last_run.expected:
+        described["expected_seconds"] = round(expected.seconds, 3)
+    run_id = settings.run_id
+    if run_id and keeper.was_delivered_in(run_id, launcher.configuration(name)):
+        described["already_delivered_in_run"] = run_id
+    if in_flight:
+        described["in_flight"] = {
+            "query_task_id": in_flight.query_task_id,
+            "launched_at": to_rfc3339(in_flight.launched_at),
+            "attempt": in_flight.attempt,
         }
-
-    def _fingerprints(self) -> Iterator[tuple[str, str]]:
-        for name in self.ledger.names_in_flight():
-            if name in self.keepers:
-                try:
-                    yield name, self.launcher.fingerprint(name)
-                except (TapError, ValueError):
-                    # It is described as a problem of the query.
-                    continue
-
-    def _describe_query(
-        self, keeper: QueryKeeper, in_flight: LaunchedTask | None, *, with_sql: bool
-    ) -> dict[str, Any]:
-        query = keeper.query
-        described: dict[str, Any] = {"from": query.source_path}
-        try:
-            stored = self.stored_queries.find(query, self.client)
-            prepared = prepare_query(query, stored, self.settings.query_timezone, keeper)
-            described |= _describe_body(prepared)
-            if with_sql:
-                query_id = prepared.query_id or self.client.create_query(prepared.body)[0]
-                described["sql"] = self.client.query_sql(query_id).strip() + "\n"
-        except (TapError, ValueError) as error:
-            described["problem"] = " ".join(str(error).split())
-        if keeper.column:
-            described["bookmark"] = {keeper.column.field: keeper.value}
-        if expected := keeper.last_run.expected:
-            described["expected_seconds"] = round(expected.seconds, 3)
-        run_id = self.settings.run_id
-        if run_id and keeper.was_delivered_in(
-            run_id, self.launcher.configuration(keeper.query.name)
-        ):
-            described["already_delivered_in_run"] = run_id
-        if in_flight:
-            described["in_flight"] = {
-                "query_task_id": in_flight.query_task_id,
-                "launched_at": to_rfc3339(in_flight.launched_at),
-                "attempt": in_flight.attempt,
-            }
-        return described
+    return described
 
 
 def _describe_body(prepared: PreparedQuery) -> dict[str, Any]:

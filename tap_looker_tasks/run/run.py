@@ -8,10 +8,8 @@ from dataclasses import replace
 from math import inf
 from typing import TypeVar
 
-from tap_looker_tasks.config import Settings
 from tap_looker_tasks.errors import RequestRejectedError
-from tap_looker_tasks.launching import Launcher, StoredQueries
-from tap_looker_tasks.looker import Clock, LookerClient
+from tap_looker_tasks.launching import Launcher
 from tap_looker_tasks.queries import QueryKeeper
 from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.run.collector import Collector, Idle, RequestRunner
@@ -49,17 +47,8 @@ class Run:
         queued: Names of the queries to launch, in order.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a run meet here, and nowhere else
-        self,
-        settings: Settings,
-        client: LookerClient,
-        clock: Clock,
-        *,
-        ledger: Ledger,
-        keepers: Mapping[str, QueryKeeper],
-        stored_queries: StoredQueries,
-        logger: logging.Logger,
-        run_id: str | None = None,
+    def __init__(
+        self, launcher: Launcher, ledger: Ledger, logger: logging.Logger, run_id: str | None = None
     ) -> None:
         """Decide which tasks to follow and which queries to launch.
 
@@ -68,16 +57,17 @@ class Run:
         Raises:
             RequestError: If the Look of a query in flight cannot be fetched.
         """
-        self.keepers = keepers
+        settings, clock = launcher.settings, launcher.clock
+        self.keepers = launcher.keepers
         self._ledger = ledger
         self._logger = logger
-        self._launcher = Launcher(keepers, settings, client, stored_queries, clock)
+        self._launcher = launcher
         resumed = self._resume(clock.now())
         in_flight = {task.query_name for task in resumed}
         followed = [*ledger.tasks_to_follow(), *(_follow(task, clock.now()) for task in resumed)]
         self._run_id = run_id
         skipped = in_flight | self._delivered_before()
-        self.queued = [name for name in longest_first(keepers) if name not in skipped]
+        self.queued = [name for name in longest_first(self.keepers) if name not in skipped]
         self.tasks = [each.task for each in followed]
         stop_at = clock.now() + (settings.sync_timeout_seconds or inf)
         abandoned, queries = ledger.tasks_to_cancel(), map(Launch, self.queued)
@@ -85,7 +75,7 @@ class Run:
             settings, tasks=followed, queries=queries, abandoned=abandoned, stop_at=stop_at
         )
         results = ResultStore()
-        requests = RequestRunner(client, self._launcher, results, clock)
+        requests = RequestRunner(launcher.client, launcher, results, clock)
         self._collector = Collector(
             board, requests, results, clock=clock, logger=logger, deliver_until=stop_at
         )

@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from tap_looker_tasks.config import ConfiguredQuery, Settings
 from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
-from tap_looker_tasks.launching import StoredQueries
+from tap_looker_tasks.launching import Launcher, StoredQueries
 from tap_looker_tasks.looker import Clock, LookerClient
 from tap_looker_tasks.queries import QueryKeeper
 from tap_looker_tasks.records import MAX_KEY_LENGTH, RecordBatch
@@ -65,6 +65,10 @@ class LookerTap(Tap):
     @abstractmethod
     def client(self) -> LookerClient:
         """The only client of a command: discovery and sync share its login."""
+
+    def new_launcher(self, keepers: Mapping[str, QueryKeeper]) -> Launcher:
+        """Build the launcher of these queries, each with its state, by name."""
+        return Launcher(keepers, self.settings, self.client, self.stored_queries, self.clock)
 
 
 class LookerStream(Stream):

@@ -208,14 +208,10 @@ class QueryTaskResultsStream(LookerStream):
                 one_line(", ".join(resuming), _NAMES_LENGTH),
             )
         return Run(
-            settings,
-            self._tap.client,
-            self._tap.clock,
-            ledger=Ledger(self.stream_state, external_ids),
-            keepers=keepers,
-            stored_queries=self._tap.stored_queries,
-            logger=self.logger,
-            run_id=None if self.is_test_run else settings.run_id,
+            self._tap.new_launcher(keepers),
+            Ledger(self.stream_state, external_ids),
+            self.logger,
+            None if self.is_test_run else settings.run_id,
         )
 
     @property
