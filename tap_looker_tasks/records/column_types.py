@@ -247,7 +247,6 @@ _TYPES = MappingProxyType(
         LOCAL_DATE_TIME: ("date_raw",),
     }
 )
-_RAW = MappingProxyType({"date": DATE, "epoch": NUMBER, "yyyymmdd": NUMBER})
 TYPE_BY_LOOKER_TYPE = MappingProxyType(
     {type_: kind for kind, types in _TYPES.items() for type_ in types}
 )
@@ -264,14 +263,6 @@ def column_type_of(looker_type: str | None) -> ColumnType:
         return NUMBER
     # `date_minute15` and `date_hour6` are written like minutes and hours.
     return TYPE_BY_LOOKER_TYPE.get(looker_type.rstrip("0123456789"), ANYTHING)
-
-
-def column_type_of_raw(datatype: str | None) -> ColumnType:
-    """Return the column type of a `date_raw` by its `datatype`, unchanged from the database.
-
-    <https://docs.cloud.google.com/looker/docs/reference/param-field-dimension-group#datatype>
-    """
-    return _RAW.get(datatype or "", LOCAL_DATE_TIME)
 
 
 @lru_cache(_CACHED_DECIMALS)

@@ -21,7 +21,6 @@ from tap_looker_tasks.records.column_types import (
     ColumnType,
     column_type_in_schema,
     column_type_of,
-    column_type_of_raw,
 )
 from tap_looker_tasks.records.fields import ExploreField, custom_fields
 from tap_looker_tasks.records.keys import (
@@ -37,6 +36,9 @@ from tap_looker_tasks.records.keys import (
 from tap_looker_tasks.results import Field, Result, as_object, as_text, read_json
 
 RAW = "date_raw"
+# Types of a `date_raw` by its `datatype`: values are unchanged from the database.
+# <https://docs.cloud.google.com/looker/docs/reference/param-field-dimension-group#datatype>
+_RAW_TYPES = {"date": DATE, "epoch": NUMBER, "yyyymmdd": NUMBER}
 _SELECTABLE = frozenset({"dimension", "measure", "table_calculation"})
 # Kept in the schema, since a later run may know a field only from the catalog.
 _DATABASE_ZONE = "in the database's time zone"
@@ -150,7 +152,7 @@ def _column(field: ExploreField, name: str, number_type: ColumnType) -> Column:
 
 def _column_type(field: ExploreField) -> ColumnType:
     if field.type == RAW:
-        return column_type_of_raw(field.datatype)
+        return _RAW_TYPES.get(field.datatype or "", LOCAL_DATE_TIME)
     column_type = column_type_of(field.type)
     if column_type is NUMBER and field.is_primary_key:
         # Keys with fractions are rare, and would be reported; targets join on integers.

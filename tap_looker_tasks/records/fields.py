@@ -79,17 +79,7 @@ def explore_fields(explore: Mapping[str, Any]) -> dict[str, ExploreField]:
         for entry in as_objects(groups.get(group))
     )
     return {
-        name: ExploreField(
-            name=name,
-            type=as_text(entry.get("type")),
-            label=as_text(entry.get("label")),
-            description=as_text(entry.get("description")),
-            category=category,
-            converts_time_zone=entry.get("convert_tz") is not False,
-            datatype=as_text(entry.get("datatype")),
-            is_primary_key=entry.get("primary_key") is True,
-            is_hidden=entry.get("hidden") is True,
-        )
+        name: _read_field(name, entry.get("type"), category, entry)
         for category, entry in found
         if (name := as_text(entry.get("name")))
     }
@@ -154,10 +144,18 @@ def _custom_field(entry: Mapping[str, Any], category: str) -> ExploreField:
     # Minimum and maximum of dates are dates; all others name their type.
     if type_ is None or type_ in ("min", "max"):
         type_ = entry.get("_type_hint") or type_
+    return _read_field(entry[category], type_, category, entry)
+
+
+def _read_field(name: str, type_: object, category: str, entry: Mapping[str, Any]) -> ExploreField:
     return ExploreField(
-        name=entry[category],
+        name=name,
         type=as_text(type_),
         label=as_text(entry.get("label")),
         description=as_text(entry.get("description")),
         category=category,
+        converts_time_zone=entry.get("convert_tz") is not False,
+        datatype=as_text(entry.get("datatype")),
+        is_primary_key=entry.get("primary_key") is True,
+        is_hidden=entry.get("hidden") is True,
     )

@@ -68,10 +68,6 @@ class RecordBatch:
     columns: Sequence[_Values]
     count: int
 
-    def __len__(self) -> int:
-        """Return the number of records."""
-        return self.count
-
     def records(self) -> Iterator[dict[str, object]]:
         """Yield the records one by one."""
         if not self.columns:
@@ -160,7 +156,8 @@ class RowReader:
             if count:
                 own = ([query_task_id] * count, range(first, first + count))
                 keys = self._compute_keys(columns, count)
-                yield RecordBatch(self._type, (*own, *keys, *self._convert(columns)), count)
+                values = map(self._convert, self._columns, self._converters, columns)
+                yield RecordBatch(self._type, (*own, *keys, *values), count)
                 first += count
 
     @property
@@ -186,10 +183,7 @@ class RowReader:
         values = dict(zip(self._fields, columns, strict=True))
         return [self._row_keys.compute([values[f] for f in self._row_keys.fields], count)]
 
-    def _convert(self, columns: Sequence[_Values]) -> list[_Values]:
-        return [*map(self._convert_column, self._columns, self._converters, columns)]
-
-    def _convert_column(self, column: Column, convert: _Converter, values: _Values) -> _Values:
+    def _convert(self, column: Column, convert: _Converter, values: _Values) -> _Values:
         if not column.column_type.native_types.issuperset(map(type, values)):
             try:
                 values = [*map(convert, values)]
@@ -253,12 +247,9 @@ def _check_not_pivoted(result: Result) -> None:
     for row in read_json(ROWS.decode, array)[:1]:
         for cell in read_json(OBJECT_OF_RAWS.decode, row).values():
             parts = read_json(OBJECT_OF_RAWS.decode, cell) if first_byte(cell) == b"{" else {}
-            if parts and "value" not in parts and all(map(_is_object, parts.values())):
+            are_cells = all(first_byte(part) == b"{" for part in parts.values())
+            if parts and "value" not in parts and are_cells:
                 raise MalformedResponseError(_NO_PIVOTS)
-
-
-def _is_object(raw: msgspec.Raw) -> bool:
-    return first_byte(raw) == b"{"
 
 
 def _read_cells(

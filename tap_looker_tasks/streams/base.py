@@ -244,10 +244,10 @@ class RowStream(LookerStream):
         for batch in self._batches:
             if self.goes_in_chunks:
                 # The SDK counts a chunk as one record.
-                self._record_counter.increment(len(batch) - 1)
+                self._record_counter.increment(batch.count - 1)
                 # The SDK removes deselected columns, but not within a chunk.
                 selected = batch.select_columns([*filter(self.selects, batch.type.names)])
-                chunk = RecordChunk(selected.lines(), len(batch))
+                chunk = RecordChunk(selected.lines(), batch.count)
                 yield chunk
                 self._check_written(chunk)
             else:

@@ -331,7 +331,7 @@ class QueryTaskResultsStream(LookerStream):
         for batch in batches:
             for part in batch.parts(_ROWS_AT_ONCE):
                 yield part
-                self._watch.note_rows(outcome, len(part))
+                self._watch.note_rows(outcome, part.count)
                 for event in run.news():
                     self._note(event)
 

@@ -76,7 +76,7 @@ class Reader:
             for batch in reader.batches(result, "task"):
                 written = batch.lines().splitlines()
                 self.reading.lines += len(written)
-                assert len(written) == len(batch)
+                assert len(written) == batch.count
                 assert all(isinstance(json.loads(line), dict) for line in written)
         except MalformedResponseError:
             return "result rejected"
