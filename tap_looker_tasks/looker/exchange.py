@@ -15,7 +15,7 @@ from threading import Event, Thread
 from requests import Response
 from urllib3.exceptions import HTTPError
 
-from tap_looker_tasks.looker.operation import Clock
+from tap_looker_tasks.looker.operation import Clock, Operation
 
 _CONNECT_TIMEOUT_SECONDS = 30
 _LEAST_BYTES = 1024
@@ -30,24 +30,21 @@ class Exchange:
 
     The header must arrive within the timeout. After it, either the rest must arrive within another
     timeout or, for a long body, enough bytes in each such time. Time in which no thread reads does
-    not count. Nothing continues beyond `ends_at`.
+    not count. Nothing continues beyond the end of the operation.
 
     `requests` limits each step of a connection, but not their sum, and a resolver not at all. So a
     second thread sends the request, and the first does not wait for it longer than allowed. Then
     the second one watches the body, and shuts the connection when it is due.
 
     Attributes:
-        aborted: Event that ends everything in progress.
+        operation: Operation that the request is a try of.
     """
 
-    def __init__(
-        self, clock: Clock, *, timeout_seconds: float, ends_at: float, aborted: Event
-    ) -> None:
-        """Start now; `ends_at` is in epoch seconds."""
+    def __init__(self, operation: Operation, clock: Clock, timeout_seconds: float) -> None:
+        """Start now."""
+        self.operation = operation
         self._clock = clock
         self._timeout_seconds = timeout_seconds
-        self._ends_at = ends_at
-        self.aborted = aborted
         self._due_at = clock.now() + timeout_seconds
         self._response: Future[Response] = Future()
         self._is_over = Event()
@@ -69,7 +66,7 @@ class Exchange:
 
         Raises:
             TimeoutError: If the header does not arrive in time.
-            ConnectionAbortedError: If everything in progress has to end.
+            AbortedError: If the operation was aborted.
             ConnectionError: If the system starts no thread.
             RequestException: If the request fails.
         """
@@ -85,7 +82,7 @@ class Exchange:
             with suppress(CancelledError, NotInTimeError):
                 self._response.exception(left + _SLACK_SECONDS)
         if self._response.cancel():
-            self._check_aborted()
+            self.operation.check()
             msg = f"timed out looking up the address of {host}, or receiving a header from it"
             raise TimeoutError(msg)
         self._response.result()
@@ -119,6 +116,7 @@ class Exchange:
         """Yield the body, unpacked, in pieces of about `length` bytes.
 
         Raises:
+            AbortedError: If the operation was aborted.
             OSError: If the rest does not arrive, or not in time.
             HTTPError: If the rest does not arrive, or cannot be unpacked.
         """
@@ -159,17 +157,13 @@ class Exchange:
         return part
 
     def _seconds_left(self) -> float:
-        return min(min(self._due_at, self._ends_at) - self._clock.now(), _MAX_STEP_SECONDS)
+        return min(min(self._due_at, self.operation.ends_at) - self._clock.now(), _MAX_STEP_SECONDS)
 
     def _check_in_time(self) -> None:
-        self._check_aborted()
+        self.operation.check()
         if self._is_late:
             msg = "timed out waiting for the response"
             raise TimeoutError(msg)
-
-    def _check_aborted(self) -> None:
-        if self.aborted.is_set():
-            raise ConnectionAbortedError
 
     def shut(self) -> None:
         """End the exchange from another thread."""

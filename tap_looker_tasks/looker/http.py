@@ -158,12 +158,7 @@ class Http:
         """
         self._wait_for_turn(operation)
         self._count(operation.name)
-        exchange = Exchange(
-            self._clock,
-            timeout_seconds=self._connection.timeout_seconds,
-            ends_at=operation.ends_at,
-            aborted=operation.aborted,
-        )
+        exchange = Exchange(operation, self._clock, self._connection.timeout_seconds)
         with self._lock:
             self._in_progress.add(exchange)
         try:
@@ -184,7 +179,7 @@ class Http:
         """Abort every operation in progress, in all threads."""
         with self._lock:
             aborted, self._aborted = self._aborted, threading.Event()
-            exchanges = [found for found in self._in_progress if found.aborted is aborted]
+            exchanges = [found for found in self._in_progress if found.operation.aborted is aborted]
         aborted.set()
         for exchange in exchanges:
             exchange.shut()
