@@ -255,8 +255,7 @@ class Launcher:
             column_limit=task.limits.column_limit,
             content=keeper.query.content_path,
         )
-        keeper.save(last_run, runtime)
-        keeper.note_delivered_in(run_id)
+        keeper.save(last_run, runtime, run_id)
 
     def _is_reusable(self, task: LaunchedTask, keeper: QueryKeeper) -> bool:
         """Return whether Looker's ID is enough to run the query once more."""

@@ -215,12 +215,13 @@ class QueryKeeper:
         except msgspec.ValidationError:
             return QueryState()
 
-    def save(self, last_run: QueryState, runtime: float | None) -> None:
+    def save(self, last_run: QueryState, runtime: float | None, run_id: str | None) -> None:
         """Save the run of the query, once its result is delivered.
 
         Args:
             last_run: State to save, without run times.
             runtime: Seconds the query took; None if that is unknown or the result was cached.
+            run_id: Name of the tap's run; None for one without a name.
         """
         runtimes = [*self.last_run.runtimes_milliseconds]
         if runtime is not None:
@@ -229,18 +230,15 @@ class QueryKeeper:
             last_run, runtimes_milliseconds=tuple(runtimes[-_KEPT_RUN_TIMES:])
         )
         self._bookmark["query"] = msgspec.to_builtins(state)
+        if run_id is None:
+            self._bookmark.pop("run_id", None)
+        else:
+            self._bookmark["run_id"] = run_id
 
     def was_delivered_in(self, run_id: str, configuration: str) -> bool:
         """Return whether a run of this name delivered the query with this configuration."""
         is_unchanged = self.last_run.configuration == configuration
         return is_unchanged and self._bookmark.get("run_id") == run_id
-
-    def note_delivered_in(self, run_id: str | None) -> None:
-        """Save the name of the run that delivered the query last; None for a run without a name."""
-        if run_id is None:
-            self._bookmark.pop("run_id", None)
-        else:
-            self._bookmark["run_id"] = run_id
 
 
 def names_by_content(state: object) -> dict[str, set[str]]:

@@ -125,9 +125,9 @@ def test_a_bookmark_moves_with_its_zone() -> None:
 def test_the_last_run_times_are_kept() -> None:
     found: dict[str, Any] = {"query": {"runtimes_milliseconds": [1, 2, 3, 4, 5]}}
     last = QueryState(fingerprint="f", configuration="c", row_limit=5, column_limit=6)
-    keeper(found).save(last, None)
+    keeper(found).save(last, None, None)
     assert [*found["query"]["runtimes_milliseconds"]] == [1, 2, 3, 4, 5]
-    keeper(found).save(last, 9.0004)
+    keeper(found).save(last, 9.0004, None)
     assert found["query"] == {
         "fingerprint": "f",
         "configuration": "c",
@@ -143,14 +143,15 @@ def test_the_last_run_times_are_kept() -> None:
 
 
 def test_the_run_that_delivered_last_has_a_name_and_a_configuration() -> None:
-    found: dict[str, Any] = {"query": {"configuration": "c"}}
-    keeper(found).note_delivered_in("monday")
+    found: dict[str, Any] = {}
+    last = QueryState(configuration="c")
+    keeper(found).save(last, None, "monday")
     assert keeper(found).was_delivered_in("monday", "c")
     assert not keeper(found).was_delivered_in("tuesday", "c")
     assert not keeper(found).was_delivered_in("monday", "d")
-    keeper(found).note_delivered_in(None)
+    keeper(found).save(last, None, None)
     assert "run_id" not in found
-    keeper(found).note_delivered_in(None)
+    keeper(found).save(last, None, None)
 
 
 def test_streams_are_found_by_their_content() -> None:
