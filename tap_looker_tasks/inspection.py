@@ -113,7 +113,7 @@ def _check(tap: LookerTap) -> bool:
     """Print what a run would meet; return whether it would not fail."""
     settings = tap.settings
     external_ids = tap.external_ids
-    findings = check_access(settings, tap.client)
+    findings = [*check_access(settings, tap.client)]
     if findings[0].verdict is not Verdict.FAILS:
         discovery = Discovery(settings, tap.client, tap.stored_queries, tap.logger, may_run=False)
         findings += run_checks(settings, external_ids, tap.client, discovery)

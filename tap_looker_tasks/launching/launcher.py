@@ -118,6 +118,7 @@ def new_client(
     return LookerClient(connection, clock=clock, logger=logger, calls=calls)
 
 
+@dataclass(eq=False)
 class Launcher:
     """Launches the queries of one run; safe for concurrent use by threads, one for each query.
 
@@ -129,23 +130,14 @@ class Launcher:
         clock: Clock of the run.
     """
 
-    def __init__(
-        self,
-        keepers: Mapping[str, QueryKeeper],
-        settings: Settings,
-        client: LookerClient,
-        stored_queries: StoredQueries,
-        clock: Clock,
-    ) -> None:
-        """Start with nothing prepared."""
-        self.keepers = keepers
-        self.client = client
-        self.stored_queries = stored_queries
-        self.settings = settings
-        self.clock = clock
-        self._prepared: dict[str, PreparedQuery] = {}
-        # Queries whose ID in state Looker no longer accepts.
-        self._rejected: set[str] = set()
+    keepers: Mapping[str, QueryKeeper]
+    settings: Settings
+    client: LookerClient
+    stored_queries: StoredQueries
+    clock: Clock
+    _prepared: dict[str, PreparedQuery] = field(default_factory=dict, init=False)
+    # Queries whose ID in state Looker no longer accepts.
+    _rejected: set[str] = field(default_factory=set, init=False)
 
     def fingerprint(self, query_name: str) -> str:
         """Return a hash that changes when the query changes in the configuration or in Looker.
@@ -159,7 +151,8 @@ class Launcher:
         if query.config.look_id is not None:
             # Users may give a Look another query.
             stored = self.stored_queries.find(query, self.client)
-            stored.reject_deleted()
+            if stored.problem:
+                raise NotRunnableError(stored.problem)
             look_query_id = stored.query_id
         return fingerprint_of(query, self.settings, look_query_id, keeper.value)
 
@@ -315,15 +308,6 @@ class StoredQuery:
     title: str | None = None
     description: str | None = None
     problem: str | None = None
-
-    def reject_deleted(self) -> None:
-        """Check that the query is not that of a Look in the trash.
-
-        Raises:
-            NotRunnableError: If it is.
-        """
-        if self.problem:
-            raise NotRunnableError(self.problem)
 
 
 _LOOK = "Look"

@@ -122,12 +122,8 @@ def _examine_plan(query: ConfiguredQuery, plan: QueryStreamPlan) -> Iterator[Che
         yield CheckResult(query.name, Verdict.NOTE, details)
 
 
-def check_access(settings: Settings, client: LookerClient) -> list[CheckResult]:
-    """Return the result of the login, and the user's permissions if Looker shows them."""
-    return [*_examine_access(settings, client)]
-
-
-def _examine_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
+def check_access(settings: Settings, client: LookerClient) -> Iterator[CheckResult]:
+    """Yield the result of the login, and the user's permissions if Looker shows them."""
     try:
         version = _response_or_empty(client.versions).get("looker_release_version")
         user = _response_or_empty(client.me)
