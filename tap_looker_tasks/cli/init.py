@@ -113,25 +113,18 @@ class _Dialog:
         msg = f"{option} is required without a terminal"
         raise click.UsageError(msg)
 
-    def confirm(self, question: str, *, given: bool | None, default: bool, proposal: bool) -> bool:
-        """Return the given value, or else the user's choice; without a terminal, `proposal`."""
-        if given is not None:
-            return given
-        return click.confirm(question, default=default) if self.has_terminal else proposal
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Return the user's choice; without a terminal, the default."""
+        return click.confirm(question, default=default) if self.has_terminal else default
 
 
+@dataclass(frozen=True)
 class _Init:
     """One pass from the login to the first check of the written configuration."""
 
-    def __init__(
-        self,
-        dialog: _Dialog,
-        declared: Mapping[str, Mapping[str, Any]],
-        logger: logging.Logger,
-    ) -> None:
-        self._dialog = dialog
-        self._declared = declared
-        self._log = logger
+    dialog: _Dialog
+    declared: Mapping[str, Mapping[str, Any]]
+    logger: logging.Logger
 
     def run(  # noqa: PLR0913 - an argument for each question
         self,
@@ -151,11 +144,11 @@ class _Init:
             interrupts.handle()
             config = self._prompt_for_access(base_url, client_id)
             settings = Settings.from_config(config)
-            client = new_client(settings, SteadyClock(), self._log, Counter())
+            client = new_client(settings, SteadyClock(), self.logger, Counter())
             ends.callback(client.close, END_TIMES.logout)
             ends.callback(interrupts.end)
             access = self._show_access(settings, client)
-            choice = _Choice(self._dialog, config, client, self._log, incremental=incremental)
+            choice = _Choice(self.dialog, config, client, self.logger, incremental=incremental)
             chosen = choice.choose(extract)
             project = self._ask_for_target(chosen, target, destination, Path(folder))
             if not self._write(project):
@@ -169,7 +162,7 @@ class _Init:
     def _ask_for_target(
         self, config: Mapping[str, Any], name: str | None, destination: str | None, folder: Path
     ) -> Project:
-        prompt_for, choices = self._dialog.prompt_for, click.Choice([*TARGETS])
+        prompt_for, choices = self.dialog.prompt_for, click.Choice([*TARGETS])
         name = prompt_for("Where to load it", "--target", name, type=choices, default="jsonl")
         target = TARGETS[name]
         if target.question:
@@ -179,7 +172,7 @@ class _Init:
         return Project(folder, config, target, destination)
 
     def _prompt_for_access(self, base_url: str | None, client_id: str | None) -> dict[str, Any]:
-        prompt_for = self._dialog.prompt_for
+        prompt_for = self.dialog.prompt_for
         secret = next(filter(None, map(os.environ.get, _names("CLIENT_SECRET"))), None)
         address = prompt_for("Address of your Looker", "--base-url", base_url)
         return {
@@ -191,7 +184,7 @@ class _Init:
         }
 
     def _show_access(self, settings: Settings, client: LookerClient) -> list[CheckResult]:
-        access = check_access(settings, client)
+        access = [*check_access(settings, client)]
         if access[0].verdict is Verdict.FAILS:
             raise SettingsError(access[0].details)
         for found in access:
@@ -201,9 +194,9 @@ class _Init:
     def _write(self, project: Project) -> bool:
         """Show the change and write it, if it is accepted; return whether it was written."""
         click.echo(project.describe_change())
-        if not self._dialog.confirm("Write this", given=None, default=True, proposal=True):
+        if not self.dialog.confirm("Write this", default=True):
             return False
-        project.write(self._declared)
+        project.write(self.declared)
         return True
 
 
@@ -322,14 +315,15 @@ class _Choice:
         click.echo(f"{name}: {found.describe()}")
         entry = {"name": name, "url": address} | ({} if found.problem else {"primary_keys": AUTO})
         key = self._changed_at(found.plan)
-        if key and self._dialog.confirm(
-            f"Load only what is new since the last run, by {key}",
-            given=self._incremental,
-            default=False,
-            proposal=False,
-        ):
+        if key and self._is_incremental(key):
             entry["replication_key"] = key
         return entry
+
+    def _is_incremental(self, key: str) -> bool:
+        if self._incremental is not None:
+            return self._incremental
+        question = f"Load only what is new since the last run, by {key}"
+        return self._dialog.confirm(question, default=False)
 
     def _discover(self, section: str, entry: Mapping[str, Any]) -> list[_Stream]:
         """Describe the streams of an entry with `primary_keys: auto`.
