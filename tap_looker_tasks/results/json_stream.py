@@ -33,7 +33,6 @@ from tap_looker_tasks.results.json_text import (
     TEXT,
     MalformedResponseError,
     check_utf8,
-    is_json,
     on_one_line,
     quoted,
     read_json,
@@ -46,7 +45,6 @@ _BETWEEN_MEMBERS = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t
 _MAX_KEY = 256
 # Waiting for more bytes of shorter values takes no less time than scanning them.
 WORTH_A_GUESS_BYTES = 64 * 1024
-_BETWEEN_ROWS = b"},{"
 _FIRST_PIECE = 64
 _MAX_PIECE = 64 * 1024
 # Bytes of rows held at a time.
@@ -261,23 +259,15 @@ class Body:
             self._problem = self._problem or "rows in two places"
         self._has_rows = True
         while mark != b"]":
-            some_rows = self._some_rows()
+            if self._mark() in {b",", b"]"}:
+                raise self._malformed(_NOT_JSON)
+            some_rows = self._joined(self._some_rows())
             if not self._problem:
                 rows.append(on_one_line(b"[%b]" % some_rows))
             mark = self.expect(b",", b"]")
 
-    def _some_rows(self) -> bytes:
+    def _some_rows(self) -> Iterator[bytes]:
         """Take complete rows up to a length, or all that are left in their array."""
-        if self._mark() in {b",", b"]"}:
-            raise self._malformed(_NOT_JSON)
-        start = self._position
-        end = self._text.find(_BETWEEN_ROWS, start + ROWS_AT_ONCE_BYTES) + 1
-        if end and is_json(b"[%b]" % self._text[start:end]):
-            self._position = end
-            return self._text[start:end]
-        return self._joined(self._rows_scanned())
-
-    def _rows_scanned(self) -> Iterator[bytes]:
         start, nesting = self._position, WITHIN_ARRAY
         enough = start + ROWS_AT_ONCE_BYTES
         while True:

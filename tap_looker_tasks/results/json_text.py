@@ -82,15 +82,6 @@ def check_integers(text: bytes) -> None:
             return
 
 
-def is_json(text: bytes) -> bool:
-    """Return whether a text is JSON, without keeping the decoded values."""
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
-
-
 def _why_not_json(text: bytes, error: str) -> str:
     """Return why text is not JSON, and where."""
     place = _PLACE.search(error)
