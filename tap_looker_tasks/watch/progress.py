@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tap_looker_tasks.config import Settings, page_of
+from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.looker import Clock
 from tap_looker_tasks.queries import QueryKeeper
 from tap_looker_tasks.singer import MessageWriter
@@ -146,7 +147,7 @@ class RunWatch:
                     settings.report_path, self.facts, settings.base_url, config, now
                 )
                 self._logger.info("report of this run: %s", path)
-        except report.ReportError as failure:
+        except SettingsError as failure:
             self._logger.warning("%s", failure.message)
 
     def tick(self) -> None:

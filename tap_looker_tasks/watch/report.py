@@ -22,17 +22,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from tap_looker_tasks.errors import SettingsError, TapError
+from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.looker import MeteredCalls
 from tap_looker_tasks.records import to_rfc3339
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.summary import format_duration, summary_lines
 
 _SHORT = 60
-
-
-class ReportError(TapError):
-    """The report cannot be written; the message names the setting and the path."""
 
 
 def write_report(
@@ -52,7 +48,7 @@ def write_report(
         now: Epoch seconds.
 
     Raises:
-        ReportError: If it cannot be written; no part of it is left behind.
+        SettingsError: If it cannot be written; no part of it is left behind.
     """
     page = _build_page(_data_of(facts, base_url, configuration, now), summary_lines(facts))
     return write_completely("report_path", path_pattern, facts.started_at, page)
@@ -62,7 +58,7 @@ def write_summary(path_pattern: str, facts: RunFacts, now: float) -> Path:
     """Write the summary of a run as JSON, for programs; return its path.
 
     Raises:
-        ReportError: If it cannot be written; no part of it is left behind.
+        SettingsError: If it cannot be written; no part of it is left behind.
     """
     summary = {
         "run_id": facts.run_id,
@@ -95,17 +91,14 @@ def check_place(setting: str, path_pattern: str, started_at: float) -> None:
     Raises:
         SettingsError: If it cannot be.
     """
-    try:
-        _create_part(setting, path_pattern, started_at)[1].unlink()
-    except ReportError as error:
-        raise SettingsError(error.message) from None
+    _create_part(setting, path_pattern, started_at)[1].unlink()
 
 
 def write_completely(setting: str, path_pattern: str, started_at: float, content: bytes) -> Path:
     """Write a file completely or not at all; return its path.
 
     Raises:
-        ReportError: If it cannot be written.
+        SettingsError: If it cannot be written.
     """
     path, part = _create_part(setting, path_pattern, started_at)
     try:
@@ -135,9 +128,9 @@ def _create_part(setting: str, path_pattern: str, started_at: float) -> tuple[Pa
     return path, part
 
 
-def _cannot_write(setting: str, path: Path, error: Exception) -> ReportError:
+def _cannot_write(setting: str, path: Path, error: Exception) -> SettingsError:
     reason = getattr(error, "strerror", None) or error
-    return ReportError(f"{setting}: cannot write {path}: {reason}")
+    return SettingsError(f"{setting}: cannot write {path}: {reason}")
 
 
 def _build_page(data: Mapping[str, object], summary: list[str]) -> bytes:

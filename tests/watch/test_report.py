@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.watch.facts import RunFacts
-from tap_looker_tasks.watch.report import ReportError, write_report
+from tap_looker_tasks.watch.report import write_report
 from tests.watch.big_run import BASE_URL, CONFIGURATION, log_big_run
 from tests.watch.chromium import alone, running_chromium
 from tests.watch.shown import CALLS, START, log_a_run, log_half_a_run
@@ -307,7 +308,7 @@ def test_what_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
         (tmp_path / "link", "not a regular file"),
         (tmp_path / "pipe", "not a regular file"),
     ):
-        with pytest.raises(ReportError) as raised:
+        with pytest.raises(SettingsError) as raised:
             write(path)
         assert raised.value.message == f"report_path: cannot write {path}: {reason}"
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder", "link", "pipe"}
@@ -325,7 +326,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
-        with pytest.raises(ReportError, match=r"cannot write .*: File too large"):
+        with pytest.raises(SettingsError, match=r"cannot write .*: File too large"):
             write(tmp_path / "run.html")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
