@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -47,7 +47,6 @@ from tap_looker_tasks.records import (
     ROW_KEY,
     ROW_NUMBER,
     ColumnType,
-    ExploreField,
     KnownFields,
     column_name,
     columns_of,
@@ -189,35 +188,28 @@ def _replication_key_problems(plan: QueryStreamPlan, replication_key: str | None
     return []
 
 
+@dataclass(frozen=True, eq=False)
 class Discovery:
-    """Describes the streams of queries by Looker's metadata; fetches each Explore once."""
+    """Describes the streams of queries by Looker's metadata; fetches each Explore once.
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: LookerClient,
-        stored_queries: StoredQueries,
-        logger: logging.Logger,
-        *,
-        may_run: bool = True,
-    ) -> None:
-        """Prepare; nothing is fetched yet.
+    Attributes:
+        settings: Settings; entries of `queries` and `dashboards` do not count.
+        client: Client of Looker's API.
+        stored_queries: Stored queries looked up so far.
+        logger: Logger for warnings to users.
+        may_run: Whether it may run a query for one row if its Explore's fields cannot be read;
+            otherwise their types stay unknown.
+    """
 
-        Args:
-            settings: Settings; entries of `queries` and `dashboards` do not count.
-            client: Client of Looker's API.
-            stored_queries: Stored queries looked up so far.
-            logger: Logger for warnings to users.
-            may_run: Whether it may run a query for one row if its Explore's fields cannot be read;
-                otherwise their types stay unknown.
-        """
-        self._may_run = may_run
-        self._settings = settings
-        self._client = client
-        self._stored_queries = stored_queries
-        self._logger = logger
-        # None for an Explore that cannot be read.
-        self._explores = Lookups[tuple[str, str], KnownFields | None]()
+    settings: Settings
+    client: LookerClient
+    stored_queries: StoredQueries
+    logger: logging.Logger
+    may_run: bool = field(kw_only=True)
+    # None for an Explore that cannot be read.
+    _explores: Lookups[tuple[str, str], KnownFields | None] = field(
+        default_factory=Lookups, init=False
+    )
 
     def find_queries(
         self, settings: Settings, kept: Mapping[str, Collection[str]] = MappingProxyType({})
@@ -249,9 +241,9 @@ class Discovery:
         """Log the notes and warnings of several findings, and return the rest as one."""
         for each in found:
             for note in each.notes:
-                self._logger.info("%s", note)
+                self.logger.info("%s", note)
             for warning in each.warnings:
-                self._logger.warning("%s", warning)
+                self.logger.warning("%s", warning)
         return Findings(
             tuple(value for each in found for value in each.values),
             tuple(problem for each in found for problem in each.problems),
@@ -262,7 +254,7 @@ class Discovery:
         n, config = numbered
         config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
         try:
-            dashboard, merged = self._stored_queries.dashboard(dashboard_id, self._client)
+            dashboard, merged = self.stored_queries.dashboard(dashboard_id, self.client)
         except RequestRejectedError as error:
             _raise_unless_content(error)
             source = "dashboard_id" if config.url is None else "url"
@@ -284,7 +276,7 @@ class Discovery:
         if query.content_path in kept:
             return Findings((_keep_name(query, kept),))
         try:
-            title = self._stored_queries.find(query, self._client).title
+            title = self.stored_queries.find(query, self.client).title
         except (RequestRejectedError, ValueError) as error:
             _raise_unless_content(error)
             reason = f"{query.source_path}: {error}"
@@ -334,7 +326,7 @@ class Discovery:
         for query in found.values:
             earlier = in_state.get(query.content_path or "", ())
             if earlier and query.name not in earlier:
-                self._logger.warning(
+                self.logger.warning(
                     "%s: this stream was %s before; targets load it into a new table, unless "
                     "`name` of %s keeps the name",
                     query.name,
@@ -342,7 +334,7 @@ class Discovery:
                     query.config_path,
                 )
             if query.name not in known:
-                self._logger.warning(
+                self.logger.warning(
                     "%s: not in the catalog, so it does not run; discover again to load it",
                     query.name,
                 )
@@ -362,15 +354,15 @@ class Discovery:
             SettingsError: If some cannot be run as configured; the message lists them all.
             RequestError: If a request to Looker fails.
         """
-        most = self._settings.max_connections
+        most = self.settings.max_connections
         found = self._join(map_concurrently(self._examine, queries, most))
         reject_problems([*problems, *found.problems])
         return found
 
     def _examine(self, query: ConfiguredQuery) -> Findings[QueryStreamPlan]:
         try:
-            stored = self._stored_queries.find(query, self._client)
-            requested = prepare_query(query, stored, self._settings.query_timezone)
+            stored = self.stored_queries.find(query, self.client)
+            requested = prepare_query(query, stored, self.settings.query_timezone)
             known = self._find_fields(query, requested)
         except (RequestRejectedError, ValueError) as error:
             _raise_unless_content(error)
@@ -382,7 +374,7 @@ class Discovery:
         if needed := hidden & {*query.config.key_fields, query.config.replication_key}:
             reason = f"{query.source_path}: {' and '.join(sorted(map(str, needed)))} {_HIDDEN}"
             return Findings(failures=((query.name, reason),))
-        longest = self._settings.max_name_length
+        longest = self.settings.max_name_length
         problems = field_problems(query.config_path, query.config, body, known, longest)
         if problems:
             return Findings(problems=tuple(problems))
@@ -396,7 +388,7 @@ class Discovery:
         known: KnownFields,
         hidden: Collection[str],
     ) -> Findings[QueryStreamPlan]:
-        longest = self._settings.max_name_length
+        longest = self.settings.max_name_length
         columns = columns_of(known.fields, body, longest, self._number_type(query))
         keys = key_columns(query, (column.name for column in columns))
         described = {
@@ -419,22 +411,19 @@ class Discovery:
         )
 
     def _number_type(self, query: ConfiguredQuery) -> ColumnType:
-        decimals = query.config.decimals or self._settings.decimals
+        decimals = query.config.decimals or self.settings.decimals
         return decimal_type(decimals.precision, decimals.scale) if decimals else NUMBER
 
     def _find_fields(self, query: ConfiguredQuery, requested: PreparedQuery) -> KnownFields:
         model, explore = str(requested.body["model"]), str(requested.body["view"])
         known = self._explores.find((model, explore), partial(self._read_explore, model, explore))
-        if known or self._may_run:
+        if known or self.may_run:
             return known or self._probe(query, requested)
-        names = query_fields(requested.body)
-        return KnownFields(
-            {name: ExploreField(name, type=None) for name in names}, are_all=False, are_typed=False
-        )
+        return replace(fields_in_result(query_fields(requested.body), ()), are_typed=False)
 
     def _read_explore(self, model: str, explore: str) -> KnownFields | None:
         try:
-            return KnownFields(explore_fields(self._client.lookml_model_explore(model, explore)))
+            return KnownFields(explore_fields(self.client.lookml_model_explore(model, explore)))
         except RequestRejectedError as error:
             if error.http_status in _NOT_READABLE:
                 return None
@@ -447,15 +436,15 @@ class Discovery:
             ValueError: If the query fails.
         """
         explore = f"{requested.body['model']}/{requested.body['view']}"
-        self._logger.warning(
+        self.logger.warning(
             "%s: the fields of Explore %s cannot be read by this user; running the query for one "
             "row to find its types",
             query.config_path,
             explore,
         )
         try:
-            query_id = requested.query_id or self._client.create_query(requested.body)[0]
-            entry = self._client.run_query(
+            query_id = requested.query_id or self.client.create_query(requested.body)[0]
+            entry = self.client.run_query(
                 query_id, limit=1, server_table_calcs=requested.server_table_calcs
             )
             result = read_result(entry)
