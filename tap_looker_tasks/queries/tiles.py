@@ -118,20 +118,17 @@ def _filter_problems(
     known = {name for _, element in elements for name, _ in element.listens}
     if config.url is not None:
         # A browser shows them all, even if no tile listens.
-        known |= {
-            str(found.get("name")) for found in as_objects(dashboard.get("dashboard_filters"))
-        }
+        known |= _filters_of(dashboard).keys()
     yield from find_unknown(f"{config_path}.filters", config.filters, sorted(known), _LISTENED_TO)
 
 
 def name_filters(config: DashboardConfig, dashboard: Mapping[str, Any]) -> DashboardConfig:
     """Rename configured filters from the titles that users see, if these are unambiguous."""
-    filters = as_objects(dashboard.get("dashboard_filters"))
-    names = {str(found.get("name")) for found in filters}
+    filters = _filters_of(dashboard)
     given = {}
     for key, expression in config.filters.items():
-        titled = {str(found.get("name")) for found in filters if found.get("title") == key}
-        given[next(iter(titled)) if key not in names and len(titled) == 1 else key] = expression
+        titled = [name for name, found in filters.items() if found.get("title") == key]
+        given[titled[0] if key not in filters and len(titled) == 1 else key] = expression
     return msgspec.structs.replace(config, filters=given)
 
 
@@ -348,11 +345,15 @@ def _default_values(dashboard: Mapping[str, Any]) -> dict[str, str]:
     """Return the filter expressions that users see applied, by name of the dashboard filter."""
     return {
         name: str(value)
-        for found in as_objects(dashboard.get("dashboard_filters"))
-        if (name := as_text(found.get("name")))
-        and isinstance(value := found.get("default_value"), str | int | float)
-        and value != ""
+        for name, found in _filters_of(dashboard).items()
+        if isinstance(value := found.get("default_value"), str | int | float) and value != ""
     }
+
+
+def _filters_of(dashboard: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the filters of a dashboard by name."""
+    filters = as_objects(dashboard.get("dashboard_filters"))
+    return {name: found for found in filters if (name := as_text(found.get("name")))}
 
 
 def _prefix_of(config: DashboardConfig, dashboard: Mapping[str, Any]) -> str:
