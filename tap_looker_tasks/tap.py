@@ -207,16 +207,6 @@ class TapLookerTasks(LookerTap):
 
     @cached_property
     @override
-    def settings(self) -> Settings:
-        """The validated configuration.
-
-        Raises:
-            SettingsError: If a value is missing or wrong.
-        """
-        return Settings.from_config(self.config)
-
-    @cached_property
-    @override
     def external_ids(self) -> tuple[str, ...]:
         return read_task_ids(self.settings)
 

@@ -43,9 +43,13 @@ class LookerTap(Tap):
     failures: tuple[tuple[str, str], ...] = ()
 
     @cached_property
-    @abstractmethod
     def settings(self) -> Settings:
-        """The validated configuration."""
+        """The validated configuration.
+
+        Raises:
+            SettingsError: If a value is missing or wrong.
+        """
+        return Settings.from_config(self.config)
 
     @cached_property
     @abstractmethod
@@ -157,11 +161,6 @@ class RowStream(LookerStream):
     def keeper(self) -> QueryKeeper | None:
         """State of its query; None for external tasks."""
         return None
-
-    @property
-    def query_name(self) -> str | None:
-        """Name of the query that its tasks are launched for; None for external tasks."""
-        return self.query.name if self.query else None
 
     @property
     def goes_in_chunks(self) -> bool:

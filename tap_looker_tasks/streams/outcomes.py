@@ -144,7 +144,7 @@ class QueryTaskResultsStream(LookerStream):
 
     def _records(self) -> Iterator[Record]:
         streams = [s for s in self.child_streams if isinstance(s, RowStream) and s.selected]
-        self._row_streams = {stream.query_name: stream for stream in streams}
+        self._row_streams = {s.query.name if s.query else None: s for s in streams}
         # An interrupt ends the run from here on, wherever it comes.
         self._run = run = self._new_run()
         run.start()
