@@ -195,12 +195,11 @@ class Body:
         # before it, from the brace on: `},"b":`. The first object ends after that brace.
         seen = self._position + 1
         while (following := self._text.find(prefix, seen)) < 0:
-            seen = max(seen, len(self._text) - len(prefix)) - self._position
             if len(self._text) - self._position > longest:
                 return self._position
-            if not self._read_on(self._position):
+            seen = max(seen, len(self._text) - len(prefix)) - self._position
+            if not self._read_on():
                 return len(self._text.rstrip().removesuffix(b"}").rstrip())
-            seen += self._position
         start = max(self._position, following - _MAX_KEY)
         between = _BETWEEN_MEMBERS.search(self._text[start:following])
         return start + between.start() + 1 if between else self._position
@@ -288,13 +287,12 @@ class Body:
         self._position = end
         yield self._text[start:end]
 
-    def _read_on(self, start: int) -> bool:
-        """Get the next chunk, and keep the current one from `start`."""
-        kept, at = self._text[start:], self._position - start
+    def _read_on(self) -> bool:
+        """Get the next chunk, and keep what is left of the current one before it."""
+        kept = self._text[self._position :]
         has_more = self._read_chunk()
         self._taken -= len(kept)
         self._text = kept + self._text
-        self._position = at
         return has_more
 
     def _mark(self) -> bytes:

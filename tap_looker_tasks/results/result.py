@@ -129,7 +129,7 @@ class Result:
         read_row = (
             _OBJECT.decode
             if self.result_format == "json"
-            else _row_reader(_ROW_OF_VALUES.decode, _VALUE.decode, self)
+            else _RowReader(_ROW_OF_VALUES.decode, _VALUE.decode, self).read
         )
         for array in self.arrays:
             yield [read_json(read_row, row) for row in read_json(ROWS.decode, array)]
@@ -143,7 +143,7 @@ class Result:
         if self.result_format == "json":
             yield from map(on_one_line, self.arrays)
             return
-        read_row = _row_reader(_ROW_OF_RAWS.decode, _identity, self)
+        read_row = _RowReader(_ROW_OF_RAWS.decode, _identity, self).read
         for array in self.arrays:
             rows = read_json(ROWS.decode, array)
             for first in range(0, len(rows), _ROWS_AT_ONCE):
@@ -179,28 +179,28 @@ def one_array(arrays: Iterable[bytes]) -> Iterator[bytes | memoryview]:
     yield b"]" if separator == b"," else b"[]"
 
 
-@dataclass(frozen=True, slots=True)
 class _RowReader(Generic[_T]):
-    """Unwraps the cells of rows.
+    """Unwraps the cells of rows."""
 
-    Attributes:
-        decode: Function that decodes a row of plain cells.
-        value_of: Function that decodes a value.
-        pivots: Keys of the pivoted columns.
-        totals: Keys of the pivoted columns that hold row totals.
-        dimensions: Names of the fields that are not pivoted.
-    """
-
-    decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]]
-    value_of: Callable[[msgspec.Raw], _T]
-    pivots: frozenset[str]
-    totals: frozenset[str]
-    dimensions: frozenset[str]
+    def __init__(
+        self,
+        decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]],
+        value_of: Callable[[msgspec.Raw], _T],
+        result: Result,
+    ) -> None:
+        """Decode rows of plain cells with `decode`, and a single value with `value_of`."""
+        self._decode = decode
+        self._value_of = value_of
+        # Keys of the pivoted columns, and of those that hold row totals.
+        self._totals = {ROW_TOTAL, *(pivot.key for pivot in result.pivots if pivot.is_total)}
+        keys = {pivot.key for pivot in result.pivots}
+        self._pivots = keys | self._totals if keys else keys
+        self._dimensions = result.dimensions
 
     def read(self, row: msgspec.Raw) -> dict[str, Any]:
-        if not self.pivots:
+        if not self._pivots:
             try:
-                return {name: cell.value for name, cell in self.decode(row).items()}
+                return {name: cell.value for name, cell in self._decode(row).items()}
             except msgspec.ValidationError:
                 # A cell of another shape.
                 pass
@@ -212,48 +212,37 @@ class _RowReader(Generic[_T]):
 
         Some releases send `json_bi` in that form.
         """
-        if not self.pivots:
+        if not self._pivots:
             return row
         nested: dict[str, Any] = {}
         for name, value in row.items():
             field, _, pivot = name.partition(_PIVOT_SEPARATOR)
-            if pivot not in self.pivots:
+            if pivot not in self._pivots:
                 nested[name] = value
-            elif pivot not in self.totals:
+            elif pivot not in self._totals:
                 nested.setdefault(field, {})[pivot] = value
         return nested
 
     def _unwrap(self, name: str, cell: msgspec.Raw) -> object:
         if first_byte(cell) != b"{":
-            return self.value_of(cell)
+            return self._value_of(cell)
         parts = OBJECT_OF_RAWS.decode(cell)
-        if name in self.dimensions or not self._is_pivoted(parts):
-            return self.value_of(parts.get("value", NULL))
-        return {key: self._value_in(part) for key, part in parts.items() if key not in self.totals}
+        if name in self._dimensions or not self._is_pivoted(parts):
+            return self._value_of(parts.get("value", NULL))
+        return {key: self._value_in(part) for key, part in parts.items() if key not in self._totals}
 
     def _value_in(self, cell: msgspec.Raw) -> _T:
         if first_byte(cell) != b"{":
-            return self.value_of(cell)
-        return self.value_of(OBJECT_OF_RAWS.decode(cell).get("value", NULL))
+            return self._value_of(cell)
+        return self._value_of(OBJECT_OF_RAWS.decode(cell).get("value", NULL))
 
     def _is_pivoted(self, parts: dict[str, msgspec.Raw]) -> bool:
         # A pivot may be named `value`, as the key of every cell is.
-        if "value" in parts and not parts.keys() <= self.pivots:
+        if "value" in parts and not parts.keys() <= self._pivots:
             return False
-        return bool(parts or self.pivots) and all(
+        return bool(parts or self._pivots) and all(
             first_byte(part) in {b"{", b"n"} for part in parts.values()
         )
-
-
-def _row_reader(
-    decode: Callable[[msgspec.Raw], dict[str, _Cell[_T]]],
-    value_of: Callable[[msgspec.Raw], _T],
-    result: Result,
-) -> Callable[[msgspec.Raw], dict[str, Any]]:
-    pivots = result.pivots
-    totals = frozenset({ROW_TOTAL, *(pivot.key for pivot in pivots if pivot.is_total)})
-    keys = totals.union(pivot.key for pivot in pivots) if pivots else frozenset()
-    return _RowReader(decode, value_of, keys, totals, result.dimensions).read
 
 
 def first_byte(raw: msgspec.Raw) -> bytes:
