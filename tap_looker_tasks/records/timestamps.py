@@ -7,12 +7,12 @@ For example, `to_utc("2026-01-31 12:30:00", zone_named("America/New_York"))` is
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 _DATE_TIME = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d)"
-    r"(?P<fraction>\.\d+)?)?)?\s*(?P<offset>Z|UTC|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?",
+    r"(?P<moment>\d{4}-\d\d-\d\d[T ]\d\d(?::\d\d(?::\d\d(?P<fraction>\.\d+)?)?)?)\s*"
+    r"(?P<offset>Z|UTC|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
 
@@ -39,14 +39,14 @@ def to_utc(text: str, zone: tzinfo | None) -> str:
         OverflowError: If in UTC it is outside the years 1 to 9999.
     """
     found = _DATE_TIME.fullmatch(text)
-    offset = _offset(found) if found and found["offset"] else zone
-    if not found or offset is None:
+    offset = found and found["offset"]
+    if not found or not (offset or zone):
         msg = f"{text!r} is not a date-time of a known time zone"
         raise ValueError(msg)
-    time = ":".join((found["hour"], found["minute"] or "00", found["second"] or "00"))
-    moment = datetime.fromisoformat(f"{found['date']}T{time}").replace(tzinfo=offset)
-    in_utc = moment.astimezone(UTC)
-    return f"{in_utc.replace(tzinfo=None).isoformat()}{found['fraction'] or ''}+00:00"
+    moment = datetime.fromisoformat(found["moment"] + (offset or "").replace("UTC", "Z"))
+    moment = moment if offset else moment.replace(tzinfo=zone)
+    in_utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{in_utc.isoformat(timespec='seconds')}{found['fraction'] or ''}+00:00"
 
 
 def to_local(text: str, zone: tzinfo | None) -> str:
@@ -66,13 +66,6 @@ def to_local(text: str, zone: tzinfo | None) -> str:
     while local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset():
         local -= timedelta(hours=1)
     return local.replace(tzinfo=None, microsecond=0).isoformat(" ")
-
-
-def _offset(found: re.Match[str]) -> tzinfo:
-    if not found["sign"]:
-        return UTC
-    offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
-    return timezone(-offset if found["sign"] == "-" else offset)
 
 
 def to_rfc3339(epoch_seconds: float) -> str:
