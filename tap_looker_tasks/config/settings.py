@@ -299,7 +299,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         missing = [
             field.name
-            for field in msgspec.structs.fields(cls)
+            for field in _FIELDS
             if field.required and config.get(field.name) in (None, "")
         ]
         if missing:
@@ -307,7 +307,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(msg)
         given = {
             field.name: _read_flag(value) if isinstance(field.default, bool) else value
-            for field in msgspec.structs.fields(cls)
+            for field in _FIELDS
             if (value := config.get(field.name)) is not None
         }
         try:
@@ -363,7 +363,8 @@ def find_unknown_settings(config: Mapping[str, Any], declared: Collection[str]) 
     ]
 
 
-SETTING_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_FIELDS = msgspec.structs.fields(Settings)
+SETTING_TYPES = {field.name: field.type for field in _FIELDS}
 
 
 def reject_problems(found: Sequence[str]) -> None:
