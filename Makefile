@@ -33,8 +33,9 @@ bench-peers: .meltano/installed ## the same queries beside other programs, each 
 bench: .meltano/installed ## how fast, small and steady the tap is, beside other ways
 	@$(BIN)/python -m bench
 
-soak: .venv/installed ## end 400 runs at random moments and lines, damage answers and metadata, deliver 20,000 tasks under faults
+soak: .venv/installed ## end 400 runs at random moments and lines, damage answers and metadata, deliver 20,000 tasks under faults; more generated examples
 	@$(BIN)/python -m tests.chaos
+	$(BIN)/python -m pytest -q --hypothesis-profile=thorough tests/unit
 
 docs: .venv/installed .venv/docs/installed ## the documentation as a site, in docs/_build; warnings are errors
 	@$(BIN)/python -m docs.generate

@@ -25,7 +25,9 @@ SLOW_MARKS = ("meltano", "warehouses", "schedulers")
 SLOW_FIXTURES = frozenset({"simulator", "tap", "database", "connection", "show"})
 
 # No time limit for an example: a busy machine is no defect.
-hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.register_profile("unhurried", deadline=None, max_examples=30)
+# More of them: `make soak`.
+hypothesis_settings.register_profile("thorough", deadline=None, max_examples=300)
 # The same few examples for each mutant: `make mutants`.
 hypothesis_settings.register_profile(
     "brief", deadline=None, max_examples=8, derandomize=True, database=None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 def test_an_interrupt_at_any_line_loses_nothing(tmp_path: Path, database: Database) -> None:
-    interruptions = run_interrupted(tmp_path, database, 8, seed=5)
+    interruptions = run_interrupted(tmp_path, database, 4, seed=5)
     assert interruptions.problems == []
     assert interruptions.lines > 1000
     assert interruptions.exits.keys() - {0}

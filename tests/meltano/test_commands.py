@@ -266,6 +266,7 @@ def test_select_takes_columns_and_streams(project: Project) -> None:
     assert "flights__count" not in airlines[0]
 
 
+@pytest.mark.meltano
 def test_the_tap_is_invoked(project: Project) -> None:
     catalog = json.loads(project("invoke", _TAP, "--discover"))
     streams = {stream["tap_stream_id"] for stream in catalog["streams"]}
@@ -273,6 +274,7 @@ def test_the_tap_is_invoked(project: Project) -> None:
     project("invoke", _TAP, "--test")
 
 
+@pytest.mark.meltano
 def test_from_an_empty_folder_to_rows_in_two_commands(simulator: Simulator, tmp_path: Path) -> None:
     environment = {
         "PATH": f"{BIN}:{os.environ['PATH']}",
