@@ -169,7 +169,7 @@ class Statement:
     def _tables(self, text: str) -> list[str]:
         """Return the Explore's table, and the joins of views that the query or `text` names.
 
-        Looker leaves out other joins, too:
+        Looker does the same:
         <https://docs.cloud.google.com/looker/docs/reference/param-explore-always-join>.
         """
         tables: list[str] = []
