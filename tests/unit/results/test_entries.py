@@ -131,7 +131,7 @@ def test_a_body_may_come_byte_by_byte(text: str) -> None:
     assert list(found.items()) == list(json.loads(body).items())
 
 
-@at_most(40)
+@at_most(15)
 @given(MAPS, st.data())
 def test_no_start_of_a_body_passes_for_all_of_it(map_: dict[str, Any], data: st.DataObject) -> None:
     body = data.draw(spaced_json(map_)).strip().encode()
