@@ -13,7 +13,6 @@ MAX_LINE_LENGTH = 2000
 # Control characters, those without a shape (bidirectional marks among them), half characters, and
 # what ends a line or a paragraph.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_MSGSPEC_ERROR = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 _SDK_ERROR = re.compile(r"(?P<what>.*) in config\[(?P<where>.*)\]", re.DOTALL)
 _TYPES = {
     "int": "an integer",
@@ -83,8 +82,8 @@ def explain_error(
         keys_at: Function from a path to the keys of the object there, to find the key that was
             meant.
     """
-    match = _MSGSPEC_ERROR.fullmatch(message)
-    what, where = (match["what"], match["where"] or "") if match else (message, "")
+    what, _, where = message.partition(" - at `$")
+    where = where.removeprefix(".").removesuffix("`")
     config_path = f"{place}{where}"
     if missing := re.search(r"missing required field `(\w+)`", what):
         return (

@@ -75,10 +75,9 @@ def prepare_query(
     query_timezone = query.config.time_zone(query_timezone)
     changes = requested_changes(stored.body, query.config, query_timezone, query.tile_filters)
     if keeper:
-        is_full = keeper.column is None
-        config = msgspec.structs.replace(
-            query.config, replication_key=None if is_full else query.config.replication_key
-        )
+        config = query.config
+        if keeper.column is None:
+            config = msgspec.structs.replace(config, replication_key=None)
         for problem in body_problems(config, stored.body):
             msg = f"{query.config_path}.{problem}"
             raise ValueError(msg)
@@ -403,9 +402,7 @@ def name_what_is_not_there(what: str, way_out: str = "") -> Iterator[None]:
         if error.http_status != _NOT_FOUND:
             raise
         msg = f"there is no {what}, or this user cannot see it{way_out}"
-    else:
-        return
-    raise RequestRejectedError(msg, http_status=_NOT_FOUND)
+        raise RequestRejectedError(msg, http_status=_NOT_FOUND) from None
 
 
 def _source_of(config: QueryConfig) -> tuple[str, str]:

@@ -38,7 +38,6 @@ class Stage(Enum):
 
 PHASES = (Stage.QUEUED, Stage.RUNNING, Stage.COLLECTING, Stage.COLLECTED, Stage.DELIVERING)
 """The stages that take time, in their order."""
-_PHASES_BACKWARDS = PHASES[::-1]
 
 
 Phase = tuple[Stage, float, float]
@@ -108,7 +107,7 @@ class TaskFacts(msgspec.Struct, eq=False, array_like=True):
         )
         end = now if self.ended_at is None else self.ended_at
         phases: list[Phase] = []
-        for stage, begin in zip(_PHASES_BACKWARDS, moments, strict=True):
+        for stage, begin in zip(reversed(PHASES), moments, strict=True):
             if begin is not None:
                 # The parts of a run record their moments separately; no phase lasts below zero.
                 end = max(begin, end)
@@ -353,7 +352,7 @@ class RunFacts:
         A query unknown to earlier runs is estimated to need this run's average task time; a target,
         as long for the collected results as it took for the delivered ones.
         """
-        usual = self._mean_seconds()
+        usual = self._seconds_running / self._finishes if self._finishes else None
         rests: list[float] = []
         for task in (*self.in_stage(Stage.QUEUED), *self.in_stage(Stage.RUNNING)):
             expected = self._expected.get(task.name or "", usual)
@@ -362,9 +361,6 @@ class RunFacts:
             rests.append(max(0.0, expected - now + (task.running_at or now)))
         in_looker = max(*rests, sum(rests) / self.slots) if rests else 0.0
         return max(in_looker, self._seconds_to_deliver()) or None
-
-    def _mean_seconds(self) -> float | None:
-        return self._seconds_running / self._finishes if self._finishes else None
 
     def _seconds_to_deliver(self) -> float:
         """Return the estimated seconds to deliver the collected results, at the speed so far."""
