@@ -130,7 +130,7 @@ class LookerClient:
                     elif isinstance(entry, TaskEntry) and entry.rows is not None:
                         entry.rows.clear()
         except MalformedResponseError as malformed:
-            return unreadable(operation.name, self._connection.base_url, malformed)
+            return unreadable(operation, malformed)
         except RetriableRequestError as error:
             return error
         return None
@@ -163,17 +163,16 @@ class LookerClient:
     def _read_result(
         self, operation: Operation, response: LookerResponse, new_rows: Callable[[], RowArrays]
     ) -> TaskEntry:
-        base_url = self._connection.base_url
         if response.status in _NOT_READY:
-            msg = f"{operation.name}: {base_url} reported that the result is not ready"
+            msg = f"{operation.name}: {operation.base_url} reported that the result is not ready"
             raise RetriableRequestError(msg, safe_to_retry=True)
         try:
             return read_body(response.content_type, response.chunks(), new_rows)
         except NotAResultError as error:
-            msg = f"{operation.name}: {base_url} returned no result: {error}"
+            msg = f"{operation.name}: {operation.base_url} returned no result: {error}"
             rejected = RequestRejectedError(msg, http_status=response.status)
         except MalformedResponseError as malformed:
-            raise unreadable(operation.name, base_url, malformed) from None
+            raise unreadable(operation, malformed) from None
         raise rejected
 
     def create_query_task(
@@ -396,12 +395,12 @@ class LookerClient:
             return msgspec.json.decode(body, type=type_)
         except (ValueError, RecursionError) as malformed:
             found = page_in(body) or malformed
-            raise unreadable(operation.name, self._connection.base_url, found) from None
+            raise unreadable(operation, found) from None
 
     def _id_in(self, operation: Operation, created: dict[str, Any]) -> str:
         if id_ := as_id(created.get("id")):
             return id_
-        raise unreadable(operation.name, self._connection.base_url, "no id in the response")
+        raise unreadable(operation, "no id in the response")
 
     @contextmanager
     def _send(
@@ -438,7 +437,7 @@ class LookerClient:
             error.safe_to_retry = True
             raise
         except (ValueError, RecursionError) as malformed:
-            raise unreadable(login.name, self._connection.base_url, malformed) from None
+            raise unreadable(login, malformed) from None
 
 
 def _search_by_title(title: str, limit: int) -> str:

@@ -11,6 +11,7 @@ from concurrent.futures import (
 )
 from contextlib import suppress
 from threading import Event, Thread
+from urllib.parse import urlsplit
 
 from requests import Response
 from urllib3.exceptions import HTTPError
@@ -61,7 +62,7 @@ class Exchange:
         """
         return self._response.result()
 
-    def send(self, request: Callable[..., Response], host: str) -> None:
+    def send(self, request: Callable[..., Response]) -> None:
         """Call `request` with a timeout, and wait for the header of its response.
 
         Raises:
@@ -83,6 +84,7 @@ class Exchange:
                 self._response.exception(left + _SLACK_SECONDS)
         if self._response.cancel():
             self.operation.check()
+            host = urlsplit(self.operation.base_url).netloc
             msg = f"timed out looking up the address of {host}, or receiving a header from it"
             raise TimeoutError(msg)
         self._response.result()

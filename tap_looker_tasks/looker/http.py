@@ -12,7 +12,6 @@ from functools import partial
 from importlib.metadata import version
 from math import inf
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -94,14 +93,14 @@ class LookerResponse:
         most = left = min(longest, self._connection.max_response_bytes)
         chunks = self._exchange.read_pieces(_CHUNK_BYTES)
         while True:
-            with translate_errors(self._operation, self._connection.base_url):
+            with translate_errors(self._operation):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
             left -= len(chunk)
             if left < 0:
                 msg = (
-                    f"{self._operation.name}: the response from {self._connection.base_url} "
+                    f"{self._operation.name}: the response from {self._operation.base_url} "
                     f"exceeds {most} bytes; add filters or raise max_response_bytes"
                 )
                 raise ResponseTooLargeError(msg, http_status=self.status)
@@ -141,7 +140,8 @@ class Http:
     def begin(self, name: str, max_seconds: float = inf) -> Operation:
         """Start an operation, which ends by `abort` or when its time is over."""
         with self._lock:
-            return Operation(name, self._clock.now() + max_seconds, self._aborted)
+            ends_at = self._clock.now() + max_seconds
+            return Operation(name, self._connection.base_url, ends_at, self._aborted)
 
     @contextmanager
     def send(
@@ -222,26 +222,24 @@ class Http:
     def _ask(
         self, exchange: Exchange, operation: Operation, verb: str, path: str, **request: Any
     ) -> None:
-        base_url = self._connection.base_url
         ask = partial(
             self._session.request,
             verb,
-            f"{base_url}/api/4.0/{path}",
+            f"{operation.base_url}/api/4.0/{path}",
             # Looker's API does not redirect; a sign-in page or a wrong address does.
             allow_redirects=False,
             stream=True,
             **request,
         )
-        with translate_errors(operation, base_url):
-            exchange.send(ask, urlsplit(base_url).netloc)
+        with translate_errors(operation):
+            exchange.send(ask)
 
     def _rejection(self, exchange: Exchange, operation: Operation) -> RequestError:
-        response, base_url = exchange.response, self._connection.base_url
-        body = b""
+        response, body = exchange.response, b""
         # The status is enough, even if the body cannot be read.
-        with suppress(RetriableRequestError), translate_errors(operation, base_url):
+        with suppress(RetriableRequestError), translate_errors(operation):
             body = next(exchange.read_pieces(_MAX_ERROR_BYTES), b"")
-        error = read_error(response, body, operation.name, base_url)
+        error = read_error(response, body, operation)
         if isinstance(error, RetriableRequestError):
             self._slow_down(response, error.retry_after)
         return error

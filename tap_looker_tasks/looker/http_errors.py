@@ -72,7 +72,7 @@ _PASSING_STATUSES = _OVERLOADED | {408, 429, 500}
 
 
 @contextmanager
-def translate_errors(operation: Operation, base_url: str) -> Iterator[None]:
+def translate_errors(operation: Operation) -> Iterator[None]:
     """Turn the exceptions of `requests` and `urllib3` into the tap's own.
 
     Raises:
@@ -84,47 +84,45 @@ def translate_errors(operation: Operation, base_url: str) -> Iterator[None]:
         yield
     except (HTTPError, OSError) as error:
         operation.check()
-        raise _translated(error, operation.name, base_url) from None
+        raise _translated(error, operation) from None
 
 
-def _translated(
-    error: HTTPError | OSError, operation: str, base_url: str
-) -> UnreachableError | RetriableRequestError:
+def _translated(error: HTTPError | OSError, operation: Operation) -> RequestError:
+    name, base_url = operation.name, operation.base_url
     if isinstance(error, _NO_RESPONSE):
-        return _no_response(_causes(error), operation, base_url)
+        return _no_response(_causes(error), operation)
     if isinstance(error, http.InvalidHeader):
         # The library's message would quote the header. The tap's own headers are checked earlier.
         msg = (
-            f"{operation}: the response from {base_url} has contradictory or invalid headers; "
+            f"{name}: the response from {base_url} has contradictory or invalid headers; "
             "check any proxy before it"
         )
         return RetriableRequestError(msg)
     if isinstance(error, HTTPError):
         msg = (
-            f"{operation}: the response from {base_url} was cut short "
+            f"{name}: the response from {base_url} was cut short "
             f"({_message_of(_causes(error)[-1])}); check the network, and any proxy before Looker"
         )
         return RetriableRequestError(msg)
     msg = (
-        f"{operation}: cannot send a request to {base_url}: {_message_of(error)}; check base_url, "
+        f"{name}: cannot send a request to {base_url}: {_message_of(error)}; check base_url, "
         "ca_bundle and HTTPS_PROXY"
     )
     return UnreachableError(msg)
 
 
-def _no_response(
-    causes: list[BaseException], operation: str, base_url: str
-) -> UnreachableError | RetriableRequestError:
+def _no_response(causes: list[BaseException], operation: Operation) -> RequestError:
+    name, base_url = operation.name, operation.base_url
     why = _message_of(causes[-1])
     if any(isinstance(cause, SSLCertVerificationError) for cause in causes):
         msg = (
-            f"{operation}: the certificate of {base_url} is not trusted ({why}); "
+            f"{name}: the certificate of {base_url} is not trusted ({why}); "
             "set ca_bundle to your certificate authority's file"
         )
         return UnreachableError(msg)
     is_by_proxy = any(isinstance(cause, http.ProxyError) for cause in causes)
     what_to_check = "the proxy that HTTPS_PROXY names" if is_by_proxy else "base_url"
-    msg = f"{operation}: no response from {base_url} ({why}); check {what_to_check}"
+    msg = f"{name}: no response from {base_url} ({why}); check {what_to_check}"
     never_sent = any(isinstance(cause, _NEVER_SENT) for cause in causes)
     return RetriableRequestError(msg, safe_to_retry=never_sent)
 
@@ -141,22 +139,19 @@ def _message_of(error: BaseException) -> str:
     return (str(error) or type(error).__name__)[:_MAX_LENGTH]
 
 
-def read_error(
-    response: requests.Response, body: bytes, operation: str, base_url: str
-) -> RequestError:
+def read_error(response: requests.Response, body: bytes, operation: Operation) -> RequestError:
     """Build the error for a response with an error status.
 
     Args:
         response: Response; its status and headers are read.
         body: Start of its body.
-        operation: Operation ID of the request.
-        base_url: URL of the instance, for the message.
+        operation: Operation of the request.
     """
     status = response.status_code
-    msg = f"{operation}: {base_url} returned HTTP {status}"
+    msg = f"{operation.name}: {operation.base_url} returned HTTP {status}"
     if reported := _message_in(body) or page_in(body):
         msg += f" ({reported})"
-    if advice := _advice(response, operation):
+    if advice := _advice(response, operation.name):
         msg += f"; {advice}"
     if status in _PASSING_STATUSES:
         retry_after = read_retry_after(response)
@@ -165,11 +160,11 @@ def read_error(
     return RequestRejectedError(msg, http_status=status)
 
 
-def unreadable(operation: str, base_url: str, found: object) -> RetriableRequestError:
+def unreadable(operation: Operation, found: object) -> RetriableRequestError:
     """Build the error for a successful response that is not one of Looker's."""
     msg = (
-        f"{operation}: {base_url} did not return a Looker API response: {found}; check base_url "
-        "and any proxy before it"
+        f"{operation.name}: {operation.base_url} did not return a Looker API response: {found}; "
+        "check base_url and any proxy before it"
     )
     return RetriableRequestError(msg)
 

@@ -94,11 +94,13 @@ class Operation:
 
     Attributes:
         name: Operation ID in Looker's API.
+        base_url: Address of the Looker instance, which errors name.
         ends_at: Epoch seconds at which it ends in any case.
         aborted: Event that ends it immediately.
     """
 
     name: str
+    base_url: str
     ends_at: float
     aborted: Event
 

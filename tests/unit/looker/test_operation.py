@@ -47,7 +47,7 @@ def test_another_thread_waits_for_a_login_no_longer_than_its_operation() -> None
     def log_in(operation: Operation) -> Token:
         def wait() -> None:
             with pytest.raises(RetriableRequestError) as caught:
-                shared.get(Operation("look", clock.now(), operation.aborted))
+                shared.get(Operation("look", "https://looker", clock.now(), operation.aborted))
             failures.append(caught.value.message)
 
         thread = Thread(target=wait)
@@ -56,5 +56,5 @@ def test_another_thread_waits_for_a_login_no_longer_than_its_operation() -> None
         return Token("t", clock.now() + 60)
 
     shared = SharedToken(log_in, clock)
-    shared.get(Operation("look", clock.now() + 60, Event()))
+    shared.get(Operation("look", "https://looker", clock.now() + 60, Event()))
     assert failures == ["look: the login took too long; see http_timeout_seconds"]
