@@ -8,7 +8,14 @@ from enum import Enum
 
 import msgspec
 
-from tap_looker_tasks.tasks import Cancelled, Collected, Launched, LaunchFailed, ProgressEvent
+from tap_looker_tasks.tasks import (
+    Cancelled,
+    Collected,
+    Launched,
+    LaunchedTask,
+    LaunchFailed,
+    ProgressEvent,
+)
 from tap_looker_tasks.wording import one_line
 
 _COMPLETE = "complete"
@@ -206,9 +213,7 @@ class RunFacts:
             return
         match event:
             case Launched(task):
-                name = task.query_name
-                page = task.share_url or _page_of(task.query_id) or self._pages.get(name)
-                self.launched(task.query_task_id, name, task.query_id, task.attempt, now, page)
+                self.launched(task, now)
             case Collected(query_task_id, status, size, seconds, at):
                 self.finished(query_task_id, status, at - seconds)
                 self.collected(query_task_id, size, at)
@@ -222,29 +227,14 @@ class RunFacts:
         """Record that a query waits for a slot."""
         self._find_queued(name, at).queued_at = at
 
-    def launched(
-        self,
-        query_task_id: str,
-        name: str,
-        query_id: str | None,
-        attempt: int,
-        at: float,
-        link: str | None = None,
-    ) -> None:
-        """Record the creation of a query's task, which replaces a lost one, if there was one.
-
-        Args:
-            query_task_id: Looker's ID of the task.
-            name: Stream of the query.
-            query_id: Looker's ID of the query.
-            attempt: Number of the launch, from 1.
-            at: Epoch seconds.
-            link: Address or path of the query in Looker's pages, if known.
-        """
+    def launched(self, launched: LaunchedTask, at: float) -> None:
+        """Record the creation of a query's task, which replaces a lost one, if there was one."""
+        name, query_id = launched.query_name, launched.query_id
         task = self._find_queued(name, at)
-        task.query_task_id, task.query_id, task.attempt = query_task_id, query_id, attempt
-        task.link, task.is_launched, task.running_at = link, True, at
-        self._by_id[query_task_id] = task
+        task.query_task_id, task.query_id = launched.query_task_id, query_id
+        task.attempt, task.is_launched, task.running_at = launched.attempt, True, at
+        task.link = launched.share_url or _page_of(query_id) or self._pages.get(name)
+        self._by_id[launched.query_task_id] = task
         self.launches += 1
         self._move(task, Stage.RUNNING)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 
+from tap_looker_tasks.tasks import LaunchedTask
 from tap_looker_tasks.watch.facts import RunFacts
 from tests.watch.shown import START
 
@@ -46,7 +47,9 @@ def log_big_run(count: int, *, slots: int = 10, seed: int = 7) -> RunFacts:
     for number, name in enumerate(names):
         slot = free_at.index(min(free_at))
         id_ = f"{chance.getrandbits(128):032x}"
-        facts.launched(id_, name, str(9_000 + number), 1, free_at[slot], f"/x/{id_[:8]}")
+        facts.launched(
+            LaunchedTask(id_, name, str(9_000 + number), share_url=f"/x/{id_[:8]}"), free_at[slot]
+        )
         free_at[slot] += chance.lognormvariate(1, 0.9)
         ready.append((free_at[slot], id_))
     _deliver(facts, sorted(ready), chance)

@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tap_looker_tasks.tasks import LaunchedTask
 from tap_looker_tasks.watch.facts import RunFacts
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def log_half_a_run() -> RunFacts:
     facts.expect("users", 30)
     for name in ("orders", "users", "events"):
         facts.queued(name, START)
-    facts.launched("task-orders", "orders", "101", 1, START + 1)
-    facts.launched("task-events", "events", "103", 1, START + 2)
+    facts.launched(LaunchedTask("task-orders", "orders", "101"), START + 1)
+    facts.launched(LaunchedTask("task-events", "events", "103"), START + 2)
     facts.followed("task-external", START + 2)
     facts.finished("task-external", "complete", START + 5)
     facts.collected("task-external", 4_000, START + 6)
@@ -48,7 +49,7 @@ def log_a_run() -> RunFacts:
     facts = log_half_a_run()
     facts.rows("task-external", 250, 2_000, START + 10)
     facts.delivered("task-external", "complete", 500, None, 2.5, START + 12)
-    facts.launched("task-orders-2", "orders", "101", 2, START + 20)
+    facts.launched(LaunchedTask("task-orders-2", "orders", "101", 2), START + 20)
     facts.finished("task-orders-2", "error", START + 50)
     facts.collected("task-orders-2", 100, START + 50)
     message = 'SQL Error: column "a" does\nnot exist </script><script>alert(1)</script>'

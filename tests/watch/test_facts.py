@@ -55,9 +55,9 @@ def test_a_phase_never_lasts_less_than_nothing() -> None:
 def test_a_lost_task_counts_once_with_the_one_launched_in_its_place() -> None:
     facts = RunFacts(START, Counter())
     facts.queued("orders", START)
-    facts.launched("1", "orders", "101", 1, START + 1)
+    facts.launched(LaunchedTask("1", "orders", "101"), START + 1)
     facts.queued("orders", START + 5)
-    facts.launched("2", "orders", "101", 2, START + 6)
+    facts.launched(LaunchedTask("2", "orders", "101", 2), START + 6)
     assert facts.total == 1
     assert [(t.query_task_id, t.stage) for t in facts.tasks] == [
         ("1", Stage.RELAUNCHED),
@@ -68,8 +68,8 @@ def test_a_lost_task_counts_once_with_the_one_launched_in_its_place() -> None:
 
 def test_a_task_that_timed_out_and_was_cancelled_failed() -> None:
     facts = RunFacts(START, Counter())
-    facts.launched("1", "orders", "101", 1, START)
-    facts.launched("2", "users", "102", 1, START)
+    facts.launched(LaunchedTask("1", "orders", "101"), START)
+    facts.launched(LaunchedTask("2", "users", "102"), START)
     facts.delivered("1", "timeout", None, None, None, START + 9)
     facts.cancelled("1", START + 9)
     facts.cancelled("2", START + 9)
@@ -88,7 +88,7 @@ def test_time_left_is_what_earlier_runs_and_the_slots_say() -> None:
     for name, seconds in (("a", 60), ("b", 30), ("c", 30), ("d", 30)):
         facts.expect(name, seconds)
         facts.queued(name, START)
-    facts.launched("1", "a", None, 1, START)
+    facts.launched(LaunchedTask("1", "a"), START)
     facts.slots = 10
     assert facts.time_left(START + 10) == 50
     facts.slots = 2
@@ -102,7 +102,7 @@ def test_a_query_that_is_new_takes_as_long_as_others_do() -> None:
     assert facts.time_left(START + 1) is None
     facts.finished("1", "complete", START + 8)
     assert facts.time_left(START + 8) == 8
-    facts.launched("2", "new", None, 1, START + 8)
+    facts.launched(LaunchedTask("2", "new"), START + 8)
     assert facts.time_left(START + 11) == 5
 
 
@@ -201,7 +201,7 @@ def test_reporting_costs_nothing_that_shows() -> None:
     for number in range(5_000):
         id_ = str(number)
         facts.queued(id_, START)
-        facts.launched(id_, id_, id_, 1, START)
+        facts.launched(LaunchedTask(id_, id_, id_), START)
         facts.finished(id_, "complete", START)
         facts.collected(id_, 10, START)
         for _ in range(10):

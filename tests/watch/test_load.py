@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_looker_tasks.tasks import LaunchedTask
 from tap_looker_tasks.watch.facts import PHASES, RunFacts, Stage
 from tap_looker_tasks.watch.report import SAMPLES, Cause, explain_load, measure_load
 from tests.watch.big_run import log_big_run
@@ -24,7 +25,7 @@ def log_one(
     *, running: float, waiting: float, delivering: float, arriving: float = 0
 ) -> tuple[RunFacts, float]:
     facts = RunFacts(START, Counter(), slots=10)
-    facts.launched("1", "orders", "7", 1, START)
+    facts.launched(LaunchedTask("1", "orders", "7"), START)
     facts.finished("1", "complete", START + running)
     here = START + running + arriving
     facts.collected("1", 1, here)
@@ -100,7 +101,7 @@ def test_load_counts_the_tasks_of_each_moment() -> None:
 def test_load_is_a_mean_and_the_most_slots_are_exact() -> None:
     facts = RunFacts(START, Counter(), slots=10)
     for number, (begin, end) in enumerate([(0, 3), (1, 3), (2, 9), (3, 9)]):
-        facts.launched(str(number), str(number), None, 1, START + begin)
+        facts.launched(LaunchedTask(str(number), str(number)), START + begin)
         facts.finished(str(number), "complete", START + end)
         facts.collected(str(number), 1, START + end)
         facts.delivered(str(number), "complete", 1, None, None, START + end)
@@ -117,7 +118,7 @@ def log_at_random(chance: random.Random) -> RunFacts:
         moments = iter(sorted(START + chance.uniform(0, 10) for _ in range(6)))
         facts.queued(name, next(moments))
         stages: list[Callable[[float], None]] = [
-            partial(facts.launched, name, name, None, 1),
+            partial(facts.launched, LaunchedTask(name, name)),
             partial(facts.finished, name, "complete"),
             partial(facts.collected, name, 1),
             partial(facts.delivering, name),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_looker_tasks.errors import SettingsError
+from tap_looker_tasks.tasks import LaunchedTask
 from tap_looker_tasks.watch.facts import RunFacts
 from tap_looker_tasks.watch.report import write_report
 from tests.watch.big_run import BASE_URL, CONFIGURATION, log_big_run
@@ -180,7 +181,7 @@ def test_nothing_hostile_gets_through(show: Callable[..., Page]) -> None:
     facts = RunFacts(START, Counter(HOSTILE))
     for text in HOSTILE:
         facts.queued(text, START)
-        facts.launched(text, text, text, 1, START, f"javascript:{text}")
+        facts.launched(LaunchedTask(text, text, text, share_url=f"javascript:{text}"), START)
         facts.delivered(text, text, None, f"{text}\n{text}", None, START + 1)
     everything = "\n".join(HOSTILE)
     facts.ended(1, everything, START + 2)
@@ -203,10 +204,10 @@ def test_the_page_may_run_and_load_nothing_of_others(show: Callable[..., Page]) 
 
 def test_queries_are_linked_to_looker(show: Callable[..., Page]) -> None:
     facts = RunFacts(START, CALLS)
-    facts.launched("1", "a_look", "7", 1, START, "/looks/12")
-    facts.launched("2", "a_share", "8", 1, START, "https://other.test/x/a")
+    facts.launched(LaunchedTask("1", "a_look", "7", share_url="/looks/12"), START)
+    facts.launched(LaunchedTask("2", "a_share", "8", share_url="https://other.test/x/a"), START)
     for number, link in enumerate(["javascript:alert(1)", "https://[", ""], 3):
-        facts.launched(str(number), "no_page", "9", 1, START, link)
+        facts.launched(LaunchedTask(str(number), "no_page", "9", share_url=link), START)
     page = show(facts)
     look = page.get_by_role("link", name="a_look")
     assert look.get_attribute("href") == "https://example.cloud.looker.com/looks/12"
