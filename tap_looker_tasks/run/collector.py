@@ -383,27 +383,23 @@ class RequestRunner:
         Raises:
             StillRunningError: If it still runs.
         """
-        entries = self._client.query_task_multi_results(
-            [query_task_id], new_rows=self._results.new_rows, max_tries=1, max_seconds=max_seconds
-        )
-        for _, entry in entries:
-            if isinstance(entry, MalformedResponseError):
-                continue
-            if entry.rows is not None:
-                entry.rows.clear()
-            if phase_of(entry.status) is Phase.UNFINISHED:
+        for report in self._poll(Poll((query_task_id,), is_probe=True), max_seconds):
+            if report.stored:
+                report.stored.discard()
+            if report.status and phase_of(report.status) is Phase.UNFINISHED:
                 msg = (
                     "it still runs, because Looker does not allow this user to stop it (HTTP "
                     "404); check the permissions of the API user"
                 )
                 raise StillRunningError(msg)
 
-    def _poll(self, request: Poll) -> Iterator[StatusReceived]:
+    def _poll(self, request: Poll, max_seconds: float = inf) -> Iterator[StatusReceived]:
         started_at = self._clock.now()
         entries = self._client.query_task_multi_results(
             request.query_task_ids,
             new_rows=self._results.new_rows,
             max_tries=1 if request.is_probe else None,
+            max_seconds=max_seconds,
         )
         for query_task_id, entry in entries:
             if isinstance(entry, MalformedResponseError):
