@@ -20,7 +20,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 import msgspec
-from singer_sdk.contrib.msgspec import enc_hook
+from singer_sdk.contrib.msgspec import enc_hook, encoder
 from singer_sdk.helpers._batch import BatchConfig, StorageTarget
 from singer_sdk.helpers._state import StateWriter
 from singer_sdk.helpers.types import TapState
@@ -353,7 +353,6 @@ _GZIP_LEVEL = 1
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 # The local file system, as fsspec names it.
 _LOCAL = ("", "file", "local")
-_ENCODER = msgspec.json.Encoder(enc_hook=enc_hook, decimal_format="number")
 
 
 class BatchFiles:
@@ -385,7 +384,7 @@ class BatchFiles:
                     yield from self._add(record.lines, record.count)
                     record.is_written = True
                 else:
-                    yield from self._add(_ENCODER.encode_lines([record]), 1)
+                    yield from self._add(encoder.encode_lines([record]), 1)
             if self._rows:
                 yield self._store()
         finally:

@@ -16,7 +16,6 @@ from tap_looker_tasks.tasks.query_task import (
     FollowedTask,
     LaunchedTask,
     Outcome,
-    QueryTask,
 )
 
 # By default, for pages and for the API, and behind a proxy.
@@ -153,10 +152,8 @@ class Ledger:
         elif outcome.problem is None and task.query_task_id in self._external_ids:
             self._finished[task.query_task_id] = outcome.status
 
-    def forget(self, task: QueryTask) -> None:
+    def forget(self, task: LaunchedTask) -> None:
         """Remove a launched task, unless its query has been launched again since."""
-        if not isinstance(task, LaunchedTask):
-            return
         noted = self._in_flight.get(task.query_name)
         if noted and noted.get("query_task_id") == task.query_task_id:
             del self._in_flight[task.query_name]
