@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tap_looker_tasks.watch.live import LiveDisplay
 
 _SECONDS_BETWEEN_FRAMES = 0.5
+_SECONDS_BETWEEN_LINES = 10.0
 # While Looker works and nothing else happens, a line is due after this many intervals.
 _MAX_SILENCE = 6
 _RATE_SECONDS = 10.0
@@ -192,23 +193,19 @@ class RunWatch:
 class Progress:
     """Shows `facts` between `start` and `stop`; `tick` is to be called often."""
 
-    def __init__(
-        self, facts: RunFacts, logger: logging.Logger, stream: TextIO | None, interval: float = 10
-    ) -> None:
+    def __init__(self, facts: RunFacts, logger: logging.Logger, stream: TextIO | None) -> None:
         """Prepare the display.
 
         Args:
             facts: Facts of the run.
             logger: Logger for lines, if no live display is possible.
             stream: Standard error; None if the process has none.
-            interval: Seconds between lines.
         """
         self._facts = facts
         self._logger = logger
         self._stream = stream
-        self._interval = interval
         self._live: LiveDisplay | None = None
-        self._due_at = facts.started_at + interval
+        self._due_at = facts.started_at + _SECONDS_BETWEEN_LINES
         self._reported_at = facts.started_at
         self._changes_reported = facts.changes
         self._rows: deque[tuple[float, int]] = deque([(facts.started_at, facts.row_count)])
@@ -232,7 +229,7 @@ class Progress:
             return
         self._note_rows(now)
         if self._live is None:
-            self._due_at = now + self._interval
+            self._due_at = now + _SECONDS_BETWEEN_LINES
             self._log_line(now)
         else:
             self._due_at = now + _SECONDS_BETWEEN_FRAMES
@@ -279,7 +276,7 @@ class Progress:
 
     def _log_line(self, now: float) -> None:
         is_silent = self._facts.changes == self._changes_reported
-        if is_silent and now - self._reported_at < self._interval * _MAX_SILENCE:
+        if is_silent and now - self._reported_at < _SECONDS_BETWEEN_LINES * _MAX_SILENCE:
             return
         self._changes_reported, self._reported_at = self._facts.changes, now
         # Handlers of a closed standard error may fail.

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -205,16 +204,16 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def show(facts: RunFacts, stream: Terminal | None = None, **arguments: Any) -> Progress:
+def show(facts: RunFacts, stream: Terminal | None = None) -> Progress:
     logger = logging.getLogger("tap-looker-tasks")
-    return Progress(facts, logger, stream, **arguments)
+    return Progress(facts, logger, stream)
 
 
 def test_a_line_comes_every_interval_while_something_happens(
     lines: pytest.LogCaptureFixture,
 ) -> None:
     facts = log_half_a_run()
-    with started(show(facts, interval=10)) as progress:
+    with started(show(facts)) as progress:
         for second in range(100):
             facts.rows("task-external", 10, 100, START + second)
             progress.tick(START + second)
