@@ -243,8 +243,7 @@ class Launcher:
             configuration=self.configuration(task.query_name),
             body=self.stored_queries.body_to_keep(keeper, len(self.keepers)),
             query_id=task.query_id if self._is_reusable(task, keeper) else None,
-            row_limit=task.limits.row_limit,
-            column_limit=task.limits.column_limit,
+            **msgspec.to_builtins(task.limits),
             content=keeper.query.content_path,
         )
         keeper.save(last_run, runtime, run_id)

@@ -200,8 +200,8 @@ _ROW_CAPS = {
 }
 
 
-class Limits(NamedTuple):
-    """Limits at which Looker cuts off a result.
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Limits at which Looker cuts off a result; in state, keys of a query and of a task in flight.
 
     Attributes:
         row_limit: Maximum number of rows; None for all, or if it is not known.
@@ -210,10 +210,6 @@ class Limits(NamedTuple):
 
     row_limit: int | None = None
     column_limit: int | None = None
-
-    def known(self) -> dict[str, int]:
-        """Return the known limits by name."""
-        return {name: limit for name, limit in self._asdict().items() if limit is not None}
 
 
 UNKNOWN_LIMITS = Limits()

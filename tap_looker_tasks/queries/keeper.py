@@ -47,8 +47,8 @@ class StreamState(msgspec.Struct):
     query: dict[str, Any] | None = None
 
 
-class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """State of a query that was run.
+class QueryState(Limits, frozen=True, kw_only=True, omit_defaults=True):
+    """State of a query that was run, with the limits of its result.
 
     Attributes:
         fingerprint: Hash of its configuration, its Look's query and its bookmark.
@@ -58,8 +58,6 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             the cache. Integers, because some targets cannot write state with fractions.
         body: The saved query that the configuration names, if it is short. Looker never changes a
             saved query, so no run looks it up again.
-        row_limit: Maximum number of rows of its result.
-        column_limit: Maximum number of pivot values.
         content: Path of the content in Looker whose title names the stream.
     """
 
@@ -68,8 +66,6 @@ class QueryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     query_id: str | None = None
     runtimes_milliseconds: tuple[int, ...] = ()
     body: dict[str, Any] | None = None
-    row_limit: int | None = None
-    column_limit: int | None = None
     content: str | None = None
 
     @property

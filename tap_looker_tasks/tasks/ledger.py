@@ -22,8 +22,8 @@ from tap_looker_tasks.tasks.query_task import (
 _PORTS = frozenset({None, 443, 9999, 19999})
 
 
-class TaskInFlight(msgspec.Struct):
-    """A launched and undelivered task in state.
+class TaskInFlight(Limits, frozen=True, kw_only=True):
+    """A launched and undelivered task in state, with the limits of its result.
 
     Attributes:
         query_task_id: Looker's ID of the task.
@@ -31,8 +31,6 @@ class TaskInFlight(msgspec.Struct):
         query_id: Looker's ID of the query.
         launched_at: Date-time of the launch.
         fingerprint: Hash of the query; another one means another query.
-        row_limit: Maximum number of rows; None for all, or if it is not known.
-        column_limit: Maximum number of pivot values; None for all, or if it is not known.
     """
 
     query_task_id: str
@@ -40,8 +38,6 @@ class TaskInFlight(msgspec.Struct):
     query_id: str | None = None
     launched_at: str | None = None
     fingerprint: str | None = None
-    row_limit: int | None = None
-    column_limit: int | None = None
 
 
 class LedgerState(StreamState):
@@ -131,7 +127,7 @@ class Ledger:
             "launched_at": to_rfc3339(task.launched_at),
             "attempt": task.attempt,
             "fingerprint": task.fingerprint,
-            **task.limits.known(),
+            **msgspec.to_builtins(task.limits),
         }
 
     def save(self, outcome: Outcome) -> None:

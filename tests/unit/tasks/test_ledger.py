@@ -120,7 +120,7 @@ def test_limits_that_a_result_does_not_show_are_kept(
     assert task.limits == limits
     bookmark: dict[str, Any] = {}
     Ledger(bookmark, []).note_launched(task)
-    assert bookmark["in_flight"]["flights"] == IN_FLIGHT | limits.known()
+    assert bookmark["in_flight"]["flights"] == IN_FLIGHT | noted
 
 
 @pytest.mark.parametrize("fingerprints", [{"flights": "changed"}, {}])
