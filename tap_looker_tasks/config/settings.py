@@ -26,8 +26,6 @@ from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import to_utc, zone_named
 from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar, name_setting_first
 
-MAX_BATCH_SIZE = 250
-
 # Keys of an object of the configuration, by the end of its path.
 _KEYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -174,7 +172,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Batch size",
             "Maximum number of query tasks in one `multi_results` request",
             ge=1,
-            le=MAX_BATCH_SIZE,
+            le=250,
         ),
     ] = 50
     poll_interval_seconds: Annotated[

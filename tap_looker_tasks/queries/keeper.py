@@ -169,7 +169,7 @@ class QueryKeeper:
             now: Epoch seconds.
         """
         key = self._bookmark.get("replication_key")
-        if self.column is None or (key is None and not self.has_bookmark):
+        if self.column is None:
             return None
         if self.has_bookmark and self._is_future(now):
             reason = f"is in the future ({self._found}), and would skip all rows until then"

@@ -19,12 +19,9 @@ from tap_looker_tasks.results import as_object, as_objects, as_text
 _Converter = Callable[[Any], object]
 
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
-_CACHED_DATES = 4096
 # Hours of nearly four years.
 _CACHED_HOURS = 32768
-_CACHED_ZONES = 8
 _MAX_INTEGER = 1000
-_CACHED_DECIMALS = 64
 _ALL_DIGITS = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 # <https://sdk.meltano.com/en/latest/guides/schema-features.html>
 DECIMAL_FORMAT = "x-singer.decimal"
@@ -109,7 +106,7 @@ def _string(value: object) -> str | None:
     return _ENCODER.encode(value).decode()
 
 
-@lru_cache(_CACHED_DATES)
+@lru_cache(4096)
 def _date(value: str | None) -> str | None:
     if value is None:
         return None
@@ -167,7 +164,7 @@ class _HoursInUtc(dict[str, str | None]):
         return in_utc.isoformat()[:_HOUR_ENDS] if is_one and is_full_hour else None
 
 
-@lru_cache(_CACHED_ZONES)
+@lru_cache(8)
 def _hours_in_utc(zone: tzinfo | None) -> _HoursInUtc:
     return _HoursInUtc(zone)
 
@@ -265,7 +262,7 @@ def column_type_of(looker_type: str | None) -> ColumnType:
     return TYPE_BY_LOOKER_TYPE.get(looker_type.rstrip("0123456789"), ANYTHING)
 
 
-@lru_cache(_CACHED_DECIMALS)
+@lru_cache(64)
 def decimal_type(precision: int, scale: int) -> ColumnType:
     """Return the type of numbers declared as exact decimals, which are written as text.
 

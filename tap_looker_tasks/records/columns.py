@@ -205,21 +205,17 @@ def stream_schema(
         dimensions: Fields that `_row_key` is computed from; None for a stream without it.
     """
     properties: dict[str, Any] = {
-        QUERY_TASK_ID: {
-            "type": "string",
-            "maxLength": MAX_KEY_LENGTH,
-            "description": "Looker's ID of the query task",
-        },
+        QUERY_TASK_ID: _key("Looker's ID of the query task"),
         ROW_NUMBER: {"type": "integer", "description": "Place of the record, from 1"},
     }
     if dimensions is not None:
-        properties[ROW_KEY] = {
-            "type": "string",
-            "maxLength": MAX_KEY_LENGTH,
-            "description": describe_row_key(dimensions),
-        }
+        properties[ROW_KEY] = _key(describe_row_key(dimensions))
     properties |= {column.name: _property(column) for column in columns}
     return {"type": "object", "properties": properties, "required": [*key_properties]}
+
+
+def _key(description: str) -> dict[str, Any]:
+    return {"type": "string", "maxLength": MAX_KEY_LENGTH, "description": description}
 
 
 def _property(column: Column) -> dict[str, Any]:

@@ -98,7 +98,6 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
 
 
-_DIGEST_BYTES = 16
 _MAX_PLAIN_DIGITS = 400
 _DESCRIPTION = "Key of the row, computed from "
 _TEXT = frozenset({str, NoneType})
@@ -131,7 +130,7 @@ class RowKeys:
         # No line break is left within a line: JSON escapes it.
         lines = _ENCODER.encode_lines(rows).split(b"\n")[:count]
         start = self._start
-        return [blake2b(start + line, digest_size=_DIGEST_BYTES).hexdigest() for line in lines]
+        return [blake2b(start + line, digest_size=16).hexdigest() for line in lines]
 
 
 def _spell_column(values: Sequence[object], is_number: bool) -> Sequence[str | None]:  # noqa: FBT001 - mapped

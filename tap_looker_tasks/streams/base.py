@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from itertools import islice
@@ -197,20 +196,14 @@ class RowStream(LookerStream):
         records: Iterator[Record] = self._sync_records(context, write_messages=False)
         if not self.goes_in_chunks:
             records = self._map_records(records)
-        if batch_config.encoding.format == BatchFileFormat.JSONL:
+        file_format = batch_config.encoding.format
+        if file_format == BatchFileFormat.JSONL:
             for url in BatchFiles(batch_config, self.tap_name, self.name).write(records):
                 yield batch_config.encoding, [url]
             return
-        with self._translate_errors(batch_config.encoding.format):
-            batcher = Batcher(self.tap_name, self.name, batch_config)
-            for manifest in batcher.get_batches(records):
-                yield batch_config.encoding, manifest
-
-    @contextmanager
-    def _translate_errors(self, file_format: str) -> Iterator[None]:
-        """End the run in one line when writing the SDK's files fails."""
         try:
-            yield
+            for manifest in Batcher(self.tap_name, self.name, batch_config).get_batches(records):
+                yield batch_config.encoding, manifest
         except ImportError as error:
             msg = f"batch_config: {error}; install tap-looker-tasks[{file_format}]"
             raise StorageError(msg) from error
