@@ -1,10 +1,9 @@
-"""Wording of messages: text from outside on one line, and problems of the configuration."""
+"""Wording of messages: text from outside on one line, and names that may have been meant."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Generic, TypeVar
@@ -13,16 +12,6 @@ MAX_LINE_LENGTH = 2000
 # Control characters, those without a shape (bidirectional marks among them), half characters, and
 # what ends a line or a paragraph.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_SDK_ERROR = re.compile(r"(?P<what>.*) in config\[(?P<where>.*)\]", re.DOTALL)
-_TYPES = {
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "text",
-    "array": "an array",
-    "object": "an object",
-    "null": "nothing",
-}
 # Below it, a name in the environment more often belongs to another program than is a typo.
 SIMILARITY_OF_SLIPS = 0.85
 # In a configuration, every name is meant for the tap.
@@ -69,48 +58,6 @@ class Findings(Generic[_Value]):
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
-
-
-def explain_error(
-    message: str, place: str = "", keys_at: Callable[[str], Iterable[str]] = lambda _: ()
-) -> str:
-    """Return msgspec's message with the wrong setting in front, in words.
-
-    Args:
-        message: Message of a `msgspec.ValidationError`.
-        place: Source of the value, such as `TAP_LOOKER_TASKS_QUERIES`; empty for a complete config.
-        keys_at: Function from a path to the keys of the object there, to find the key that was
-            meant.
-    """
-    what, _, where = message.partition(" - at `$")
-    where = where.removeprefix(".").removesuffix("`")
-    config_path = f"{place}{where}"
-    if missing := re.search(r"missing required field `(\w+)`", what):
-        return (
-            f"{config_path}.{missing[1]}: required"
-            if config_path
-            else f"{missing[1]}: required, but not set"
-        )
-    if unknown := re.search(r"unknown field `(.*)`", what):
-        hint = did_you_mean(find_similar(unknown[1], keys_at(where)))
-        return f"{config_path}.{unknown[1]}: no such key{hint}"
-    what = re.sub("`([^`]+)`", _name_types, what)
-    return f"{config_path or 'config'}: {what[:1].lower()}{what[1:]}"
-
-
-def _name_types(found: re.Match[str]) -> str:
-    names = found[1].split(" | ")
-    is_known = all(name in _TYPES for name in names)
-    return " or ".join(_TYPES[name] for name in names) if is_known else found[0]
-
-
-def name_setting_first(message: str) -> str:
-    """Return the SDK's message on a wrong setting in one line, with the setting in front."""
-    match = _SDK_ERROR.fullmatch(message)
-    if not match:
-        return message
-    where = ".".join(re.findall(r"\w+", match["where"]))
-    return f"{where}: {' '.join(match['what'].split())}"
 
 
 def find_similar(name: str, known: Iterable[str], similarity: float = _SIMILARITY) -> str | None:

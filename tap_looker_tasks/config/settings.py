@@ -24,7 +24,7 @@ from tap_looker_tasks.config.entries import (
 )
 from tap_looker_tasks.errors import SettingsError
 from tap_looker_tasks.records import to_utc, zone_named
-from tap_looker_tasks.wording import did_you_mean, explain_error, find_similar, name_setting_first
+from tap_looker_tasks.wording import did_you_mean, find_similar
 
 # Keys of an object of the configuration, by the end of its path.
 _KEYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -36,6 +36,16 @@ _KEYS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "decimals": Decimals.__struct_fields__,
     }
 )
+_NAMES_OF_TYPES = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "an array",
+    "object": "an object",
+    "null": "nothing",
+}
+_SDK_ERROR = re.compile(r"(?P<what>.*) in config\[(?P<where>.*)\]", re.DOTALL)
 _FLAGS = {"yes": True, "on": True, "no": False, "off": False}
 _SECRET = {"secret": True, "writeOnly": True}
 
@@ -323,19 +333,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain(error: msgspec.ValidationError, name: str = "", place: str = "") -> str:
-    """Return one line about a wrong value.
+    """Return one line about a wrong value: msgspec's message in words, with the setting in front.
 
     Args:
         error: Error from msgspec.
         name: Setting that was converted; empty for a complete config.
         place: Name of that setting in the message.
     """
-    line = explain_error(str(error), place, lambda where: _keys_at(f"{name}{where}"))
-    where, _, what = line.partition(": ")
-    if not what.startswith("invalid enum value"):
-        return line
-    options = get_args(get_args(SETTING_TYPES[name or where])[0])
-    return f"{where}: expected {' or '.join(options)}"
+    what, _, where = str(error).partition(" - at `$")
+    where = where.removesuffix("`")
+    config_path = f"{place}{where}".removeprefix(".")
+    if missing := re.search(r"missing required field `(\w+)`", what):
+        return f"{config_path}.{missing[1]}: required"
+    if unknown := re.search(r"unknown field `(.*)`", what):
+        hint = did_you_mean(find_similar(unknown[1], _keys_at(f"{name}{where}")))
+        return f"{config_path}.{unknown[1]}: no such key{hint}"
+    if what.startswith("Invalid enum value"):
+        options = get_args(get_args(SETTING_TYPES[name or config_path])[0])
+        return f"{config_path}: expected {' or '.join(options)}"
+    what = re.sub("`([^`]+)`", _name_types, what)
+    return f"{config_path}: {what[:1].lower()}{what[1:]}"
+
+
+def _name_types(found: re.Match[str]) -> str:
+    names = found[1].split(" | ")
+    is_known = all(name in _NAMES_OF_TYPES for name in names)
+    return " or ".join(_NAMES_OF_TYPES[name] for name in names) if is_known else found[0]
 
 
 def _keys_at(config_path: str) -> Sequence[str]:
@@ -384,7 +407,15 @@ def reject_sdk_errors(messages: Iterable[str]) -> None:
     Raises:
         SettingsError: If there are any.
     """
-    reject_problems([name_setting_first(message) for message in messages])
+    reject_problems([_name_setting_first(message) for message in messages])
+
+
+def _name_setting_first(message: str) -> str:
+    match = _SDK_ERROR.fullmatch(message)
+    if not match:
+        return message
+    where = ".".join(re.findall(r"\w+", match["where"]))
+    return f"{where}: {' '.join(match['what'].split())}"
 
 
 def _resolve_addresses(settings: Settings) -> Settings:

@@ -46,6 +46,7 @@ def rejected(run: Run) -> str:
         ("QUERIES", '[{"name": "a", "query_id": 1, "tiles": []}]', "[0].tiles: no such key"),
         ("QUERY_TASK_IDS", "a,b", ': expected a JSON array, like ["..."]'),
         ("QUERY_TASK_IDS", "[1]", "[0]: expected text, got an integer"),
+        ("DECIMALS", '{"precision": "x"}', ".precision: expected an integer, got text"),
         ("STREAM_MAPS", "not json", ': expected a JSON object, like {"...": "..."}'),
         ("STREAM_MAPS", "[" * 5000, ': expected a JSON object, like {"...": "..."}'),
         ("FLATTENING_MAX_DEPTH", "deep", ": expected an integer, got text"),
