@@ -38,7 +38,6 @@ _NO_RESPONSE = (
 _NEVER_SENT = (ConnectTimeoutError, NewConnectionError, RuntimeError)
 _TOO_MANY_REQUESTS = 429
 _FORBIDDEN = 403
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Permissions and objects that Looker requires, by operation.
 _PERMISSIONS = MappingProxyType(
     {
@@ -216,9 +215,9 @@ def _advice(response: requests.Response, operation: str) -> str | None:
         return "lower max_connections or max_concurrent_tasks, or run at another time"
     if status in _OVERLOADED:
         return "Looker, or a proxy before it, is overloaded or restarting"
-    if status in _REDIRECTS and (location := response.headers.get("Location")):
+    if response.is_redirect:
         # The rest of an address may hold a secret.
-        place = urlsplit(urljoin(response.url, location))
+        place = urlsplit(urljoin(response.url, response.headers["Location"]))
         where = f"{place.scheme}://{place.hostname}{place.path}"[:_MAX_LENGTH]
         return f"it redirects to {where!r}; set base_url to the address of Looker's API"
     return None

@@ -22,7 +22,7 @@ from typing import assert_never
 
 from tap_looker_tasks.errors import ApiCallLimitError, RetriableRequestError, StillRunningError
 from tap_looker_tasks.launching import Launcher
-from tap_looker_tasks.looker import Clock, LookerClient
+from tap_looker_tasks.looker import Clock
 from tap_looker_tasks.results import MalformedResponseError, TaskEntry
 from tap_looker_tasks.store import ResultStore
 from tap_looker_tasks.tasks import (
@@ -334,14 +334,12 @@ def _collected(event: Event) -> Iterator[Collected]:
 class RequestRunner:
     """Performs requests; safe for concurrent use by threads."""
 
-    def __init__(
-        self, client: LookerClient, launcher: Launcher, results: ResultStore, clock: Clock
-    ) -> None:
-        """Send requests with `client`, and store results in `results` until delivery."""
-        self._client = client
+    def __init__(self, launcher: Launcher, results: ResultStore) -> None:
+        """Send requests with the launcher's client, and store results until delivery."""
         self._launcher = launcher
+        self._client = launcher.client
+        self._clock = launcher.clock
         self._results = results
-        self._clock = clock
 
     def abort(self) -> None:
         """End all requests in progress."""

@@ -75,7 +75,7 @@ class Run:
             settings, tasks=followed, queries=queries, abandoned=abandoned, stop_at=stop_at
         )
         results = ResultStore()
-        requests = RequestRunner(launcher.client, launcher, results, clock)
+        requests = RequestRunner(launcher, results)
         self._collector = Collector(
             board, requests, results, clock=clock, logger=logger, deliver_until=stop_at
         )
