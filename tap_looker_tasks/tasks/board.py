@@ -134,13 +134,7 @@ class TaskBoard:
         self._followed = {task.query_task_id: task for task in tasks}
         self._polls = PollSchedule(settings, self._followed)
         self._to_cancel = deque(abandoned)
-        self._queue = LaunchQueue(
-            queries,
-            held={task.query_task_id: task.query_name for task in self._to_cancel},
-            slots=settings.max_concurrent_tasks,
-            max_pause=settings.poll_max_interval_seconds,
-            patience=settings.http_max_tries,
-        )
+        self._queue = LaunchQueue(settings, queries, self._to_cancel)
         self._to_fetch: deque[str] = deque()
         self._fetching: dict[str, FollowedTask] = {}
         # Lost tasks that are cancelled before their query is launched again.

@@ -339,29 +339,13 @@ class LaunchQueue:
     """
 
     def __init__(
-        self,
-        queries: Iterable[Launch],
-        *,
-        held: Mapping[str, str],
-        slots: int,
-        max_pause: float,
-        patience: int,
+        self, settings: Settings, queries: Iterable[Launch], abandoned: Iterable[LaunchedTask]
     ) -> None:
-        """Queue the queries.
-
-        Args:
-            queries: Queries in launch order.
-            held: Query name by the ID of its task of an earlier run, which must end first.
-            slots: Maximum number of tasks in flight.
-            max_pause: Seconds to pause after Looker rejected a launch for load without naming a
-                delay.
-            patience: Maximum number of such rejections in a row while nothing is in flight.
-        """
+        """Queue the queries in their order; one with an abandoned task waits until that ends."""
+        self._settings = settings
         self._queued = deque(queries)
-        self._slots = self._capacity = slots
-        self._max_pause = max_pause
-        self._patience = patience
-        self._held = {**held}
+        self._capacity = settings.max_concurrent_tasks
+        self._held = {task.query_task_id: task.query_name for task in abandoned}
         self._prepared: set[str] = set()
         self._preparing: set[str] = set()
         self._resume_at = -inf
@@ -397,7 +381,7 @@ class LaunchQueue:
 
     def note_finished(self) -> None:
         """Record that a task launched here is over."""
-        self._capacity = min(self._slots, self._capacity + 1)
+        self._capacity = min(self._settings.max_concurrent_tasks, self._capacity + 1)
 
     def give_up(self, query_name: str) -> None:
         """Remove a query that cannot be run."""
@@ -439,9 +423,10 @@ class LaunchQueue:
         if now >= self._resume_at:
             self._capacity = max(1, min(self._capacity, in_flight + 1) // 2)
             self._postponements += 1
-        pause = self._max_pause if retry_after is None else retry_after
+        longest = self._settings.poll_max_interval_seconds
+        pause = longest if retry_after is None else retry_after
         self._resume_at = max(self._resume_at, now + pause)
-        return in_flight > 0 or self._postponements < self._patience
+        return in_flight > 0 or self._postponements < self._settings.http_max_tries
 
     def next_moment(self, now: float, in_flight: int) -> float:
         """Return when a request can be taken, in epoch seconds; `inf` if that is not yet known."""
@@ -465,4 +450,5 @@ class LaunchQueue:
         return None
 
     def _next(self, now: float) -> Iterator[Launch]:
-        return islice(self._queued, 0 if now < self._resume_at else 2 * self._slots)
+        most = 0 if now < self._resume_at else 2 * self._settings.max_concurrent_tasks
+        return islice(self._queued, most)

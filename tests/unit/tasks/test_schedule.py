@@ -343,7 +343,8 @@ def test_how_long_ago_an_earlier_run_launched_a_task_does_not_affect_others() ->
 
 
 def test_launches_and_preparations_wait_after_a_rejection_for_load() -> None:
-    queue = LaunchQueue([Launch("x"), Launch("y")], held={}, slots=2, max_pause=60, patience=3)
+    settings = Settings.from_config(_CREDENTIALS | {"max_concurrent_tasks": 2})
+    queue = LaunchQueue(settings, [Launch("x"), Launch("y")], abandoned=())
     # What is not prepared can be, whichever slots are free.
     assert queue.next_moment(0, in_flight=2) == 0
     assert queue.take_preparation(0) == Prepare("x")
