@@ -95,10 +95,7 @@ def _why_not_json(text: bytes, error: str) -> str:
 
 def on_one_line(text: bytes) -> bytes:
     """Put JSON on one line; within strings, line breaks are always escaped."""
-    for line_break in (b"\n", b"\r"):
-        if line_break in text:
-            text = text.replace(line_break, b" ")
-    return text
+    return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def check_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
