@@ -148,13 +148,14 @@ class _Init:
             ends.callback(client.close, END_TIMES.logout)
             ends.callback(interrupts.end)
             access = self._show_access(settings, client)
-            choice = _Choice(self.dialog, config, client, self.logger, incremental=incremental)
-            chosen = choice.choose(extract)
+            stored = StoredQueries(settings.query_timezone)
+            discovery = Discovery(settings, client, stored, self.logger, may_run=False)
+            chosen = _Choice(self.dialog, config, discovery, incremental).choose(extract)
             project = self._ask_for_target(chosen, target, destination, Path(folder))
             if not self._write(project):
                 return 1
             settings = Settings.from_config(chosen)
-            checks = [*access, *run_checks(settings, (), client, choice.discovery)]
+            checks = [*access, *run_checks(settings, (), client, discovery)]
         print_findings(checks, sys.stdout)
         click.echo(f"Next: {project.next_command}")
         return int(any(check.verdict is Verdict.FAILS for check in checks))
@@ -200,31 +201,21 @@ class _Init:
         return True
 
 
+@dataclass
 class _Choice:
     """Choice of what to extract: pages by address or words, as entries of the configuration.
 
     Attributes:
-        discovery: Descriptions of all of them, so that the last check need not fetch them again.
+        dialog: Dialog with the user.
+        config: Configuration so far; at first, the access to Looker.
+        discovery: Descriptions of all pages, so that the last check need not fetch them again.
+        incremental: Whether to load only what is new; None to ask.
     """
 
-    def __init__(
-        self,
-        dialog: _Dialog,
-        access: Mapping[str, Any],
-        client: LookerClient,
-        logger: logging.Logger,
-        *,
-        incremental: bool | None,
-    ) -> None:
-        self._dialog = dialog
-        self._config = {**access}
-        self._settings = Settings.from_config(access)
-        self._client = client
-        self._incremental = incremental
-        self._stored_queries = StoredQueries(self._settings.query_timezone)
-        self.discovery = Discovery(
-            self._settings, client, self._stored_queries, logger, may_run=False
-        )
+    dialog: _Dialog
+    config: dict[str, Any]
+    discovery: Discovery
+    incremental: bool | None
 
     def choose(self, given: Sequence[str]) -> Mapping[str, Any]:
         """Return the configuration with an entry for each page, given or pasted.
@@ -234,7 +225,7 @@ class _Choice:
         """
         for text in given:
             self._add(text)
-        while self._dialog.has_terminal and not given:
+        while self.dialog.has_terminal and not given:
             text = click.prompt(_PASTE, default="", show_default=False).strip()
             if not text:
                 break
@@ -242,15 +233,15 @@ class _Choice:
                 self._add(text)
             except TapError as error:
                 click.echo(error.message)
-        if not self._config.keys() & {"queries", "dashboards"}:
+        if not self.config.keys() & {"queries", "dashboards"}:
             msg = "nothing was chosen, so nothing was written; choose a Look, dashboard or Explore"
             raise RunError(msg)
-        return self._config
+        return self.config
 
     def _add(self, text: str) -> None:
         address = text if "/" in text else self._find(text)
         try:
-            shown = read_address(address, self._settings.base_url)
+            shown = read_address(address, self.discovery.settings.base_url)
         except ValueError as error:
             msg = f"{address}: {error}"
             raise SettingsError(msg) from None
@@ -258,16 +249,16 @@ class _Choice:
             section, entry = "queries", self._query_entry(address, shown)
         else:
             section, entry = "dashboards", self._dashboard_entry(address, str(shown.dashboard_id))
-        config = self._config | {section: [*self._config.get(section, ()), entry]}
+        config = self.config | {section: [*self.config.get(section, ()), entry]}
         Settings.from_config(config)
-        self._config = config
+        self.config = config
 
     def _name(self, what: str, proposed: str) -> str:
         """Return the name of tables: the proposed one, with a number if it is in use already."""
-        used = {e["name"] for key in ("queries", "dashboards") for e in self._config.get(key, ())}
+        used = {e["name"] for key in ("queries", "dashboards") for e in self.config.get(key, ())}
         names = (proposed, *(f"{proposed}_{n}" for n in range(2, len(used) + 2)))
         free = next(name for name in names if name not in used)
-        return self._dialog.prompt_for(what, "", default=free)
+        return self.dialog.prompt_for(what, "", default=free)
 
     def _find(self, words: str) -> str:
         """Return the address of the content that the words find.
@@ -275,11 +266,13 @@ class _Choice:
         Raises:
             SettingsError: If it is not one Look or dashboard, and there is no terminal.
         """
-        found = search_content(words.split(), self._client, self._settings.base_url)
+        found = search_content(
+            words.split(), self.discovery.client, self.discovery.settings.base_url
+        )
         pages = [content for content in found.values if content.kind != "Explore"]
         if len(pages) == 1:
             return pages[0].source
-        if not pages or not self._dialog.has_terminal:
+        if not pages or not self.dialog.has_terminal:
             titles = "; ".join(f"{page.title} ({page.source})" for page in pages)
             msg = f"{words!r} finds {f'several: {titles}' if pages else 'no Look or dashboard'}"
             raise SettingsError(msg)
@@ -289,7 +282,7 @@ class _Choice:
         return numbers[str(number)].source
 
     def _dashboard_entry(self, address: str, dashboard_id: str) -> dict[str, Any]:
-        dashboard, _ = self._stored_queries.dashboard(dashboard_id, self._client)
+        dashboard, _ = self.discovery.stored_queries.dashboard(dashboard_id, self.discovery.client)
         title = as_text(dashboard.get("title")) or ""
         proposed = name_from_title(title, "dashboard", dashboard_id)
         name = self._name("First part of the names of its tables", proposed)
@@ -320,10 +313,10 @@ class _Choice:
         return entry
 
     def _is_incremental(self, key: str) -> bool:
-        if self._incremental is not None:
-            return self._incremental
+        if self.incremental is not None:
+            return self.incremental
         question = f"Load only what is new since the last run, by {key}"
-        return self._dialog.confirm(question, default=False)
+        return self.dialog.confirm(question, default=False)
 
     def _discover(self, section: str, entry: Mapping[str, Any]) -> list[_Stream]:
         """Describe the streams of an entry with `primary_keys: auto`.
@@ -331,10 +324,12 @@ class _Choice:
         Raises:
             SettingsError: If the entry itself is wrong, or its content is not there.
         """
-        one = {**self._config, "queries": [], "dashboards": [], section: [entry]}
+        one = {**self.config, "queries": [], "dashboards": [], section: [entry]}
         found = self.discovery.find_queries(Settings.from_config(one))
         reject_problems([*found.problems, *(reason for _, reason in found.failures)])
-        return map_concurrently(self._describe, found.values, self._settings.max_connections)
+        return map_concurrently(
+            self._describe, found.values, self.discovery.settings.max_connections
+        )
 
     def _describe(self, query: ConfiguredQuery) -> _Stream:
         try:
@@ -354,7 +349,7 @@ class _Choice:
 
     def _changed_at(self, plan: QueryStreamPlan) -> str | None:
         """Return the field of a query that shows changes, an updated time first."""
-        body = self._stored_queries.find(plan.query, self._client).body
+        body = self.discovery.stored_queries.find(plan.query, self.discovery.client).body
         columns = plan.schema["properties"]
         moments = [
             field
