@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
+from itertools import count
 from pathlib import Path
 from threading import Lock
 
@@ -204,7 +205,7 @@ class _File:
         self._file: FileIO | None = None
         self._is_closed = False
         self._free: list[int] = []
-        self._block_count = 0
+        self._new_blocks = count()
 
     def write(self, content: bytes | memoryview) -> Part:
         """Write bytes into free blocks.
@@ -217,7 +218,7 @@ class _File:
             try:
                 file = self._opened()
                 for start in range(0, len(view), BLOCK_BYTES):
-                    blocks.append(self._take_block())
+                    blocks.append(self._free.pop() if self._free else next(self._new_blocks))
                     file.seek(blocks[-1] * BLOCK_BYTES)
                     rest = view[start : start + BLOCK_BYTES]
                     while rest:
@@ -262,7 +263,7 @@ class _File:
             self.bytes_used -= part.size
             if not self.bytes_used:
                 self._file.truncate(0)
-                self._free, self._block_count = [], 0
+                self._free, self._new_blocks = [], count()
 
     def close(self) -> None:
         """Close the file for good, which removes it."""
@@ -283,12 +284,6 @@ class _File:
                 buffering=0, dir=self._folder
             )
         return self._file
-
-    def _take_block(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self._block_count += 1
-        return self._block_count - 1
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
