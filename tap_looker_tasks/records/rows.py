@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array as packed_array
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -101,9 +101,6 @@ class RecordBatch:
 
 class _Cell(msgspec.Struct, frozen=True, gc=False):
     value: Any = None
-
-
-_OBJECTS = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 
 
 @dataclass(slots=True)
@@ -209,15 +206,24 @@ class RowReader:
 
     def _values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         """Yield, for some rows at a time, their number and the values of each field."""
-        if result.result_format == "json":
-            for rows in result.rows_at_once():
-                values: list[_Values] = [[row.get(f) for row in rows] for f in self._fields]
-                yield len(rows), values
-            return
-        _check_not_pivoted(result)
-        read_cells = _cells_reader(self._fields)
+        read_cells = None
+        if result.result_format != "json":
+            _check_not_pivoted(result)
+            read_cells = _cells_reader(self._fields)
         for array in result.arrays:
-            yield _read_cells(read_cells, self._fields, array)
+            yield self._read(result, array, read_cells)
+
+    def _read(
+        self, result: Result, array: bytes, read_cells: _CellsReader | None
+    ) -> tuple[int, list[_Values]]:
+        if read_cells:
+            try:
+                return _read_cells(read_cells, array)
+            except UnexpectedJsonError:
+                # Some value has no cell around it.
+                pass
+        [rows] = replace(result, arrays=(array,)).rows_at_once()
+        return len(rows), [[row.get(field) for row in rows] for field in self._fields]
 
     def _pivoted_values(self, result: Result) -> Iterator[tuple[int, list[_Values]]]:
         pivots = tuple(pivot for pivot in result.pivots if not pivot.is_total)
@@ -252,20 +258,11 @@ def _check_not_pivoted(result: Result) -> None:
                 raise MalformedResponseError(_NO_PIVOTS)
 
 
-def _read_cells(
-    read_cells: _CellsReader | None, fields: Sequence[str], array: bytes
-) -> tuple[int, list[_Values]]:
+def _read_cells(read_cells: _CellsReader, array: bytes) -> tuple[int, list[_Values]]:
     """Return the number of rows, and the values of each column."""
-    try:
-        if read_cells is not None:
-            rows = read_json(read_cells, array)
-            cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
-            return len(rows), [[cell.value for cell in column] for column in cells]
-    except UnexpectedJsonError:
-        # Some value has no cell around it.
-        pass
-    objects = read_json(_OBJECTS.decode, array)
-    return len(objects), [[_unwrap(row.get(field)) for row in objects] for field in fields]
+    rows = read_json(read_cells, array)
+    cells = zip(*map(msgspec.structs.astuple, rows), strict=True)
+    return len(rows), [[cell.value for cell in column] for column in cells]
 
 
 def _cells_reader(fields: Iterable[str]) -> _CellsReader | None:
@@ -277,10 +274,6 @@ def _cells_reader(fields: Iterable[str]) -> _CellsReader | None:
         "Row", [(name, _Cell, _Cell()) for name in names], rename=names, gc=False
     )
     return msgspec.json.Decoder(list[row], float_hook=Decimal).decode  # type: ignore[valid-type]
-
-
-def _unwrap(cell: object) -> object:
-    return cell.get("value") if isinstance(cell, dict) else cell
 
 
 def _value_in_pivot(
