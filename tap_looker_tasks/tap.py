@@ -277,7 +277,7 @@ class TapLookerTasks(LookerTap):
     @override
     def stored_queries(self) -> StoredQueries:
         """Queries looked up so far, shared by discovery and sync."""
-        return StoredQueries(self.settings.query_timezone, self._earlier_body)
+        return StoredQueries(self.client, self.settings.query_timezone, self._earlier_body)
 
     def _earlier_body(self, query: ConfiguredQuery) -> dict[str, Any] | None:
         """Return the saved query's body in state, if the query's configuration has not changed."""

@@ -148,7 +148,7 @@ class _Init:
             ends.callback(client.close, END_TIMES.logout)
             ends.callback(interrupts.end)
             access = self._show_access(settings, client)
-            stored = StoredQueries(settings.query_timezone)
+            stored = StoredQueries(client, settings.query_timezone)
             discovery = Discovery(settings, client, stored, self.logger, may_run=False)
             chosen = _Choice(self.dialog, config, discovery, incremental).choose(extract)
             project = self._ask_for_target(chosen, target, destination, Path(folder))
@@ -282,7 +282,7 @@ class _Choice:
         return numbers[str(number)].source
 
     def _dashboard_entry(self, address: str, dashboard_id: str) -> dict[str, Any]:
-        dashboard, _ = self.discovery.stored_queries.dashboard(dashboard_id, self.discovery.client)
+        dashboard, _ = self.discovery.stored_queries.dashboard(dashboard_id)
         title = as_text(dashboard.get("title")) or ""
         proposed = name_from_title(title, "dashboard", dashboard_id)
         name = self._name("First part of the names of its tables", proposed)
@@ -349,7 +349,7 @@ class _Choice:
 
     def _changed_at(self, plan: QueryStreamPlan) -> str | None:
         """Return the field of a query that shows changes, an updated time first."""
-        body = self.discovery.stored_queries.find(plan.query, self.discovery.client).body
+        body = self.discovery.stored_queries.find(plan.query).body
         columns = plan.schema["properties"]
         moments = [
             field

@@ -254,7 +254,7 @@ class Discovery:
         n, config = numbered
         config_path, dashboard_id = f"dashboards[{n}]", str(config.dashboard_id)
         try:
-            dashboard, merged = self.stored_queries.dashboard(dashboard_id, self.client)
+            dashboard, merged = self.stored_queries.dashboard(dashboard_id)
         except RequestRejectedError as error:
             _raise_unless_content(error)
             source = "dashboard_id" if config.url is None else "url"
@@ -276,7 +276,7 @@ class Discovery:
         if query.content_path in kept:
             return Findings((_keep_name(query, kept),))
         try:
-            title = self.stored_queries.find(query, self.client).title
+            title = self.stored_queries.find(query).title
         except (RequestRejectedError, ValueError) as error:
             _raise_unless_content(error)
             reason = f"{query.source_path}: {error}"
@@ -361,7 +361,7 @@ class Discovery:
 
     def _examine(self, query: ConfiguredQuery) -> Findings[QueryStreamPlan]:
         try:
-            stored = self.stored_queries.find(query, self.client)
+            stored = self.stored_queries.find(query)
             requested = prepare_query(query, stored, self.settings.query_timezone)
             known = self._find_fields(query, requested)
         except (RequestRejectedError, ValueError) as error:

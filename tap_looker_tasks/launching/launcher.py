@@ -149,7 +149,7 @@ class Launcher:
         query, look_query_id = keeper.query, None
         if query.config.look_id is not None:
             # Users may give a Look another query.
-            stored = self.stored_queries.find(query, self.client)
+            stored = self.stored_queries.find(query)
             if stored.problem:
                 raise NotRunnableError(stored.problem)
             look_query_id = stored.query_id
@@ -177,7 +177,7 @@ class Launcher:
         if is_known and query_name not in self._rejected:
             query = PreparedQuery(last_run.query_id, limits=last_run.limits)
         else:
-            stored = self.stored_queries.find(keeper.query, self.client)
+            stored = self.stored_queries.find(keeper.query)
             query = prepare_query(keeper.query, stored, self.settings.query_timezone, keeper)
         query_id, share_url = query.query_id, as_text(query.body.get("share_url"))
         if query_id is None:
@@ -316,25 +316,24 @@ _NUMBERS_ARE_GONE = (
 _MAX_BODIES_BYTES = 20_000
 
 
+@dataclass(frozen=True, eq=False)
 class StoredQueries:
-    """Cache of stored queries and dashboards; safe for concurrent use by threads."""
+    """Cache of stored queries and dashboards; safe for concurrent use by threads.
 
-    def __init__(
-        self, query_timezone: str, earlier_body: Callable[[ConfiguredQuery], Any] = lambda _: None
-    ) -> None:
-        """Start empty.
+    Attributes:
+        client: Client of Looker's API.
+        query_timezone: Time zone of queries that the configuration defines.
+        earlier_body: Function that returns the body of an unchanged saved query in state.
+    """
 
-        Args:
-            query_timezone: Time zone of queries that the configuration defines.
-            earlier_body: Function that returns the body of an unchanged saved query in state.
-        """
-        self._query_timezone = query_timezone
-        self._earlier_body = earlier_body
-        self._lookups = Lookups[tuple[str, str], StoredQuery]()
-        self._dashboards: Lookups[str, Dashboard] = Lookups()
-        self._bodies: dict[tuple[str, str], Mapping[str, Any]] = {}
+    client: LookerClient
+    query_timezone: str
+    earlier_body: Callable[[ConfiguredQuery], Any] = lambda _: None
+    _lookups: Lookups[tuple[str, str], StoredQuery] = field(default_factory=Lookups, init=False)
+    _dashboards: Lookups[str, Dashboard] = field(default_factory=Lookups, init=False)
+    _bodies: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict, init=False)
 
-    def find(self, query: ConfiguredQuery, client: LookerClient) -> StoredQuery:
+    def find(self, query: ConfiguredQuery) -> StoredQuery:
         """Look up the query behind a configured one.
 
         Raises:
@@ -343,14 +342,14 @@ class StoredQueries:
             ValueError: If Looker's response is not a query.
         """
         if query.config.explore is not None:
-            return StoredQuery(explore_body(query.config.explore, self._query_timezone))
+            return StoredQuery(explore_body(query.config.explore, self.query_timezone))
         if query.tile_body:
             return _read_query(query.tile_body, title=query.title)
         source, id_ = _source_of(query.config)
 
         def look_up() -> StoredQuery:
-            earlier = self._earlier_body(query)
-            found = _read_query(earlier) if earlier else _look_up(source, id_, client)
+            earlier = self.earlier_body(query)
+            found = _read_query(earlier) if earlier else _look_up(source, id_, self.client)
             if source != _LOOK:
                 # A Look may get another query, but saved queries never change.
                 self._bodies[source, id_] = found.body
@@ -358,7 +357,7 @@ class StoredQueries:
 
         return self._lookups.find((source, id_), look_up)
 
-    def dashboard(self, dashboard_id: str, client: LookerClient) -> Dashboard:
+    def dashboard(self, dashboard_id: str) -> Dashboard:
         """Look up a dashboard, and the merged results in it that this user can see.
 
         Raises:
@@ -367,11 +366,11 @@ class StoredQueries:
 
         def look_up() -> Dashboard:
             with name_what_is_not_there(f"dashboard {dashboard_id}"):
-                found = client.dashboard(dashboard_id)
+                found = self.client.dashboard(dashboard_id)
             merged: dict[str, Mapping[str, Any]] = {}
             for merge_id in merge_ids(found):
                 with suppress(RequestRejectedError):
-                    merged[merge_id] = client.merge_query(merge_id)
+                    merged[merge_id] = self.client.merge_query(merge_id)
             return found, merged
 
         return self._dashboards.find(dashboard_id, look_up)

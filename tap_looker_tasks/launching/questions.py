@@ -280,7 +280,7 @@ def _describe_query(
     client, query = launcher.client, keeper.query
     described: dict[str, Any] = {"from": query.source_path}
     try:
-        stored = launcher.stored_queries.find(query, client)
+        stored = launcher.stored_queries.find(query)
         prepared = prepare_query(query, stored, settings.query_timezone, keeper)
         described |= _describe_body(prepared)
         if with_sql:
