@@ -66,11 +66,10 @@ class Connection:
 class LookerResponse:
     """A successful response, whose body is still to be read."""
 
-    def __init__(self, exchange: Exchange, operation: Operation, connection: Connection) -> None:
-        """Read the response of `exchange`."""
+    def __init__(self, exchange: Exchange, max_bytes: int) -> None:
+        """Read the response of `exchange`, up to a length."""
         self._exchange = exchange
-        self._operation = operation
-        self._connection = connection
+        self._max_bytes = max_bytes
 
     @property
     def status(self) -> int:
@@ -90,17 +89,18 @@ class LookerResponse:
             ResponseTooLargeError: If it is longer than `max_response_bytes`, or than `longest`.
             RetriableRequestError: If the rest does not arrive.
         """
-        most = left = min(longest, self._connection.max_response_bytes)
+        operation = self._exchange.operation
+        most = left = min(longest, self._max_bytes)
         chunks = self._exchange.read_pieces(_CHUNK_BYTES)
         while True:
-            with translate_errors(self._operation):
+            with translate_errors(operation):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
             left -= len(chunk)
             if left < 0:
                 msg = (
-                    f"{self._operation.name}: the response from {self._operation.base_url} "
+                    f"{operation.name}: the response from {operation.base_url} "
                     f"exceeds {most} bytes; add filters or raise max_response_bytes"
                 )
                 raise ResponseTooLargeError(msg, http_status=self.status)
@@ -162,11 +162,11 @@ class Http:
         with self._lock:
             self._in_progress.add(exchange)
         try:
-            self._ask(exchange, operation, verb, path, **request)
-            response = LookerResponse(exchange, operation, self._connection)
+            self._ask(exchange, verb, path, **request)
+            response = LookerResponse(exchange, self._connection.max_response_bytes)
             self._logger.debug("%s: HTTP %s", operation.name, response.status)
             if response.status >= _FIRST_REFUSAL:
-                raise self._rejection(exchange, operation)
+                raise self._rejection(exchange)
             if is_long:
                 exchange.expect_long_body()
             yield response
@@ -219,23 +219,21 @@ class Http:
                 raise ApiCallLimitError(msg)
             self._calls[operation] += 1
 
-    def _ask(
-        self, exchange: Exchange, operation: Operation, verb: str, path: str, **request: Any
-    ) -> None:
+    def _ask(self, exchange: Exchange, verb: str, path: str, **request: Any) -> None:
         ask = partial(
             self._session.request,
             verb,
-            f"{operation.base_url}/api/4.0/{path}",
+            f"{exchange.operation.base_url}/api/4.0/{path}",
             # Looker's API does not redirect; a sign-in page or a wrong address does.
             allow_redirects=False,
             stream=True,
             **request,
         )
-        with translate_errors(operation):
+        with translate_errors(exchange.operation):
             exchange.send(ask)
 
-    def _rejection(self, exchange: Exchange, operation: Operation) -> RequestError:
-        response, body = exchange.response, b""
+    def _rejection(self, exchange: Exchange) -> RequestError:
+        response, operation, body = exchange.response, exchange.operation, b""
         # The status is enough, even if the body cannot be read.
         with suppress(RetriableRequestError), translate_errors(operation):
             body = next(exchange.read_pieces(_MAX_ERROR_BYTES), b"")
