@@ -170,10 +170,9 @@ class LookerClient:
             return read_body(response.content_type, response.chunks(), new_rows)
         except NotAResultError as error:
             msg = f"{operation.name}: {operation.base_url} returned no result: {error}"
-            rejected = RequestRejectedError(msg, http_status=response.status)
+            raise RequestRejectedError(msg, http_status=response.status) from None
         except MalformedResponseError as malformed:
             raise unreadable(operation, malformed) from None
-        raise rejected
 
     def create_query_task(
         self,

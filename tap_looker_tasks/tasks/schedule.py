@@ -150,7 +150,7 @@ class PollSchedule:
 
     def next_moment(self, now: float) -> float:
         """Return when a request will be due, in epoch seconds; `inf` if that is not yet known."""
-        if self._is_probing():
+        if self._is_suspicious and self._probe is not None:
             return inf
         if now < self._hold_until:
             return self._hold_until
@@ -242,9 +242,6 @@ class PollSchedule:
     def without_status(self, poll: Poll) -> list[str]:
         """Return the tasks of a request that have no entry in its response."""
         return [id_ for id_ in poll.query_task_ids if self._in_poll.get(id_) is poll]
-
-    def _is_probing(self) -> bool:
-        return self._is_suspicious and self._probe is not None
 
     def _drop_gone(self) -> None:
         while self._due and (self._due[0] not in self._tasks or self._due[0] in self._in_poll):
