@@ -31,7 +31,7 @@ from tap_looker_tasks.queries import (
     merge_ids,
     requested_changes,
 )
-from tap_looker_tasks.records import has_table_calculations
+from tap_looker_tasks.records import table_calculations
 from tap_looker_tasks.results import as_id, as_object, as_text
 from tap_looker_tasks.tasks import Launch, LaunchedTask
 from tap_looker_tasks.threads import Lookups
@@ -96,7 +96,7 @@ def prepare_query(
         stored.query_id if copy is None else None,
         body,
         limits=limits_of(body),
-        server_table_calcs=has_table_calculations(body),
+        server_table_calcs=bool(table_calculations(body)),
     )
 
 

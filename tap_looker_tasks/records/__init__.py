@@ -19,10 +19,10 @@ from tap_looker_tasks.records.columns import (
     columns_of as columns_of,
     dimensions_of as dimensions_of,
     find_type_changes as find_type_changes,
-    has_table_calculations as has_table_calculations,
     match_columns as match_columns,
     query_fields as query_fields,
     stream_schema as stream_schema,
+    table_calculations as table_calculations,
 )
 from tap_looker_tasks.records.fields import (
     ExploreField as ExploreField,

@@ -78,21 +78,17 @@ def query_fields(query: Mapping[str, Any]) -> tuple[str, ...]:
     names = (
         *(query.get("fields") or ()),
         *(query.get("pivots") or ()),
-        *_table_calculations(query),
+        *table_calculations(query),
     )
     return tuple(dict.fromkeys(names))
 
 
-def has_table_calculations(query: Mapping[str, Any]) -> bool:
-    """Return whether a query has table calculations, which Looker computes only on request.
+def table_calculations(query: Mapping[str, Any]) -> list[str]:
+    """Return the names of a query's table calculations, which Looker computes only on request.
 
     Raises:
         ValueError: If its `dynamic_fields` are not a JSON array of objects.
     """
-    return bool(_table_calculations(query))
-
-
-def _table_calculations(query: Mapping[str, Any]) -> list[str]:
     fields = custom_fields(query.get("dynamic_fields")).values()
     return [field.name for field in fields if field.category == "table_calculation"]
 

@@ -281,7 +281,8 @@ class QueryTaskResultsStream(LookerStream):
             result = _reject_unusable(result, outcome, stream)
             if entry:
                 result, is_complete = self._check_completeness(result, task, stream)
-                data = self._data(result) if self._wants_data(task) else None
+                if isinstance(task, ExternalTask) and self.selected and self.selects("data"):
+                    data = self._data(result)
                 if stream and result.row_count is not None:
                     batches = self._note_between(stream.batches(result, outcome), outcome, run)
                     stream.deliver(outcome, result, batches, is_complete=is_complete)
@@ -334,9 +335,6 @@ class QueryTaskResultsStream(LookerStream):
                 self._watch.note_rows(outcome, part.count)
                 for event in run.news():
                     self._note(event)
-
-    def _wants_data(self, task: QueryTask) -> bool:
-        return isinstance(task, ExternalTask) and self.selected and self.selects("data")
 
     def _data(self, result: Result) -> dict[str, Any] | None:
         if result.text is not None:
