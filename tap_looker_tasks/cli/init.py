@@ -209,7 +209,7 @@ class _Choice:
         dialog: Dialog with the user.
         config: Configuration so far; at first, the access to Looker.
         discovery: Descriptions of all pages, so that the last check need not fetch them again.
-        incremental: Whether to load only what is new; None to ask.
+        incremental: Whether to load only what is new; None if the user chooses.
     """
 
     dialog: _Dialog
