@@ -305,6 +305,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             SettingsError: If a value is wrong or missing; the message names the first wrong
                 setting, or all required ones that are missing.
         """
+        reject_problems([*_not_unicode(config)])
         missing = [
             field.name
             for field in _FIELDS
@@ -365,6 +366,18 @@ def _keys_at(config_path: str) -> Sequence[str]:
     """Return the allowed keys of the object at a path, such as `queries[3].explore`."""
     parts = re.findall(r"[a-z_]+", config_path)
     return _KEYS_OF.get(parts[-1], ()) if parts else ()
+
+
+def _not_unicode(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each setting with half a character, such as a byte of a variable has."""
+    for name, value in config.items():
+        try:
+            msgspec.json.encode({name: value})
+        except UnicodeEncodeError:
+            yield f"{name}: contains text that is not Unicode"
+        except ValueError:
+            # A number that is too long, which has a message of its own.
+            continue
 
 
 def _read_flag(value: object) -> object:

@@ -80,6 +80,32 @@ def test_a_misspelt_variable_is_rejected_and_others_are_ignored(
     assert rejected(tap("--config", "ENV")) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("run_id", "a\ud800"),
+        ("client_secret", "a\udc80"),
+        ("base_url", "https://a\ud800.com"),
+        ("stream_maps", {"a": {"b\ud800": "1"}}),
+        ("queries", [{"name": "a", "query_id": 1, "filters": {"a.b": "\ud800"}}]),
+    ],
+)
+def test_half_a_character_is_rejected(
+    simulator: Simulator, tap: Tap, name: str, value: object
+) -> None:
+    assert rejected(tap(**{name: value})) == f"{name}: contains text that is not Unicode"
+    assert simulator.calls == []
+
+
+def test_a_byte_of_a_variable_that_is_not_unicode_is_rejected(
+    simulator: Simulator, tap: Tap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}RUN_ID", "a\udcff")
+    line = rejected(tap("--config=ENV"))
+    assert line == f"{PREFIX}RUN_ID: contains text that is not Unicode"
+    assert simulator.calls == []
+
+
 @pytest.mark.parametrize("arguments", [(), ("--discover",), ("--test",)])
 def test_a_misspelt_setting_is_rejected_with_the_one_that_was_meant(
     simulator: Simulator, tap: Tap, arguments: tuple[str, ...]
