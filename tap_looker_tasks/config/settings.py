@@ -376,7 +376,7 @@ def _not_unicode(config: Mapping[str, Any]) -> Iterator[str]:
         except UnicodeEncodeError:
             yield f"{name}: contains text that is not Unicode"
         except ValueError:
-            # A number that is too long, which has a message of its own.
+            # A number that is too long, which is reported elsewhere.
             continue
 
 

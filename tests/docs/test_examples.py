@@ -13,12 +13,13 @@ import pytest
 
 from docs.generate import PROJECT
 from docs.walkthrough import read_blocks
+from looker_simulator.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from looker_simulator.simulator import Simulator
+    from looker_simulator.engine import Database
     from tests.singer import Run
 
     Tap = Callable[..., Run]
@@ -107,8 +108,14 @@ def test_the_doctor_prints_what_the_page_shows(tap: Tap, simulator: Simulator) -
 
 
 @pytest.mark.parametrize("page", ["docs/how-to/api-quotas.md", "docs/how-to/watch-a-run.md"])
-def test_a_run_ends_with_the_lines_that_the_page_shows(tap: Tap, page: str) -> None:
-    run = tap(queries=[{"name": "airlines", "look_id": 1, "limit": -1}])
+def test_a_run_ends_with_the_lines_that_the_page_shows(
+    tap: Tap, database: Database, page: str
+) -> None:
+    # Long enough for several polls, which the page shows.
+    with Simulator(SimulatorOptions(latency_seconds=0.5), database=database) as simulator:
+        run = tap(
+            base_url=simulator.base_url, queries=[{"name": "airlines", "look_id": 1, "limit": -1}]
+        )
     (shown,) = blocks(page, "text")
     # Figures differ, and so do the units they are in.
     pattern = r"[\d.]+".join(map(re.escape, re.split(r"[\d.]+", shown)))
