@@ -109,9 +109,8 @@ def test_a_fault_that_stays(
     simulator: Simulator, tap: Tap, operation: str, fault: str, outcome: str
 ) -> None:
     config = work(simulator, operation)
-    if fault == "hang":
-        config["http_timeout_seconds"] = 1
-    simulator.fault(fault, operation=operation, times=None)
+    config |= {"http_timeout_seconds": 1} if fault == "hang" else {}
+    simulator.fault(fault, operation=operation, times=None, seconds=30)
     assert outcome_of(tap(**config), config["query_task_ids"][0]) == outcome
 
 
