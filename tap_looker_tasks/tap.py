@@ -8,8 +8,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import IO, Any, ClassVar
 
 import click
@@ -131,13 +131,26 @@ class TapLookerTasks(LookerTap):
             reject_problems([f"--config {' '.join(value)}: cannot be read as a JSON file: {error}"])
             raise
         if given.parse_env:
-            # Without settings, this only reads a file `.env` into the environment.
-            # The SDK would look for the file beside its own files.
-            dotenv = Path(".env")
-            parse_environment_config({}, cls._env_var_prefix, dotenv if dotenv.exists() else None)
-            declared = cls._declare_settings()
-            reject_problems([*find_wrong_variables(os.environ, cls._env_var_prefix, declared)])
+            return replace(given, config={**given.config, **cls._read_variables()}, parse_env=False)
         return given
+
+    @classmethod
+    def _read_variables(cls) -> dict[str, Any]:
+        """Return the settings in variables, which override those in a file `.env`.
+
+        In the SDK, the file overrides variables, and is also searched for beside the SDK's files.
+        """
+        variables = {**os.environ}
+        try:
+            # Without settings, this only reads the file into the environment.
+            parse_environment_config({}, cls._env_var_prefix, ".env")
+        except (OSError, ValueError) as error:
+            reject_problems([f".env: cannot be read: {error}"])
+        os.environ.update(variables)
+        declared = cls._declare_settings()
+        reject_problems([*find_wrong_variables(os.environ, cls._env_var_prefix, declared)])
+        schema = {"properties": declared}
+        return parse_environment_config(schema, cls._env_var_prefix, os.devnull)
 
     @classmethod
     def _declare_settings(cls) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,6 +68,22 @@ def test_a_wrong_variable_is_named_with_what_is_expected(
     monkeypatch.setenv(PREFIX + end, text)
     assert rejected(tap("--config", "ENV")) == PREFIX + end + line
     assert simulator.calls == []
+
+
+def test_a_variable_overrides_the_file_that_init_writes(
+    tap: Tap, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = f"{PREFIX}CLIENT_SECRET"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, "restored by the end of the test")
+    monkeypatch.delenv(name)
+    run = partial(tap, "--config=ENV", queries=[{"name": "airlines", "query_id": 1}])
+    Path(".env").write_text(f"{name}={simulator.client_secret}\n")
+    assert run(client_secret="wrong").exit_code == 0
+    monkeypatch.setenv(name, "wrong")
+    assert "check client_id and client_secret" in rejected(run())
+    Path(".env").write_bytes(b"\xff")
+    assert rejected(run()).startswith(".env: cannot be read: 'utf-8' codec")
 
 
 def test_a_misspelt_variable_is_rejected_and_others_are_ignored(
