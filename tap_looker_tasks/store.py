@@ -299,17 +299,24 @@ class _File:
 
 
 # From glibc's malloc.h.
-_M_MMAP_THRESHOLD = -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MAX_KEPT_BYTES = 1024 * 1024
+_MAX_KEPT_AT_END_BYTES = 8 * 1024 * 1024
 
 
 def return_freed_memory() -> None:
     """Return freed memory of large results to the system immediately, if glibc is used.
 
     Without this, glibc raises the length from which it returns memory to 32 MiB as soon as longer
-    blocks are freed, and keeps shorter blocks between those still in use. A result of 100 MB took
-    118 MB of memory instead of 71 MB, and results of 5 MB took 131 MB instead of 99 MB. Results of
-    up to 1 MB are as fast with this as without; longer ones take 10% more processor time.
+    blocks are freed, and keeps shorter blocks between those still in use. 200 results of 5 MB took
+    433 MB of memory instead of 139 MB, and one of 100 MB 112 MB instead of 69 MB; longer results
+    take 18% more processor time.
+
+    Once the first threshold is set, glibc no longer raises the second one, 128 KiB: it would return
+    the end of its heap, and request it again, many times for each result. At 8 MiB, results of 1 MB
+    take 10% less processor time than at 128 KiB.
     """
     with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAX_KEPT_BYTES)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MAX_KEPT_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _MAX_KEPT_AT_END_BYTES)

@@ -44,7 +44,7 @@ _END_OF_SCALAR = re.compile(rb"[ \t\n\r,:{}\[\]\"]")
 _BETWEEN_MEMBERS = re.compile(rb'\}[ \t\n\r]*,[ \t\n\r]*"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*\Z')
 _MAX_KEY = 256
 # Waiting for more bytes of shorter values takes no less time than scanning them.
-WORTH_A_GUESS_BYTES = 64 * 1024
+WORTH_A_GUESS_BYTES = 8 * 1024
 _FIRST_PIECE = 64
 _MAX_PIECE = 64 * 1024
 # Bytes of rows held at a time.
@@ -178,28 +178,41 @@ class Body:
         is_worth_it = is_long or self._text.find(prefix, self._position + 1) >= 0
         if not self._may_guess or not is_worth_it or self._mark() != b"{":
             return None
-        end = self._guessed_end(prefix, longest)
-        text = self._text[self._position : end]
+        begin = self._taken + self._position
+        parts = list(self._up_to_next(prefix, longest))
         try:
-            found = decode(text)
+            # A JSON object is never a prefix of another one, so one that can be decoded is complete.
+            return decode(b"".join(parts))
         except (ValueError, RecursionError):
             # The way without guesses reports anything wrong with it.
             self._may_guess = False
+            self._put_back(parts, begin)
             return None
-        # A JSON object is never a prefix of another one, so the end was right.
-        self._position += len(text)
-        return found
 
-    def _guessed_end(self, prefix: bytes, longest: float) -> int:
+    def _up_to_next(self, prefix: bytes, longest: float) -> Iterator[bytes]:
+        """Take an object in parts, up to the member before the next `prefix`, or to the end."""
+        end = self._end_before(prefix)
+        while end is None:
+            # An end that is found in the next chunk can begin in the last part of this one.
+            cut = max(self._position, len(self._text) - _MAX_KEY)
+            yield self._text[self._position : cut]
+            longest -= cut - self._position
+            self._position = cut
+            if longest < 0:
+                return
+            if self._read_on():
+                end = self._end_before(prefix)
+            else:
+                end = len(self._text.rstrip().removesuffix(b"}").rstrip())
+        yield self._text[self._position : end]
+        self._position = end
+
+    def _end_before(self, prefix: bytes) -> int | None:
         # Of `{"status":...},"b":{"status":...}` the second `{"status"` is found, then what stands
         # before it, from the brace on: `},"b":`. The first object ends after that brace.
-        seen = self._position + 1
-        while (following := self._text.find(prefix, seen)) < 0:
-            if len(self._text) - self._position > longest:
-                return self._position
-            seen = max(seen, len(self._text) - len(prefix)) - self._position
-            if not self._read_on():
-                return len(self._text.rstrip().removesuffix(b"}").rstrip())
+        following = self._text.find(prefix, self._position + 1)
+        if following < 0:
+            return None
         start = max(self._position, following - _MAX_KEY)
         between = _BETWEEN_MEMBERS.search(self._text[start:following])
         return start + between.start() + 1 if between else self._position
@@ -295,6 +308,11 @@ class Body:
         self._text = kept + self._text
         return has_more
 
+    def _put_back(self, parts: Iterable[bytes], begin: int) -> None:
+        """Go back to where the parts begin."""
+        rest = self._text[self._position :]
+        self._text, self._position, self._taken = b"".join((*parts, rest)), 0, begin
+
     def _mark(self) -> bytes:
         if self._is_over():
             raise self._cut_short()
@@ -318,8 +336,7 @@ class Body:
         for part in self._pieces(nesting):
             parts.append(part)
             if self._taken + self._position - begin > longest:
-                rest = self._text[self._position :]
-                self._text, self._position, self._taken = b"".join((*parts, rest)), 0, begin
+                self._put_back(parts, begin)
                 raise ValueTooLargeError
         return b"".join(parts)
 

@@ -92,13 +92,12 @@ def read_result(entry: TaskEntry) -> Result:
     """
     if entry.data is None:
         return Result(entry.status)
-    data = bytes(entry.data)
     first = first_byte(entry.data)
     if first == b"{":
-        return _read_object(entry, read_json(_PAYLOAD.decode, data))
+        return _read_object(entry, read_json(_PAYLOAD.decode, entry.data))
     if first == b"[":
-        return _conclude(Result(entry.status, "json"), (), _arrays(entry, data))
-    text = read_json(TEXT.decode, data)
+        return _conclude(Result(entry.status, "json"), (), _arrays(entry, entry.data))
+    text = read_json(TEXT.decode, entry.data)
     if entry.status == _COMPLETE:
         return Result(_COMPLETE, text=text)
     return _conclude(Result(entry.status), _as_errors(text), None)
@@ -130,7 +129,7 @@ def _read_object(entry: TaskEntry, payload: _Payload) -> Result:
             has_totals=metadata.has_totals is True,
         ),
         reported,
-        _arrays(entry, bytes(rows)) if has_rows else None,
+        _arrays(entry, rows) if has_rows else None,
     )
     if result.status == _COMPLETE and not is_detail:
         msg = "an object with neither rows nor an error in it"
@@ -138,8 +137,8 @@ def _read_object(entry: TaskEntry, payload: _Payload) -> Result:
     return result
 
 
-def _arrays(entry: TaskEntry, array: bytes) -> Iterable[bytes]:
-    return (array,) if entry.rows is None else entry.rows
+def _arrays(entry: TaskEntry, array: msgspec.Raw) -> Iterable[bytes]:
+    return (bytes(array),) if entry.rows is None else entry.rows
 
 
 def _conclude(result: Result, reported: Errors, arrays: Iterable[bytes] | None) -> Result:
