@@ -27,8 +27,8 @@ from tap_looker_tasks.looker.http_errors import read_error, translate_errors
 from tap_looker_tasks.looker.operation import Clock, Operation
 
 LOGOUT = "logout"
-# A result is joined from chunks once, so longer ones save nothing: chunks of 1 MiB took a tenth more
-# processor time, because the system provides and clears their memory page by page.
+# Each result is joined from its chunks once, so longer chunks save nothing. Chunks of 1 MiB took a
+# tenth more processor time, because the system provides and clears their memory page by page.
 _CHUNK_BYTES = 64 * 1024
 _MAX_CONTENT_BYTES = 64 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024

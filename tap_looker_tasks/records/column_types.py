@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from functools import lru_cache
 from types import MappingProxyType, NoneType
@@ -154,10 +154,9 @@ class _HoursInUtc(dict[str, str | None]):
         if self._zone is None or not _DATE_HOUR.fullmatch(date_hour):
             return None
         try:
-            start = datetime.fromisoformat(f"{date_hour}:00").replace(tzinfo=self._zone)
-            offset = start.utcoffset() or timedelta()
-            is_one = offset == start.replace(minute=59, second=59).utcoffset()
-            in_utc = start.replace(tzinfo=None) - offset
+            start = datetime.fromisoformat(date_hour).replace(tzinfo=self._zone)
+            is_one = start.utcoffset() == start.replace(minute=59, second=59).utcoffset()
+            in_utc = start.astimezone(UTC)
         except (ValueError, OverflowError):
             return None
         is_full_hour = not (in_utc.minute or in_utc.second or in_utc.microsecond)

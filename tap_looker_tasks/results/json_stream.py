@@ -181,7 +181,7 @@ class Body:
         begin = self._taken + self._position
         parts = list(self._up_to_next(prefix, longest))
         try:
-            # A JSON object is never a prefix of another one, so one that can be decoded is complete.
+            # A JSON object is never a prefix of another one, so the end was right.
             return decode(b"".join(parts))
         except (ValueError, RecursionError):
             # The way without guesses reports anything wrong with it.
@@ -193,7 +193,7 @@ class Body:
         """Take an object in parts, up to the member before the next `prefix`, or to the end."""
         end = self._end_before(prefix)
         while end is None:
-            # An end that is found in the next chunk can begin in the last part of this one.
+            # The mark that ends the object may be cut between two chunks.
             cut = max(self._position, len(self._text) - _MAX_KEY)
             yield self._text[self._position : cut]
             longest -= cut - self._position
@@ -309,7 +309,7 @@ class Body:
         return has_more
 
     def _put_back(self, parts: Iterable[bytes], begin: int) -> None:
-        """Go back to where the parts begin."""
+        """Return to the start of the parts."""
         rest = self._text[self._position :]
         self._text, self._position, self._taken = b"".join((*parts, rest)), 0, begin
 
