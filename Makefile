@@ -27,9 +27,6 @@ demo: .meltano/installed ## Looker query tasks end to end: simulator, tap, Melta
 
 test: lint types pytest ## everything that must pass: lint, types, tests
 
-bench-peers: .meltano/installed ## the same queries beside other programs, each in an environment of its own
-	@$(BIN)/python -m bench --peers
-
 bench: .meltano/installed ## how fast, small and steady the tap is, beside other ways
 	@$(BIN)/python -m bench
 
@@ -90,12 +87,6 @@ pins: ## write requirements/*.txt anew from the latest releases that fit togethe
 	$(PYTHON) -m venv .venv/pins/plugins
 	.venv/pins/plugins/bin/python -m pip install --quiet --quiet --editable . "$$($(call pip_url,target-postgres))"
 	$(call freeze,.venv/pins/plugins,constraints of what Meltano installs) > requirements/plugins.txt
-	$(PYTHON) -m venv .venv/pins/looker-sdk
-	.venv/pins/looker-sdk/bin/python -m pip install --quiet --quiet looker-sdk singer-python
-	$(call freeze,.venv/pins/looker-sdk,the environment of bench/one_by_one.py) > requirements/bench-looker-sdk.txt
-	$(PYTHON) -m venv .venv/pins/airbyte
-	.venv/pins/airbyte/bin/python -m pip install --quiet --quiet airbyte-source-looker
-	$(call freeze,.venv/pins/airbyte,the environment of bench/airbyte_looker.py) > requirements/bench-airbyte.txt
 	rm -rf .venv/pins
 
 hashes: .venv/installed ## write into requirements/*.txt what pyproject.toml newly names
@@ -108,7 +99,7 @@ hashes: .venv/installed ## write into requirements/*.txt what pyproject.toml new
 # For every Python and platform at once, with the hash of each file, and without a host.
 compile = $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make hashes'
 # The environments of examples and warehouses, whose pins are written by hand.
-PINNED = $(filter-out $(addprefix requirements/,dev.txt docs.txt mutants.txt release.txt plugins.txt bench-%),$(wildcard requirements/*.txt requirements/targets/*.txt))
+PINNED = $(filter-out $(addprefix requirements/,dev.txt docs.txt mutants.txt release.txt plugins.txt),$(wildcard requirements/*.txt requirements/targets/*.txt))
 define hash_pins
 { grep -m 1 '^\#' $(pins); $(BIN)/uv pip compile --quiet --no-deps --python-version 3.11 --generate-hashes --no-annotate --no-header $(pins); } > $(pins).new && mv $(pins).new $(pins)
 

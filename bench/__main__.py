@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.arena import Arena
 from bench.machine import machine, versions
-from bench.measures import MEASURES, PEERS
+from bench.measures import MEASURES
 from bench.processes import BenchError
 from bench.report import as_json, table
 
@@ -25,7 +25,6 @@ _WIDTH_OF_FILES = 160
 @click.command()
 @click.option("--rounds", default=3, show_default=True, help="Times each thing is measured.")
 @click.option("--only", default="", metavar="SUBSTRING", help="Measures whose name holds this.")
-@click.option("--peers", is_flag=True, help="Measure beside other programs instead.")
 @click.option(
     "--json",
     "path",
@@ -35,12 +34,11 @@ _WIDTH_OF_FILES = 160
     help="File for all figures.",
 )
 @click.option("--scale", default=1.0, show_default=True, help="Factor of all sizes, to try it out.")
-def main(*, rounds: int, only: str, peers: bool, path: Path, scale: float) -> None:
+def main(*, rounds: int, only: str, path: Path, scale: float) -> None:
     """Measure the tap beside what one would use in its place."""
-    measures = PEERS if peers else MEASURES
-    chosen = {name: measure for name, measure in measures.items() if only in name}
+    chosen = {name: measure for name, measure in MEASURES.items() if only in name}
     if not chosen:
-        msg = f"no measure's name holds {only!r}; there are: {', '.join(measures)}"
+        msg = f"no measure's name holds {only!r}; there are: {', '.join(MEASURES)}"
         raise click.BadParameter(msg, param_hint="--only")
     about = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

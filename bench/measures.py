@@ -49,10 +49,3 @@ MEASURES: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
         "start": start.start,
     }
 )
-PEERS: Mapping[str, Callable[[Arena], Iterable[Line]]] = MappingProxyType(
-    {
-        f"peers, round trip {round_trip:g} s": partial(schedule.among_others, round_trip)
-        for round_trip in schedule.ROUND_TRIPS
-    }
-)
-"""Measures beside other programs, each of which runs in an environment of its own."""

@@ -7,30 +7,25 @@ import json
 import math
 import random
 import re
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bench.arena import check, written
-from bench.environments import UnavailableError
-from bench.others import airbyte, one_by_one
 from bench.processes import PYTHON, TAP, BenchError, run, server
-from bench.report import Line, Of, Series, at_most, times_as_fast
+from bench.report import Line, Of, Series, at_most
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bench.arena import Arena
-    from bench.others import Other
     from bench.processes import Run
 
     Runs = Mapping[str, tuple[Run, ...]]
 
 AT_ONCE = 10
-ONE_BY_ONE = 6
 _QUERIES = 60
 _SHORTEST, _LONGEST = 1.0, 3.0
 _ROWS = 4
@@ -43,8 +38,6 @@ _GOALS = MappingProxyType({0.0: 1.1, 0.1: 1.35, 0.25: 1.7})
 ROUND_TRIPS = tuple(_GOALS)
 # Launches, and polls with login and logout.
 _MAX_CALLS_AGAIN = _QUERIES + 50
-_OTHERS = {"looker-sdk and singer-python": one_by_one, "airbyte-source-looker": airbyte}
-_START_OF = "start of "
 _CALLS = re.compile(r"API calls made: (?P<calls>\d+)")
 
 
@@ -126,7 +119,7 @@ def slow_queries(round_trip: float, arena: Arena) -> Iterator[Line]:
     """Run slow queries side by side, for the first time and once more."""
     queries = arena.scaled(_QUERIES)
     with arena.folder() as folder:
-        with _looker(folder, queries, round_trip) as (looker, _):
+        with _looker(folder, queries, round_trip) as looker:
             runs = arena.in_turn(
                 {"first run": looker.first, "with state and catalog": looker.again}
             )
@@ -147,56 +140,12 @@ def slow_queries(round_trip: float, arena: Arena) -> Iterator[Line]:
     yield Line(measure, again, goal=at_most(_MAX_CALLS_AGAIN))
 
 
-def among_others(round_trip: float, arena: Arena) -> Iterator[Line]:
-    """Run slow queries side by side, and a few of them one by one with other programs."""
-    queries = arena.scaled(_QUERIES)
-    unavailable: list[Line] = []
-    with arena.folder() as folder, ExitStack() as prepared:
-        looker, ids = prepared.enter_context(_looker(folder, queries, round_trip))
-        contenders: dict[str, Callable[[], Run]] = {"first run": looker.first}
-        for name in _OTHERS:
-            other = prepared.enter_context(_other(name, folder, looker.base_url, ids))
-            if isinstance(other, Line):
-                unavailable.append(other)
-            else:
-                contenders |= _one_by_one(name, other, folder)
-        runs = arena.in_turn(contenders)
-    for name in filter(runs.__contains__, _OTHERS):
-        took = _taken(queries, "first run", runs)
-        measure = f"peers, round trip {round_trip:g} s"
-        yield Line(measure, took, _for_all(queries, name, runs), times_as_fast(6))
-    yield from unavailable
-
-
 @contextmanager
-def _looker(
-    folder: Path, queries: int, round_trip: float
-) -> Iterator[tuple[_Looker, Sequence[str]]]:
-    """Serve a Looker; with it come the ids of the queries that others run."""
+def _looker(folder: Path, queries: int, round_trip: float) -> Iterator[_Looker]:
     own = [str(queries), str(round_trip), str(_logins(folder))]
     command = [PYTHON, "-m", "bench.slow_looker", *own]
     with server(command, folder) as (base_url, *ids):
-        yield _Looker(folder, base_url, ids[:queries]), ids[queries:]
-
-
-@contextmanager
-def _other(
-    name: str, folder: Path, base_url: str, query_ids: Sequence[str]
-) -> Iterator[Other | Line]:
-    """Prepare a program to compare with; a line that says why, if it cannot be had."""
-    with ExitStack() as prepared:
-        try:
-            found: Other | Line = prepared.enter_context(_OTHERS[name](folder, base_url, query_ids))
-        except UnavailableError as error:
-            found = Line("peers", Series("not measured", "s", ()), note=f"{name}: {error}")
-        yield found
-
-
-def _one_by_one(name: str, other: Other, folder: Path) -> dict[str, Callable[[], Run]]:
-    return {
-        name: partial(other.work, folder, ONE_BY_ONE * _ROWS),
-        f"{_START_OF}{name}": partial(other.start, folder),
-    }
+        yield _Looker(folder, base_url, ids)
 
 
 def _taken(queries: int, name: str, runs: Runs) -> Series:
@@ -220,11 +169,3 @@ def _since(logins: Sequence[float], runs: Sequence[Run]) -> Iterator[float]:
 
 def _logins(folder: Path) -> Path:
     return folder / "logins.json"
-
-
-def _for_all(queries: int, name: str, runs: Runs) -> Series:
-    """Reckon from a few queries what all would take, the start left out."""
-    factor = queries / ONE_BY_ONE
-    pairs = zip(runs[name], runs[f"{_START_OF}{name}"], strict=True)
-    totals = tuple(factor * (ended.seconds - start.seconds) for ended, start in pairs)
-    return Series(f"{name}, one by one, estimated from {ONE_BY_ONE} queries", "s", totals)

@@ -7,10 +7,9 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from bench.schedule import AT_ONCE, ONE_BY_ONE, run_times
+from bench.schedule import AT_ONCE, run_times
 from looker_simulator.builtin import BUILTIN
 from looker_simulator.simulator import Simulator, SimulatorOptions
 
@@ -32,11 +31,9 @@ def main() -> None:
     The arguments are the number of queries, the seconds of a round trip, and a file: it has the
     moments of all logins at the end, in seconds of the monotonic clock.
     """
-    seconds = [*run_times(int(sys.argv[1])), *run_times(ONE_BY_ONE)]
+    seconds = run_times(int(sys.argv[1]))
     first_id = len(BUILTIN.content.queries) + 1
-    by_id = {str(first_id + n): seconds_of_one for n, seconds_of_one in enumerate(seconds)}
-    # The query of a Look is run without its id.
-    latencies = {**by_id, "": mean(run_times(ONE_BY_ONE))}
+    latencies = {str(first_id + n): seconds_of_one for n, seconds_of_one in enumerate(seconds)}
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     options = SimulatorOptions(
@@ -44,8 +41,6 @@ def main() -> None:
     )
     with Simulator(options) as simulator:
         ids = [simulator.create_query(body) for body in _bodies(len(seconds))]
-        for id_ in ids[-ONE_BY_ONE:]:
-            simulator.add_look(id_, f"Look {id_}", id_)
         sys.stdout.write(" ".join([simulator.base_url, *ids]) + "\n")
         sys.stdout.flush()
         stopped.wait()

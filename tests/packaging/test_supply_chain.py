@@ -28,12 +28,10 @@ from release.pythons import declared_versions, find_python
 from release.vulnerabilities import judge
 
 PROJECT = Path(__file__).parent.parent.parent
-# What a program installs beside the project, not what Meltano reads as constraints.
-UNHASHED = ("plugins.txt", "bench-airbyte.txt", "bench-looker-sdk.txt")
 HASHED = sorted(
     str(path.relative_to(PROJECT / "requirements"))
     for path in (PROJECT / "requirements").rglob("*.txt")
-    if path.name not in UNHASHED
+    if path.name != "plugins.txt"  # Meltano reads it as constraints
 )
 REQUIREMENT = re.compile(r"(?m)^[a-z0-9][a-z0-9._-]*(\[[a-z0-9,-]+\])?==\S+( ; [^\\]+)? \\$")
 COMMIT = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
