@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ _LAUNCHED_SHARE = 0.005
 _ROWS_LAUNCHED = 16
 _KILOBYTE = 1024
 _LARGEST_GROWTH = 1.2
+# At a given moment, any number of them is in use, each with a file and two threads.
+_CONNECTIONS = 4
 _FAULTS = (
     "rate_limited",
     "server_error",
@@ -129,6 +132,8 @@ class Soak:
         """Return the promises that were broken."""
         rows = size.tasks * size.rows_of_task
         growth = self.late.megabytes / self.early.megabytes
+        new_files = self.late.files - self.early.files
+        new_threads = self.late.threads - self.early.threads
         kept = {
             f"exit status {self.exit_status}: {self.log}": self.exit_status == 0,
             f"{self.tasks} of {size.tasks} tasks arrived": self.tasks == size.tasks,
@@ -136,8 +141,8 @@ class Soak:
             f"{self.rows_doubled} rows arrived twice": self.rows_doubled == 0,
             f"{self.launched_rows} rows of queries": self.launched_rows == size.launched_rows,
             f"memory grew to {growth:.2f} times": growth <= _LARGEST_GROWTH,
-            f"open files grew to {self.late.files}": self.late.files <= self.early.files,
-            f"threads grew to {self.late.threads}": self.late.threads <= self.early.threads,
+            f"{new_files} more open files": new_files <= _CONNECTIONS,
+            f"{new_threads} more threads": new_threads <= 2 * _CONNECTIONS,
         }
         return [promise for promise, is_kept in kept.items() if not is_kept]
 
@@ -214,18 +219,17 @@ class _Arrivals:
 
 
 def run_soak(folder: Path, database: Database, size: Size) -> Soak:
-    """Deliver that many tasks while 1 % of requests and of tasks go wrong."""
+    """Deliver that many tasks while at least 1 % of requests and of tasks go wrong."""
     drawn = random.Random(size.seed)  # noqa: S311 - faults, not secrets
     options = SimulatorOptions(latency_seconds=(0.0, 0.2), seed=size.seed)
     with Simulator(options, database=database) as simulator:
         ids = _add_tasks(simulator, size, drawn)
         requests = max(1, size.tasks // _IDS_IN_A_REQUEST)
-        faults = max(1, int(requests * _SHARE_OF_FAULTS))
-        for _ in range(faults):
+        # Each kind at least once.
+        faults = max(len(_FAULTS), int(requests * _SHARE_OF_FAULTS))
+        for fault in islice(cycle(_FAULTS), faults):
             simulator.fault(
-                drawn.choice(_FAULTS),
-                operation="query_task_multi_results",
-                after=drawn.randrange(requests),
+                fault, operation="query_task_multi_results", after=drawn.randrange(requests)
             )
         arrivals = _Arrivals(ids, size.rows_of_task)
         command = _write_files(simulator, folder, ids, size.queries)
@@ -287,6 +291,7 @@ def _write_files(simulator: Simulator, folder: Path, ids: Sequence[str], queries
             for n in range(queries)
         ],
         "batch_size": _IDS_IN_A_REQUEST,
+        "max_connections": _CONNECTIONS,
         "poll_interval_seconds": 0.1,
         "poll_max_interval_seconds": 1,
         "expired_grace_seconds": 60,
