@@ -78,8 +78,9 @@ def main() -> None:
     path = Path(sys.argv.pop(1))
     take_terminal()
     # What these import is not for watching.
-    import requests  # noqa: F401, PLC0415
     import singer_sdk  # noqa: F401, PLC0415
+
+    import tap_looker_tasks.run  # noqa: F401, PLC0415
 
     account = Account()
     account.counting(import_what_watches, "progress")()
