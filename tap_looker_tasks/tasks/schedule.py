@@ -199,7 +199,6 @@ class PollSchedule:
         self._is_suspicious = False
         self._holds = 0
         self._others_wait = others_wait
-        self._next_round = None
 
     def note_failure(self, poll: Poll, now: float, *, was_repeated: bool) -> bool:
         """Record a failed request; return whether its only task is the cause.
@@ -231,6 +230,8 @@ class PollSchedule:
         """Record that the tasks of a request without a status are no longer polled."""
         for query_task_id in self.without_status(poll):
             del self._in_poll[query_task_id]
+        # They have windows again.
+        self._next_round = None
         if self._probe is poll:
             self._probe = None
 

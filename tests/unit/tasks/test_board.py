@@ -360,6 +360,21 @@ def test_one_bad_id_fails_no_other() -> None:
     assert polls <= 25
 
 
+def test_an_id_on_which_looker_fails_for_the_moment_is_polled_again() -> None:
+    board = board_of("a", "b", batch_size=1, expired_grace_seconds=60)
+    first, second = begin(board, 0)
+    assert isinstance(first, Poll)
+    assert isinstance(second, Poll)
+    report(board, 0, StatusReceived(first, "a", "running"), RequestFinished(first))
+    report(board, 5, RequestFailed(only(begin(board, 5)), REFUSED))
+    report(board, 6, StatusReceived(second, "b", "complete", RESULT), RequestFinished(second))
+    again = only(begin(board, 10))
+    # No other task is left whose poll would wake the board.
+    assert isinstance(board.next_action(10), Wait)
+    assert report(board, 10, RequestFailed(again, REFUSED)) == []
+    assert statuses(response(board, 20, a="complete")) == ["complete"]
+
+
 def test_a_looker_that_responses_nothing_fails_no_id() -> None:
     board = board_of(*"abcdefgh", expired_grace_seconds=0, http_max_tries=3)
     with pytest.raises(RetriableRequestError):
