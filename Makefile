@@ -32,7 +32,7 @@ bench: .meltano/installed ## how fast, small and steady the tap is, beside other
 
 soak: .venv/installed ## end 400 runs at random moments and lines, damage answers and metadata, deliver 20,000 tasks under faults; more generated examples
 	@$(BIN)/python -m tests.chaos
-	$(BIN)/python -m pytest -q --hypothesis-profile=thorough tests/unit
+	$(BIN)/python -m pytest -q --hypothesis-profile=thorough -o faulthandler_timeout=1800 tests/unit
 
 docs: .venv/installed .venv/docs/installed ## the documentation as a site, in docs/_build; warnings are errors
 	@$(BIN)/python -m docs.generate

@@ -192,11 +192,13 @@ class PollSchedule:
 
     def note_end(self, poll: Poll, now: float, *, others_wait: bool) -> None:
         """Record a successful request; `others_wait` is whether queries wait for slots."""
+        if poll is self._probe:
+            # Requests sent before the failure say nothing about its ids.
+            self._is_suspicious = False
         self.put_back(poll)
         for query_task_id in poll.query_task_ids:
             self._fails_since.pop(query_task_id, None)
         self._responded_at = now
-        self._is_suspicious = False
         self._holds = 0
         self._others_wait = others_wait
 

@@ -103,6 +103,13 @@ def response(board: TaskBoard, now: float, **statuses: str) -> list[Outcome]:
     return [event for event in events if isinstance(event, Outcome)]
 
 
+def complete(board: TaskBoard, now: float, poll: Request) -> None:
+    """Complete all tasks of a poll."""
+    assert isinstance(poll, Poll)
+    entries = [StatusReceived(poll, id_, "complete", RESULT) for id_ in poll.query_task_ids]
+    report(board, now, *entries, RequestFinished(poll))
+
+
 def create(board: TaskBoard, id_: str, now: float = 0) -> LaunchedTask:
     """Play one launch."""
     (launch, *_) = begin(board, now)
@@ -358,6 +365,29 @@ def test_one_bad_id_fails_no_other() -> None:
     fine = dict.fromkeys(ids, ("complete", None))
     assert ended == fine | {"task13": ("absent", str(PASSING))}
     assert polls <= 25
+
+
+def test_ids_of_a_failed_request_are_polled_one_at_a_time_whatever_else_succeeds() -> None:
+    board = board_of(*"abcdefg", expired_grace_seconds=0)
+    report(board, 0, RequestFailed(only(begin(board, 0)), REFUSED))
+    complete(board, 1, only(begin(board, 1)))
+    failed, other = begin(board, 2)
+    assert failed == Poll(("d", "e", "f"), is_probe=True)
+    report(board, 3, RequestFailed(failed, REFUSED))
+    complete(board, 3, other)
+    # With all three at once, "d" could fail last, when no other is left to show that Looker works.
+    alone = only(begin(board, 4))
+    assert alone == Poll(("d",), is_probe=True)
+    report(board, 5, RequestFailed(alone, REFUSED))
+    complete(board, 10, only(begin(board, 10)))
+    *rest, again = begin(board, 11)
+    for poll in rest:
+        complete(board, 11, poll)
+    assert again == alone
+    (outcome,) = report(board, 12, RequestFailed(again, REFUSED))
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "absent"
+    assert board.next_action(12) == Done()
 
 
 def test_an_id_on_which_looker_fails_for_the_moment_is_polled_again() -> None:
