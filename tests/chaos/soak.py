@@ -29,8 +29,11 @@ _LAUNCHED_SHARE = 0.005
 _ROWS_LAUNCHED = 16
 _KILOBYTE = 1024
 _LARGEST_GROWTH = 1.2
-# At a given moment, any number of them is in use, each with a file and two threads.
+# Each has a file and two threads; which of them are in use at a given moment is chance.
 _CONNECTIONS = 4
+# Beside them: the file of results that wait, and the thread that coordinates.
+_MAX_NEW_FILES = _CONNECTIONS + 1
+_MAX_NEW_THREADS = 2 * _CONNECTIONS + 1
 _FAULTS = (
     "rate_limited",
     "server_error",
@@ -113,7 +116,8 @@ class Soak:
         rows: of external tasks that arrived, each counted once.
         rows_doubled: that arrived more than once.
         launched_rows: of launched queries that arrived, each counted once.
-        early: what the tap took after the first tenth of the rows.
+        start: what the tap took at its first line.
+        early: what it took after the first tenth of the rows.
         late: what it took after the last of them.
         log: the end of what the tap logged.
     """
@@ -124,6 +128,7 @@ class Soak:
     rows: int
     rows_doubled: int
     launched_rows: int
+    start: Use
     early: Use
     late: Use
     log: str
@@ -132,8 +137,8 @@ class Soak:
         """Return the promises that were broken."""
         rows = size.tasks * size.rows_of_task
         growth = self.late.megabytes / self.early.megabytes
-        new_files = self.late.files - self.early.files
-        new_threads = self.late.threads - self.early.threads
+        new_files = self.late.files - self.start.files
+        new_threads = self.late.threads - self.start.threads
         kept = {
             f"exit status {self.exit_status}: {self.log}": self.exit_status == 0,
             f"{self.tasks} of {size.tasks} tasks arrived": self.tasks == size.tasks,
@@ -141,8 +146,8 @@ class Soak:
             f"{self.rows_doubled} rows arrived twice": self.rows_doubled == 0,
             f"{self.launched_rows} rows of queries": self.launched_rows == size.launched_rows,
             f"memory grew to {growth:.2f} times": growth <= _LARGEST_GROWTH,
-            f"{new_files} more open files": new_files <= _CONNECTIONS,
-            f"{new_threads} more threads": new_threads <= 2 * _CONNECTIONS,
+            f"{new_files} more open files": new_files <= _MAX_NEW_FILES,
+            f"{new_threads} more threads": new_threads <= _MAX_NEW_THREADS,
         }
         return [promise for promise, is_kept in kept.items() if not is_kept]
 
@@ -237,7 +242,7 @@ def run_soak(folder: Path, database: Database, size: Size) -> Soak:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         with process:
             assert process.stdout
-            early, late = _take_all(
+            start, early, late = _take_all(
                 process.stdout, arrivals, process.pid, len(ids) * size.rows_of_task
             )
     return Soak(
@@ -247,6 +252,7 @@ def run_soak(folder: Path, database: Database, size: Size) -> Soak:
         arrivals.rows,
         arrivals.rows_doubled,
         arrivals.launched_rows,
+        start,
         early,
         late,
         (folder / "log").read_text()[-3000:],
@@ -255,17 +261,18 @@ def run_soak(folder: Path, database: Database, size: Size) -> Soak:
 
 def _take_all(
     output: IO[bytes], arrivals: _Arrivals, process_id: int, rows: int
-) -> tuple[Use, Use]:
-    """Take all that the tap writes; return what it takes after a tenth, and after all rows."""
-    early = late = None
+) -> tuple[Use, Use, Use]:
+    """Take all that the tap writes; return its use at first, after a tenth, and after all rows."""
+    start = early = late = None
     for line in output:
+        start = start or Use.of(process_id)
         arrivals.take(line)
         if early is None and arrivals.rows >= rows // 10:
             early = Use.of(process_id)
         if late is None and arrivals.rows >= rows:
             late = Use.of(process_id)
     nothing = Use(0, 0, 0)
-    return early or nothing, late or nothing
+    return start or nothing, early or nothing, late or nothing
 
 
 def _add_tasks(simulator: Simulator, size: Size, drawn: random.Random) -> list[str]:
