@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import IO, Any, ClassVar
 
 import click
+from dotenv import load_dotenv
 from singer_sdk import Stream, Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
@@ -140,13 +141,10 @@ class TapLookerTasks(LookerTap):
 
         In the SDK, the file overrides variables, and is also searched for beside the SDK's files.
         """
-        variables = {**os.environ}
         try:
-            # Without settings, this only reads the file into the environment.
-            parse_environment_config({}, cls._env_var_prefix, ".env")
+            load_dotenv(".env")
         except (OSError, ValueError) as error:
             reject_problems([f".env: cannot be read: {error}"])
-        os.environ.update(variables)
         declared = cls._declare_settings()
         reject_problems([*find_wrong_variables(os.environ, cls._env_var_prefix, declared)])
         schema = {"properties": declared}
