@@ -309,12 +309,11 @@ def return_freed_memory() -> None:
 
     Without this, glibc raises the length from which it returns memory to 32 MiB as soon as longer
     blocks are freed, and keeps shorter blocks between those still in use. 200 results of 5 MB took
-    433 MB of memory instead of 139 MB, and one of 100 MB 112 MB instead of 69 MB; longer results
-    take 18% more processor time.
+    433 MB of memory instead of 139 MB; they take 18% more processor time.
 
-    Once the first threshold is set, glibc no longer raises the second one, 128 KiB: it would return
-    the end of its heap, and request it again, many times for each result. At 8 MiB, results of 1 MB
-    take 10% less processor time than at 128 KiB.
+    Once this is set, glibc no longer raises the length from which it returns the end of its heap,
+    128 KiB, and does it repeatedly for each result. At 8 MiB, results of 1 MB take 10% less
+    processor time.
     """
     with suppress(AttributeError, OSError, TypeError):
         libc = ctypes.CDLL(None)
