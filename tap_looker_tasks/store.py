@@ -112,6 +112,9 @@ class StoredResult:
         transfer_seconds: Seconds that it took to arrive.
     """
 
+    # Tens of thousands may wait.
+    __slots__ = ("_entry", "_part", "_reserved", "_store", "size_bytes", "transfer_seconds")
+
     def __init__(
         self,
         store: ResultStore,
