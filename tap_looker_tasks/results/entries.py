@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -16,7 +17,7 @@ from tap_looker_tasks.results.json_stream import (
     RowArrays,
     ValueTooLargeError,
 )
-from tap_looker_tasks.results.json_text import NULL, MalformedResponseError, read_json
+from tap_looker_tasks.results.json_text import NULL, MalformedResponseError, as_text, read_json
 
 ABSENT = msgspec.Raw()
 # Looker starts entries like this.
@@ -152,12 +153,19 @@ def read_entry(entry: bytes, rows: RowArrays | None = None) -> TaskEntry:
 
 
 def _as_task_entry(entry: _Entry, rows: RowArrays | None = None) -> TaskEntry:
+    source = as_text(entry.result_source)
     return TaskEntry(
-        status=entry.status.lower(),
-        result_source=entry.result_source if isinstance(entry.result_source, str) else None,
+        status=_shared(entry.status.lower()),
+        result_source=source and _shared(source),
         data=None if entry.data in (ABSENT, NULL) else entry.data,
         rows=rows,
     )
+
+
+@lru_cache(32)
+def _shared(word: str) -> str:
+    """Return one object for all equal words, because 100,000 entries may wait for the target."""
+    return word
 
 
 # The body of one task's results in any format, as an entry of `multi_results`.
