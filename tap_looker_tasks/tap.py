@@ -43,20 +43,10 @@ from tap_looker_tasks.config import (
     without_secrets,
 )
 from tap_looker_tasks.inspection import Question, build_questions, print_requested
-from tap_looker_tasks.launching import (
-    Discovery,
-    StoredQueries,
-    fingerprint_of,
-    new_client,
-)
+from tap_looker_tasks.launching import Discovery, StoredQueries, fingerprint_of, new_client
 from tap_looker_tasks.looker import Clock, LookerClient, SteadyClock
 from tap_looker_tasks.queries import QueryKeeper, names_by_content
-from tap_looker_tasks.singer import (
-    Interrupts,
-    MessageWriter,
-    PacedStateWriter,
-    filter_record,
-)
+from tap_looker_tasks.singer import Interrupts, MessageWriter, PacedStateWriter, filter_record
 from tap_looker_tasks.streams import (
     LookerTap,
     QueryStream,
@@ -82,11 +72,7 @@ class TapLookerTasks(LookerTap):
     config_jsonschema: ClassVar[dict[str, Any]] = build_config_schema()
 
     def __init__(
-        self,
-        *args: Any,
-        clock: Clock | None = None,
-        may_run: bool = True,
-        **kwargs: Any,
+        self, *args: Any, clock: Clock | None = None, may_run: bool = True, **kwargs: Any
     ) -> None:
         """Create the tap; `may_run` allows discovery to run queries."""
         self._may_run = may_run

@@ -19,7 +19,4 @@ from tap_looker_tasks.cli.output import (
     print_fields as print_fields,
     print_findings as print_findings,
 )
-from tap_looker_tasks.cli.yaml import (
-    describe_sources as describe_sources,
-    to_yaml as to_yaml,
-)
+from tap_looker_tasks.cli.yaml import describe_sources as describe_sources, to_yaml as to_yaml

@@ -1,9 +1,6 @@
 """Settings: their schema, environment variables, and the entries of `queries` and `dashboards`."""
 
-from tap_looker_tasks.config.addresses import (
-    page_of as page_of,
-    read_address as read_address,
-)
+from tap_looker_tasks.config.addresses import page_of as page_of, read_address as read_address
 from tap_looker_tasks.config.entries import (
     AUTO as AUTO,
     UNLIMITED as UNLIMITED,

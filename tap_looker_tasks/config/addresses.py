@@ -256,10 +256,8 @@ def write_address(config: QueryConfig | DashboardConfig) -> str | None:
             parameters = [
                 *((name, ",".join(getattr(explore, name)) or None) for name in _LISTS),
                 *_write_filters({**explore.filters, **config.filters}),
-                *(
-                    ("limit", config.limit),
-                    ("column_limit", column_limit),
-                ),
+                ("limit", config.limit),
+                ("column_limit", column_limit),
                 ("filter_expression", explore.filter_expression),
                 ("dynamic_fields", explore.dynamic_fields_text),
                 ("query_timezone", explore.query_timezone),

@@ -14,11 +14,7 @@ from urllib.parse import quote
 from tap_looker_tasks.config import ConfiguredQuery, Settings
 from tap_looker_tasks.errors import RequestRejectedError, TapError
 from tap_looker_tasks.launching.discovery import Discovery, QueryStreamPlan
-from tap_looker_tasks.launching.launcher import (
-    Launcher,
-    PreparedQuery,
-    prepare_query,
-)
+from tap_looker_tasks.launching.launcher import Launcher, PreparedQuery, prepare_query
 from tap_looker_tasks.looker import Estimate, LookerClient, estimate_calls
 from tap_looker_tasks.queries import determining_parts
 from tap_looker_tasks.records import ExploreField, explore_fields, to_rfc3339
@@ -85,9 +81,7 @@ def run_checks(
         yield CheckResult(config_path, Verdict.FAILS, details)
     yield from (CheckResult(name, Verdict.FAILS, reason) for name, reason in found.failures)
     examined = map_concurrently(
-        lambda query: [*_examine_query(query, discovery)],
-        found.values,
-        settings.max_connections,
+        lambda query: [*_examine_query(query, discovery)], found.values, settings.max_connections
     )
     yield from (check for checks in examined for check in checks)
     yield from _examine_calls(settings, found.values, len(external_ids))

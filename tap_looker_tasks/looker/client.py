@@ -136,10 +136,7 @@ class LookerClient:
         return None
 
     def query_task_results(
-        self,
-        query_task_id: str,
-        *,
-        new_rows: Callable[[], RowArrays],
+        self, query_task_id: str, *, new_rows: Callable[[], RowArrays]
     ) -> TaskEntry:
         """Get one finished task's result in any format; text becomes a JSON string.
 
@@ -321,11 +318,7 @@ class LookerClient:
         return self._repeated(operation, ask)
 
     def run_query(
-        self,
-        query_id: str,
-        *,
-        limit: int,
-        server_table_calcs: bool = False,
+        self, query_id: str, *, limit: int, server_table_calcs: bool = False
     ) -> TaskEntry:
         """Run a query and wait for its result in `json_detail`.
 

@@ -121,12 +121,7 @@ class Http:
     """Sends requests to one Looker; safe for concurrent use by threads."""
 
     def __init__(
-        self,
-        connection: Connection,
-        *,
-        clock: Clock,
-        logger: logging.Logger,
-        calls: Counter[str],
+        self, connection: Connection, *, clock: Clock, logger: logging.Logger, calls: Counter[str]
     ) -> None:
         """Prepare; nothing is sent yet."""
         self._connection = connection

@@ -75,11 +75,7 @@ def query_fields(query: Mapping[str, Any]) -> tuple[str, ...]:
         ValueError: If its `dynamic_fields` are not a JSON array of objects.
     """
     # Looker computes table calculations even if the fields do not name them.
-    names = (
-        *(query.get("fields") or ()),
-        *(query.get("pivots") or ()),
-        *table_calculations(query),
-    )
+    names = (*(query.get("fields") or ()), *(query.get("pivots") or ()), *table_calculations(query))
     return tuple(dict.fromkeys(names))
 
 

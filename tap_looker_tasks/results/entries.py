@@ -100,10 +100,7 @@ def _entry(
 
 
 def _value(
-    body: Body,
-    new_rows: Callable[[], RowArrays],
-    paths: Collection[tuple[str, ...]],
-    longest: int,
+    body: Body, new_rows: Callable[[], RowArrays], paths: Collection[tuple[str, ...]], longest: int
 ) -> tuple[bytes, RowArrays | None]:
     """Take a value. If it is long, its rows go to what `new_rows` returns."""
     try:
@@ -118,10 +115,7 @@ def _value(
 
 
 def read_payload(
-    chunks: Iterable[bytes],
-    new_rows: Callable[[], RowArrays],
-    *,
-    longest: int = MAX_ENTRY_BYTES,
+    chunks: Iterable[bytes], new_rows: Callable[[], RowArrays], *, longest: int = MAX_ENTRY_BYTES
 ) -> tuple[msgspec.Raw, RowArrays | None]:
     """Read a body that is one task's payload; return it, and its rows if they are long.
 

@@ -42,11 +42,7 @@ _ERROR_KEY = b'"looker_error"'
 _COMPLETE = "complete"
 _ERROR = "error"
 _CATEGORIES = MappingProxyType(
-    {
-        "dimensions": "dimension",
-        "measures": "measure",
-        "table_calculations": "table_calculation",
-    }
+    {"dimensions": "dimension", "measures": "measure", "table_calculations": "table_calculation"}
 )
 _BOOLEANS = MappingProxyType({"true": True, "false": False})
 _NOT_TRUNCATED = frozenset({"", "false", "no", "none", "null", "0"})

@@ -11,11 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from tap_looker_tasks.results.json_text import (
-    NULL,
-    on_one_line,
-    read_json,
-)
+from tap_looker_tasks.results.json_text import NULL, on_one_line, read_json
 
 _T = TypeVar("_T")
 ROW_TOTAL = "$$$_row_total_$$$"

@@ -65,10 +65,7 @@ _COLUMNS: Mapping[str, tuple[Any, str]] = MappingProxyType(
         "dashboard_id": (KEY_TEXT, "Looker's ID of the dashboard the query came from"),
         "origin": (KEY_TEXT, "`given`: an external task; `launched`: a task of this tap"),
         "result_format": (KEY_TEXT, "Format of the result, recognized by its shape; null for text"),
-        "result_source": (
-            KEY_TEXT,
-            "Source of Looker's result, such as `query` or `cache`",
-        ),
+        "result_source": (KEY_TEXT, "Source of Looker's result, such as `query` or `cache`"),
         "from_cache": (th.BooleanType, "Whether the result came from Looker's cache"),
         "attempt": (th.IntegerType, "Number of the launch, from 1"),
         "launched_at": (th.DateTimeType, "When this tap created the task"),
@@ -191,8 +188,8 @@ class QueryTaskResultsStream(LookerStream):
         if not claim_instance(self.stream_state, settings.base_url):
             msg = (
                 "state: it belongs to another Looker instance than base_url; use a separate state "
-                "for each instance, "
-                "or, if the instance has moved, remove `instance` from query_task_results there"
+                "for each instance, or, if the instance has moved, remove `instance` from "
+                "query_task_results there"
             )
             raise SettingsError(msg)
         external_ids = [

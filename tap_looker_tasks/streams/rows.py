@@ -164,12 +164,7 @@ class QueryStream(RowStream):
 
     @override
     def deliver(
-        self,
-        outcome: Outcome,
-        result: Result,
-        batches: Iterator[RecordBatch],
-        *,
-        is_complete: bool,
+        self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch], *, is_complete: bool
     ) -> None:
         match = self._match(result)
         for message in (*find_type_changes(match.columns, result.fields), *match.differences):

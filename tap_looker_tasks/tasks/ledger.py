@@ -11,12 +11,7 @@ import msgspec
 
 from tap_looker_tasks.queries import Limits, StreamState
 from tap_looker_tasks.records import from_rfc3339, to_rfc3339
-from tap_looker_tasks.tasks.query_task import (
-    ExternalTask,
-    FollowedTask,
-    LaunchedTask,
-    Outcome,
-)
+from tap_looker_tasks.tasks.query_task import ExternalTask, FollowedTask, LaunchedTask, Outcome
 
 # By default, for pages and for the API, and behind a proxy.
 _PORTS = frozenset({None, 443, 9999, 19999})

@@ -47,13 +47,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from tap_looker_tasks.config import Settings
-from tap_looker_tasks.tasks.query_task import (
-    FollowedTask,
-    Launch,
-    LaunchedTask,
-    Poll,
-    Prepare,
-)
+from tap_looker_tasks.tasks.query_task import FollowedTask, Launch, LaunchedTask, Poll, Prepare
 
 _Window = tuple[float, float]
 

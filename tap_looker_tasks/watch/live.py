@@ -42,10 +42,7 @@ class LiveDisplay:
         self._stream = stream
         self._console = _Console(file=stream, highlight=False)
         self._live = Live(
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
+            console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
         )
         self._undo = ExitStack()
 

@@ -86,10 +86,7 @@ class RunWatch:
         self._written = 0
 
     def begin(
-        self,
-        keepers: Mapping[str, QueryKeeper],
-        queued: Iterable[str],
-        tasks: Iterable[QueryTask],
+        self, keepers: Mapping[str, QueryKeeper], queued: Iterable[str], tasks: Iterable[QueryTask]
     ) -> None:
         """Record followed tasks and queued queries, and show them."""
         now = self._clock.now()
