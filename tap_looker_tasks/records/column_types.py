@@ -304,16 +304,10 @@ def read_decimal_size(json_schema: Mapping[str, Any]) -> tuple[int, int] | None:
     declared = {*_alternatives(json_schema)}
     if DECIMAL_FORMAT not in {json_schema.get("format"), *(format_ for _, format_ in declared)}:
         return None
-    size = {**as_object(json_schema.get(DECIMAL_KEY)), **json_schema}
-    precision, scale = size.get("precision"), size.get("scale")
-    is_text = declared == {("string", DECIMAL_FORMAT)}
-    if (
-        is_text
-        and isinstance(precision, int)
-        and isinstance(scale, int)
-        and 0 <= scale <= precision
-    ):
-        return precision, scale
+    if declared == {("string", DECIMAL_FORMAT)}:
+        match {**as_object(json_schema.get(DECIMAL_KEY)), **json_schema}:
+            case {"precision": int(precision), "scale": int(scale)} if 0 <= scale <= precision:
+                return precision, scale
     msg = (
         f'the format {DECIMAL_FORMAT} needs `type: [string, "null"]`, `precision` and `scale`, '
         "such as 38 and 9"
