@@ -262,9 +262,9 @@ class ColumnMatch:
         undeclared: Fields of the result without a column.
     """
 
-    columns: tuple[Column, ...]
-    missing: tuple[str, ...]
-    undeclared: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
+    missing: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
 
     @property
     def differences(self) -> list[str]:

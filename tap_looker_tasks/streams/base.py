@@ -22,7 +22,7 @@ from tap_looker_tasks.errors import RowsLostError, SettingsError, StorageError
 from tap_looker_tasks.launching import Launcher, StoredQueries
 from tap_looker_tasks.looker import Clock, LookerClient
 from tap_looker_tasks.queries import QueryKeeper
-from tap_looker_tasks.records import MAX_KEY_LENGTH, RecordBatch
+from tap_looker_tasks.records import MAX_KEY_LENGTH, ColumnMatch, RecordBatch
 from tap_looker_tasks.results import Result
 from tap_looker_tasks.singer import BatchFiles, RecordChunk, filter_record
 from tap_looker_tasks.tasks import Outcome
@@ -153,7 +153,9 @@ class RowStream(LookerStream):
         )
 
     @abstractmethod
-    def batches(self, result: Result, outcome: Outcome) -> Iterator[RecordBatch]:
+    def batches(
+        self, result: Result, outcome: Outcome, match: ColumnMatch
+    ) -> Iterator[RecordBatch]:
         """Yield the records of a task."""
 
     @property
@@ -268,18 +270,23 @@ class RowStream(LookerStream):
         )
         return self._record_counter
 
-    def find_problem(self, result: Result) -> str | None:  # noqa: ARG002 - streams of queries look at it
+    def match(self, result: Result) -> ColumnMatch:  # noqa: ARG002 - streams of queries look at it
+        """Return the requested columns that a result has.
+
+        Raises:
+            MalformedResponseError: If a row cannot be understood.
+        """
+        return ColumnMatch()
+
+    def find_problem(self, result: Result, match: ColumnMatch) -> str | None:  # noqa: ARG002 - as above
         """Return why no row of a result can be delivered, in one line; None if all can."""
         return None
-
-    def missing_columns(self, result: Result) -> tuple[str, ...]:  # noqa: ARG002 - as above
-        """Return the names of declared columns that a result lacks."""
-        return ()
 
     def deliver(
         self,
         outcome: Outcome,  # noqa: ARG002 - as above
         result: Result,  # noqa: ARG002 - as above
+        match: ColumnMatch,  # noqa: ARG002 - as above
         batches: Iterator[RecordBatch],
         *,
         is_complete: bool,  # noqa: ARG002 - as above

@@ -16,7 +16,7 @@ from typing_extensions import override
 from tap_looker_tasks.config import ConfiguredQuery, shard_of
 from tap_looker_tasks.errors import SettingsError, TasksNotCompletedError
 from tap_looker_tasks.queries import UNKNOWN_LIMITS, find_shortfalls
-from tap_looker_tasks.records import RecordBatch, to_rfc3339
+from tap_looker_tasks.records import ColumnMatch, RecordBatch, to_rfc3339
 from tap_looker_tasks.results import MalformedResponseError, Result, one_array, read_result
 from tap_looker_tasks.run import Idle, Run
 from tap_looker_tasks.singer import PacedStateWriter, ReadyJson
@@ -275,14 +275,17 @@ class QueryTaskResultsStream(LookerStream):
         try:
             if entry:
                 result = read_result(entry)
-            result = _reject_unusable(result, outcome, stream)
+            has_rows = result.row_count is not None
+            match = stream.match(result) if stream and has_rows else ColumnMatch()
+            result = _reject_unusable(result, outcome, stream, match)
             if entry:
-                result, is_complete = self._check_completeness(result, task, stream)
+                result, is_complete = self._check_completeness(result, task, query, match)
                 if isinstance(task, ExternalTask) and self.selected and self.selects("data"):
                     data = self._data(result)
                 if stream and result.row_count is not None:
-                    batches = self._note_between(stream.batches(result, outcome), outcome, run)
-                    stream.deliver(outcome, result, batches, is_complete=is_complete)
+                    batches = stream.batches(result, outcome, match)
+                    noted = self._note_between(batches, outcome, run)
+                    stream.deliver(outcome, result, match, noted, is_complete=is_complete)
         except MalformedResponseError as malformed:
             problem = f"the result cannot be read: {malformed}"
             outcome, data = replace(outcome, problem=problem), None
@@ -302,15 +305,13 @@ class QueryTaskResultsStream(LookerStream):
         self._incomplete.append(f"{record['query_task_id']} ({name + ', ' if name else ''}{what})")
 
     def _check_completeness(
-        self, result: Result, task: QueryTask, stream: RowStream | None
+        self, result: Result, task: QueryTask, query: ConfiguredQuery | None, match: ColumnMatch
     ) -> tuple[Result, bool]:
         """Return the result, marked as truncated if it may be, and whether it is complete."""
         if result.row_count is None or self.is_test_run:
             return result, False
-        missing = stream.missing_columns(result) if stream else ()
         limits = task.limits if isinstance(task, LaunchedTask) else UNKNOWN_LIMITS
-        shortfalls = [*find_shortfalls(result, limits, missing)]
-        query = stream.query if stream else None
+        shortfalls = [*find_shortfalls(result, limits, match.missing)]
         cuts = [shortfall for shortfall in shortfalls if shortfall.is_cut]
         for cut in cuts:
             advice = query.where_to_change(cut.limit) if query and cut.limit else None
@@ -348,11 +349,13 @@ class QueryTaskResultsStream(LookerStream):
         return {"rows": ReadyJson(tuple(one_array(result.flat_arrays())))}
 
 
-def _reject_unusable(result: Result, outcome: Outcome, stream: RowStream | None) -> Result:
+def _reject_unusable(
+    result: Result, outcome: Outcome, stream: RowStream | None, match: ColumnMatch
+) -> Result:
     """Return the result; an error if a query's rows, or their keys, are missing from it."""
     if result.status != COMPLETE or outcome.finished_at is None:
         return result
-    problem = stream.find_problem(result) if stream else None
+    problem = stream.find_problem(result, match) if stream else None
     if isinstance(outcome.task, LaunchedTask) and result.row_count is None:
         problem = "complete, but Looker sent no rows; run again"
     if problem is None:

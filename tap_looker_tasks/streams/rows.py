@@ -63,7 +63,9 @@ class QueryTaskRowsStream(RowStream):
         return RecordType([name for name in self.schema["properties"] if self.selects(name)])
 
     @override
-    def batches(self, result: Result, outcome: Outcome) -> Iterator[RecordBatch]:
+    def batches(
+        self, result: Result, outcome: Outcome, match: ColumnMatch
+    ) -> Iterator[RecordBatch]:
         first = 1
         for rows in self._rows_at_once(result):
             count = len(rows)
@@ -147,8 +149,8 @@ class QueryStream(RowStream):
         )
 
     @override
-    def find_problem(self, result: Result) -> str | None:
-        lost = [name for name in self.missing_columns(result) if name in self.primary_keys]
+    def find_problem(self, result: Result, match: ColumnMatch) -> str | None:
+        lost = [name for name in match.missing if name in self.primary_keys]
         if known := {field.name for field in result.fields or ()}:
             lost += [field for field in key_fields_of(self.schema) if field not in known]
         if not lost:
@@ -159,19 +161,20 @@ class QueryStream(RowStream):
         )
 
     @override
-    def missing_columns(self, result: Result) -> tuple[str, ...]:
-        return self._match(result).missing
-
-    @override
     def deliver(
-        self, outcome: Outcome, result: Result, batches: Iterator[RecordBatch], *, is_complete: bool
+        self,
+        outcome: Outcome,
+        result: Result,
+        match: ColumnMatch,
+        batches: Iterator[RecordBatch],
+        *,
+        is_complete: bool,
     ) -> None:
-        match = self._match(result)
         for message in (*find_type_changes(match.columns, result.fields), *match.differences):
             self.logger.warning("%s: %s", self.name, message)
         if self._may_activate(is_complete=is_complete) and outcome.finished_at is not None:
             self._stream_version = self._next_version(outcome.finished_at)
-        super().deliver(outcome, result, batches, is_complete=is_complete)
+        super().deliver(outcome, result, match, batches, is_complete=is_complete)
         self.keeper.move(self._latest, self._time_zone)
         if self._stream_version is not None:
             # Targets may delete all rows that this run did not deliver, since its rows are
@@ -179,9 +182,10 @@ class QueryStream(RowStream):
             self._write_activate_version_message(self._stream_version)
 
     @override
-    def batches(self, result: Result, outcome: Outcome) -> Iterator[RecordBatch]:
+    def batches(
+        self, result: Result, outcome: Outcome, match: ColumnMatch
+    ) -> Iterator[RecordBatch]:
         time_zone = result.time_zone or self._time_zone
-        match = self._match(result)
         row_keys = row_keys_of(self.schema, result)
         reader = RowReader(match.columns, time_zone, row_keys)
         advance = self._begin_advance(match, outcome)
@@ -250,8 +254,8 @@ class QueryStream(RowStream):
         # The SDK would move the bookmark with every record, without knowing Looker's types.
         pass
 
-    def _match(self, result: Result) -> ColumnMatch:
-        """Return the requested columns that the result has."""
+    @override
+    def match(self, result: Result) -> ColumnMatch:
         return match_columns(
             self.schema,
             result,
