@@ -32,7 +32,6 @@ from tap_looker_tasks.cli import (
     reject_wrong_stream_maps,
 )
 from tap_looker_tasks.config import (
-    ConfiguredQuery,
     Settings,
     build_config_schema,
     describe_settings,
@@ -43,9 +42,9 @@ from tap_looker_tasks.config import (
     without_secrets,
 )
 from tap_looker_tasks.inspection import Question, build_questions, print_requested
-from tap_looker_tasks.launching import Discovery, StoredQueries, fingerprint_of, new_client
+from tap_looker_tasks.launching import Discovery, StoredQueries, new_client
 from tap_looker_tasks.looker import Clock, LookerClient, SteadyClock
-from tap_looker_tasks.queries import QueryKeeper, names_by_content
+from tap_looker_tasks.queries import names_by_content
 from tap_looker_tasks.singer import Interrupts, MessageWriter, PacedStateWriter, filter_record
 from tap_looker_tasks.streams import (
     LookerTap,
@@ -192,7 +191,7 @@ class TapLookerTasks(LookerTap):
             help=build_help(),
             context_settings=base.context_settings,
             logger=cls.logger,
-            declare=cls._declare_settings,
+            declared=cls._declare_settings(),
         )
 
     @classmethod
@@ -274,16 +273,7 @@ class TapLookerTasks(LookerTap):
     @override
     def stored_queries(self) -> StoredQueries:
         """Queries looked up so far, shared by discovery and sync."""
-        return StoredQueries(self.client, self.settings.query_timezone, self._earlier_body)
-
-    def _earlier_body(self, query: ConfiguredQuery) -> dict[str, Any] | None:
-        """Return the saved query's body in state, if the query's configuration has not changed."""
-        match self._earlier_state:
-            case {"bookmarks": {query.name: dict(bookmark)}}:
-                last_run = QueryKeeper(query, bookmark).last_run
-                is_unchanged = last_run.configuration == fingerprint_of(query, self.settings)
-                return last_run.body if is_unchanged else None
-        return None
+        return StoredQueries(self.client, self.settings, self._earlier_state)
 
     def _end_command(self) -> None:
         """End a run cleanly, however its command ended."""

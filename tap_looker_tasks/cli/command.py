@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from importlib.metadata import metadata
@@ -46,12 +46,10 @@ class ClosingCommand(SingerCommand):
     so a failure would leave the login and the files of options open.
     """
 
-    def __init__(
-        self, *args: Any, declare: Callable[[], Mapping[str, dict[str, Any]]], **kwargs: Any
-    ) -> None:
-        """Keep a function that returns the JSON Schema of each setting, for `--init`."""
+    def __init__(self, *args: Any, declared: Mapping[str, dict[str, Any]], **kwargs: Any) -> None:
+        """Keep the JSON Schema of each setting, for `--init`."""
         super().__init__(*args, **kwargs)
-        self._declare = declare
+        self._declared = declared
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -60,7 +58,7 @@ class ClosingCommand(SingerCommand):
             from tap_looker_tasks.cli.init import build_init  # noqa: PLC0415
 
             others = [arg for arg in args if arg != "--init"]
-            init = build_init(self._declare(), self.logger)
+            init = build_init(self._declared, self.logger)
             ctx.exit(init.main(others, f"{ctx.info_name} --init", standalone_mode=False))
         try:
             return super().parse_args(ctx, _join_words(args, "--find"))

@@ -148,7 +148,7 @@ class _Init:
             ends.callback(client.close, END_TIMES.logout)
             ends.callback(interrupts.end)
             access = self._show_access(settings, client)
-            stored = StoredQueries(client, settings.query_timezone)
+            stored = StoredQueries(client, settings)
             discovery = Discovery(settings, client, stored, self.logger, may_run=False)
             chosen = _Choice(self.dialog, config, discovery, incremental).choose(extract)
             project = self._ask_for_target(chosen, target, destination, Path(folder))

@@ -8,7 +8,6 @@ from tap_looker_tasks.launching.discovery import (
 from tap_looker_tasks.launching.launcher import (
     Launcher as Launcher,
     StoredQueries as StoredQueries,
-    fingerprint_of as fingerprint_of,
     new_client as new_client,
 )
 from tap_looker_tasks.launching.questions import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -322,13 +322,13 @@ class StoredQueries:
 
     Attributes:
         client: Client of Looker's API.
-        query_timezone: Time zone of queries that the configuration defines.
-        earlier_body: Function that returns the body of an unchanged saved query in state.
+        settings: Settings of the run.
+        earlier_state: Singer state of the last run, if there is one.
     """
 
     client: LookerClient
-    query_timezone: str
-    earlier_body: Callable[[ConfiguredQuery], Any] = lambda _: None
+    settings: Settings
+    earlier_state: object = None
     _lookups: Lookups[tuple[str, str], StoredQuery] = field(default_factory=Lookups, init=False)
     _dashboards: Lookups[str, Dashboard] = field(default_factory=Lookups, init=False)
     _bodies: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict, init=False)
@@ -342,13 +342,13 @@ class StoredQueries:
             ValueError: If Looker's response is not a query.
         """
         if query.config.explore is not None:
-            return StoredQuery(explore_body(query.config.explore, self.query_timezone))
+            return StoredQuery(explore_body(query.config.explore, self.settings.query_timezone))
         if query.tile_body:
             return _read_query(query.tile_body, title=query.title)
         source, id_ = _source_of(query.config)
 
         def look_up() -> StoredQuery:
-            earlier = self.earlier_body(query)
+            earlier = self._earlier_body(query)
             found = _read_query(earlier) if earlier else _look_up(source, id_, self.client)
             if source != _LOOK:
                 # A Look may get another query, but saved queries never change.
@@ -356,6 +356,15 @@ class StoredQueries:
             return found
 
         return self._lookups.find((source, id_), look_up)
+
+    def _earlier_body(self, query: ConfiguredQuery) -> dict[str, Any] | None:
+        """Return the saved query's body in state, if the query's configuration has not changed."""
+        match self.earlier_state:
+            case {"bookmarks": {query.name: dict(bookmark)}}:
+                last_run = QueryKeeper(query, bookmark).last_run
+                is_unchanged = last_run.configuration == fingerprint_of(query, self.settings)
+                return last_run.body if is_unchanged else None
+        return None
 
     def dashboard(self, dashboard_id: str) -> Dashboard:
         """Look up a dashboard, and the merged results in it that this user can see.

@@ -108,7 +108,7 @@ def test_the_poll_after_a_cancellation_shares_its_time(
     simulator.fault("hang", seconds=20, times=None, operation="query_task_multi_results")
     secret = simulator.client_secret
     client = connect(simulator.base_url, client_id=simulator.client_id, client_secret=secret)
-    launcher = Launcher({}, SETTINGS, client, StoredQueries(client, "UTC"), SteadyClock())
+    launcher = Launcher({}, SETTINGS, client, StoredQueries(client, SETTINGS), SteadyClock())
     runner = RequestRunner(launcher, ResultStore())
     assert not client.kill_query("a")
     began_at = time.monotonic()
