@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from looker_simulator.simulator import Simulator, SimulatorOptions
-from tests.singer import parse, stored_id, unmeasured
+from tests.singer import leave_running, parse, stored_id, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def killed(simulator: Simulator) -> set[str]:
 def test_a_state_of_another_instance_harms_no_one_there(
     simulator: Simulator, database: Database, tap: Tap
 ) -> None:
-    with Simulator(SimulatorOptions(latency_seconds=0.3), database=database) as other:
+    with Simulator(database=database) as other:
         queries = [
             {"name": "carriers", "explore": CARRIERS},
             {"name": "saved", "query_id": stored_id(1)},
@@ -47,10 +47,9 @@ def test_a_state_of_another_instance_harms_no_one_there(
         config: dict[str, Any] = {
             "queries": queries,
             "query_task_ids": [other.create_task("4", "json")],
-            "base_url": other.base_url,
         }
-        delivered = tap(**config)
-        running = tap(**config, state=delivered.state, wait_for_completion=False)
+        delivered = tap(**config, base_url=other.base_url)
+        running = leave_running(tap, other, **config, state=delivered.state)
     in_flight = {t["query_task_id"] for t in running.bookmark["in_flight"].values()}
     assert len(in_flight) == 2
     # What has Looker's id of `carriers` there is another query here.

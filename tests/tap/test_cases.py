@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from looker_sdk import models40
 
-from looker_simulator.simulator import Simulator, SimulatorOptions
 from tests.simulator.official_client import client_of
+from tests.singer import leave_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from looker_simulator.engine import Database
+    from looker_simulator.simulator import Simulator
     from tests.singer import Run
 
     Tap = Callable[..., Run]
@@ -249,19 +249,17 @@ def test_a_result_as_wide_or_long_as_its_limit_is_reported_in_every_run(
 @pytest.mark.parametrize("result_format", FORMATS)
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_task_of_an_earlier_run_is_known_to_be_cut_off(
-    database: Database, tap: Tap, limit: str, result_format: str
+    simulator: Simulator, tap: Tap, limit: str, result_format: str
 ) -> None:
-    with Simulator(SimulatorOptions(latency_seconds=1.0), database=database) as later:
-        config: dict[str, Any] = {
-            "base_url": later.base_url,
-            "queries": [query(query_id=create_limited(later, limit))],
-            "result_format": result_format,
-        }
-        config["catalog"] = catalog_of(tap, **config)
-        first = tap(wait_for_completion=False, **config)
-        assert first.only()["finished_at"] is None
-        second = tap(state=first.state, **config)
-        assert len(later.tasks()) == 1
+    config: dict[str, Any] = {
+        "queries": [query(query_id=create_limited(simulator, limit))],
+        "result_format": result_format,
+    }
+    config["catalog"] = catalog_of(tap, **config)
+    first = leave_running(tap, simulator, **config)
+    assert first.only()["finished_at"] is None
+    second = tap(state=first.state, **config)
+    assert len(simulator.tasks()) == 1
     assert rows_of(second)
     assert second.only()["truncated"] is True
     assert f"change `{limit}` of the query at queries[0]" in second.log

@@ -20,7 +20,7 @@ from tap_looker_tasks.looker.client import LookerClient
 from tap_looker_tasks.run.collector import Collector
 from tap_looker_tasks.tasks.ledger import Ledger
 from tap_looker_tasks.watch.facts import RunFacts
-from tests.singer import interrupt, parse, unmeasured, until, with_stored_ids
+from tests.singer import interrupt, leave_running, parse, unmeasured, until, with_stored_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,37 +146,34 @@ def test_a_task_that_takes_too_long_is_cancelled(slow: Simulator, tap: Tap) -> N
     assert in_flight(run) == {}
 
 
-def test_a_task_killed_between_two_runs_is_launched_again(database: Database, tap: Tap) -> None:
+def test_a_task_killed_between_two_runs_is_launched_again(simulator: Simulator, tap: Tap) -> None:
     """Its run may have cancelled it, and the target died before state could say so."""
-    with Simulator(SimulatorOptions(latency_seconds=0.5), database=database) as looker:
-        config = {"base_url": looker.base_url, "queries": [AIRLINES]}
-        first = tap(**config, wait_for_completion=False)
-        assert [*in_flight(first)] == ["airlines"]
-        looker.fault("killed", query_task_id=looker.tasks()[0])
-        second = tap(**config, state=first.state)
-        assert second.exit_code == 0
-        assert second.only()["status"] == "complete"
-        assert second.only()["query_task_id"] == looker.tasks()[1]
-        assert in_flight(second) == {}
+    first = leave_running(tap, simulator, queries=[AIRLINES])
+    killed = simulator.add_scripted_task([{"status": "killed"}])
+    in_flight(first)["airlines"]["query_task_id"] = killed
+    second = tap(queries=[AIRLINES], state=first.state)
+    assert second.exit_code == 0
+    assert second.only()["status"] == "complete"
+    assert second.only()["query_task_id"] == simulator.tasks()[-1] != killed
+    assert in_flight(second) == {}
 
 
 @pytest.mark.parametrize("fault", [None, "not_found_html"])
 def test_a_task_that_has_ended_need_not_be_cancelled(
-    database: Database, tap: Tap, fault: str | None
+    simulator: Simulator, tap: Tap, fault: str | None
 ) -> None:
-    with Simulator(SimulatorOptions(latency_seconds=0.5), database=database) as looker:
-        first = tap(base_url=looker.base_url, queries=[AIRLINES], wait_for_completion=False)
-        (task,) = in_flight(first).values()
-        until(lambda: looker.task_status(task["query_task_id"]) == "complete")
-        if fault:
-            # Looker has been seen to say it by a page.
-            looker.fault(fault, operation="kill_query")
-        second = tap(base_url=looker.base_url, state=first.state)
-        assert second.exit_code == 0
-        assert looker.count("kill_query") == 1
-        assert "was not cancelled" not in second.log
-        assert in_flight(second) == {}
-        assert "to_cancel" not in second.bookmark
+    first = leave_running(tap, simulator, queries=[AIRLINES])
+    (task,) = in_flight(first).values()
+    until(lambda: simulator.task_status(task["query_task_id"]) == "complete")
+    if fault:
+        # Looker has been seen to say it by a page.
+        simulator.fault(fault, operation="kill_query")
+    second = tap(state=first.state)
+    assert second.exit_code == 0
+    assert simulator.count("kill_query") == 1
+    assert "was not cancelled" not in second.log
+    assert in_flight(second) == {}
+    assert "to_cancel" not in second.bookmark
 
 
 def test_a_task_that_cannot_be_cancelled_is_cancelled_by_the_next_run(
