@@ -222,11 +222,11 @@ def serve(
     """Serve a Looker API 4.0 on this machine, with a real query engine.
 
     Unless --data and --model are given, the data are all flights that left New York in 2013, an
-        invented shop, and Looker's own activity. Credentials are "simulator" and "simulator". It
-        listens on loopback, unless --host says otherwise, until it is interrupted.
+    invented shop, and Looker's own activity. Credentials are "simulator" and "simulator". It
+    listens on loopback, unless --host says otherwise, until it is interrupted.
 
-        Faults can also be switched on while it runs: POST {"name": ..., "times": ...} to
-        /simulator/faults, DELETE them there; GET /simulator/calls lists the requests so far.
+    Faults can also be switched on while it runs: POST {"name": ..., "times": ...} to
+    /simulator/faults, DELETE them there; GET /simulator/calls lists the requests so far.
     """
     _return_freed_memory()
     stopped = threading.Event()
